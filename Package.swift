@@ -1,0 +1,109 @@
+// swift-tools-version: 6.1
+// Updraft: autoscaling for Kubernetes clusters on OpenStack Heat. No outside packages: the C libraries come from
+// the distribution, each behind one system-library target (a "C door") that exactly one Swift module imports.
+
+import PackageDescription
+
+let debian = { (packages: String...) -> [SystemPackageProvider] in [.apt(packages)] }
+
+/// A Swift module of this package, always in Swift 6 language mode.
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: [.swiftLanguageMode(.v6)])
+}
+
+/// An executable of a few lines: everything it does lives in a library target.
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: [.swiftLanguageMode(.v6)])
+}
+
+/// Tests of one module (`Tests/<name>`).
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: [.swiftLanguageMode(.v6)])
+}
+
+let package = Package(
+    name: "updraft",
+    products: [
+        .executable(name: "updraft-collector", targets: ["updraft-collector"]),
+        .executable(name: "updraft-decider", targets: ["updraft-decider"]),
+        .executable(name: "updraft-actuator", targets: ["updraft-actuator"]),
+        .executable(name: "updraft-notifier", targets: ["updraft-notifier"]),
+        .executable(name: "updraft", targets: ["updraft"]),
+    ],
+    targets: [
+        // C doors
+        .systemLibrary(name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: debian("librabbitmq-dev")),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: debian("libcurl4-openssl-dev")),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: debian("libssl-dev")),
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: debian("libyaml-dev")),
+        .systemLibrary(name: "CMicrohttpd", pkgConfig: "libmicrohttpd", providers: debian("libmicrohttpd-dev")),
+        .target(
+            name: "CShims",
+            linkerSettings: [.linkedLibrary("curl"), .linkedLibrary("rabbitmq"), .linkedLibrary("microhttpd")]),
+
+        // Base: no I/O
+        module("Support"),
+        module("JSONReader", ["Support"]),
+        module("Crypto", ["COpenSSL", "Support"]),
+        module("Messages", ["Support"]),
+
+        // Clients
+        module("AMQP", ["CRabbitMQ", "COpenSSL", "CShims", "Support"]),
+        module("HTTPClient", ["CCurl", "CShims", "Support"]),
+        module("HTTPServer", ["CMicrohttpd", "CShims", "Support"]),
+        module("Kubernetes", ["HTTPClient", "JSONReader", "Messages", "Support", "YAML"]),
+        module("OpenStack", ["HTTPClient", "JSONReader", "Support", "YAML"]),
+        module("Bus", ["AMQP", "Crypto", "Messages", "Support"]),
+
+        // Runtime
+        module("YAML", ["CYAML", "Support"]),
+        module("Settings", ["YAML", "Support", "Messages"]),
+        module("ServiceRuntime", ["HTTPServer", "Settings", "Bus", "Support", "Messages"]),
+
+        // Services
+        module("Collector", ["Messages", "Kubernetes", "HTTPClient", "Bus", "ServiceRuntime", "Settings", "Support"]),
+        module("Decider", ["Messages", "Bus", "ServiceRuntime", "Settings", "Support"]),
+        module(
+            "Actuator",
+            ["Messages", "Kubernetes", "OpenStack", "HTTPClient", "Bus", "ServiceRuntime", "Settings", "Support"]),
+        module(
+            "Notifier",
+            ["Messages", "Kubernetes", "HTTPClient", "HTTPServer", "Bus", "Crypto", "ServiceRuntime", "Settings", "Support"]),
+
+        // The user's command and the practice cloud
+        module("PracticeCloud", ["HTTPServer", "JSONReader", "AMQP", "Messages", "Support", "Crypto"]),
+        module(
+            "UpdraftCommand",
+            [
+                "PracticeCloud", "Decider", "Messages", "Bus", "AMQP", "HTTPClient", "Kubernetes", "OpenStack",
+                "ServiceRuntime", "Settings", "JSONReader", "Support",
+            ]),
+        program("updraft-collector", ["Collector"]),
+        program("updraft-decider", ["Decider"]),
+        program("updraft-actuator", ["Actuator"]),
+        program("updraft-notifier", ["Notifier"]),
+        program("updraft", ["UpdraftCommand"]),
+
+        // Tests
+        tests("SupportTests", ["Support"]),
+        tests("JSONReaderTests", ["JSONReader"]),
+        tests("CryptoTests", ["Crypto"]),
+        tests("MessagesTests", ["Messages", "Support"]),
+        tests("AMQPTests", ["AMQP"]),
+        tests("BusTests", ["Bus", "Messages", "Crypto"]),
+        tests("HTTPClientTests", ["HTTPClient", "HTTPServer", "Support"]),
+        tests("HTTPServerTests", ["HTTPServer", "HTTPClient"]),
+        tests("KubernetesTests", ["Kubernetes", "HTTPClient", "HTTPServer", "JSONReader", "Messages"]),
+        tests("OpenStackTests", ["OpenStack", "HTTPClient", "HTTPServer"]),
+        tests("YAMLTests", ["YAML"]),
+        tests("SettingsTests", ["Settings"]),
+        tests("ServiceRuntimeTests", ["ServiceRuntime", "HTTPClient"]),
+        tests("CollectorTests", ["Collector", "Messages"]),
+        tests("DeciderTests", ["Decider", "Messages"]),
+        tests("ActuatorTests", ["Actuator", "Messages"]),
+        tests("NotifierTests", ["Notifier", "Messages"]),
+        tests("PracticeCloudTests", ["PracticeCloud", "HTTPClient", "Kubernetes", "OpenStack"]),
+        tests("UpdraftCommandTests", ["UpdraftCommand"]),
+        tests("IntegrationTests", ["AMQP", "Bus", "Messages", "Support", "Crypto"]),
+    ]
+)

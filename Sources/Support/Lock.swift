@@ -1,0 +1,56 @@
+import Synchronization
+
+#if UPDRAFT_SANITIZER
+    import Glibc
+#endif
+
+/// State behind a mutual-exclusion lock. The only lock in the code base.
+///
+/// ThreadSanitizer reports races inside `Synchronization.Mutex` that do not exist, so builds with
+/// `-Xswiftc -DUPDRAFT_SANITIZER` use a heap-allocated `pthread_mutex_t` instead.
+#if UPDRAFT_SANITIZER
+    // @unchecked: every access to `state` happens between lock and unlock of the one mutex.
+    public final class Lock<State>: @unchecked Sendable {
+        private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+        private var state: State
+
+        /// Wraps `state`.
+        public init(_ state: sending State) {
+            mutex = .allocate(capacity: 1)
+            mutex.initialize(to: pthread_mutex_t())
+            pthread_mutex_init(mutex, nil)
+            self.state = state
+        }
+
+        deinit {
+            pthread_mutex_destroy(mutex)
+            mutex.deinitialize(count: 1)
+            mutex.deallocate()
+        }
+
+        /// Runs `body` with exclusive access. `body` must not block and must not take the same lock.
+        public func withLock<Result, Failure: Error>(
+            _ body: (inout sending State) throws(Failure) -> sending Result
+        ) throws(Failure) -> sending Result {
+            pthread_mutex_lock(mutex)
+            defer { pthread_mutex_unlock(mutex) }
+            return try body(&state)
+        }
+    }
+#else
+    public final class Lock<State>: Sendable {
+        private let mutex: Mutex<State>
+
+        /// Wraps `state`.
+        public init(_ state: sending State) {
+            mutex = Mutex(state)
+        }
+
+        /// Runs `body` with exclusive access. `body` must not block and must not take the same lock.
+        public func withLock<Result, Failure: Error>(
+            _ body: (inout sending State) throws(Failure) -> sending Result
+        ) throws(Failure) -> sending Result {
+            try mutex.withLock(body)
+        }
+    }
+#endif

@@ -68,7 +68,10 @@ let package = Package(
             ["Messages", "Kubernetes", "OpenStack", "HTTPClient", "Bus", "ServiceRuntime", "Settings", "Support"]),
         module(
             "Notifier",
-            ["Messages", "Kubernetes", "HTTPClient", "HTTPServer", "Bus", "Crypto", "ServiceRuntime", "Settings", "Support"]),
+            [
+                "Messages", "Kubernetes", "HTTPClient", "HTTPServer", "Bus", "Crypto", "ServiceRuntime", "Settings",
+                "Support",
+            ]),
 
         // The user's command and the practice cloud
         module("PracticeCloud", ["HTTPServer", "JSONReader", "AMQP", "Messages", "Support", "Crypto"]),

@@ -1,0 +1,43 @@
+/// A topic of the `updraft` exchange: the third word of a routing key.
+public enum Topic: String, Sendable, CaseIterable, Codable {
+    /// What the cluster is: snapshots and deltas. Perishable.
+    case state
+    /// Requests for a snapshot, by a reader that found a gap. Perishable.
+    case requests
+    /// Measurements of nodes and pods, facts about servers and alarms. Perishable.
+    case stats
+    /// What the Heat groups are. Perishable.
+    case groups
+    /// Commands of the Decider.
+    case decisions
+    /// What became of decisions.
+    case lifecycle
+    /// To applications: your pod goes.
+    case notices
+    /// From applications: done, more time, not now.
+    case answers
+    /// Why the Decider did what it did.
+    case ledger
+
+    /// Whether messages of this topic may be dropped when nobody reads them in time; the others are kept in quorum
+    /// queues, confirmed and acknowledged (docs/architecture.md §3).
+    public var isPerishable: Bool {
+        switch self {
+        case .state, .requests, .stats, .groups, .ledger: true
+        case .decisions, .lifecycle, .notices, .answers: false
+        }
+    }
+
+    /// Whether messages of this topic ask somebody to act and therefore carry a signature.
+    public var isCommand: Bool {
+        switch self {
+        case .decisions, .lifecycle, .answers: true
+        case .state, .requests, .stats, .groups, .notices, .ledger: false
+        }
+    }
+}
+
+/// Priority of an oslo notification: the last word of a routing key, upper case inside the message.
+public enum Priority: String, Sendable, CaseIterable, Codable {
+    case audit, debug, info, warn, error, critical, sample
+}

@@ -1,0 +1,119 @@
+import Support
+
+/// What the Decider concluded in one evaluation, and why: also "did nothing, because".
+///
+/// Published are the entries that changed since the evaluation before (`isComplete` false) or all of them.
+public struct Evaluation: Payload {
+    public static let eventType = EventType.evaluation
+
+    /// About a pending pod, or several of one shape that share the outcome.
+    public struct PodEntry: Sendable, Hashable, Codable {
+        /// `namespace/name` of one of them.
+        public var pod: String
+        /// How many pods share this entry.
+        public var count: Int
+        /// What was concluded, e.g. `PodsPending` (it triggers) or `FitsExisting`.
+        public var outcome: Explanation
+        /// Group that will take it, when one will.
+        public var group: String?
+        /// Per group the first constraint that failed, with its values.
+        public var groups: [String: Explanation]
+
+        /// From its parts.
+        public init(
+            pod: String, count: Int = 1, outcome: Explanation, group: String? = nil,
+            groups: [String: Explanation] = [:]
+        ) {
+            self.pod = pod
+            self.count = count
+            self.outcome = outcome
+            self.group = group
+            self.groups = groups
+        }
+    }
+
+    /// About a node: why it stays or goes.
+    public struct NodeEntry: Sendable, Hashable, Codable {
+        /// The node.
+        public var node: String
+        /// Its group, if it has one.
+        public var group: String?
+        /// Why it stays or goes.
+        public var outcome: Explanation
+        /// Requests over allocatable, the larger of cpu and memory.
+        public var utilization: Double?
+        /// Since when it is unneeded, if it is.
+        public var unneededSince: Timestamp?
+
+        /// From its parts.
+        public init(
+            node: String, group: String? = nil, outcome: Explanation, utilization: Double? = nil,
+            unneededSince: Timestamp? = nil
+        ) {
+            self.node = node
+            self.group = group
+            self.outcome = outcome
+            self.utilization = utilization
+            self.unneededSince = unneededSince
+        }
+    }
+
+    /// About a group: its sizes and what bound it.
+    public struct GroupEntry: Sendable, Hashable, Codable {
+        /// The group.
+        public var group: String
+        /// Members that count.
+        public var size: Int
+        /// Size wanted after this evaluation.
+        public var target: Int
+        /// Limits that bound, with value and origin.
+        public var bound: [Explanation]
+
+        /// From its parts.
+        public init(group: String, size: Int, target: Int, bound: [Explanation] = []) {
+            self.group = group
+            self.size = size
+            self.target = target
+            self.bound = bound
+        }
+    }
+
+    /// The cluster.
+    public var cluster: String
+    /// Number of the evaluation since the Decider took over.
+    public var number: Int64
+    /// When.
+    public var at: Timestamp
+    /// How long the core took, in microseconds.
+    public var tookMicroseconds: Int64
+    /// One sentence for a person.
+    public var summary: String
+    /// Whether all entries are given, not only the changed.
+    public var isComplete: Bool
+    /// Pods.
+    public var pods: [PodEntry]
+    /// Nodes.
+    public var nodes: [NodeEntry]
+    /// Groups.
+    public var groups: [GroupEntry]
+    /// Ids of the decisions made.
+    public var decisions: [String]
+
+    /// From its parts.
+    public init(
+        cluster: String, number: Int64, at: Timestamp, tookMicroseconds: Int64 = 0, summary: String,
+        isComplete: Bool = true, pods: [PodEntry] = [], nodes: [NodeEntry] = [], groups: [GroupEntry] = [],
+        decisions: [String] = []
+    ) {
+        self.cluster = cluster
+        self.number = number
+        self.at = at
+        self.tookMicroseconds = tookMicroseconds
+        self.summary = summary
+        self.isComplete = isComplete
+        self.pods = pods
+        self.nodes = nodes
+        self.groups = groups
+        self.decisions = decisions
+    }
+}

@@ -1,0 +1,73 @@
+import Support
+
+/// A node as it appears: the fields that joined and ready share.
+public struct NodeArrival: Sendable, Hashable, Codable {
+    /// Name of the Node.
+    public var node: String
+    /// Its UID.
+    public var nodeUID: String
+    /// UUID of its server.
+    public var serverID: String
+    /// The node group.
+    public var group: String
+    /// How long since Heat made its member, when known, in seconds.
+    public var after: Interval?
+    /// When.
+    public var at: Timestamp
+
+    /// From its parts.
+    public init(
+        node: String, nodeUID: String, serverID: String, group: String, after: Interval? = nil, at: Timestamp
+    ) {
+        self.node = node
+        self.nodeUID = nodeUID
+        self.serverID = serverID
+        self.group = group
+        self.after = after
+        self.at = at
+    }
+}
+
+/// A machine of the group registered as a Node (Actuator).
+public struct NodeJoined: Payload {
+    public static let eventType = EventType.nodeJoined
+
+    /// The cluster.
+    public var cluster: String
+    /// What happened.
+    public var arrival: NodeArrival
+
+    /// From its parts.
+    public init(cluster: String, arrival: NodeArrival) {
+        self.cluster = cluster
+        self.arrival = arrival
+    }
+
+    /// Ids must be there.
+    public func validate() throws(MessageError) {
+        try Check.identifier(arrival.node, "arrival.node")
+        try Check.identifier(arrival.group, "arrival.group")
+    }
+}
+
+/// A joined node is Ready (Actuator).
+public struct NodeReady: Payload {
+    public static let eventType = EventType.nodeReady
+
+    /// The cluster.
+    public var cluster: String
+    /// What happened.
+    public var arrival: NodeArrival
+
+    /// From its parts.
+    public init(cluster: String, arrival: NodeArrival) {
+        self.cluster = cluster
+        self.arrival = arrival
+    }
+
+    /// Ids must be there.
+    public func validate() throws(MessageError) {
+        try Check.identifier(arrival.node, "arrival.node")
+        try Check.identifier(arrival.group, "arrival.group")
+    }
+}

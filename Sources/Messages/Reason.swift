@@ -1,0 +1,160 @@
+/// Why something was done, refused or left alone. One list for events, logs, metrics, the ledger and the docs.
+///
+/// The raw value is the metric label and the Kubernetes event reason. Cluster-autoscaler's names are kept where the
+/// meaning is the same, so that people who come from it find what they know.
+public enum Reason: String, Sendable, Codable, CaseIterable {
+    // Why a size changes
+    /// Pods wait for room that no node has.
+    case podsPending = "PodsPending"
+    /// The group is below its minimum.
+    case belowMinimum = "BelowMinimum"
+    /// Spare capacity is kept.
+    case headroom = "Headroom"
+    /// A rule on stats or an alarm asked for it.
+    case ruleFired = "RuleFired"
+    /// Node is under its utilization threshold and its pods fit elsewhere.
+    case nodeUnneeded = "NodeUnneeded"
+    /// Node has been not ready for too long.
+    case nodeUnready = "NodeUnready"
+    /// Server or member is broken and is replaced or removed.
+    case memberFailed = "MemberFailed"
+    /// A machine never became a node in time.
+    case nodeNeverRegistered = "NodeNeverRegistered"
+    /// Several nodes are replaced by fewer or smaller ones.
+    case consolidated = "Consolidated"
+    /// A person asked for it.
+    case requestedByOperator = "RequestedByOperator"
+    /// Somebody else scaled the group in.
+    case externalScaleIn = "ExternalScaleIn"
+
+    // Why a pod did not trigger, or a group cannot take it
+    /// It fits on a node that is there or coming.
+    case fitsExisting = "FitsExisting"
+    /// Its priority is below the cut-off.
+    case expendable = "Expendable"
+    /// Younger than the configured delay.
+    case tooYoung = "TooYoung"
+    /// It waits on a nominated node for a preemption.
+    case nominated = "Nominated"
+    /// DaemonSet pods never trigger.
+    case daemonSetPod = "DaemonSetPod"
+    /// It is for a scheduler that is not served.
+    case otherScheduler = "OtherScheduler"
+    case insufficientCPU = "InsufficientCPU"
+    case insufficientMemory = "InsufficientMemory"
+    case insufficientEphemeralStorage = "InsufficientEphemeralStorage"
+    case insufficientResource = "InsufficientResource"
+    case tooManyPods = "TooManyPods"
+    case nodeNameMismatch = "NodeNameMismatch"
+    case nodeUnschedulable = "NodeUnschedulable"
+    case nodeAffinityMismatch = "NodeAffinityMismatch"
+    case taintNotTolerated = "TaintNotTolerated"
+    case podAffinityMismatch = "PodAffinityMismatch"
+    case podAntiAffinityConflict = "PodAntiAffinityConflict"
+    case topologySpreadConflict = "TopologySpreadConflict"
+    case hostPortConflict = "HostPortConflict"
+    case volumeZoneConflict = "VolumeZoneConflict"
+    case claimMissing = "ClaimMissing"
+    /// Another group serves the pod; this one was not needed.
+    case otherGroupChosen = "OtherGroupChosen"
+
+    // What bound a group
+    case maximumReached = "MaximumReached"
+    case minimumReached = "MinimumReached"
+    case totalNodesReached = "TotalNodesReached"
+    case totalCoresReached = "TotalCoresReached"
+    case totalMemoryReached = "TotalMemoryReached"
+    case totalResourceReached = "TotalResourceReached"
+    case quotaReached = "QuotaReached"
+    case batchLimitReached = "BatchLimitReached"
+    case groupBackedOff = "GroupBackedOff"
+    case groupUnhealthy = "GroupUnhealthy"
+    case groupPaused = "GroupPaused"
+    case groupBusy = "GroupBusy"
+    case groupUnknown = "GroupUnknown"
+    case noTemplate = "NoTemplate"
+    case clusterUnhealthy = "ClusterUnhealthy"
+    case stateStale = "StateStale"
+    case balanced = "Balanced"
+
+    // Why a node stays
+    case notUnderutilized = "NotUnderutilized"
+    case notUnneededLongEnough = "NotUnneededLongEnough"
+    case notUnreadyLongEnough = "NotUnreadyLongEnough"
+    case scaleDownDisabled = "ScaleDownDisabled"
+    case scaleDownDisabledAnnotation = "ScaleDownDisabledAnnotation"
+    case scaleDownUnreadyDisabled = "ScaleDownUnreadyDisabled"
+    case scaleDownInCooldown = "ScaleDownInCooldown"
+    case notAutoscaled = "NotAutoscaled"
+    case noPlaceToMovePods = "NoPlaceToMovePods"
+    case blockedByPod = "BlockedByPod"
+    case recentlyUnremovable = "RecentlyUnremovable"
+    case currentlyBeingDeleted = "CurrentlyBeingDeleted"
+    case deletionBudgetReached = "DeletionBudgetReached"
+    case groupDeletionLimitReached = "NodeGroupMaxDeletionCountReached"
+    case minimalResourceLimitExceeded = "MinimalResourceLimitExceeded"
+    case atomicScaleDownFailed = "AtomicScaleDownFailed"
+    case waitingForCompletion = "BlockedByOnCompletionPod"
+    case noNodeInfo = "NoNodeInfo"
+    case zoneBalance = "ZoneBalance"
+    case doNotDisrupt = "DoNotDisrupt"
+
+    // Which rule let a pod block its node
+    case controllerNotFound = "ControllerNotFound"
+    case minReplicasReached = "MinReplicasReached"
+    case notReplicated = "NotReplicated"
+    case localStorageRequested = "LocalStorageRequested"
+    case notSafeToEvict = "NotSafeToEvictAnnotation"
+    case unmovableKubeSystemPod = "UnmovableKubeSystemPod"
+    case notEnoughBudget = "NotEnoughPdb"
+
+    // Why an act was refused, failed or stopped
+    /// What the decision saw is no longer so.
+    case decisionStale = "DecisionStale"
+    /// The deadline passed before the act.
+    case decisionExpired = "DecisionExpired"
+    /// Done before: the same decision id.
+    case alreadyApplied = "AlreadyApplied"
+    /// Dry run: everything but the last call.
+    case dryRun = "DryRun"
+    case memberUnresolved = "MemberUnresolved"
+    case nodeGone = "NodeGone"
+    case nodeNotReadyForRemoval = "NodeNotReadyForRemoval"
+    case heatUnreachable = "HeatUnreachable"
+    case heatRefused = "HeatRefused"
+    case heatConflict = "HeatConflict"
+    case heatUpdateFailed = "HeatUpdateFailed"
+    case stackNotFound = "StackNotFound"
+    case stackInProgress = "StackInProgress"
+    case credentialRefused = "CredentialRefused"
+    case kubernetesUnreachable = "KubernetesUnreachable"
+    case kubernetesRefused = "KubernetesRefused"
+    case evictionBlocked = "EvictionBlocked"
+    case drainTimedOut = "DrainTimedOut"
+    case wrongMemberRemoved = "WrongMemberRemoved"
+    case sizeMismatch = "SizeMismatch"
+    case provisionTimedOut = "ProvisionTimedOut"
+    case loadReturned = "LoadReturned"
+    case cancelledByOperator = "CancelledByOperator"
+    case podRefused = "PodRefused"
+    case superseded = "Superseded"
+
+    // Cooldown
+    case allPodsAnswered = "AllPodsAnswered"
+    case cooldownExpired = "CooldownExpired"
+    case nothingToTell = "NothingToTell"
+}
+
+/// A reason with its values: what bound, how much, where the limit was set.
+public struct Explanation: Sendable, Hashable, Codable {
+    /// The reason.
+    public var reason: Reason
+    /// Values for a person, e.g. `needs 2000m cpu, 350m free`, `max 10 (groups[0].max)`.
+    public var detail: String
+
+    /// From its parts.
+    public init(_ reason: Reason, _ detail: String = "") {
+        self.reason = reason
+        self.detail = detail
+    }
+}

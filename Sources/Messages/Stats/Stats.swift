@@ -1,0 +1,154 @@
+import Support
+
+/// Measured use of nodes, a batch.
+public struct NodeStats: Payload {
+    public static let eventType = EventType.nodeStats
+
+    /// One node's.
+    public struct Sample: Sendable, Hashable, Codable {
+        /// Name of the Node.
+        public var node: String
+        /// UUID of its server, if known.
+        public var serverID: String?
+        /// When the kubelet measured.
+        public var at: Timestamp
+        /// CPU in use, thousandths of a core, over the last interval; nil until there are two measurements.
+        public var cpuMillis: Double?
+        /// CPU in use as a part of allocatable, 0…; nil as above.
+        public var cpuUtilization: Double?
+        /// Working set in bytes.
+        public var memoryBytes: Int64?
+        /// Working set as a part of allocatable.
+        public var memoryUtilization: Double?
+        /// Whether it is older than two intervals.
+        public var stale: Bool
+
+        /// From its parts.
+        public init(
+            node: String, serverID: String? = nil, at: Timestamp, cpuMillis: Double? = nil,
+            cpuUtilization: Double? = nil, memoryBytes: Int64? = nil, memoryUtilization: Double? = nil,
+            stale: Bool = false
+        ) {
+            self.node = node
+            self.serverID = serverID
+            self.at = at
+            self.cpuMillis = cpuMillis
+            self.cpuUtilization = cpuUtilization
+            self.memoryBytes = memoryBytes
+            self.memoryUtilization = memoryUtilization
+            self.stale = stale
+        }
+    }
+
+    /// The cluster.
+    public var cluster: String
+    /// The batch.
+    public var samples: [Sample]
+
+    /// From its parts.
+    public init(cluster: String, samples: [Sample]) {
+        self.cluster = cluster
+        self.samples = samples
+    }
+}
+
+/// Measured use of pods, a batch.
+public struct PodStats: Payload {
+    public static let eventType = EventType.podStats
+
+    /// One pod's.
+    public struct Sample: Sendable, Hashable, Codable {
+        /// Namespace.
+        public var namespace: String
+        /// Name.
+        public var pod: String
+        /// UID, where the source tells it.
+        public var podUID: String?
+        /// The node.
+        public var node: String
+        /// When the kubelet measured.
+        public var at: Timestamp
+        /// CPU in use, thousandths of a core; nil until there are two measurements.
+        public var cpuMillis: Double?
+        /// Working set in bytes.
+        public var memoryBytes: Int64?
+
+        /// From its parts.
+        public init(
+            namespace: String, pod: String, podUID: String? = nil, node: String, at: Timestamp,
+            cpuMillis: Double? = nil, memoryBytes: Int64? = nil
+        ) {
+            self.namespace = namespace
+            self.pod = pod
+            self.podUID = podUID
+            self.node = node
+            self.at = at
+            self.cpuMillis = cpuMillis
+            self.memoryBytes = memoryBytes
+        }
+    }
+
+    /// The cluster.
+    public var cluster: String
+    /// The batch.
+    public var samples: [Sample]
+
+    /// From its parts.
+    public init(cluster: String, samples: [Sample]) {
+        self.cluster = cluster
+        self.samples = samples
+    }
+}
+
+/// What Nova said of a server (from its oslo notifications), reduced.
+public struct CloudServer: Payload {
+    public static let eventType = EventType.cloudServer
+
+    /// The cluster.
+    public var cluster: String
+    /// UUID of the server.
+    public var serverID: String
+    /// e.g. `active`, `deleted`, `error`.
+    public var state: String
+    /// The foreign event type.
+    public var event: String
+    /// When.
+    public var at: Timestamp
+
+    /// From its parts.
+    public init(cluster: String, serverID: String, state: String, event: String, at: Timestamp) {
+        self.cluster = cluster
+        self.serverID = serverID
+        self.state = state
+        self.event = event
+        self.at = at
+    }
+}
+
+/// What Aodh said of an alarm, reduced.
+public struct CloudAlarm: Payload {
+    public static let eventType = EventType.cloudAlarm
+
+    /// The cluster.
+    public var cluster: String
+    /// Alarm id.
+    public var alarmID: String
+    /// Its name, if known.
+    public var name: String?
+    /// `ok`, `alarm` or `insufficient data`.
+    public var state: String
+    /// Aodh's reason.
+    public var why: String
+    /// When.
+    public var at: Timestamp
+
+    /// From its parts.
+    public init(cluster: String, alarmID: String, name: String? = nil, state: String, why: String, at: Timestamp) {
+        self.cluster = cluster
+        self.alarmID = alarmID
+        self.name = name
+        self.state = state
+        self.why = why
+        self.at = at
+    }
+}

@@ -17,8 +17,10 @@ func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 }
 
 /// Tests of one module (`Tests/<name>`).
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: dependencies, swiftSettings: [.swiftLanguageMode(.v6)])
+/// `files` are folders of it that the tests read themselves (fixtures).
+func tests(_ name: String, _ dependencies: [Target.Dependency], files: [String] = []) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies, exclude: files, swiftSettings: [.swiftLanguageMode(.v6)])
 }
 
 let package = Package(
@@ -91,7 +93,7 @@ let package = Package(
         tests("SupportTests", ["Support"]),
         tests("JSONReaderTests", ["JSONReader"]),
         tests("CryptoTests", ["Crypto"]),
-        tests("MessagesTests", ["Messages", "Support"]),
+        tests("MessagesTests", ["Messages", "Support"], files: ["Fixtures"]),
         tests("AMQPTests", ["AMQP"]),
         tests("BusTests", ["Bus", "Messages", "Crypto"]),
         tests("HTTPClientTests", ["HTTPClient", "HTTPServer", "Support"]),

@@ -1,14 +1,8 @@
-import Synchronization
-
 #if UPDRAFT_SANITIZER
     import Glibc
-#endif
 
-/// State behind a mutual-exclusion lock. The only lock in the code base.
-///
-/// ThreadSanitizer reports races inside `Synchronization.Mutex` that do not exist, so builds with
-/// `-Xswiftc -DUPDRAFT_SANITIZER` use a heap-allocated `pthread_mutex_t` instead.
-#if UPDRAFT_SANITIZER
+    /// State behind a mutual-exclusion lock, for builds with `-Xswiftc -DUPDRAFT_SANITIZER`: ThreadSanitizer reports
+    /// races inside `Synchronization.Mutex` that do not exist, and none in a heap-allocated `pthread_mutex_t`.
     // @unchecked: every access to `state` happens between lock and unlock of the one mutex.
     public final class Lock<State>: @unchecked Sendable {
         private let mutex: UnsafeMutablePointer<pthread_mutex_t>
@@ -38,6 +32,9 @@ import Synchronization
         }
     }
 #else
+    import Synchronization
+
+    /// State behind a mutual-exclusion lock. The only lock in the code base.
     public final class Lock<State>: Sendable {
         private let mutex: Mutex<State>
 

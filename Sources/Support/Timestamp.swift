@@ -30,6 +30,7 @@ public struct Timestamp: Hashable, Comparable, Sendable {
         return remainder < 0 ? quotient - 1 : quotient
     }
 
+    /// Whether it is earlier.
     public static func < (left: Timestamp, right: Timestamp) -> Bool {
         left.microseconds < right.microseconds
     }
@@ -95,6 +96,7 @@ public struct Interval: Hashable, Comparable, Sendable {
         .microseconds(microseconds)
     }
 
+    /// Whether it is shorter.
     public static func < (left: Interval, right: Interval) -> Bool {
         left.microseconds < right.microseconds
     }

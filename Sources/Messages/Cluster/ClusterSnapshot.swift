@@ -2,6 +2,7 @@ import Support
 
 /// One part of the whole state of a cluster. Parts of one snapshot share epoch and sequence; they come in order.
 public struct ClusterSnapshot: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.clusterSnapshot
 
     /// The cluster.
@@ -62,6 +63,7 @@ public struct ClusterSnapshot: Payload {
 
 /// What changed since the delta before. An empty one says that the Collector lives and nothing changed.
 public struct ClusterDelta: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.clusterDelta
 
     /// The cluster.
@@ -141,6 +143,7 @@ public struct ClusterDelta: Payload {
 
 /// A reader has a gap (or just started) and asks for a snapshot.
 public struct SnapshotRequested: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.snapshotRequested
 
     /// The cluster.

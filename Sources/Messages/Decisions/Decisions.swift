@@ -2,6 +2,7 @@ import Support
 
 /// Change a group to a size.
 public struct ScaleDecided: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.scaleDecided
 
     /// The cluster.
@@ -76,6 +77,7 @@ public struct RemovalTarget: Sendable, Hashable, Codable {
 
 /// Remove these nodes of a group, with notice, cooldown and drain.
 public struct RemovalDecided: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.removalDecided
 
     /// The cluster.
@@ -125,6 +127,7 @@ public struct RemovalDecided: Payload {
 
 /// Take nodes back: undo the removal if Heat has not been called yet.
 public struct RemovalCancelled: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.removalCancelled
 
     /// The cluster.
@@ -155,6 +158,7 @@ public struct RemovalCancelled: Payload {
 
 /// Change the replicas of a workload through its scale subresource.
 public struct PodsDecided: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.podsDecided
 
     /// The cluster.

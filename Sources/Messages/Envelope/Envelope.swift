@@ -34,6 +34,17 @@ public struct Envelope: Sendable, Equatable, Codable {
         self.timestamp = timestamp.oslo
     }
 
+    /// Only `event_type` is needed: Ceilometer and others accept (and some tools send) notifications without the rest.
+    /// For our own events `Event` insists on `message_id` too.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        messageID = try container.decodeIfPresent(String.self, forKey: .messageID) ?? ""
+        publisherID = try container.decodeIfPresent(String.self, forKey: .publisherID) ?? ""
+        eventType = try container.decode(String.self, forKey: .eventType)
+        priority = try container.decodeIfPresent(String.self, forKey: .priority) ?? "INFO"
+        timestamp = try container.decodeIfPresent(String.self, forKey: .timestamp) ?? ""
+    }
+
     /// When it was written, if that can be told.
     public var time: Timestamp? { Timestamp(timestamp) }
 }

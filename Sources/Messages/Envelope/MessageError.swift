@@ -35,6 +35,7 @@ public struct MessageError: Error, Sendable, Equatable, CustomStringConvertible 
     /// Always false.
     public var isRetriable: Bool { false }
 
+    /// Code, path and what was wrong.
     public var description: String {
         path.isEmpty ? "\(code.rawValue): \(what)" : "\(code.rawValue) at \(path): \(what)"
     }

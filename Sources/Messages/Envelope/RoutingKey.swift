@@ -23,6 +23,7 @@ public struct RoutingKey: Sendable, Hashable, CustomStringConvertible {
         self.init(cluster: String(words[1]), topic: topic, priority: priority)
     }
 
+    /// The text form.
     public var description: String {
         "updraft.\(cluster).\(topic.rawValue).\(priority.rawValue)"
     }

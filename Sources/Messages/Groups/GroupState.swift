@@ -2,6 +2,7 @@ import Support
 
 /// What the Actuator knows of one node group, read from Heat (and Nova) a moment ago.
 public struct GroupState: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.groupState
 
     /// A member of the group.

@@ -4,6 +4,7 @@ import Support
 ///
 /// Published are the entries that changed since the evaluation before (`isComplete` false) or all of them.
 public struct Evaluation: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.evaluation
 
     /// About a pending pod, or several of one shape that share the outcome.

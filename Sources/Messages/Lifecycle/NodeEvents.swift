@@ -30,6 +30,7 @@ public struct NodeArrival: Sendable, Hashable, Codable {
 
 /// A machine of the group registered as a Node (Actuator).
 public struct NodeJoined: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.nodeJoined
 
     /// The cluster.
@@ -52,6 +53,7 @@ public struct NodeJoined: Payload {
 
 /// A joined node is Ready (Actuator).
 public struct NodeReady: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.nodeReady
 
     /// The cluster.

@@ -40,6 +40,7 @@ public struct RemovalProgress: Sendable, Hashable, Codable {
 
 /// The node is unschedulable and tainted (Actuator).
 public struct RemovalCordoned: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.removalCordoned
 
     /// The cluster.
@@ -63,6 +64,7 @@ public struct RemovalCordoned: Payload {
 
 /// Every pod that will be moved was told; the cooldown runs (Notifier).
 public struct RemovalNoticed: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.removalNoticed
 
     /// The cluster.
@@ -86,6 +88,7 @@ public struct RemovalNoticed: Payload {
 
 /// All pods answered, or the deadline passed: the drain may begin (Notifier).
 public struct RemovalQuiesced: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.removalQuiesced
 
     /// The cluster.
@@ -109,6 +112,7 @@ public struct RemovalQuiesced: Payload {
 
 /// The pods are gone, counted by UID (Actuator).
 public struct RemovalDrained: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.removalDrained
 
     /// The cluster.
@@ -132,6 +136,7 @@ public struct RemovalDrained: Payload {
 
 /// The chosen member is gone from Heat and the Node from Kubernetes (Actuator).
 public struct RemovalCompleted: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.removalCompleted
 
     /// The cluster.
@@ -155,6 +160,7 @@ public struct RemovalCompleted: Payload {
 
 /// Given up or taken back; the node is schedulable again unless the reason says otherwise.
 public struct RemovalFailed: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.removalFailed
 
     /// The cluster.

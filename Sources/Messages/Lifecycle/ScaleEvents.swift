@@ -33,6 +33,7 @@ public struct ScaleProgress: Sendable, Hashable, Codable {
 
 /// Heat accepted the change.
 public struct ScaleStarted: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.scaleStarted
 
     /// The cluster.
@@ -55,6 +56,7 @@ public struct ScaleStarted: Payload {
 
 /// The group has the size, read back.
 public struct ScaleCompleted: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.scaleCompleted
 
     /// The cluster.
@@ -77,6 +79,7 @@ public struct ScaleCompleted: Payload {
 
 /// Heat accepted the change and it failed; the group may be of any size.
 public struct ScaleFailed: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.scaleFailed
 
     /// The cluster.
@@ -99,6 +102,7 @@ public struct ScaleFailed: Payload {
 
 /// Nothing was changed, and why.
 public struct ScaleRefused: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.scaleRefused
 
     /// The cluster.

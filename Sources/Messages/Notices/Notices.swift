@@ -2,6 +2,7 @@ import Support
 
 /// To an application: the node beneath your pod goes. Stop taking traffic, persist, answer.
 public struct PodShutdown: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.podShutdown
 
     /// The cluster.
@@ -52,6 +53,7 @@ public struct PodShutdown: Payload {
 
 /// To whom it may concern: a node goes (or stays after all).
 public struct NodeRemoval: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.nodeRemoval
 
     /// The cluster.
@@ -115,6 +117,7 @@ public struct Answer: Sendable, Hashable, Codable {
 
 /// The pod is ready to go.
 public struct PodShutdownDone: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.podShutdownDone
 
     /// The cluster.
@@ -136,6 +139,7 @@ public struct PodShutdownDone: Payload {
 
 /// The pod needs more time.
 public struct PodShutdownExtend: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.podShutdownExtend
 
     /// The cluster.
@@ -161,6 +165,7 @@ public struct PodShutdownExtend: Payload {
 
 /// The pod asks that its node stay; policy says whether it may.
 public struct PodShutdownRefuse: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.podShutdownRefuse
 
     /// The cluster.

@@ -2,6 +2,7 @@ import Support
 
 /// Measured use of nodes, a batch.
 public struct NodeStats: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.nodeStats
 
     /// One node's.
@@ -54,6 +55,7 @@ public struct NodeStats: Payload {
 
 /// Measured use of pods, a batch.
 public struct PodStats: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.podStats
 
     /// One pod's.
@@ -102,6 +104,7 @@ public struct PodStats: Payload {
 
 /// What Nova said of a server (from its oslo notifications), reduced.
 public struct CloudServer: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.cloudServer
 
     /// The cluster.
@@ -127,6 +130,7 @@ public struct CloudServer: Payload {
 
 /// What Aodh said of an alarm, reduced.
 public struct CloudAlarm: Payload {
+    /// Its event type on the bus.
     public static let eventType = EventType.cloudAlarm
 
     /// The cluster.

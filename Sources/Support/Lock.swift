@@ -3,7 +3,8 @@
 
     /// State behind a mutual-exclusion lock, for builds with `-Xswiftc -DUPDRAFT_SANITIZER`: ThreadSanitizer reports
     /// races inside `Synchronization.Mutex` that do not exist, and none in a heap-allocated `pthread_mutex_t`.
-    // @unchecked: every access to `state` happens between lock and unlock of the one mutex.
+    ///
+    /// `@unchecked`: every access to `state` happens between lock and unlock of the one mutex.
     public final class Lock<State>: @unchecked Sendable {
         private let mutex: UnsafeMutablePointer<pthread_mutex_t>
         private var state: State

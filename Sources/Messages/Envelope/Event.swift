@@ -39,6 +39,9 @@ public enum Event: Sendable, Equatable {
             throw MessageError(
                 .unknownEvent, path: "event_type", what: "'\(received.envelope.eventType.prefix(100))' is not known")
         }
+        guard !received.envelope.messageID.isEmpty else {
+            throw MessageError(.invalidField, path: "message_id", what: "missing")
+        }
         switch type {
         case .clusterSnapshot:
             self = .clusterSnapshot(try MessageCoder.payload(ours: ClusterSnapshot.self, of: received))

@@ -108,7 +108,7 @@ let package = Package(
         tests("ActuatorTests", ["Actuator", "Messages"]),
         tests("NotifierTests", ["Notifier", "Messages"]),
         tests("PracticeCloudTests", ["PracticeCloud", "HTTPClient", "Kubernetes", "OpenStack"]),
-        tests("UpdraftCommandTests", ["UpdraftCommand"]),
+        tests("UpdraftCommandTests", ["UpdraftCommand", "Messages", "Support"]),
         tests("IntegrationTests", ["AMQP", "Bus", "Messages", "Support", "Crypto"]),
     ]
 )

@@ -1,1 +1,4 @@
-// Filled in with the service.
+import Glibc
+import UpdraftCommand
+
+exit(await UpdraftCommand.run(Array(CommandLine.arguments.dropFirst())))

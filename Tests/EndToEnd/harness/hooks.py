@@ -1,0 +1,69 @@
+"""A pod's side of the notice: an HTTP server that takes the Notifier's calls and answers."""
+import http.server
+import json
+import threading
+import time
+
+
+class HookServer:
+    """One address serves all pods of a story. By default it answers 202 at once and says "done" `done_after` seconds
+    later, at the address the notice gives for answers; `done_after=None` never answers."""
+
+    def __init__(self, done_after=1.0):
+        self.done_after = done_after
+        self.notices = []  # (time, path, parsed body)
+        self.errors = []
+        self.lock = threading.Lock()
+        owner = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                owner.received(self.path, body)
+                self.send_response(202)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self):
+        return "http://127.0.0.1:%d/shutdown" % self.server.server_address[1]
+
+    def received(self, path, body):
+        try:
+            notice = json.loads(body)
+        except ValueError as error:
+            self.errors.append("a notice that is not JSON: %s" % error)
+            return
+        with self.lock:
+            self.notices.append((time.time(), path, notice))
+        if self.done_after is not None:
+            timer = threading.Timer(self.done_after, self.say_done, [notice])
+            timer.daemon = True
+            timer.start()
+
+    def say_done(self, notice):
+        """Overridden nowhere: what a pod that has finished its work sends back."""
+        from .web import call
+        try:
+            call("POST", answer_url(notice), {"answer": "done"})
+        except OSError as error:
+            self.errors.append("the answer was refused: %s" % error)
+
+    def received_notices(self):
+        with self.lock:
+            return list(self.notices)
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def answer_url(notice):
+    return notice["answer_url"]

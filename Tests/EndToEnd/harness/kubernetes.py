@@ -1,0 +1,129 @@
+"""The real Kubernetes API of the rig, as its administrator."""
+import json
+import os
+import ssl
+import threading
+import urllib.parse
+import urllib.request
+
+from .waiting import NotYet
+from .web import WebError, call
+
+MERGE = {"Content-Type": "application/merge-patch+json"}
+
+
+class Kubernetes:
+    def __init__(self, rig, server):
+        self.rig, self.server = rig, server
+        self.context = ssl.create_default_context(cafile=os.path.join(rig, "pki/ca.crt"))
+        self.context.load_cert_chain(os.path.join(rig, "pki/admin.crt"), os.path.join(rig, "pki/admin.key"))
+
+    def request(self, method, path, body=None, headers=None):
+        text = call(method, self.server + path, body, headers, self.context)[2]
+        return json.loads(text) if text[:1] == "{" else text
+
+    def get(self, path):
+        return self.request("GET", path)
+
+    def kubeconfig(self, account):
+        return os.path.join(self.rig, account + ".kubeconfig")
+
+    # ---- nodes
+    def nodes(self):
+        return {n["metadata"]["name"]: n for n in self.get("/api/v1/nodes")["items"]}
+
+    def delete_node(self, name):
+        self._delete("/api/v1/nodes/" + name)
+
+    def cordon(self, name, cordoned=True):
+        self.request("PATCH", "/api/v1/nodes/" + name, {"spec": {"unschedulable": cordoned}}, MERGE)
+
+    # ---- namespaces, pods
+    def create_namespace(self, name):
+        self.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+
+    def delete_namespaces(self, prefix):
+        """Begins to delete them; returns how many are still there."""
+        names = [n["metadata"]["name"] for n in self.get("/api/v1/namespaces")["items"]]
+        mine = [n for n in names if n.startswith(prefix)]
+        for name in mine:
+            for pod in self.pods(name):  # their kubelets may be gone: nobody else would end them
+                self._delete("/api/v1/namespaces/%s/pods/%s?gracePeriodSeconds=0" % (name, pod["metadata"]["name"]))
+            self._delete("/api/v1/namespaces/" + name)
+        return len(mine)
+
+    def namespace_ready(self, name):
+        """Pods are refused until the namespace has its default account."""
+        return self.get("/api/v1/namespaces/%s/serviceaccounts/default" % name)
+
+    def pods(self, namespace):
+        return self.get("/api/v1/namespaces/%s/pods" % namespace)["items"]
+
+    def events(self, namespace):
+        return self.get("/api/v1/namespaces/%s/events" % namespace)["items"]
+
+    def deployment(self, namespace, name, replicas, cpu, memory="64Mi", annotations=None, **pod_spec):
+        labels = {"app": name}
+        container = {"name": "main", "image": "registry.example/%s:1" % name,
+                     "resources": {"requests": {"cpu": cpu, "memory": memory}}}
+        self.request("POST", "/apis/apps/v1/namespaces/%s/deployments" % namespace, {
+            "metadata": {"name": name}, "spec": {
+                "replicas": replicas, "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels, "annotations": annotations or {}},
+                             "spec": dict({"containers": [container], "terminationGracePeriodSeconds": 10}, **pod_spec)}}})
+
+    def scale(self, namespace, name, replicas):
+        self.request("PATCH", "/apis/apps/v1/namespaces/%s/deployments/%s" % (namespace, name),
+                     {"spec": {"replicas": replicas}}, MERGE)
+
+    def _delete(self, path):
+        try:
+            self.request("DELETE", path)
+        except WebError as error:
+            if error.status not in (404, 409):
+                raise
+
+    # ---- watching
+    def watch(self, path, handle):
+        """Calls `handle(type, object)` for what changes from now on, on a thread of its own, until the returned
+        function is called."""
+        stopped = threading.Event()
+        parameters = urllib.parse.urlencode({
+            "watch": "1", "timeoutSeconds": "3000", "resourceVersion": self.get(path)["metadata"]["resourceVersion"]})
+        request = urllib.request.Request("%s%s?%s" % (self.server, path, parameters))
+
+        def follow():
+            try:
+                with urllib.request.urlopen(request, context=self.context, timeout=3000) as answer:
+                    for line in answer:
+                        if stopped.is_set():
+                            return
+                        event = json.loads(line)
+                        handle(event["type"], event["object"])
+            except OSError:
+                pass  # the API server went away: the end of the run
+
+        threading.Thread(target=follow, daemon=True).start()
+        return stopped.set
+
+
+def is_ready(node):
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", []))
+
+
+def server_of(node):
+    """The server id in a Node's providerID."""
+    return node["spec"].get("providerID", "").rsplit("/", 1)[-1]
+
+
+def running(pods):
+    return [p for p in pods if p["status"].get("phase") == "Running" and "deletionTimestamp" not in p["metadata"]]
+
+
+def all_running(pods, count):
+    """True, or NotYet with what they are."""
+    if len(running(pods)) == count and len(pods) == count:
+        return True
+    raise NotYet(", ".join("%s %s on %s%s" % (
+        p["metadata"]["name"], p["status"].get("phase"), p["spec"].get("nodeName"),
+        " (terminating)" if "deletionTimestamp" in p["metadata"] else "") for p in pods) or "no pods")

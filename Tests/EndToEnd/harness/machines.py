@@ -1,0 +1,25 @@
+"""The simulated kubelets, through the control API of hollow-nodes."""
+from .web import WebError, call, get_json
+
+
+class Machines:
+    def __init__(self, url):
+        self.url = url
+
+    def list(self):
+        return {n["name"]: n for n in get_json(self.url + "/nodes")}
+
+    def boot(self, specification):
+        call("POST", self.url + "/nodes", specification)
+
+    def remove(self, name):
+        """The machine disappears; its Node object stays, as after the deletion of a server."""
+        try:
+            call("DELETE", self.url + "/nodes/" + name)
+        except WebError as error:
+            if error.status != 404:
+                raise
+
+    def clear(self):
+        for name in self.list():
+            self.remove(name)

@@ -41,7 +41,10 @@ let package = Package(
         .systemLibrary(name: "CMicrohttpd", pkgConfig: "libmicrohttpd", providers: debian("libmicrohttpd-dev")),
         .target(
             name: "CShims",
-            linkerSettings: [.linkedLibrary("curl"), .linkedLibrary("rabbitmq"), .linkedLibrary("microhttpd")]),
+            linkerSettings: [
+                .linkedLibrary("curl"), .linkedLibrary("rabbitmq"), .linkedLibrary("microhttpd"),
+                .linkedLibrary("gnutls"),
+            ]),
 
         // Base: no I/O
         module("Support"),
@@ -97,7 +100,7 @@ let package = Package(
         tests("AMQPTests", ["AMQP"]),
         tests("BusTests", ["Bus", "Messages", "Crypto"]),
         tests("HTTPClientTests", ["HTTPClient", "HTTPServer", "Support"]),
-        tests("HTTPServerTests", ["HTTPServer", "HTTPClient"]),
+        tests("HTTPServerTests", ["HTTPServer", "HTTPClient", "Support"]),
         tests("KubernetesTests", ["Kubernetes", "HTTPClient", "HTTPServer", "JSONReader", "Messages"]),
         tests("OpenStackTests", ["OpenStack", "HTTPClient", "HTTPServer"]),
         tests("YAMLTests", ["YAML"]),

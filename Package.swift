@@ -94,7 +94,7 @@ let package = Package(
 
         // Tests
         tests("SupportTests", ["Support"]),
-        tests("JSONReaderTests", ["JSONReader"]),
+        tests("JSONReaderTests", ["JSONReader"], files: ["Fixtures"]),
         tests("CryptoTests", ["Crypto"]),
         tests("MessagesTests", ["Messages", "Support"], files: ["Fixtures"]),
         tests("AMQPTests", ["AMQP"]),
@@ -104,7 +104,9 @@ let package = Package(
             swiftSettings: [.swiftLanguageMode(.v6)]),
         tests("HTTPClientTests", ["HTTPClient", "HTTPServer", "Support", "TestServer"]),
         tests("HTTPServerTests", ["HTTPServer", "HTTPClient", "Support"]),
-        tests("KubernetesTests", ["Kubernetes", "HTTPClient", "HTTPServer", "JSONReader", "Messages"]),
+        tests(
+            "KubernetesTests", ["Kubernetes", "HTTPClient", "HTTPServer", "JSONReader", "Messages", "Support", "YAML"],
+            files: ["Fixtures"]),
         tests("OpenStackTests", ["OpenStack", "HTTPClient", "HTTPServer", "Support", "TestServer"]),
         tests("YAMLTests", ["YAML"]),
         tests("SettingsTests", ["Settings"]),

@@ -171,3 +171,25 @@ public struct JSONReader: ~Copyable {
         JSONError(.tooDeep, offset: position, what: "nested deeper than \(maximumDepth)")
     }
 }
+
+extension JSONReader {
+    /// Reads one value by `body`; when it throws, steps over the value instead and gives the error back, so that one
+    /// bad element does not spoil its list.
+    ///
+    /// - Throws: only when the value cannot be stepped over either (the document is cut off).
+    @inlinable
+    public mutating func attempt<Value>(
+        _ body: (inout JSONReader) throws(JSONError) -> Value
+    ) throws(JSONError) -> Result<Value, JSONError> {
+        let start = position
+        let level = depth
+        do throws(JSONError) {
+            return .success(try body(&self))
+        } catch {
+            position = start
+            depth = level
+            try skip()
+            return .failure(error)
+        }
+    }
+}

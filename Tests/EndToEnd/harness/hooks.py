@@ -4,6 +4,8 @@ import json
 import threading
 import time
 
+from .web import call
+
 
 class HookServer:
     """One address serves all pods of a story. By default it answers 202 at once and says "done" `done_after` seconds
@@ -49,12 +51,16 @@ class HookServer:
             timer.start()
 
     def say_done(self, notice):
-        """Overridden nowhere: what a pod that has finished its work sends back."""
-        from .web import call
+        """What a pod that has finished its work sends back."""
         try:
             call("POST", answer_url(notice), {"answer": "done"})
         except OSError as error:
             self.errors.append("the answer was refused: %s" % error)
+
+    def say_done_to_all(self):
+        """For a story that kept the answers back."""
+        for _, _, notice in self.received_notices():
+            self.say_done(notice)
 
     def received_notices(self):
         with self.lock:

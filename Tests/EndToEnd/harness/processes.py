@@ -19,7 +19,9 @@ class Process:
 
     def __init__(self, name, command, log_path, environment=None):
         self.name, self.command, self.log_path = name, command, log_path
-        self.environment = dict(os.environ, **(environment or {}))
+        # A login or a setting of the caller's own must not leak into what is tested.
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("OS_", "UPDRAFT_"))}
+        self.environment = dict(clean, **(environment or {}))
         self.child = None
 
     def start(self):

@@ -1,0 +1,139 @@
+"""The broker: what was said on Updraft's exchange, and messages that should not be there. Uses the AMQP library that
+comes with Debian's OpenStack packages; nothing else here is outside the standard library."""
+import json
+import re
+import socket
+import subprocess
+import threading
+import time
+
+import amqp
+
+
+class Message:
+    """One message of Updraft: its event type, its payload, when it was seen."""
+
+    def __init__(self, routing_key, body, headers):
+        self.seen, self.routing_key, self.headers = time.time(), routing_key, headers
+        self.body = body
+        try:
+            inner = json.loads(json.loads(body)["oslo.message"])
+            self.event_type, self.payload = inner["event_type"], inner["payload"]
+            self.id, self.publisher = inner["message_id"], inner["publisher_id"]
+        except (ValueError, KeyError, TypeError):
+            self.event_type, self.payload, self.id, self.publisher = None, {}, None, None
+
+    @property
+    def topic(self):
+        words = self.routing_key.split(".")
+        return words[2] if len(words) > 2 else ""
+
+    def __repr__(self):
+        return "%s %s %s" % (time.strftime("%H:%M:%S", time.localtime(self.seen)), self.event_type,
+                             json.dumps(self.payload)[:400])
+
+
+class Broker:
+    """Connections to the rig's RabbitMQ."""
+
+    def __init__(self, transport_url, rabbitmqctl):
+        self.url, self.rabbitmqctl = transport_url, rabbitmqctl
+        user, password, host, port = re.fullmatch(r"rabbit://([^:]*):([^@]*)@([^:]*):(\d+)/.*", transport_url).groups()
+        self.options = {"host": "%s:%s" % (host, port), "userid": user, "password": password, "connect_timeout": 10,
+                        "heartbeat": 0}
+
+    def connect(self):
+        connection = amqp.Connection(**self.options)
+        connection.connect()
+        return connection
+
+    def publish(self, exchange, routing_key, body, headers=None, **properties):
+        connection = self.connect()
+        try:
+            message = amqp.Message(body, application_headers=headers or {}, delivery_mode=2,
+                                   content_type="application/json", **properties)
+            connection.channel().basic_publish(message, exchange=exchange, routing_key=routing_key)
+        finally:
+            connection.close()
+
+    def queues(self):
+        """Name of each queue and how many messages it holds."""
+        listed = subprocess.run([self.rabbitmqctl, "-q", "--formatter", "json", "list_queues", "name", "messages"],
+                                capture_output=True, text=True, timeout=60, check=True)
+        return {q["name"]: q["messages"] for q in json.loads(listed.stdout)}
+
+    def delete_queues(self, part):
+        """Deletes the queues that belong to a story."""
+        connection = self.connect()
+        try:
+            for name in self.queues():
+                if part in name:
+                    connection.channel().queue_delete(name)
+        finally:
+            connection.close()
+
+    def parked(self, queue="updraft.dead", limit=1000):
+        """Takes everything out of the queue of parked messages."""
+        connection = self.connect()
+        try:
+            channel, found = connection.channel(), []
+            while len(found) < limit:
+                message = channel.basic_get(queue, no_ack=True)
+                if message is None:
+                    return found
+                found.append(Message(message.delivery_info["routing_key"], message.body,
+                                     message.properties.get("application_headers", {})))
+            return found
+        finally:
+            connection.close()
+
+
+class Recorder:
+    """Keeps every message of one cluster from now on, on a thread of its own."""
+
+    def __init__(self, broker, cluster, exchange="updraft"):
+        self.messages, self.lock, self.closing = [], threading.Lock(), False
+        self.connection = broker.connect()
+        channel = self.connection.channel()
+        channel.exchange_declare(exchange, "topic", durable=True, auto_delete=False)
+        queue = channel.queue_declare("", exclusive=True, auto_delete=True).queue
+        channel.queue_bind(queue, exchange, "updraft.%s.#" % cluster)
+        channel.basic_consume(queue, no_ack=True, callback=self._received)
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _received(self, message):
+        with self.lock:
+            self.messages.append(Message(message.delivery_info["routing_key"], message.body,
+                                         message.properties.get("application_headers", {})))
+
+    def _run(self):
+        while not self.closing:
+            try:
+                self.connection.drain_events(timeout=0.5)
+            except socket.timeout:
+                continue
+            except (OSError, amqp.exceptions.AMQPError):
+                return
+
+    def all(self, *event_types):
+        """What was said so far, of these event types ("scale.decided"), or everything."""
+        wanted = {"updraft." + t for t in event_types}
+        with self.lock:
+            return [m for m in self.messages if not wanted or m.event_type in wanted]
+
+    def first(self, event_type, **fields):
+        """The first message of the type whose payload, or the object in it, has these values; else None."""
+        for message in self.all(event_type):
+            candidates = [message.payload] + [v for v in message.payload.values() if isinstance(v, dict)]
+            if any(all(c.get(k) == v for k, v in fields.items()) for c in candidates):
+                return message
+        return None
+
+    def close(self):
+        self.closing = True
+        self.thread.join(5)
+        try:
+            self.connection.close()
+        except OSError:
+            pass

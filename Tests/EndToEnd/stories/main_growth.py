@@ -1,0 +1,37 @@
+"""Pods that find no room make the group grow."""
+from harness.registry import story
+from harness.kubernetes import all_running
+from harness.waiting import check, holds, until
+
+
+@story("main-pending-pods-grow-the-group")
+def pending_pods_grow_the_group(stage):
+    """Pods pending → explained and decided → Heat's group resized → nodes join → pods run, and no node too many."""
+    stage.set(size=1)
+    stage.start_services()
+    before = {m.server_id for m in stage.stack.members()}
+
+    stage.say("five pods of 0.9 CPU come; a node of 2 CPU holds two")
+    stage.kubernetes.deployment(stage.namespace, "web", 5, cpu="900m")
+    decided = until("a scale-up is decided", lambda: stage.recorder.first("scale.decided", group="workers"), 30)
+    stage.say("decided: %(from)s → %(to)s" % decided.payload)
+    check(decided.payload["reason"]["reason"] == "PodsPending", "the reason is %r" % decided.payload["reason"])
+    check(decided.payload["pods"], "the decision names no pod")
+    until("Heat is told", lambda: stage.stack.desired == 3, 60)
+    stage.say("Heat's parameter is 3")
+    until("all five pods run", lambda: all_running(stage.pods("web"), 5), 120)
+    stage.say("all pods run")
+    until("three nodes everywhere", lambda: stage.sizes_agree(3), 60)
+
+    until("the Actuator says that the group has its size",
+          lambda: stage.recorder.first("scale.completed", group="workers", to=3), 30)
+    joined = until("both new nodes were announced as Ready",
+                   lambda: len({m.payload["arrival"]["node"] for m in stage.recorder.all("node.ready")}) >= 2
+                   and stage.recorder.all("node.ready"), 30)
+    servers = {m.payload["arrival"]["serverID"] for m in joined}
+    check(servers.isdisjoint(before), "a node was announced that was there before: %s" % servers)
+    check(before <= {m.server_id for m in stage.stack.members()}, "the first node was replaced")
+    explained = [m for m in stage.recorder.all("evaluation") if decided.payload["id"] in m.payload["decisions"]]
+    check(explained, "no evaluation on the ledger names the decision")
+    check(max(m.payload["to"] for m in stage.recorder.all("scale.decided")) == 3, "more was decided than needed")
+    holds("the group stays at three nodes", lambda: stage.stack.desired == 3, 10)

@@ -70,6 +70,7 @@ public struct AMQPError: Error, Sendable, Equatable, CustomStringConvertible {
         }
     }
 
+    /// Kind and text.
     public var description: String { "\(code.rawValue): \(text)" }
 }
 

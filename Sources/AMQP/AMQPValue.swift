@@ -31,8 +31,11 @@ public enum AMQPValue: Sendable, Hashable {
 }
 
 extension AMQPValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral {
+    /// `.string`.
     public init(stringLiteral value: String) { self = .string(value) }
+    /// `.int`.
     public init(integerLiteral value: Int64) { self = .int(value) }
+    /// `.bool`.
     public init(booleanLiteral value: Bool) { self = .bool(value) }
 }
 

@@ -44,13 +44,17 @@ public final class Consumer: Sendable {
 
     /// The deliveries of a consumer.
     public struct Deliveries: AsyncSequence, Sendable {
+        /// A message.
         public typealias Element = Delivery
+        /// The sequence ends, but never fails.
         public typealias Failure = Never
         let core: ConsumerCore
 
         /// Takes deliveries one by one.
         public struct AsyncIterator: AsyncIteratorProtocol {
+            /// A message.
             public typealias Element = Delivery
+            /// The sequence ends, but never fails.
             public typealias Failure = Never
             let core: ConsumerCore
 
@@ -65,6 +69,7 @@ public final class Consumer: Sendable {
             }
         }
 
+        /// Takes deliveries from now on.
         public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(core: core) }
     }
 }

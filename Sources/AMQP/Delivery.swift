@@ -19,6 +19,21 @@ public struct Delivery: Sendable {
     let generation: UInt64
     let settler: any DeliverySettler
 
+    package init(
+        body: [UInt8], bodySize: UInt64, exchange: String, routingKey: String, properties: MessageProperties,
+        redelivered: Bool, tag: UInt64, generation: UInt64, settler: any DeliverySettler
+    ) {
+        self.body = body
+        self.bodySize = bodySize
+        self.exchange = exchange
+        self.routingKey = routingKey
+        self.properties = properties
+        self.redelivered = redelivered
+        self.tag = tag
+        self.generation = generation
+        self.settler = settler
+    }
+
     /// Whether the body was beyond the limit and therefore thrown away while it came in.
     public var isOversize: Bool { bodySize > UInt64(body.count) }
 
@@ -39,7 +54,17 @@ public struct Delivery: Sendable {
     }
 }
 
-/// Who passes a settlement on to the broker.
-protocol DeliverySettler: AnyObject, Sendable {
-    func settle(tag: UInt64, generation: UInt64, as outcome: Settlements.Outcome)
+/// Who passes a settlement on to the broker. (Tests of other modules have their own.)
+package protocol DeliverySettler: AnyObject, Sendable {
+    func settle(tag: UInt64, generation: UInt64, as outcome: SettlementOutcome)
+}
+
+/// What became of a delivery.
+package enum SettlementOutcome: Sendable, Equatable {
+    /// Done.
+    case ack
+    /// Back to the queue.
+    case requeue
+    /// To the dead-letter exchange.
+    case reject
 }

@@ -4,15 +4,7 @@
 /// of acks from the oldest delivery; acknowledging a tag twice, or one below an earlier multiple ack, would make
 /// the broker close the channel.
 struct Settlements: Sendable {
-    /// What became of a delivery.
-    enum Outcome: Sendable, Equatable {
-        /// Done.
-        case ack
-        /// Back to the queue.
-        case requeue
-        /// To the dead-letter exchange.
-        case reject
-    }
+    typealias Outcome = SettlementOutcome
 
     /// A frame to write.
     enum Action: Sendable, Equatable {

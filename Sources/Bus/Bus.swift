@@ -1,0 +1,102 @@
+import AMQP
+import FoundationEssentials
+import Messages
+import Support
+
+/// A service's side of the bus (docs/architecture.md §3): one connection to publish on, one for each subscription.
+/// They connect, and connect again, by themselves; nothing here blocks a thread of the caller.
+public final class Bus: Sendable {
+    private struct Reader: Sendable {
+        var name: String
+        var consumer: Consumer
+        var isForeign: Bool
+    }
+
+    private struct State {
+        var readers: [UInt64: Reader] = [:]
+        var nextReader: UInt64 = 1
+        var closed = false
+    }
+
+    /// What it was made with.
+    public let settings: BusSettings
+    let observer: BusObserver
+    private let onEvent: @Sendable (_ connection: String, ConnectionEvent) -> Void
+    let publisher: Publisher
+    private let state = Lock(State())
+
+    /// Starts connecting. `onEvent` is told what happens to connections (`publisher`, or the name of a queue) on their
+    /// threads and must return soon. Throws only if the system has no thread or descriptor left.
+    public init(
+        _ settings: BusSettings, observer: BusObserver = .init(),
+        onEvent: @escaping @Sendable (_ connection: String, ConnectionEvent) -> Void = { _, _ in }
+    ) throws(BusError) {
+        self.settings = settings
+        self.observer = observer
+        self.onEvent = onEvent
+        do throws(AMQPError) {
+            publisher = try Publisher(settings: settings.connection("publisher"), topology: settings.publisherTopology)
+            {
+                onEvent("publisher", $0)
+            }
+        } catch {
+            throw BusError(error)
+        }
+    }
+
+    /// How all connections stand.
+    public var health: BusHealth {
+        let readers = state.withLock { Array($0.readers.values) }
+        let own = BusHealth.Problem("publisher", publisher.state, isForeign: false)
+        let theirs = readers.compactMap { BusHealth.Problem($0.name, $0.consumer.state, isForeign: $0.isForeign) }
+        return BusHealth(problems: ([own].compactMap { $0 } + theirs).sorted { $0.connection < $1.connection })
+    }
+
+    /// Messages given to the bus and not confirmed yet.
+    public var backlog: Int { publisher.backlog }
+
+    /// Ends all subscriptions, lets their handlers finish, confirms what is still to be sent, and disconnects: all
+    /// within about the given time.
+    public func close(within: Interval = .seconds(10)) async {
+        let readers = state.withLock { state in
+            state.closed = true
+            return Array(state.readers.values)
+        }
+        await withTaskGroup(of: Void.self) { group in
+            for reader in readers {
+                group.addTask { await reader.consumer.close(within: within) }
+            }
+        }
+        await publisher.close(flushWithin: within)
+    }
+
+    // MARK: - Subscriptions
+
+    /// A subscription's connection, counted as a part of the bus while `body` runs.
+    func withReader(
+        _ name: String, topology: Topology, prefetch: Int, isForeign: Bool,
+        _ body: (Consumer) async -> Void
+    ) async throws(BusError) {
+        let consumer: Consumer
+        do throws(AMQPError) {
+            consumer = try Consumer(
+                settings: settings.connection(name), topology: topology, queue: name, prefetch: prefetch
+            ) { [onEvent] in onEvent(name, $0) }
+        } catch {
+            throw BusError(error)
+        }
+        let id: UInt64? = state.withLock { state in
+            guard !state.closed else { return nil }
+            defer { state.nextReader += 1 }
+            state.readers[state.nextReader] = Reader(name: name, consumer: consumer, isForeign: isForeign)
+            return state.nextReader
+        }
+        guard let id else {
+            await consumer.close(within: .zero)
+            throw BusError(.closed, "the bus is closed", isRetriable: false)
+        }
+        await body(consumer)
+        await consumer.close(within: .seconds(1))
+        state.withLock { $0.readers[id] = nil }
+    }
+}

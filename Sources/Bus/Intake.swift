@@ -1,0 +1,94 @@
+import AMQP
+import Messages
+import Support
+
+/// Judges what arrives for one subscription before any handler sees it. Pure: the caller gives the time.
+struct Intake: Sendable {
+    /// What to do with a delivery.
+    enum Verdict: Sendable {
+        /// Hand it to the handler.
+        case handle(Incoming)
+        /// Park it.
+        case park(ParkReason, detail: String, MessageCoder.Received?)
+        /// Handled before and delivered again because its ack was lost: ack it.
+        case repeated
+    }
+
+    private let cluster: String
+    private let queue: String
+    private let maximumBytes: Int
+    private var verifier: Verifier?
+
+    init(_ settings: BusSettings, queue: String) {
+        cluster = settings.cluster
+        self.queue = queue
+        maximumBytes = settings.maximumMessageBytes
+        verifier = settings.keys.map { Verifier($0) }
+    }
+
+    /// The routing key a message was first published with: a lap in a wait queue brings it back by the default exchange
+    /// with the queue's name, the first key then stands in a header. (Whoever forges the header gains nothing: the
+    /// signature covers the key it names.)
+    func routingKey(of delivery: Delivery) -> String {
+        guard delivery.exchange.isEmpty, delivery.routingKey == queue else { return delivery.routingKey }
+        return delivery.properties.headers[BusSettings.Header.routingKey]?.string ?? delivery.routingKey
+    }
+
+    /// Checks size, form, routing key, signature, type and cluster, in this order.
+    mutating func judge(_ delivery: Delivery, now: Timestamp) -> Verdict {
+        guard !delivery.isOversize else {
+            return .park(
+                .message(.tooLarge), detail: "\(delivery.bodySize) bytes, the limit is \(maximumBytes)", nil)
+        }
+        let received: MessageCoder.Received
+        do throws(MessageError) {
+            received = try MessageCoder.open(delivery.body, maximumBytes: maximumBytes)
+        } catch {
+            return .park(.message(error.code), detail: error.description, nil)
+        }
+        let text = routingKey(of: delivery)
+        guard let key = RoutingKey(text) else {
+            return .park(.routingKey, detail: "'\(text.prefix(100))' is no routing key of Updraft", received)
+        }
+        if key.topic.isCommand,
+            let refusal = verifier?.check(received, routingKey: text, headers: delivery.properties.headers, now: now)
+        {
+            if refusal == .replayed, delivery.redelivered { return .repeated }
+            let id = received.envelope.messageID.prefix(60)
+            return .park(.refused(refusal), detail: "\(received.envelope.eventType.prefix(60)) \(id)", received)
+        }
+        return decode(delivery, received, key)
+    }
+
+    private mutating func decode(
+        _ delivery: Delivery, _ received: MessageCoder.Received, _ key: RoutingKey
+    ) -> Verdict {
+        let event: Event
+        do throws(MessageError) {
+            event = try Event(received)
+        } catch {
+            return .park(.message(error.code), detail: error.description, received)
+        }
+        // Else a command could come by a topic that needs no signature.
+        guard event.type.topic == key.topic else {
+            return .park(
+                .routingKey,
+                detail: "\(event.type.rawValue) belongs to the topic \(event.type.topic.rawValue), "
+                    + "not \(key.topic.rawValue)", received)
+        }
+        guard event.cluster == cluster, key.cluster == cluster else {
+            return .park(
+                .message(.otherCluster), detail: "for \(event.cluster), this is \(cluster)", received)
+        }
+        let laps = delivery.properties.headers[BusSettings.Header.laps]?.int.map { Int(clamping: max(0, $0)) } ?? 0
+        return .handle(
+            Incoming(
+                envelope: received.envelope, event: event, routingKey: key, redelivered: delivery.redelivered,
+                deliveryCount: delivery.deliveryCount, laps: laps, size: delivery.body.count))
+    }
+
+    /// The message was not handled for good and will come again.
+    mutating func willComeAgain(_ messageID: String) {
+        verifier?.forget(messageID)
+    }
+}

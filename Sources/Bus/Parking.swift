@@ -1,0 +1,75 @@
+import AMQP
+import Crypto
+import FoundationEssentials
+import Messages
+
+/// What of a message's body is kept in `updraft.dead`. Pure.
+///
+/// Foreign notifications may hold live tokens and passwords, and so may whatever is not understood; our own notices
+/// and answers hold the tokens by which pods answer. Of all these only what identifies them is kept. Of other messages of
+/// ours the body is, up to a bound.
+enum Parking {
+    /// Bytes of a body kept at most.
+    static let maximumBytes = 16 << 10
+
+    /// The body to park, and the word for how much of it is left.
+    static func body(_ body: [UInt8], size: UInt64, received: MessageCoder.Received?) -> (body: [UInt8], kept: String) {
+        if let received, let type = EventType(rawValue: received.envelope.eventType),
+            type.topic != .notices, type.topic != .answers
+        {
+            return body.count <= maximumBytes
+                ? (body, "whole") : (Array(body.prefix(maximumBytes)), "truncated")
+        }
+        return (metadata(body, size: size, received: received), "metadata")
+    }
+
+    private struct Metadata: Encodable {
+        var size: UInt64
+        var sha256: String?
+        var event_type: String?
+        var message_id: String?
+        var publisher_id: String?
+        var timestamp: String?
+    }
+
+    private static func metadata(_ body: [UInt8], size: UInt64, received: MessageCoder.Received?) -> [UInt8] {
+        // An id or type that is longer than any real one is not one, and may be anything.
+        func short(_ text: String?) -> String? { text.map { String($0.prefix(200)) } }
+        let metadata = Metadata(
+            size: size, sha256: body.isEmpty ? nil : sha256(body).hex,
+            event_type: short(received?.envelope.eventType), message_id: short(received?.envelope.messageID),
+            publisher_id: short(received?.envelope.publisherID), timestamp: short(received?.envelope.timestamp))
+        return (try? JSONEncoder().encode(metadata)).map { Array($0) } ?? []
+    }
+
+    /// The message for the dead-letter exchange. It keeps its routing key, so that readers of `updraft.dead` can bind
+    /// to some of it.
+    static func message(
+        _ delivery: Delivery, routingKey: String, queue: String, reason: ParkReason, detail: String,
+        received: MessageCoder.Received?, settings: BusSettings
+    ) -> OutgoingMessage {
+        let (body, kept) = body(delivery.body, size: delivery.bodySize, received: received)
+        var headers: [String: AMQPValue] = [
+            BusSettings.Header.reason: .string(reason.description),
+            BusSettings.Header.detail: .string(String(detail.prefix(500))),
+            BusSettings.Header.queue: .string(queue),
+            BusSettings.Header.exchange: .string(delivery.exchange),
+            BusSettings.Header.routingKey: .string(routingKey),
+            BusSettings.Header.service: .string(settings.service),
+            BusSettings.Header.cluster: .string(settings.cluster),
+            BusSettings.Header.bodySize: .int(Int64(clamping: delivery.bodySize)),
+            BusSettings.Header.bodyKept: .string(kept),
+        ]
+        for name in [SigningKeys.keyHeader, SigningKeys.signatureHeader] {
+            if let value = delivery.properties.headers[name]?.string {
+                headers[name] = .string(String(value.prefix(100)))
+            }
+        }
+        return OutgoingMessage(
+            exchange: settings.deadName, routingKey: routingKey, body: body,
+            properties: MessageProperties(
+                contentType: "application/json", contentEncoding: "utf-8", persistent: true,
+                messageID: received.map { String($0.envelope.messageID.prefix(60)) },
+                applicationID: "updraft", headers: headers))
+    }
+}

@@ -1,0 +1,126 @@
+import Messages
+import Support
+
+/// What a service wants to read of Updraft's own messages.
+public struct Subscription: Sendable, Equatable {
+    /// What may happen to messages that wait.
+    public enum Kind: Sendable, Equatable {
+        /// Nothing: a quorum queue, dead-lettered after the delivery limit.
+        case command
+        /// They may be dropped, oldest first, beyond `maximumLength` messages or after `ttl`.
+        case perishable(maximumLength: Int, ttl: Interval)
+    }
+
+    /// The topics, in one queue and thus in order.
+    public var topics: [Topic]
+    /// What may happen to messages that wait.
+    public var kind: Kind
+    /// Last part of the queue's name, where a service reads the same topics twice.
+    public var suffix: String?
+    /// Whether only one replica reads at a time; another takes over when it goes.
+    public var singleActive: Bool
+    /// Whether the queue belongs to this process alone and goes with it, instead of being shared by the replicas.
+    public var exclusive: Bool
+    /// How many messages are handed out before the first is settled.
+    public var prefetch: Int
+    /// Pauses that `Disposition.retryLater` can choose from.
+    public var laps: [Interval]
+    /// How often a message may be put off before it is parked.
+    public var maximumLaps: Int
+
+    /// A subscription. Without `kind`: commands are kept, the rest is bounded by 10,000 messages and 10 minutes.
+    public init(
+        topics: [Topic], kind: Kind? = nil, suffix: String? = nil, singleActive: Bool = true,
+        exclusive: Bool = false, prefetch: Int = 32,
+        laps: [Interval] = [.seconds(1), .seconds(5), .seconds(30)], maximumLaps: Int = 200
+    ) {
+        self.topics = topics
+        self.kind =
+            kind
+            ?? (topics.allSatisfy(\.isPerishable) ? .perishable(maximumLength: 10_000, ttl: .seconds(600)) : .command)
+        self.suffix = suffix
+        self.singleActive = singleActive && !exclusive
+        self.exclusive = exclusive
+        self.prefetch = prefetch
+        self.laps = laps
+        self.maximumLaps = maximumLaps
+    }
+}
+
+/// What a service wants to read of other services' notifications, from a queue of its own.
+public struct ForeignSubscription: Sendable, Equatable {
+    /// Their exchange: `nova`, `heat`, `aodh`, `ceilometer`, `openstack`, …
+    public var exchange: String
+    /// Routing keys to bind, for example `notifications.info`.
+    public var routingKeys: [String]
+    /// Whether to declare the exchange, in oslo's usual way (topic, not durable), if it is missing; else it is waited
+    /// for. An existing one is never changed.
+    public var declareExchange: Bool
+    /// Most messages kept while nobody reads; older ones are dropped.
+    public var maximumLength: Int
+    /// How long a message is kept.
+    public var ttl: Interval
+    /// Whether only one replica reads at a time.
+    public var singleActive: Bool
+    /// How many messages are handed out before the first is settled.
+    public var prefetch: Int
+
+    /// A subscription.
+    public init(
+        exchange: String, routingKeys: [String] = ["notifications.info", "notifications.error"],
+        declareExchange: Bool = false, maximumLength: Int = 10_000, ttl: Interval = .seconds(600),
+        singleActive: Bool = true, prefetch: Int = 64
+    ) {
+        self.exchange = exchange
+        self.routingKeys = routingKeys
+        self.declareExchange = declareExchange
+        self.maximumLength = maximumLength
+        self.ttl = ttl
+        self.singleActive = singleActive
+        self.prefetch = prefetch
+    }
+}
+
+/// What becomes of a message after its handler has seen it.
+public enum Disposition: Sendable, Equatable {
+    /// The step is durable; the broker may forget the message.
+    case done
+    /// Back to the queue, at once.
+    case requeue
+    /// Again after about this long: the shortest lap of the subscription that is no shorter, else its longest.
+    case retryLater(Interval)
+    /// To `updraft.dead`, with the reason.
+    case park(reason: String)
+}
+
+/// One of our messages, checked and decoded.
+public struct Incoming: Sendable {
+    /// The header.
+    public let envelope: Envelope
+    /// What it says.
+    public let event: Event
+    /// What it was published with.
+    public let routingKey: RoutingKey
+    /// Whether the broker has handed it out before.
+    public let redelivered: Bool
+    /// How often a quorum queue has handed it out before; nil where the queue does not count.
+    public let deliveryCount: Int?
+    /// How often `retryLater` has put it off.
+    public let laps: Int
+    /// Length of the body in bytes.
+    public let size: Int
+}
+
+/// A notification of another service.
+public struct ForeignNotification: Sendable {
+    /// The header.
+    public let envelope: Envelope
+    /// Header and inner text, for `MessageCoder.payload(_:of:)`. Never log the text: some services send live tokens.
+    public let received: MessageCoder.Received
+    /// The exchange it came by.
+    public let exchange: String
+    /// What it was published with.
+    public let routingKey: String
+    /// Whether the broker has handed it out before.
+    public let redelivered: Bool
+}

@@ -1,1 +1,1 @@
-"""What the stories stand on: rigs, services, machines, pods, the bus; Python's standard library only, but for the bus."""
+"""What the stories stand on: rigs, services, machines, pods, the bus. Python's standard library, but for the bus."""

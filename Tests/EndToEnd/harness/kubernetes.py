@@ -70,7 +70,7 @@ class Kubernetes:
             "metadata": {"name": name}, "spec": {
                 "replicas": replicas, "selector": {"matchLabels": labels},
                 "template": {"metadata": {"labels": labels, "annotations": annotations or {}},
-                             "spec": dict({"containers": [container], "terminationGracePeriodSeconds": 10}, **pod_spec)}}})
+                             "spec": dict(pod_spec, containers=[container], terminationGracePeriodSeconds=10)}}})
 
     def scale(self, namespace, name, replicas):
         self.request("PATCH", "/apis/apps/v1/namespaces/%s/deployments/%s" % (namespace, name),

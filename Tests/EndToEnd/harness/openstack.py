@@ -85,8 +85,8 @@ class Stack:
             with open("%s/%s" % (templates, file), encoding="utf-8") as f:
                 return f.read()
 
-        body = {"stack_name": self.name, "template": text("updraft.yaml"), "files": {"member.yaml": text("member.yaml")},
-                "parameters": parameters, "timeout_mins": timeout_mins, "disable_rollback": True}
+        body = {"stack_name": self.name, "template": text("updraft.yaml"),
+                "files": {"member.yaml": text("member.yaml")}, "parameters": parameters, "timeout_mins": timeout_mins, "disable_rollback": True}
         if hold_deletions:
             body["environment"] = text("hold-deletions.yaml")
         self.id = self.cloud.heat("POST", "/stacks", body)["stack"]["id"]

@@ -89,7 +89,8 @@ class Stage:
                 "min": 1, "max": most, "template": {"cpu": FLAVOR["cpu"], "memory": FLAVOR["memory"], "pods": 110}}],
             "collector": {"stats": {"interval": "5s"}},
             "decider": {"resync": "5s", "scale_down": {
-                "unneeded_time": "6s", "delay_after_add": "5s", "delay_after_delete": "5s", "delay_after_failure": "5s"}},
+                "unneeded_time": "6s", "delay_after_add": "5s", "delay_after_delete": "5s",
+                "delay_after_failure": "5s"}},
             "actuator": {"resync": "5s", "drain": {"eviction_retry": "1s"}},
             "notifier": {"cooldown": "30s", "max_cooldown": "60s"},
             "log": {"level": "debug"},

@@ -6,7 +6,7 @@ from harness.waiting import check, holds, until
 
 @story("main-pending-pods-grow-the-group")
 def pending_pods_grow_the_group(stage):
-    """Pods pending → explained and decided → Heat's group resized → nodes join → pods run, and no node too many."""
+    """Pods pending → explained and decided → Heat's group resized → nodes join → pods run, no node too many."""
     stage.set(size=1)
     stage.start_services()
     before = {m.server_id for m in stage.stack.members()}

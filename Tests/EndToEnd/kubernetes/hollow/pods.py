@@ -1,0 +1,140 @@
+"""What a kubelet does with its pods: they start, run, end and terminate, without a container."""
+import asyncio
+import hashlib
+import sys
+
+from .api import STRATEGIC, ApiError
+from .quantities import now
+
+ANNOTATION = "hollow/"
+
+
+class Pods:
+    """The pods of one node."""
+
+    def __init__(self, node):
+        self.node = node
+        self.seen = {}  # uid: pod as last seen
+        self.busy = {}  # uid: task moving that pod on
+        self.next_address = 2
+
+    def stop(self):
+        for task in self.busy.values():
+            task.cancel()
+
+    def changed(self, kind, pod):
+        uid = pod["metadata"]["uid"]
+        if kind == "DELETED":
+            self.seen.pop(uid, None)
+            task = self.busy.pop(uid, None)
+            if task:
+                task.cancel()
+            self.node.statistics.forget(pod)
+            return
+        old = self.seen.get(uid)
+        self.seen[uid] = pod
+        if "deletionTimestamp" in pod["metadata"]:
+            if not (old and "deletionTimestamp" in old["metadata"] and uid in self.busy):
+                self._begin(uid, self._terminate(pod))
+        elif pod["status"].get("phase") == "Pending" and uid not in self.busy:
+            self._begin(uid, self._run(pod))
+
+    def _begin(self, uid, work):
+        task = self.busy.pop(uid, None)
+        if task:
+            task.cancel()
+
+        async def guarded():
+            try:
+                await work
+            except asyncio.CancelledError:
+                pass
+            except ApiError as error:
+                if error.code not in (404, 409):
+                    print(f"{self.node.name} pod: {error}", file=sys.stderr, flush=True)
+        self.busy[uid] = asyncio.ensure_future(guarded())
+
+    def _address(self, pod):
+        if pod["spec"].get("hostNetwork"):
+            return self.node.ip
+        if pod["status"].get("podIP"):
+            return pod["status"]["podIP"]
+        self.next_address += 1
+        net = self.node.pod_net
+        return str(net[2 + self.next_address % (net.num_addresses - 3)])
+
+    async def _set_status(self, pod, status):
+        meta = pod["metadata"]
+        return await self.node.rig.api(
+            "PATCH", f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/status",
+            {"metadata": {"uid": meta["uid"]}, "status": status}, STRATEGIC)
+
+    async def _run(self, pod):
+        annotations = pod["metadata"].get("annotations", {})
+        start = pod["status"].get("startTime") or now()
+        usual = self.node.spec.get("podStartDelay", self.node.rig.options.pod_start_delay)
+        delay = float(annotations.get(ANNOTATION + "start-delay", usual))
+        placed = {"startTime": start, "hostIP": self.node.ip}
+        if delay:
+            await self._set_status(pod, dict(
+                placed, conditions=conditions(False, "ContainersNotReady"),
+                containerStatuses=containers(pod, {"waiting": {"reason": "ContainerCreating"}}, False)))
+            await asyncio.sleep(delay)
+        address = self._address(pod)
+        placed.update(phase="Running", podIP=address, podIPs=[{"ip": address}])
+        if annotations.get(ANNOTATION + "crash") == "true":
+            waiting = {"reason": "CrashLoopBackOff", "message": "back-off 5m0s restarting failed container"}
+            await self._set_status(pod, dict(
+                placed, conditions=conditions(False, "ContainersNotReady"),
+                containerStatuses=containers(pod, {"waiting": waiting}, False, 5)))
+            return
+        ready, begun = annotations.get(ANNOTATION + "ready", "true") != "false", now()
+        await self._set_status(pod, dict(
+            placed, conditions=conditions(ready, "ContainersNotReady"),
+            containerStatuses=containers(pod, {"running": {"startedAt": begun}}, ready)))
+        if ANNOTATION + "run-for" in annotations:
+            await asyncio.sleep(float(annotations[ANNOTATION + "run-for"]))
+            code = int(annotations.get(ANNOTATION + "exit-code", 0))
+            await self._set_status(pod, {
+                "phase": "Failed" if code else "Succeeded", "conditions": conditions(False, "PodCompleted"),
+                "containerStatuses": containers(pod, ended(code, begun), False)})
+
+    async def _terminate(self, pod):
+        meta = pod["metadata"]
+        grace = float(meta.get("deletionGracePeriodSeconds") or 0)
+        usual = self.node.rig.options.pod_stop_delay
+        takes = float(meta.get("annotations", {}).get(ANNOTATION + "stop-delay", usual))
+        await asyncio.sleep(min(grace, takes))
+        if pod["status"].get("phase") == "Running":
+            code = 137 if takes > grace else 0
+            await self._set_status(pod, {
+                "conditions": conditions(False, "ContainersNotReady"),
+                "containerStatuses": containers(pod, ended(code, pod["status"].get("startTime")), False)})
+        await self.node.rig.api("DELETE", f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}", {
+            "kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0,
+            "preconditions": {"uid": meta["uid"]}})
+
+
+def containers(pod, state, ready, restarts=0):
+    def digest(text):
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    return [{"name": c["name"], "image": c.get("image", ""),
+             "imageID": "registry.example/hollow@sha256:" + digest(c.get("image", "")),
+             "containerID": "containerd://" + digest(pod["metadata"]["uid"] + c["name"]),
+             "ready": ready, "started": ready, "restartCount": restarts, "state": state, "lastState": {}}
+            for c in pod["spec"]["containers"]]
+
+
+def conditions(ready, reason=None):
+    """The kubelet's own three; conditions that others set are left alone by the merge."""
+    stamp = {"lastProbeTime": None, "lastTransitionTime": now()}
+    why = {"reason": None, "message": None} if ready else {
+        "reason": reason, "message": "containers with unready status"}
+    return [dict(stamp, type="Initialized", status="True")] + [
+        dict(stamp, type=kind, status="True" if ready else "False", **why) for kind in ("ContainersReady", "Ready")]
+
+
+def ended(code, begun):
+    return {"terminated": {"exitCode": code, "reason": "Error" if code else "Completed", "startedAt": begun,
+                           "finishedAt": now()}}

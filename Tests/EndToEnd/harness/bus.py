@@ -72,13 +72,16 @@ class Broker:
         finally:
             connection.close()
 
-    def parked(self, queue="updraft.dead", limit=1000):
-        """Takes everything out of the queue of parked messages."""
+    def parked(self, limit=1000):
+        """Takes everything out of the queue of parked messages, which the services declare."""
         connection = self.connect()
         try:
             channel, found = connection.channel(), []
             while len(found) < limit:
-                message = channel.basic_get(queue, no_ack=True)
+                try:
+                    message = channel.basic_get("updraft.dead", no_ack=True)
+                except amqp.exceptions.NotFound:
+                    return found
                 if message is None:
                     return found
                 found.append(Message(message.delivery_info["routing_key"], message.body,

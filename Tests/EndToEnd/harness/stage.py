@@ -83,7 +83,8 @@ class Stage:
         """One file for the four services. The timers are short; what the services do is not."""
         return {
             "cluster": self.cluster,
-            "bus": {"transport_url": self.broker.url},
+            "bus": {"transport_url": self.broker.url,
+                    "keys": [{"id": "e2e", "key": secrets.token_hex(16)}]},
             "groups": [{
                 "id": "workers", "stack": self.stack.name, "resource": "workers", "desired_parameter": "desired",
                 "min": 1, "max": most, "template": {"cpu": FLAVOR["cpu"], "memory": FLAVOR["memory"], "pods": 110}}],
@@ -91,7 +92,7 @@ class Stage:
             "decider": {"resync": "5s", "scale_down": {
                 "unneeded_time": "6s", "delay_after_add": "5s", "delay_after_delete": "5s",
                 "delay_after_failure": "5s"}},
-            "actuator": {"resync": "5s", "drain": {"eviction_retry": "1s"}},
+            "actuator": {"resync": "5s", "drain": {"eviction_retry": "1s"}, "heat": {"poll_interval": "1s"}},
             "notifier": {"cooldown": "30s", "max_cooldown": "60s"},
             "log": {"level": "debug"},
         }

@@ -1,0 +1,107 @@
+import Messages
+import Support
+import Testing
+
+@testable import AMQP
+@testable import Bus
+
+@Suite struct ParkingTests {
+    private func received(_ type: String, secret: String) throws -> (body: [UInt8], MessageCoder.Received) {
+        let body = Array(
+            """
+            {"oslo.version":"2.0","oslo.message":"{\\"event_type\\":\\"\(type)\\",\\"message_id\\":\\"m1\\",\
+            \\"payload\\":{\\"token\\":\\"\(secret)\\"}}"}
+            """.utf8)
+        return (body, try MessageCoder.open(body))
+    }
+
+    @Test(arguments: ["compute.instance.update", "updraft.pod.shutdown", "updraft.pod.shutdown.done"])
+    func `Bodies that may hold secrets are reduced to what identifies them`(type: String) throws {
+        let (body, received) = try received(type, secret: "hunter2")
+        let parked = Parking.body(body, size: UInt64(body.count), received: received)
+        let text = String(decoding: parked.body, as: UTF8.self)
+        #expect(parked.kept == "metadata")
+        #expect(!text.contains("hunter2"))
+        #expect(text.contains(type) && text.contains("m1") && text.contains("sha256"))
+    }
+
+    @Test func `What is not understood may hold anything`() {
+        let parked = Parking.body(Array("password=hunter2".utf8), size: 16, received: nil)
+        #expect(!String(decoding: parked.body, as: UTF8.self).contains("hunter2"))
+        #expect(parked.kept == "metadata")
+    }
+
+    @Test func `Our own messages are kept, up to a bound`() throws {
+        let (small, received) = try received("updraft.scale.decided", secret: "x")
+        #expect(Parking.body(small, size: 1, received: received).body == small)
+        let (large, again) = try self.received("updraft.scale.decided", secret: String(repeating: "x", count: 100_000))
+        let parked = Parking.body(large, size: UInt64(large.count), received: again)
+        #expect(parked.kept == "truncated")
+        #expect(parked.body.count == Parking.maximumBytes)
+    }
+}
+
+@Suite struct TopologyTests {
+    private func settings(_ type: BusSettings.QueueType = .quorum) throws -> BusSettings {
+        BusSettings(
+            amqp: AMQPSettings(url: try TransportURL("rabbit://h/")), cluster: "prod", service: "decider", host: "n1",
+            queueType: type)
+    }
+
+    @Test func `Commands go to a quorum queue with a delivery limit and a dead-letter exchange`() throws {
+        let topology = try settings().topology(Subscription(topics: [.decisions, .lifecycle]))
+        let queue = try #require(topology.queues.first)
+        #expect(queue.name == "updraft.prod.decider.decisions.lifecycle")
+        #expect(queue.durable)
+        #expect(queue.arguments["x-queue-type"] == "quorum")
+        #expect(queue.arguments["x-delivery-limit"] == 20)
+        #expect(queue.arguments["x-dead-letter-exchange"] == "updraft.dead")
+        #expect(queue.arguments["x-single-active-consumer"] == true)
+        #expect(
+            topology.bindings.map(\.routingKey).filter { $0 != "#" }
+                == ["updraft.prod.decisions.*", "updraft.prod.lifecycle.*"])
+    }
+
+    @Test func `Perishables are bounded, and the oldest are dropped`() throws {
+        let topology = try settings().topology(
+            Subscription(topics: [.stats], kind: .perishable(maximumLength: 50, ttl: .seconds(7))))
+        let arguments = try #require(topology.queues.first).arguments
+        #expect(arguments["x-max-length"] == 50)
+        #expect(arguments["x-message-ttl"] == 7_000)
+        #expect(arguments["x-overflow"] == "drop-head")
+        #expect(arguments["x-dead-letter-exchange"] == nil)
+    }
+
+    @Test func `Without a kind the topics decide it`() {
+        #expect(Subscription(topics: [.decisions]).kind == .command)
+        #expect(Subscription(topics: [.stats, .decisions]).kind == .command)
+        #expect(Subscription(topics: [.stats, .state]).kind != .command)
+    }
+
+    @Test func `A queue of one process has only arguments that such queues know`() throws {
+        let topology = try settings().topology(
+            Subscription(topics: [.lifecycle], suffix: "console", exclusive: true))
+        let queue = try #require(topology.queues.first)
+        #expect(queue.name == "updraft.prod.decider.lifecycle.console.n1")
+        #expect(queue.exclusive && !queue.durable)
+        #expect(queue.arguments["x-delivery-limit"] == nil && queue.arguments["x-queue-type"] == nil)
+    }
+
+    @Test func `Others' exchanges are never declared unless told to, and never changed`() throws {
+        let settings = try settings()
+        #expect(settings.topology(ForeignSubscription(exchange: "nova")).exchanges.first?.mode == .passive)
+        let declared = settings.topology(ForeignSubscription(exchange: "nova", declareExchange: true))
+        #expect(declared.exchanges.first?.mode == .declareIfMissing)
+        #expect(declared.queues.first?.name == "updraft.prod.decider.foreign.nova")
+    }
+
+    @Test func `Names of queues hold a key's id, never its secret`() throws {
+        let key = try #require(SigningKeys.Key(id: "k1", secret: Array("hunter2hunter2!!".utf8)))
+        let keys = try #require(SigningKeys([key]))
+        #expect("\(keys)".contains("k1"))
+        #expect(!"\(keys)".contains("104"))
+        #expect(SigningKeys.Key(id: "k", secret: [1, 2, 3]) == nil)
+        #expect(SigningKeys([key, key]) == nil)
+        #expect(SigningKeys([]) == nil)
+    }
+}

@@ -63,7 +63,7 @@ let package = Package(
         // Runtime
         module("YAML", ["CYAML", "Support"]),
         module("Settings", ["YAML", "Support", "Messages"]),
-        module("ServiceRuntime", ["HTTPServer", "Settings", "Bus", "Support", "Messages"]),
+        module("ServiceRuntime", ["HTTPServer", "Settings", "AMQP", "Bus", "Support", "Messages"]),
 
         // Services
         module("Collector", ["Messages", "Kubernetes", "HTTPClient", "Bus", "ServiceRuntime", "Settings", "Support"]),
@@ -109,7 +109,7 @@ let package = Package(
             files: ["Fixtures"]),
         tests("OpenStackTests", ["OpenStack", "HTTPClient", "HTTPServer", "Support", "TestServer"]),
         tests("YAMLTests", ["YAML"]),
-        tests("SettingsTests", ["Settings"]),
+        tests("SettingsTests", ["Settings", "Messages", "Support"]),
         tests("ServiceRuntimeTests", ["ServiceRuntime", "HTTPClient"]),
         tests("CollectorTests", ["Collector", "Messages"]),
         tests("DeciderTests", ["Decider", "Messages"]),

@@ -25,6 +25,13 @@ public struct YAMLScalar: Sendable, Hashable {
     public let isPlain: Bool
     /// Where it starts.
     public let position: YAMLPosition
+
+    /// A scalar that stands in no document: a value from elsewhere that is to mean what it would mean in one.
+    public init(text: String, isPlain: Bool = true, position: YAMLPosition = YAMLPosition(line: 1, column: 1)) {
+        self.text = text
+        self.isPlain = isPlain
+        self.position = position
+    }
 }
 
 /// A sequence.

@@ -1,0 +1,121 @@
+import Support
+
+extension Settings {
+    /// `actuator`.
+    public struct Actuator: Sendable, Hashable {
+        /// `actuator.drain`.
+        public struct Drain: Sendable, Hashable {
+            /// From the first eviction until the last pod is gone.
+            public var timeout: Interval
+            /// A pod's own grace counts up to this.
+            public var maximumGrace: Interval
+            /// Between two tries of a refused eviction.
+            public var evictionRetry: Interval
+            /// Evictions at once, per node.
+            public var parallel: Int
+
+            init(_ reader: SettingsReader) {
+                timeout = reader.interval(
+                    "timeout", default: .minutes(15), in: .seconds(1) ... .minutes(1_440),
+                    "From the first eviction until the last pod is gone; then the removal fails and the node serves on."
+                )
+                maximumGrace = reader.interval(
+                    "max_graceful_termination", default: .minutes(10), "A pod's own grace period counts up to this.")
+                evictionRetry = reader.interval(
+                    "eviction_retry", default: .seconds(5), in: .milliseconds(100) ... .minutes(10),
+                    "Between two tries of an eviction that a budget refused.")
+                parallel = reader.count("parallel", default: 10, in: 1...1_000, "Evictions at once, per node.")
+            }
+        }
+
+        /// `actuator.heat`.
+        public struct Heat: Sendable, Hashable {
+            /// Between two looks at a stack that changes.
+            public var pollInterval: Interval
+            /// For one stack change.
+            public var timeout: Interval
+
+            init(_ reader: SettingsReader) {
+                pollInterval = reader.interval(
+                    "poll_interval", default: .seconds(2), in: .milliseconds(50) ... .minutes(5),
+                    "Between two looks at a stack while it changes.")
+                timeout = reader.interval(
+                    "timeout", default: .minutes(60), in: .seconds(1) ... .minutes(1_440),
+                    "For one stack change; above the longest drain that a `pre-delete` hook waits for.")
+            }
+        }
+
+        /// Everything but the last call.
+        public var dryRun: Bool
+        /// Between two looks at Heat without any cause.
+        public var resync: Interval
+        /// Draining.
+        public var drain: Drain
+        /// Heat.
+        public var heat: Heat
+
+        init(_ reader: SettingsReader) {
+            dryRun = reader.flag(
+                "dry_run", default: false, "Do everything but the last call: neither Heat nor Kubernetes is changed.")
+            resync = reader.interval(
+                "resync", default: .seconds(30), in: .seconds(1) ... .minutes(60),
+                "Between two looks at Heat and the nodes without any cause.")
+            drain = reader.section("drain", "Moving the pods of a node away.", Drain.init)
+            heat = reader.section("heat", "Changing the stacks.", Heat.init)
+        }
+    }
+
+    /// `notifier`.
+    public struct Notifier: Sendable, Hashable {
+        /// `notifier.hooks`.
+        public struct Hooks: Sendable, Hashable {
+            /// For one call.
+            public var timeout: Interval
+            /// Calls before a hook counts as failed.
+            public var attempts: Int
+
+            init(_ reader: SettingsReader) {
+                timeout = reader.interval(
+                    "timeout", default: .seconds(5), in: .milliseconds(100) ... .minutes(5), "For one call.")
+                attempts = reader.count("attempts", default: 5, in: 1...100, "Calls before a hook counts as failed.")
+            }
+        }
+
+        /// How long pods have to answer.
+        public var cooldown: Interval
+        /// How long they may ask for at most.
+        public var maximumCooldown: Interval
+        /// Where answers are taken.
+        public var listen: ListenAddress
+        /// The URL under which pods reach it.
+        public var advertiseURL: String?
+        /// Everything but the last delivery.
+        public var dryRun: Bool
+        /// Hooks of pods.
+        public var hooks: Hooks
+        /// Whether a pod may refuse.
+        public var mayRefuse: Bool
+
+        init(_ reader: SettingsReader) {
+            cooldown = reader.interval(
+                "cooldown", default: .seconds(60), in: .zero ... .minutes(1_440),
+                "How long the pods of a node have to answer; it ends early when all have.")
+            maximumCooldown = reader.interval(
+                "max_cooldown", default: .minutes(10), in: .zero ... .minutes(10_080),
+                "However much time pods ask for, the cooldown ends after this.")
+            listen =
+                reader.listen(
+                    "listen", shown: "127.0.0.1:0", "Where pods' answers are taken; port 0 is any free one.")
+                ?? ListenAddress(host: "127.0.0.1", port: 0)
+            advertiseURL = reader.text(
+                "advertise_url", "Base URL under which pods reach that address; without it `http://<listen>`.")
+            dryRun = reader.flag("dry_run", default: false, "Do everything but the delivery: no pod is told.")
+            hooks = reader.section("hooks", "HTTP hooks that pods declare by annotation.", Hooks.init)
+            mayRefuse = reader.flag(
+                "may_refuse", default: false, "Whether a pod's refusal stops the removal of its node.")
+            if cooldown > maximumCooldown {
+                reader.mistake("cooldown", "is above max_cooldown", allowed: "cooldown ≤ max_cooldown")
+            }
+        }
+    }
+}

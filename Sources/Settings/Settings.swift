@@ -1,0 +1,92 @@
+import Support
+import YAML
+
+/// The one configuration of the suite: every service reads the same file and takes what concerns it.
+///
+/// Sources, later ones win: defaults, the YAML file, the environment (`UPDRAFT_LOG_LEVEL` for `log.level`), `--set`.
+public struct Settings: Sendable, Hashable {
+    /// The cluster that this installation looks after; part of every routing key.
+    public var cluster: String
+    /// How long a service may take to leave when it is told to.
+    public var shutdownTimeout: Interval
+    /// The broker.
+    public var bus: Bus
+    /// The Kubernetes API.
+    public var kubernetes: Kubernetes
+    /// The OpenStack cloud.
+    public var openstack: OpenStack
+    /// The node groups.
+    public var groups: [Group]
+    /// The Collector's.
+    public var collector: Collector
+    /// The Decider's.
+    public var decider: Decider
+    /// The Actuator's.
+    public var actuator: Actuator
+    /// The Notifier's.
+    public var notifier: Notifier
+    /// The log.
+    public var log: Log
+    /// The health server.
+    public var health: Health
+
+    init(_ reader: SettingsReader) {
+        cluster = reader.identifier(
+            "cluster", "Name of the cluster; part of every routing key and queue name. Two clusters may share a broker."
+        )
+        shutdownTimeout = reader.interval(
+            "shutdown_timeout", default: .seconds(20), in: .seconds(1) ... .minutes(10),
+            "A service that is told to stop finishes what is in hand within this; then it leaves anyway.")
+        bus = reader.section("bus", "RabbitMQ.", Bus.init)
+        kubernetes = reader.section("kubernetes", "The Kubernetes API.", Kubernetes.init)
+        openstack = reader.section(
+            "openstack",
+            "The OpenStack cloud; only the Actuator reads it. Without `cloud`, the `OS_*` variables count.",
+            OpenStack.init)
+        groups = reader.list(
+            "groups", "The node groups: each an AutoScalingGroup or ResourceGroup of a Heat stack.", Group.init)
+        collector = reader.section("collector", "The Collector.", Collector.init)
+        decider = reader.section("decider", "The Decider.", Decider.init)
+        actuator = reader.section("actuator", "The Actuator.", Actuator.init)
+        notifier = reader.section("notifier", "The Notifier.", Notifier.init)
+        log = reader.section("log", "The log: JSON lines on standard error.", Log.init)
+        health = reader.section("health", "`/healthz`, `/readyz` and `/metrics` of each service.", Health.init)
+        Self.checkGroups(groups, reader)
+    }
+
+    private static func checkGroups(_ groups: [Group], _ reader: SettingsReader) {
+        var seen: Set<String> = []
+        for group in groups where !group.id.isEmpty && !seen.insert(group.id).inserted {
+            reader.mistake("groups", "the id \"\(group.id)\" is used twice", allowed: "an id of its own for each group")
+        }
+    }
+
+    /// Reads and checks everything.
+    ///
+    /// - Parameters:
+    ///   - file: the YAML file; nil for none (then environment and flags must say all that is required).
+    ///   - environment: variables; those that start with `UPDRAFT_` and name a field override it.
+    ///   - flags: `a.b=c` as given to `--set`, the last wins.
+    public static func load(
+        file: String?, environment: [String: String] = [:], flags: [String] = []
+    ) throws(SettingsErrors) -> Settings {
+        var root = SettingNode(.scalar(YAMLScalar(text: "")), file: file ?? "configuration")
+        var mistakes: [SettingsMistake] = []
+        if let file {
+            do throws(YAMLError) {
+                root = SettingNode(try YAML.load(file: file), file: file)
+            } catch {
+                let origin = error.position.map { "\(file):\($0.line)" } ?? file
+                throw SettingsErrors([SettingsMistake(origin: origin, path: "", what: error.what)])
+            }
+        }
+        mistakes += Overrides.apply(environment: environment, to: &root)
+        mistakes += Overrides.apply(flags: flags, to: &root)
+        let folder = file.flatMap { name in name.lastIndex(of: "/").map { String(name[..<$0]) } } ?? ""
+        let log = SettingsReader.Log(folder: folder, isDescribing: false, environment: environment)
+        let settings = SettingsReader(root: root, log: log).root(Settings.init)
+        mistakes = log.mistakes + mistakes
+        guard mistakes.isEmpty else { throw SettingsErrors(mistakes) }
+        return settings
+    }
+}

@@ -156,7 +156,8 @@ enum ChildProcess {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
-        // Signals that a service ignores would stay ignored in the program; a group of its own lets us end its children.
+        // Signals that a service ignores would stay ignored in the program; a group of its own lets us end its
+        // children with it.
         var defaults = sigset_t()
         sigfillset(&defaults)
         var mask = sigset_t()

@@ -7,10 +7,12 @@ public struct BudgetObject: KubernetesResource, Hashable {
     /// The client asks for v1beta1 instead where the server has no v1.
     public static let resource = ResourceName(group: "policy", "poddisruptionbudgets")
 
+    /// Metadata.
     public var meta: ObjectMeta
     /// The budget.
     public var budget: Budget
 
+    /// Decodes one object.
     public static func read(_ reader: inout JSONReader, version: String) throws(JSONError) -> BudgetObject {
         var full = FullMeta()
         var selector: LabelSelector?
@@ -47,12 +49,15 @@ public struct BudgetObject: KubernetesResource, Hashable {
 
 /// A Namespace.
 public struct NamespaceObject: KubernetesResource, Hashable {
+    /// Where its objects live.
     public static let resource = ResourceName("namespaces", isNamespaced: false)
 
+    /// Metadata.
     public var meta: ObjectMeta
     /// The namespace.
     public var namespace: Namespace
 
+    /// Decodes one object.
     public static func read(_ reader: inout JSONReader, version: String) throws(JSONError) -> NamespaceObject {
         var full = FullMeta()
         try reader.object { (reader, key) throws(JSONError) in
@@ -65,14 +70,17 @@ public struct NamespaceObject: KubernetesResource, Hashable {
 
 /// A PersistentVolumeClaim.
 public struct ClaimObject: KubernetesResource, Hashable {
+    /// Where its objects live.
     public static let resource = ResourceName("persistentvolumeclaims")
 
+    /// Metadata.
     public var meta: ObjectMeta
     /// `status.phase` is `Bound`.
     public var isBound: Bool
     /// Name of its PersistentVolume, once it has one.
     public var volume: String?
 
+    /// Decodes one object.
     public static func read(_ reader: inout JSONReader, version: String) throws(JSONError) -> ClaimObject {
         var claim = ClaimObject(meta: ObjectMeta(), isBound: false, volume: nil)
         try reader.object { (reader, key) throws(JSONError) in
@@ -96,12 +104,15 @@ public struct ClaimObject: KubernetesResource, Hashable {
 
 /// A PersistentVolume.
 public struct VolumeObject: KubernetesResource, Hashable {
+    /// Where its objects live.
     public static let resource = ResourceName("persistentvolumes", isNamespaced: false)
 
+    /// Metadata.
     public var meta: ObjectMeta
     /// Where it can be used: any term suffices; nil: anywhere. The zone labels of old volumes are taken for a term.
     public var nodeAffinity: [NodeSelectorTerm]?
 
+    /// Decodes one object.
     public static func read(_ reader: inout JSONReader, version: String) throws(JSONError) -> VolumeObject {
         var full = FullMeta()
         var affinity: [NodeSelectorTerm]?
@@ -144,8 +155,10 @@ extension String {
 
 /// A Lease of coordination.k8s.io/v1.
 public struct LeaseObject: KubernetesResource, Hashable {
+    /// Where its objects live.
     public static let resource = ResourceName(group: "coordination.k8s.io", "leases")
 
+    /// Metadata.
     public var meta: ObjectMeta
     /// Who holds it; nil or empty: nobody.
     public var holder: String?
@@ -171,6 +184,7 @@ public struct LeaseObject: KubernetesResource, Hashable {
         self.transitions = transitions
     }
 
+    /// Decodes one object.
     public static func read(_ reader: inout JSONReader, version: String) throws(JSONError) -> LeaseObject {
         var lease = LeaseObject(
             meta: ObjectMeta(), holder: nil, durationSeconds: nil, acquiredAt: nil, renewedAt: nil)

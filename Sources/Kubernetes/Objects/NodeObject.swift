@@ -4,12 +4,15 @@ import Support
 
 /// A node as the API server has it, reduced.
 public struct NodeObject: KubernetesResource, Hashable {
+    /// Where its objects live.
     public static let resource = ResourceName("nodes", isNamespaced: false)
 
+    /// Metadata.
     public var meta: ObjectMeta
     /// The node.
     public var node: Node
 
+    /// Decodes one object.
     public static func read(_ reader: inout JSONReader, version: String) throws(JSONError) -> NodeObject {
         var full = FullMeta()
         var node = Node(name: "", allocatable: ResourceList(), readiness: .unknown)

@@ -4,6 +4,7 @@ import Support
 
 /// A pod as the API server has it, reduced. `pod.shape` is not set: numbers are given by whoever keeps a table.
 public struct PodObject: KubernetesResource, Hashable {
+    /// Where its objects live.
     public static let resource = ResourceName("pods")
 
     /// A condition of a pod.
@@ -23,6 +24,7 @@ public struct PodObject: KubernetesResource, Hashable {
         }
     }
 
+    /// Metadata.
     public var meta: ObjectMeta
     /// What differs between replicas.
     public var pod: Pod
@@ -37,6 +39,7 @@ public struct PodObject: KubernetesResource, Hashable {
     /// Conditions of the gates above: the standard ones are in `pod`.
     public var gateConditions: [Condition]
 
+    /// Decodes one object.
     public static func read(_ reader: inout JSONReader, version: String) throws(JSONError) -> PodObject {
         var full = FullMeta()
         var spec = PodSpec()

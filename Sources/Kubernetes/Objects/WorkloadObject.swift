@@ -12,37 +12,49 @@ public protocol WorkloadKind: Sendable {
 
 /// `ReplicaSet` of apps/v1.
 public enum ReplicaSetKind: WorkloadKind {
+    /// As owner references name it.
     public static let kind = "ReplicaSet"
+    /// Where its objects live.
     public static let resource = ResourceName(group: "apps", "replicasets")
 }
 
 /// `ReplicationController` of v1.
 public enum ReplicationControllerKind: WorkloadKind {
+    /// As owner references name it.
     public static let kind = "ReplicationController"
+    /// Where its objects live.
     public static let resource = ResourceName("replicationcontrollers")
 }
 
 /// `StatefulSet` of apps/v1.
 public enum StatefulSetKind: WorkloadKind {
+    /// As owner references name it.
     public static let kind = "StatefulSet"
+    /// Where its objects live.
     public static let resource = ResourceName(group: "apps", "statefulsets")
 }
 
 /// `DaemonSet` of apps/v1.
 public enum DaemonSetKind: WorkloadKind {
+    /// As owner references name it.
     public static let kind = "DaemonSet"
+    /// Where its objects live.
     public static let resource = ResourceName(group: "apps", "daemonsets")
 }
 
 /// `Job` of batch/v1.
 public enum JobKind: WorkloadKind {
+    /// As owner references name it.
     public static let kind = "Job"
+    /// Where its objects live.
     public static let resource = ResourceName(group: "batch", "jobs")
 }
 
 /// `Deployment` of apps/v1.
 public enum DeploymentKind: WorkloadKind {
+    /// As owner references name it.
     public static let kind = "Deployment"
+    /// Where its objects live.
     public static let resource = ResourceName(group: "apps", "deployments")
 }
 
@@ -61,8 +73,10 @@ public typealias DeploymentObject = WorkloadObject<DeploymentKind>
 
 /// An owner of pods as the API server has it, reduced.
 public struct WorkloadObject<Kind: WorkloadKind>: KubernetesResource, Hashable {
+    /// Where its objects live.
     public static var resource: ResourceName { Kind.resource }
 
+    /// Metadata.
     public var meta: ObjectMeta
     /// The workload. `template` is not set: numbers are given by whoever keeps a table.
     public var workload: Workload
@@ -71,15 +85,18 @@ public struct WorkloadObject<Kind: WorkloadKind>: KubernetesResource, Hashable {
     /// `metadata.generation` has been seen by the controller.
     public var isCurrent: Bool
 
+    /// All but `isCurrent` is compared.
     public static func == (left: WorkloadObject, right: WorkloadObject) -> Bool {
         left.meta == right.meta && left.workload == right.workload && left.template == right.template
     }
 
+    /// By uid and version.
     public func hash(into hasher: inout Hasher) {
         hasher.combine(meta.uid)
         hasher.combine(meta.resourceVersion)
     }
 
+    /// Decodes one object.
     public static func read(_ reader: inout JSONReader, version: String) throws(JSONError) -> WorkloadObject {
         let isJob = Kind.self == JobKind.self
         let hasTemplate = Kind.self == DaemonSetKind.self

@@ -110,7 +110,9 @@ let package = Package(
         tests("OpenStackTests", ["OpenStack", "HTTPClient", "HTTPServer", "Support", "TestServer"]),
         tests("YAMLTests", ["YAML"]),
         tests("SettingsTests", ["Settings", "Messages", "Support"]),
-        tests("ServiceRuntimeTests", ["ServiceRuntime", "HTTPClient"]),
+        tests(
+            "ServiceRuntimeTests",
+            ["ServiceRuntime", "HTTPClient", "HTTPServer", "Settings", "Bus", "Messages", "Support"]),
         tests("CollectorTests", ["Collector", "Messages"]),
         tests("DeciderTests", ["Decider", "Messages"]),
         tests("ActuatorTests", ["Actuator", "Messages"]),

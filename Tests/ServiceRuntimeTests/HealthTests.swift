@@ -1,0 +1,94 @@
+import HTTPClient
+import HTTPServer
+import Settings
+import Support
+import Testing
+
+@testable import ServiceRuntime
+
+@Suite struct HealthTests {
+    private func get(_ server: HealthServer, _ path: String) async throws -> (status: Int, body: String) {
+        let client = HTTPClient(userAgent: "test")
+        let response = try await client.send(HTTPRequest(.get, "http://\(server.address)\(path)"))
+        await client.close()
+        return (response.status, String(decoding: response.body, as: UTF8.self))
+    }
+
+    @Test func readinessNamesWhatFails() async throws {
+        let readiness = Readiness()
+        let server = try HealthServer(
+            listen: ListenAddress(host: "127.0.0.1", port: 0), readiness: readiness, metrics: Metrics())
+        defer { server.stop() }
+        var answer = try await get(server, "/readyz")
+        #expect(answer.status == 503)
+        #expect(answer.body == #"{"status":"not ready","failing":{},"conditions":[]}"#)
+
+        readiness.failed("heat", "401 from \"keystone\"")
+        readiness.ok("kubernetes")
+        readiness.probe("bus") { "connecting" }
+        answer = try await get(server, "/readyz")
+        #expect(answer.status == 503)
+        #expect(
+            answer.body
+                == #"{"status":"not ready","failing":{"bus":"connecting","heat":"401 from \"keystone\""},"conditions":["bus","heat","kubernetes"]}"#
+        )
+
+        readiness.ok("heat")
+        readiness.probe("bus") { nil }
+        answer = try await get(server, "/readyz")
+        #expect(answer.status == 200)
+        #expect(answer.body == #"{"status":"ready","failing":{},"conditions":["bus","heat","kubernetes"]}"#)
+    }
+
+    @Test func theOtherPages() async throws {
+        let metrics = Metrics()
+        metrics.counter("x", "X.").increment()
+        let pulse = Pulse()
+        let server = try HealthServer(
+            listen: ListenAddress(host: "127.0.0.1", port: 0), readiness: Readiness(), metrics: metrics, pulse: pulse)
+        defer { server.stop() }
+        #expect(try await get(server, "/healthz") == (200, #"{"status":"ok"}"#))
+        #expect(try await get(server, "/metrics").body.contains("updraft_x_total 1\n"))
+        #expect(try await get(server, "/nope").status == 404)
+        server.page("/status") { _ in .text("fine") }
+        #expect(try await get(server, "/status") == (200, "fine"))
+        pulse.tick(at: .now() - .seconds(3_600))
+        let stuck = try await get(server, "/healthz")
+        #expect(stuck.status == 503 && stuck.body.hasPrefix(#"{"status":"stuck","seconds":36"#))
+        pulse.tick()
+        #expect(try await get(server, "/healthz").status == 200)
+    }
+
+    @Test func turningIsToldOnce() {
+        let turned = Lock<[String]>([])
+        let readiness = Readiness { name, state in turned.withLock { $0.append("\(name) \(state.ok) \(state.reason)") }
+        }
+        readiness.failed("bus", "one")
+        readiness.failed("bus", "two")
+        readiness.ok("bus")
+        readiness.ok("bus")
+        #expect(turned.withLock { $0 } == ["bus false one", "bus true "])
+        readiness.remove("bus")
+        #expect(!readiness.isReady)
+    }
+
+    @Test func theHealthCheckOfAProgram() async throws {
+        let readiness = Readiness()
+        let server = try HealthServer(
+            listen: ListenAddress(host: "127.0.0.1", port: 0), readiness: readiness, metrics: Metrics())
+        readiness.failed("bus", "connecting")
+        let address = server.address
+        // On a thread of its own: it blocks, as a program of its own may.
+        func ask() async -> (ready: Bool, text: String) {
+            await withCheckedContinuation { continuation in
+                Deadline.after(.zero) { continuation.resume(returning: HealthCheck.ask(address)) }
+            }
+        }
+        #expect(await ask() == (false, #"{"status":"not ready","failing":{"bus":"connecting"},"conditions":["bus"]}"#))
+        readiness.ok("bus")
+        #expect(await ask().ready)
+        server.stop()
+        let refused = await ask()
+        #expect(!refused.ready && refused.text == "no answer from \(address): Connection refused")
+    }
+}

@@ -1,14 +1,24 @@
 """A pod's side of the notice: an HTTP server that takes the Notifier's calls and answers."""
 import http.server
 import json
+import socket
 import threading
 import time
 
 from .web import call
 
 
+class Loopback(http.server.ThreadingHTTPServer):
+    """Listens on every address of the loopback interface, and so on those of all pods, and on no other interface."""
+    daemon_threads = True
+
+    def server_bind(self):
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+        super().server_bind()
+
+
 class HookServer:
-    """One address serves all pods of a story. By default it answers 202 at once and says "done" `done_after` seconds
+    """One port serves all pods of a story, as if each had a container that listens there. By default it answers 202 at once and says "done" `done_after` seconds
     later, at the address the notice gives for answers; `done_after=None` never answers."""
 
     def __init__(self, done_after=1.0):
@@ -29,13 +39,13 @@ class HookServer:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Loopback(("0.0.0.0", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     @property
-    def url(self):
-        return "http://127.0.0.1:%d/shutdown" % self.server.server_address[1]
+    def annotation(self):
+        """What a pod declares: a port and a path of its own address."""
+        return "http://:%d/shutdown" % self.server.server_address[1]
 
     def received(self, path, body):
         try:

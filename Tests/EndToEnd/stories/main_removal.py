@@ -14,7 +14,7 @@ def three_nodes_one_idle(stage, **options):
     for name in (names[0], names[2]):
         stage.kubernetes.cordon(name)
     stage.kubernetes.deployment(stage.namespace, "small", 1, cpu="100m",
-                                annotations={"updraft.io/shutdown-hook": stage.hooks.url})
+                                annotations={"updraft.io/shutdown-hook": stage.hooks.annotation})
     until("the small pod runs", lambda: all_running(stage.pods("small"), 1), 30)
     for name in (names[0], names[2]):
         stage.kubernetes.cordon(name, False)
@@ -67,7 +67,7 @@ def told(stage, pod):
     """The pod knew before it was ended: annotation, Event and hook."""
     name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
     annotations = pod["metadata"].get("annotations", {})
-    check("updraft.io/shutdown-deadline" in annotations, "no deadline on %s: %s" % (name, annotations))
+    check("updraft.io/removal-deadline" in annotations, "no deadline on %s: %s" % (name, annotations))
     events = [e for e in stage.kubernetes.events(stage.namespace) if e["involvedObject"].get("uid") == uid]
     check(any("updraft" in e.get("source", {}).get("component", "") + e.get("reportingComponent", "") for e in events),
           "no Event of Updraft's about %s: %s" % (name, [e["reason"] for e in events]))

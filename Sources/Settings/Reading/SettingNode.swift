@@ -81,7 +81,7 @@ struct SettingNode {
             self = value
             return nil
         }
-        if isNull { self = SettingNode(emptyMapFrom: value.origin) }
+        if isNull { self = SettingNode(emptyMapFrom: origin) }
         switch content {
         case .scalar: return "there is no \(first) in a value"
         case .map(var entries):

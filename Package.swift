@@ -107,7 +107,8 @@ let package = Package(
         tests(
             "KubernetesTests", ["Kubernetes", "HTTPClient", "HTTPServer", "JSONReader", "Messages", "Support", "YAML"],
             files: ["Fixtures"]),
-        tests("OpenStackTests", ["OpenStack", "HTTPClient", "HTTPServer", "Support", "TestServer"]),
+        tests(
+            "OpenStackTests", ["OpenStack", "HTTPClient", "JSONReader", "Support", "TestServer"], files: ["Fixtures"]),
         tests("YAMLTests", ["YAML"]),
         tests("SettingsTests", ["Settings", "Messages", "Support"]),
         tests(

@@ -99,6 +99,10 @@ public final class OpenStackClient: Sendable {
         body: JSONValue? = nil, headers: HTTPHeaders = [:], acceptsRedirect: Bool = false
     ) async throws(OpenStackError) -> Answer {
         let name = "\(method.rawValue) \(service) \(path)"
+        // Servers decode the path before they route it, so an encoded slash would lead elsewhere.
+        guard !path.contains("%2F"), !path.contains("//") else {
+            throw .configuration(name, "a name in the path is empty or holds a slash")
+        }
         var token = try await keeper.current()
         var isSecondTry = false
         while true {

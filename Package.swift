@@ -70,12 +70,15 @@ let package = Package(
         module("Decider", ["Messages", "Bus", "ServiceRuntime", "Settings", "Support"]),
         module(
             "Actuator",
-            ["Messages", "Kubernetes", "OpenStack", "HTTPClient", "Bus", "ServiceRuntime", "Settings", "Support"]),
+            [
+                "Messages", "Kubernetes", "OpenStack", "HTTPClient", "Bus", "JSONReader", "ServiceRuntime", "Settings",
+                "Support",
+            ]),
         module(
             "Notifier",
             [
-                "Messages", "Kubernetes", "HTTPClient", "HTTPServer", "Bus", "Crypto", "ServiceRuntime", "Settings",
-                "Support",
+                "Messages", "Kubernetes", "HTTPClient", "HTTPServer", "Bus", "Crypto", "JSONReader", "ServiceRuntime",
+                "Settings", "Support",
             ]),
 
         // The user's command and the practice cloud
@@ -116,8 +119,8 @@ let package = Package(
             ["ServiceRuntime", "HTTPClient", "HTTPServer", "Settings", "Bus", "Messages", "Support"]),
         tests("CollectorTests", ["Collector", "Messages"]),
         tests("DeciderTests", ["Decider", "Messages"]),
-        tests("ActuatorTests", ["Actuator", "Messages"]),
-        tests("NotifierTests", ["Notifier", "Messages"]),
+        tests("ActuatorTests", ["Actuator", "JSONReader", "Messages", "Support"]),
+        tests("NotifierTests", ["Notifier", "JSONReader", "Messages", "Support"]),
         tests("PracticeCloudTests", ["PracticeCloud", "HTTPClient", "Kubernetes", "OpenStack"]),
         tests("UpdraftCommandTests", ["UpdraftCommand", "Messages", "Support"]),
         tests("IntegrationTests", ["AMQP", "Bus", "Messages", "Support", "Crypto"]),

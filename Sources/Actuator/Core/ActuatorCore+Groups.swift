@@ -64,7 +64,7 @@ extension ActuatorCore {
         let isActive =
             track.waiting != nil || !track.starts.isEmpty || changes[track.policy.stack] != nil
             || track.reading?.isBusy == true || drained(in: id).isEmpty == false
-        timers.set(.group(id), at: now + (isActive ? policy.pollInterval : policy.resync))
+        timers.setEarlier(.group(id), at: now + (isActive ? policy.pollInterval : policy.resync))
     }
 
     /// Nothing can be done on a group that is not there or does not let us in: say so instead of waiting.

@@ -28,7 +28,11 @@ extension ActuatorCore {
             guard let removal = removals[$0] else { return false }
             return removal.editing == nil && removal.record.since <= reading.begunAt
         }
-        guard !names.isEmpty else { return false }
+        guard let latest = names.compactMap({ removals[$0]?.record.since }).max() else { return false }
+        if now - latest < policy.coalesce {
+            timers.setEarlier(.group(id), at: latest + policy.coalesce)
+            return false
+        }
         let chosen = Set(names.compactMap { removals[$0]?.record.memberID })
         if let obstacle = strangersThatFailed(chosen, reading) {
             note(.warning, id, .memberFailed, obstacle)

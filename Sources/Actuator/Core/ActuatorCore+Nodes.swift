@@ -11,6 +11,9 @@ extension ActuatorCore {
         nodes = [:]
         if isFirst { arrivals.begin(with: views, youngerThan: now - policy.youngNode) }
         for view in views { nodeSeen(view) }
+        let waiting = early
+        early = []
+        for event in waiting { take(event) }
         if isFirst { for id in groups.keys.sorted() { readGroup(id) } }
     }
 

@@ -14,6 +14,10 @@ extension ActuatorCore {
             return refuseAll(decision, Explanation(.cancelledByOperator, "it was cancelled before it began"), ticket)
         }
         if let pause = track.pause { return refuseAll(decision, Explanation(.groupPaused, pause.detail), ticket) }
+        if let index = track.starts.firstIndex(where: { $0.decision.id == decision.id }) {
+            groups[decision.group]?.starts[index].ticket = ticket
+            return
+        }
         groups[decision.group]?.starts.append(GroupTrack.Start(decision: decision, ticket: ticket, since: now))
         readGroup(decision.group)
     }
@@ -42,7 +46,7 @@ extension ActuatorCore {
             }
         }
         if begun.isEmpty { return settle(start.ticket) }
-        starting[start.ticket] = begun
+        if let ticket = start.ticket { starting[ticket] = begun }
     }
 
     /// Resolves Node → provider id → server → Heat member; whatever is missing is a refusal.
@@ -114,34 +118,32 @@ extension ActuatorCore {
 
     // MARK: What others say
 
-    mutating func removalNoticed(_ progress: RemovalProgress, _ ticket: Int) {
-        hold(ticket)
-        guard let removal = known(progress, ticket) else { return }
+    mutating func removalNoticed(_ progress: RemovalProgress) {
+        guard let removal = known(progress, .removalNoticed(progress)) else { return }
         // The Notifier's word may not exceed what the record allows.
         let until = min(progress.deadline ?? removal.record.deadline, removal.record.deadline)
-        if removal.record.phase.order > RemovalPhase.noticed.order { return settle(ticket) }
-        request(progress.node, .noticed(until: until), ticket)
+        if removal.record.phase.order > RemovalPhase.noticed.order { return }
+        request(progress.node, .noticed(until: until))
     }
 
-    mutating func removalQuiesced(_ progress: RemovalProgress, _ ticket: Int) {
-        hold(ticket)
-        guard let removal = known(progress, ticket) else { return }
-        if removal.record.phase.order >= RemovalPhase.quiesced.order { return settle(ticket) }
-        request(progress.node, .quiesced(progress.reason, deadline: now + policy.drainTimeout), ticket)
+    mutating func removalQuiesced(_ progress: RemovalProgress) {
+        guard let removal = known(progress, .removalQuiesced(progress)) else { return }
+        if removal.record.phase.order >= RemovalPhase.quiesced.order { return }
+        // Repeated while the first is being written.
+        if removal.isAskedFor(.quiesced) { return }
+        request(progress.node, .quiesced(progress.reason, deadline: now + policy.drainTimeout))
     }
 
-    /// The removal that an event is about, if it is ours and still runs; else the delivery is settled.
-    private mutating func known(_ progress: RemovalProgress, _ ticket: Int) -> Removal? {
+    /// The removal that an event is about, if it is ours.
+    private mutating func known(_ progress: RemovalProgress, _ event: ActuatorEvent) -> Removal? {
         if !nodesAreKnown {
-            // Just started: the broker gives it again when the nodes have been read.
-            settle(ticket, .retryLater)
+            if early.count < 10_000 { early.append(event) }
             return nil
         }
         guard let removal = removals[progress.node], removal.record.id == progress.id,
             removal.record.nodeUID == progress.nodeUID
         else {
             note(.debug, progress.node, .decisionStale, "an event of removal \(progress.id), which does not run here")
-            settle(ticket)
             return nil
         }
         return removal

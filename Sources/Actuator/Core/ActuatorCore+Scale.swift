@@ -7,8 +7,10 @@ extension ActuatorCore {
         hold(ticket)
         if let outcome = outcomes[decision.id] {
             // The same again: the same answer, and nothing else happens.
-            note(.info, decision.group, .alreadyApplied, "decision \(decision.id) was here before")
-            emit(.publish(outcome))
+            if !postponed.contains(decision.id) {
+                note(.info, decision.group, .alreadyApplied, "decision \(decision.id) was here before")
+                emit(.publish(outcome))
+            }
             return settle(ticket)
         }
         guard let track = groups[decision.group] else {
@@ -18,7 +20,17 @@ extension ActuatorCore {
         if case .scale(let running)? = changes[track.policy.stack]?.kind, running.id == decision.id {
             return settle(ticket)
         }
-        if let why = objection(to: decision, track) { return refuse(decision, why, ticket: ticket) }
+        if let why = objection(to: decision, track) {
+            let waited = track.waiting?.decision.id == decision.id ? track.waiting : nil
+            if waited != nil { groups[decision.group]?.waiting = nil }
+            // A deadline that passed while Heat did not answer: what Heat said tells more.
+            let told = why.reason == .decisionExpired ? waited?.lastFailure?.explanation : nil
+            return refuse(decision, told ?? why, ticket: ticket)
+        }
+        if track.waiting?.decision.id == decision.id {
+            groups[decision.group]?.waiting?.ticket = ticket
+            return
+        }
         if let waiting = track.waiting, waiting.decision.id != decision.id {
             refuse(
                 waiting.decision, Explanation(.superseded, "by decision \(decision.id)"), ticket: waiting.ticket)

@@ -12,7 +12,8 @@ import Support
 ///   While the stack is busy the delivery goes back to the broker's wait queue. After a crash the decision comes
 ///   again and meets the size that it asked for, or `group.state` tells the Decider how the change ended.
 /// - *removal.decided*: settled when each node carries its record or was refused.
-/// - *removal.cancelled*, *removal.noticed*, *removal.quiesced*: settled when the record says so.
+/// - *removal.cancelled*: settled when the record says so.
+/// - *removal.noticed*, *removal.quiesced*: settled at once; the Notifier repeats them until the record says so.
 public struct ActuatorCore: Sendable {
     enum TimerKey: Hashable, Sendable {
         case group(String)
@@ -42,6 +43,10 @@ public struct ActuatorCore: Sendable {
     var workloadTickets: [String: Int] = [:]
     /// Ids of removals that were cancelled, so that one that arrives after its cancellation does not begin.
     var cancelled = RecentIDs()
+    /// Ids of decisions whose delivery was put off, so that it is no surprise when it comes again.
+    var postponed = RecentIDs()
+    /// What came before the nodes were known.
+    var early: [ActuatorEvent] = []
     /// How decisions ended: a repeated delivery gets the same answer.
     var outcomes = RecentOutcomes()
 
@@ -76,14 +81,14 @@ public struct ActuatorCore: Sendable {
         removals.values.reduce(into: [:]) { $0[$1.record.phase, default: 0] += 1 }
     }
 
-    private mutating func take(_ event: ActuatorEvent) {
+    mutating func take(_ event: ActuatorEvent) {
         switch event {
         case .scaleDecided(let decision, let ticket): scaleDecided(decision, ticket)
         case .removalDecided(let decision, let ticket): removalDecided(decision, ticket)
         case .removalCancelled(let decision, let ticket): removalCancelled(decision, ticket)
         case .podsDecided(let decision, let ticket): podsDecided(decision, ticket)
-        case .removalNoticed(let progress, let ticket): removalNoticed(progress, ticket)
-        case .removalQuiesced(let progress, let ticket): removalQuiesced(progress, ticket)
+        case .removalNoticed(let progress): removalNoticed(progress)
+        case .removalQuiesced(let progress): removalQuiesced(progress)
         case .stackHint: for id in groups.keys.sorted() { readGroup(id) }
         case .groupRead(let id, let reading): groupRead(id, reading)
         case .groupUnread(let id, let failure): groupUnread(id, failure)
@@ -129,10 +134,16 @@ public struct ActuatorCore: Sendable {
         emit(.settle(ticket: ticket, settlement))
     }
 
+    /// The delivery goes to the broker's wait queue, where it is safe; what it asks for goes on in memory. When it
+    /// comes again it is taken up there, or finds that it is done.
     private mutating func ticketIsDue(_ ticket: Int) {
         for id in groups.keys {
-            if groups[id]?.waiting?.ticket == ticket { groups[id]?.waiting = nil }
-            groups[id]?.starts.removeAll { $0.ticket == ticket }
+            if let waiting = groups[id]?.waiting, waiting.ticket == ticket {
+                groups[id]?.waiting?.ticket = nil
+                postponed.insert(waiting.decision.id)
+            }
+            guard let starts = groups[id]?.starts else { continue }
+            for index in starts.indices where starts[index].ticket == ticket { groups[id]?.starts[index].ticket = nil }
         }
         settle(ticket, .retryLater)
     }

@@ -8,8 +8,8 @@ public enum ActuatorEvent: Sendable {
     case removalDecided(RemovalDecided, ticket: Int)
     case removalCancelled(RemovalCancelled, ticket: Int)
     case podsDecided(PodsDecided, ticket: Int)
-    case removalNoticed(RemovalProgress, ticket: Int)
-    case removalQuiesced(RemovalProgress, ticket: Int)
+    case removalNoticed(RemovalProgress)
+    case removalQuiesced(RemovalProgress)
     /// Heat said on its own exchange that a stack changed: look at the groups now.
     case stackHint
 

@@ -56,10 +56,13 @@ public struct ActuatorPolicy: Sendable {
     public var evictionsAtOnce = 10
     /// How long a drained node may wait for its stack, and a change of the stack may take.
     public var heatTimeout: Interval = .seconds(5_400)
+    /// How long a drained node waits for others of its group, so that they go in one change of the stack.
+    public var coalesce: Interval = .seconds(1)
     /// How often a stack change that failed is tried again.
     public var heatAttempts = 5
-    /// How long a delivery is held while its first step is not durable; then it goes back to the broker's wait queue.
-    public var ticketHold: Interval = .seconds(20)
+    /// How long a delivery is held while its first step is not durable; then it goes to the broker's wait queue. Short:
+    /// deliveries come one after the other, so the next one waits meanwhile.
+    public var ticketHold: Interval = .seconds(2)
     /// How long the record of a removal that is over stays on its node.
     public var retention: Interval = .seconds(600)
     /// Nodes younger than this are announced again after a restart.

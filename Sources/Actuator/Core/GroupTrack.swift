@@ -14,7 +14,7 @@ struct GroupTrack: Sendable {
     /// Removals that wait for a reading to be begun.
     struct Start: Sendable {
         var decision: RemovalDecided
-        var ticket: Int
+        var ticket: Int?
         var since: Timestamp
     }
 
@@ -108,4 +108,9 @@ struct Removal: Sendable {
     var drain = DrainPlan()
     var isReadingPods = false
     var isDeleting = false
+
+    /// Whether a step to `phase` is being written or waits.
+    func isAskedFor(_ phase: RemovalPhase) -> Bool {
+        editRequest?.transition.phase == phase || queue.contains { $0.transition.phase == phase }
+    }
 }

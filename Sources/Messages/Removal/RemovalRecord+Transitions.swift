@@ -47,6 +47,7 @@ public struct ImpossibleTransition: Error, Sendable, Equatable, CustomStringConv
     /// Never: the record must change first.
     public var isRetriable: Bool { false }
 
+    /// `a removal that is removing cannot become cancelled`.
     public var description: String { "a removal that is \(from.rawValue) cannot become \(to.rawValue)" }
 }
 

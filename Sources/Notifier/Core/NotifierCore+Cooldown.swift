@@ -67,7 +67,7 @@ extension NotifierCore {
 
     private mutating func schedule(_ name: String) {
         guard let cooldown = cooldowns[name] else { return }
-        let again = now + policy.resync
+        let again = now + (cooldown.stage == .over ? policy.repetition : policy.resync)
         if cooldown.stage == .cooling, let next = nextDeadline(of: cooldown) {
             timers.set(.node(name), at: min(next, again))
         } else {
@@ -83,7 +83,7 @@ extension NotifierCore {
         if cooldown.stage == .over {
             // The record still says that the cooldown runs: the Actuator has not heard, so it is said again.
             sayQuiesced(name)
-            return timers.set(.node(name), at: now + policy.resync)
+            return timers.set(.node(name), at: now + policy.repetition)
         }
         look(name)
         guard cooldowns[name]?.stage != .over else { return }

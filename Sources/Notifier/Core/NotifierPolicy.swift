@@ -16,8 +16,10 @@ public struct NotifierPolicy: Sendable {
     public var firstRetry: Interval = .seconds(1)
     /// The longest delay between two tries.
     public var retryCap: Interval = .seconds(15)
-    /// How often the pods of a node under notice are read, and what the Actuator did not hear is said again.
+    /// How often the pods of a node under notice are read.
     public var resync: Interval = .seconds(30)
+    /// How soon the end of a cooldown is said again while the record of the node does not show it.
+    public var repetition: Interval = .seconds(5)
 
     /// With the default times.
     public init(cluster: String) {

@@ -94,6 +94,11 @@ struct LoginTests {
         #expect(error?.code == .unauthorized)
         #expect(cloud.logins == 2)
         #expect(cloud.calls.count == 2)
+        let restricted = try cloud.client([
+            "OS_APPLICATION_CREDENTIAL_ID": "x", "OS_APPLICATION_CREDENTIAL_SECRET": "hidden-secret",
+        ])
+        let hint = await failure { () async throws(OpenStackError) in try await restricted.stacks() }
+        #expect(hint?.message.contains("access rules") == true)
     }
 
     @Test("A wrong password says so, is not retried at once, and is in no message")

@@ -49,24 +49,11 @@ extension OpenStackError {
                 return (nil, shortened(message))
             }
         }
-        let text = shortened(response.text)
-        return (nil, text.isEmpty ? "no message" : text)
+        let text = response.text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        return (nil, text.isEmpty ? "no message" : shortened(text))
     }
 
-    /// One line without mark-up (WSGI's own errors are HTML, also inside JSON), cut to what fits a log line.
     private static func shortened(_ text: String) -> String {
-        var plain = ""
-        var isTag = false
-        for character in text.prefix(8_192) {
-            switch character {
-            case "<": isTag = true
-            case ">" where isTag:
-                isTag = false
-                plain.append(" ")
-            default: if !isTag { plain.append(character) }
-            }
-        }
-        let line = plain.split(whereSeparator: \.isWhitespace).joined(separator: " ")
-        return line.count > 600 ? line.prefix(600) + "…" : line
+        text.count > 600 ? text.prefix(600) + "…" : text
     }
 }

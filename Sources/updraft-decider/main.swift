@@ -1,1 +1,8 @@
-// Filled in with the service.
+import Decider
+import ServiceRuntime
+
+await ServiceMain.run(
+    name: "decider", about: "decides how many nodes the cluster's groups need, and which may go"
+) { context in
+    try await Decider.run(context)
+}

@@ -1,0 +1,566 @@
+import Messages
+import Support
+
+/// A pod as the model keeps it: what differs between replicas, in little memory.
+struct PodRecord: Sendable {
+    var uid: String
+    var name: String
+    /// Number of its class in the catalogue.
+    var podClass: Int32
+    /// Slot of the node it runs on, -1 for none.
+    var node: Int32
+    /// Slot of the node whose room it holds (its node, or the nominated one), -1 for none.
+    var holds: Int32
+    var phase: Pod.Phase
+    var scheduling: Pod.Scheduling
+    var isTerminating: Bool
+    var createdAt: Timestamp
+    var unschedulableSince: Timestamp?
+    var deletedAt: Timestamp?
+    var nominated: Bool
+}
+
+/// A node as the model keeps it.
+struct NodeRecord: Sendable {
+    var node: Node
+    /// Records of the pods on it, terminal ones included.
+    var pods: [Int32] = []
+    /// Allocatable as a vector.
+    var allocatable: [Int64]
+    /// The server that it runs on.
+    var serverID: String?
+    /// Pods on it that are terminating.
+    var terminating = 0
+    /// DaemonSet and mirror pods on it.
+    var fixedPods = 0
+}
+
+/// What is asked of every node in every evaluation, without anything that has to be retained.
+struct NodeBrief: Sendable {
+    var exists = false
+    var isReady = false
+    /// Under removal, by whomever.
+    var isLeaving = false
+    /// Updraft's own marks are on it.
+    var isUnderRemoval = false
+    var createdAt = Timestamp(seconds: 0)
+    var readinessChangedAt: Timestamp?
+}
+
+/// What a cluster is, kept up to date by snapshots and deltas, ready to be simulated on.
+struct ClusterModel: Sendable {
+    /// What applying a message came to.
+    enum Outcome: Equatable, Sendable {
+        case applied
+        /// Nothing changed; the Collector lives.
+        case heartbeat
+        /// An older message or a part of another snapshot: left out.
+        case ignored
+        /// Something is missing in between: a snapshot is needed.
+        case gap(String)
+    }
+
+    let cluster: String
+    /// Pods below this priority hold no room.
+    let expendableCutoff: Int32
+    private(set) var epoch = ""
+    private(set) var sequence: Int64 = 0
+    /// Whether a whole snapshot has been applied.
+    private(set) var isComplete = false
+    /// When the last word from the Collector was heard.
+    private(set) var heardAt: Timestamp?
+    private var pendingParts: [ClusterSnapshot] = []
+
+    var catalog = Catalog()
+    var world = World(stride: 4)
+    private(set) var nodes: [NodeRecord?] = []
+    private(set) var briefs: [NodeBrief] = []
+    /// Changes when class numbers begin anew.
+    private(set) var classesRevision = 0
+    /// Grows with each node that comes, goes or changes.
+    private(set) var nodesRevision = 0
+    private(set) var nodeSlots: [String: Int] = [:]
+    private var freeNodeSlots: [Int] = []
+    private(set) var pods: [PodRecord?] = []
+    private var podSlots: [String: Int32] = [:]
+    private var freePodSlots: [Int32] = []
+    /// Records of pods without a node.
+    private(set) var unplaced: Set<Int32> = []
+    /// Pods that wait for a node that does not exist (yet), by its name.
+    private var orphans: [String: Set<Int32>] = [:]
+    private(set) var budgets: [String: Budget] = [:]
+    private(set) var workloads: [String: Workload] = [:]
+    private var shapes: [Int: PodShape] = [:]
+    private var claims: [String: Claim] = [:]
+    private var podsWithClaims: [Int32: (shape: Int, claims: [String])] = [:]
+    private var classNumbers: [ClassKey: Int] = [:]
+    /// Grows with each change that may alter a decision.
+    private(set) var revision = 0
+    /// Slots of nodes in the order of their names.
+    private(set) var order: [Int32] = []
+    private var orderIsStale = false
+    /// Pods that left a node under removal, for which room is kept until their owner has replaced them.
+    var evicted: [EvictedPod] = []
+
+    private struct ClassKey: Hashable {
+        var shape: Int
+        var volumes: Catalog.Volumes
+    }
+
+    init(cluster: String, expendableCutoff: Int32) {
+        self.cluster = cluster
+        self.expendableCutoff = expendableCutoff
+    }
+
+    /// How many pods are known.
+    var podCount: Int { podSlots.count }
+
+    // MARK: Messages
+
+    /// Takes a part of a snapshot; the last part replaces everything.
+    mutating func apply(_ snapshot: ClusterSnapshot, at now: Timestamp) -> Outcome {
+        heardAt = now
+        if isComplete && snapshot.epoch == epoch && snapshot.sequence < sequence { return .ignored }
+        if snapshot.part == 0 {
+            pendingParts = []
+        } else {
+            guard let last = pendingParts.last, last.epoch == snapshot.epoch, last.sequence == snapshot.sequence,
+                last.part == snapshot.part - 1
+            else {
+                pendingParts = []
+                return .gap("part \(snapshot.part) of a snapshot came without the parts before")
+            }
+        }
+        pendingParts.append(snapshot)
+        guard snapshot.part == snapshot.parts - 1 else { return .heartbeat }
+        let parts = pendingParts
+        rebuild(from: parts)
+        return .applied
+    }
+
+    private mutating func rebuild(from parts: [ClusterSnapshot]) {
+        self = ClusterModel(cluster: cluster, expendableCutoff: expendableCutoff, after: self)
+        epoch = parts[0].epoch
+        sequence = parts[0].sequence
+        for part in parts {
+            for namespace in part.namespaces { catalog.namespaces[namespace.name] = namespace.labels }
+            for item in part.shapes { shapes[item.id] = item.shape }
+            for claim in part.claims { claims[claim.id] = claim }
+            for budget in part.budgets { budgets[budget.id] = budget }
+            for workload in part.workloads { workloads[workload.id] = workload }
+        }
+        // In one go: each new class may bring counters, and linking them is a pass over all classes.
+        compileAll(parts.flatMap { $0.shapes.map(\.id) }.sorted())
+        for part in parts { for node in part.nodes { upsert(node) } }
+        for part in parts { for pod in part.pods { upsert(pod) } }
+        settle()
+        isComplete = true
+    }
+
+    private init(cluster: String, expendableCutoff: Int32, after old: ClusterModel) {
+        self.init(cluster: cluster, expendableCutoff: expendableCutoff)
+        heardAt = old.heardAt
+        revision = old.revision + 1
+        nodesRevision = old.nodesRevision + 1
+        classesRevision = old.classesRevision + 1
+    }
+
+    /// Takes a delta.
+    mutating func apply(_ delta: ClusterDelta, at now: Timestamp) -> Outcome {
+        heardAt = now
+        guard isComplete else { return .gap("no snapshot yet") }
+        guard delta.epoch == epoch else { return .gap("epoch \(delta.epoch) after \(epoch)") }
+        if delta.isEmpty && delta.shapes.isEmpty {
+            return delta.sequence > sequence ? .gap("sequence \(delta.sequence) after \(sequence)") : .heartbeat
+        }
+        if delta.sequence <= sequence { return .ignored }
+        guard delta.sequence == sequence + 1 else { return .gap("sequence \(delta.sequence) after \(sequence)") }
+        sequence = delta.sequence
+        revision += 1
+        for item in delta.shapes { shapes[item.id] = item.shape }
+        for claim in delta.claims { claims[claim.id] = claim }
+        for id in delta.removedClaims { claims[id] = nil }
+        for budget in delta.budgets { budgets[budget.id] = budget }
+        for id in delta.removedBudgets { budgets[id] = nil }
+        for workload in delta.workloads { workloads[workload.id] = workload }
+        for id in delta.removedWorkloads { workloads[id] = nil }
+        let namespacesChange = changeNamespaces(delta)
+        if !delta.shapes.isEmpty { compileAll(delta.shapes.map(\.id).sorted()) }
+        for uid in delta.removedPods { remove(pod: uid, at: now) }
+        for name in delta.removedNodes { remove(node: name) }
+        for node in delta.nodes { upsert(node) }
+        for pod in delta.pods { upsert(pod) }
+        if !delta.claims.isEmpty || !delta.removedClaims.isEmpty { recompileClaims() }
+        if namespacesChange { recompileEverything() }
+        settle()
+        return .applied
+    }
+
+    private mutating func changeNamespaces(_ delta: ClusterDelta) -> Bool {
+        var changed = false
+        for namespace in delta.namespaces where catalog.namespaces[namespace.name] != namespace.labels {
+            catalog.namespaces[namespace.name] = namespace.labels
+            changed = true
+        }
+        for name in delta.removedNamespaces where catalog.namespaces[name] != nil {
+            catalog.namespaces[name] = nil
+            changed = true
+        }
+        // Only namespace selectors look at labels of namespaces.
+        return changed
+            && shapes.values.contains { shape in
+                (shape.podAffinity + shape.podAntiAffinity).contains { $0.namespaceSelector != nil }
+            }
+    }
+
+    private mutating func settle() {
+        widen()
+        if orderIsStale {
+            order = nodeSlots.sorted { $0.key < $1.key }.map { Int32($0.value) }
+            orderIsStale = false
+        }
+    }
+
+    // MARK: Classes
+
+    /// The class of a shape (and claims); made when new.
+    private mutating func classNumber(shape: Int, claims names: [String]) -> Int {
+        var volumes = Catalog.Volumes()
+        let value = shapes[shape] ?? PodShape()
+        for name in names {
+            if let claim = claims["\(value.namespace)/\(name)"] {
+                if claim.isBound, let terms = claim.nodeAffinity { volumes.terms.append(terms) }
+            } else {
+                volumes.missing = true
+            }
+        }
+        let key = ClassKey(shape: shape, volumes: volumes)
+        if let number = classNumbers[key] { return number }
+        let counters = catalog.counters.count
+        let number = catalog.addClass(catalog.compile(value, volumes: volumes))
+        classNumbers[key] = number
+        catalog.link(classesFrom: number, countersFrom: counters)
+        catalog.updateBehaviours(from: number, countersChanged: counters != catalog.counters.count)
+        widen()
+        return number
+    }
+
+    private mutating func compileAll(_ numbers: [Int]) {
+        let counters = catalog.counters.count
+        let first = catalog.classes.count
+        for number in numbers {
+            guard let shape = shapes[number] else { continue }
+            let key = ClassKey(shape: number, volumes: Catalog.Volumes())
+            // A shape number is never reused in an epoch; a repeated one is left alone.
+            guard classNumbers[key] == nil else { continue }
+            classNumbers[key] = catalog.addClass(catalog.compile(shape))
+        }
+        catalog.link(classesFrom: first, countersFrom: counters)
+        catalog.updateBehaviours(from: first, countersChanged: counters != catalog.counters.count)
+        widen()
+    }
+
+    /// Makes a class that no pod of the cluster has: for templates' DaemonSets and for headroom.
+    mutating func addClass(_ shape: PodShape) -> Int {
+        let counters = catalog.counters.count
+        let number = catalog.addClass(catalog.compile(shape))
+        catalog.link(classesFrom: number, countersFrom: counters)
+        catalog.updateBehaviours(from: number, countersChanged: counters != catalog.counters.count)
+        widen()
+        return number
+    }
+
+    /// The class that a DaemonSet's pods will have.
+    mutating func classNumber(template shape: Int) -> Int? {
+        shapes[shape] == nil ? nil : classNumber(shape: shape, claims: [])
+    }
+
+    private mutating func widen() {
+        let first = world.counters.count
+        world.widen(&catalog)
+        guard first < world.counters.count else { return }
+        for (slot, record) in nodes.enumerated() {
+            guard let record else { continue }
+            for index in record.pods { recount(index, on: slot, from: first) }
+        }
+        for index in unplaced {
+            if let pod = pods[Int(index)], pod.holds >= 0 { recount(index, on: Int(pod.holds), from: first) }
+        }
+    }
+
+    private mutating func recount(_ index: Int32, on slot: Int, from first: Int) {
+        guard let pod = pods[Int(index)], holdsRoom(pod), pod.holds == Int32(slot) else { return }
+        let podClass = catalog.classes[Int(pod.podClass)]
+        for number in pod.isTerminating ? podClass.terminatingBumps : podClass.bumps where number >= first {
+            world.bump(number, slot, 1, catalog)
+        }
+    }
+
+    private mutating func recompileClaims() {
+        for (index, item) in podsWithClaims {
+            let number = classNumber(shape: item.shape, claims: item.claims)
+            guard var pod = pods[Int(index)], pod.podClass != Int32(number) else { continue }
+            hold(pod, -1)
+            pod.podClass = Int32(number)
+            pods[Int(index)] = pod
+            hold(pod, 1)
+        }
+    }
+
+    /// Namespace selectors resolve to other namespaces now: all classes are made anew, pods keep their places.
+    private mutating func recompileEverything() {
+        let snapshot = parts()
+        let (oldEpoch, oldSequence) = (epoch, sequence)
+        rebuild(from: [snapshot])
+        epoch = oldEpoch
+        sequence = oldSequence
+    }
+
+    /// The model as a snapshot.
+    private func parts() -> ClusterSnapshot {
+        var numbers: [Int: Int] = [:]
+        for (key, number) in classNumbers { numbers[number] = key.shape }
+        return ClusterSnapshot(
+            cluster: cluster, epoch: epoch, sequence: sequence, takenAt: heardAt ?? Timestamp(seconds: 0),
+            shapes: shapes.map { NumberedShape(id: $0.key, shape: $0.value) },
+            nodes: nodes.compactMap { $0?.node },
+            pods: pods.enumerated().compactMap { index, record in
+                guard let record else { return nil }
+                return message(record, shape: numbers[Int(record.podClass)] ?? 0, index: Int32(index))
+            },
+            budgets: Array(budgets.values), workloads: Array(workloads.values), claims: Array(claims.values),
+            namespaces: catalog.namespaces.map { Namespace(name: $0.key, labels: $0.value) })
+    }
+
+    private func message(_ record: PodRecord, shape: Int, index: Int32) -> Pod {
+        let name = record.node >= 0 ? nodes[Int(record.node)]?.node.name : waitsFor(index)
+        let held = record.holds >= 0 ? nodes[Int(record.holds)]?.node.name : nil
+        return Pod(
+            uid: record.uid, name: record.name, shape: shape, node: record.nominated ? nil : name,
+            nominatedNode: record.nominated ? (held ?? name) : nil, phase: record.phase,
+            scheduling: record.scheduling, createdAt: record.createdAt,
+            unschedulableSince: record.unschedulableSince, deletedAt: record.deletedAt,
+            claims: podsWithClaims[index]?.claims ?? [])
+    }
+
+    private func waitsFor(_ index: Int32) -> String? {
+        orphans.first { $0.value.contains(index) }?.key
+    }
+
+    // MARK: Nodes
+
+    private mutating func upsert(_ node: Node) {
+        if let slot = nodeSlots[node.name], let old = nodes[slot] {
+            guard old.node != node else { return }
+            replace(slot, old, with: node)
+            return
+        }
+        let slot = freeNodeSlots.popLast() ?? nodes.count
+        if slot == nodes.count {
+            nodes.append(nil)
+            briefs.append(NodeBrief())
+        }
+        nodeSlots[node.name] = slot
+        orderIsStale = true
+        insert(node, slot)
+        for index in orphans.removeValue(forKey: node.name) ?? [] {
+            guard var pod = pods[Int(index)] else { continue }
+            attach(&pod, index, slot)
+            pods[Int(index)] = pod
+        }
+    }
+
+    private mutating func insert(_ node: Node, _ slot: Int) {
+        let number = catalog.nodeClass(
+            NodeClass(labels: node.labels, taints: node.taints, unschedulable: node.unschedulable))
+        let allocatable = catalog.vector(node.allocatable)
+        widen()
+        let seed = NodeSeed(
+            name: node.name, host: node.labels[NodeClass.hostLabel], nodeClass: number, free: allocatable,
+            isOpen: node.takesPods)
+        _ = world.add(seed, slot: slot < world.slots ? slot : nil, &catalog)
+        nodes[slot] = NodeRecord(node: node, allocatable: allocatable, serverID: node.serverID)
+        note(node, slot)
+    }
+
+    private mutating func note(_ node: Node, _ slot: Int) {
+        nodesRevision += 1
+        briefs[slot] = NodeBrief(
+            exists: true, isReady: node.readiness == .ready,
+            isLeaving: node.isUnderRemoval || node.deletedAt != nil
+                || node.taints.contains { $0.key == Node.peerDeletionTaint },
+            isUnderRemoval: node.isUnderRemoval, createdAt: node.createdAt,
+            readinessChangedAt: node.readinessChangedAt)
+    }
+
+    private mutating func replace(_ slot: Int, _ old: NodeRecord, with node: Node) {
+        var same = old.node
+        same.annotations = node.annotations
+        same.readiness = node.readiness
+        same.readinessChangedAt = node.readinessChangedAt
+        same.readinessReason = node.readinessReason
+        same.pressures = node.pressures
+        same.deletedAt = node.deletedAt
+        same.providerID = node.providerID
+        same.address = node.address
+        same.kubeletPort = node.kubeletPort
+        if same == node {
+            nodes[slot]?.node = node
+            nodes[slot]?.serverID = node.serverID
+            note(node, slot)
+            world.setOpen(slot, node.takesPods)
+            return
+        }
+        let indices = old.pods
+        let nominated = unplaced.filter { pods[Int($0)]?.holds == Int32(slot) }
+        for index in indices { if let pod = pods[Int(index)] { hold(pod, -1) } }
+        for index in nominated { if let pod = pods[Int(index)] { hold(pod, -1) } }
+        world.remove(slot, catalog)
+        insert(node, slot)
+        nodes[slot]?.pods = indices
+        nodes[slot]?.terminating = old.terminating
+        nodes[slot]?.fixedPods = old.fixedPods
+        for index in indices { if let pod = pods[Int(index)] { hold(pod, 1) } }
+        for index in nominated { if let pod = pods[Int(index)] { hold(pod, 1) } }
+    }
+
+    private mutating func remove(node name: String) {
+        guard let slot = nodeSlots.removeValue(forKey: name), let record = nodes[slot] else { return }
+        for index in record.pods {
+            guard var pod = pods[Int(index)] else { continue }
+            hold(pod, -1)
+            pod.node = -1
+            pod.holds = -1
+            pods[Int(index)] = pod
+            orphans[name, default: []].insert(index)
+        }
+        for index in unplaced {
+            guard var pod = pods[Int(index)], pod.holds == Int32(slot) else { continue }
+            hold(pod, -1)
+            pod.holds = -1
+            pods[Int(index)] = pod
+        }
+        world.remove(slot, catalog)
+        nodes[slot] = nil
+        briefs[slot] = NodeBrief()
+        nodesRevision += 1
+        freeNodeSlots.append(slot)
+        orderIsStale = true
+    }
+
+    // MARK: Pods
+
+    /// Whether the pod takes room on the node it holds.
+    func holdsRoom(_ pod: PodRecord) -> Bool {
+        guard pod.holds >= 0, pod.phase != .succeeded, pod.phase != .failed else { return false }
+        return !isExpendable(catalog.classes[Int(pod.podClass)].shape)
+    }
+
+    /// Whether pods of this priority neither trigger nor hold nodes. A pod without a priority always does.
+    func isExpendable(_ shape: PodShape) -> Bool {
+        guard let priority = shape.priority else { return false }
+        return priority < expendableCutoff
+    }
+
+    private mutating func hold(_ pod: PodRecord, _ count: Int) {
+        guard holdsRoom(pod) else { return }
+        world.place(
+            catalog.classes[Int(pod.podClass)], on: Int(pod.holds), count: count, terminating: pod.isTerminating,
+            catalog)
+    }
+
+    private mutating func upsert(_ pod: Pod) {
+        let number = classNumber(shape: pod.shape, claims: pod.claims)
+        var index: Int32
+        if let known = podSlots[pod.uid] {
+            index = known
+            detach(index)
+        } else {
+            index = freePodSlots.popLast() ?? Int32(pods.count)
+            if Int(index) == pods.count { pods.append(nil) }
+            podSlots[pod.uid] = index
+        }
+        var record = PodRecord(
+            uid: pod.uid, name: pod.name, podClass: Int32(number), node: -1, holds: -1, phase: pod.phase,
+            scheduling: pod.scheduling, isTerminating: pod.deletedAt != nil, createdAt: pod.createdAt,
+            unschedulableSince: pod.unschedulableSince, deletedAt: pod.deletedAt,
+            nominated: pod.node == nil && pod.nominatedNode != nil)
+        if !pod.claims.isEmpty { podsWithClaims[index] = (pod.shape, pod.claims) }
+        if let name = pod.node {
+            if let slot = nodeSlots[name] {
+                attach(&record, index, slot)
+            } else {
+                orphans[name, default: []].insert(index)
+            }
+        } else {
+            unplaced.insert(index)
+            if let nominated = pod.nominatedNode, let slot = nodeSlots[nominated] {
+                record.holds = Int32(slot)
+                hold(record, 1)
+            }
+        }
+        pods[Int(index)] = record
+    }
+
+    private mutating func attach(_ pod: inout PodRecord, _ index: Int32, _ slot: Int) {
+        pod.node = Int32(slot)
+        pod.holds = Int32(slot)
+        nodes[slot]?.pods.append(index)
+        if pod.isTerminating { nodes[slot]?.terminating += 1 }
+        let podClass = catalog.classes[Int(pod.podClass)]
+        if podClass.isDaemonSet || podClass.isMirror { nodes[slot]?.fixedPods += 1 }
+        hold(pod, 1)
+    }
+
+    private mutating func detach(_ index: Int32) {
+        guard let pod = pods[Int(index)] else { return }
+        hold(pod, -1)
+        podsWithClaims[index] = nil
+        unplaced.remove(index)
+        if pod.node >= 0 {
+            let slot = Int(pod.node)
+            if let place = nodes[slot]?.pods.firstIndex(of: index) { nodes[slot]?.pods.remove(at: place) }
+            if pod.isTerminating { nodes[slot]?.terminating -= 1 }
+            let podClass = catalog.classes[Int(pod.podClass)]
+            if podClass.isDaemonSet || podClass.isMirror { nodes[slot]?.fixedPods -= 1 }
+        } else if let name = waitsFor(index) {
+            orphans[name]?.remove(index)
+            if orphans[name]?.isEmpty == true { orphans[name] = nil }
+        }
+    }
+
+    private mutating func remove(pod uid: String, at now: Timestamp) {
+        guard let index = podSlots.removeValue(forKey: uid) else { return }
+        if let pod = pods[Int(index)], pod.node >= 0, let node = nodes[Int(pod.node)]?.node, node.isUnderRemoval {
+            let podClass = catalog.classes[Int(pod.podClass)]
+            if !podClass.isDaemonSet && !podClass.isMirror && podClass.shape.owner != nil {
+                evicted.append(EvictedPod(podClass: pod.podClass, at: now))
+            }
+        }
+        detach(index)
+        pods[Int(index)] = nil
+        freePodSlots.append(index)
+    }
+}
+
+/// A pod that left a node under removal.
+struct EvictedPod: Sendable {
+    var podClass: Int32
+    var at: Timestamp
+}
+
+extension Node {
+    /// The taint with which cluster-autoscaler marks a node that it deletes.
+    static let peerDeletionTaint = "ToBeDeletedByClusterAutoscaler"
+
+    /// Whether it is ready and nobody is removing it. Cordons and taints are left to the predicates.
+    var takesPods: Bool {
+        readiness == .ready && deletedAt == nil && !isUnderRemoval
+            && !taints.contains { $0.key == Self.peerDeletionTaint }
+    }
+
+    /// Whether the Actuator has it under removal.
+    var isUnderRemoval: Bool {
+        annotations[RemovalMarks.annotation] != nil || taints.contains { $0.key == RemovalMarks.taint.key }
+    }
+}

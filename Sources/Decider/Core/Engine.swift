@@ -1,0 +1,147 @@
+import Messages
+import Support
+
+/// The decision engine of one cluster: what is known, what is under way, and what follows from it.
+///
+/// A value without clock, randomness or I/O: equal inputs give equal decisions.
+public struct Engine: Sendable {
+    /// The rules.
+    public let configuration: DeciderConfiguration
+    /// Part of every decision's id, different each time a Decider takes over, so that ids are never used twice.
+    public let term: String
+    var model: ClusterModel
+    var groups: [GroupRuntime]
+    var memory: EngineMemory
+    let groupNumbers: [String: Int]
+    /// Group of each node slot, -1 for none.
+    var groupOfSlot: [Int32] = []
+    private var assignedRevision = -1
+    private var groupsRevision = 0
+    private var assignedGroupsRevision = -1
+    /// Groups of servers that are members.
+    var members: [String: Int32] = [:]
+    /// Members that count and have no Node, by group.
+    var absentMembers: [[GroupState.Member]] = []
+    var templates: [NodeTemplate?] = []
+    private var templatesKey = (-1, -1)
+    /// Measured load per node: the larger part of cpu and memory.
+    var measured: [String: (value: Double, at: Timestamp)] = [:]
+    /// Classes of the headroom's pods, by rule.
+    var headroomClasses: [String: (revision: Int, number: Int)] = [:]
+    var ledger = Ledger()
+    var simulation = ScaleDownSimulation()
+
+    /// An engine that knows nothing of its cluster yet.
+    public init(_ configuration: DeciderConfiguration, term: String) {
+        self.configuration = configuration
+        self.term = term
+        model = ClusterModel(
+            cluster: configuration.cluster, expendableCutoff: configuration.scaleUp.expendablePriorityCutoff)
+        groups = configuration.groups.map(GroupRuntime.init)
+        groupNumbers = Dictionary(
+            configuration.groups.enumerated().map { ($0.element.id, $0.offset) },
+            uniquingKeysWith: { first, _ in first })
+        memory = EngineMemory(cluster: configuration.cluster)
+    }
+
+    /// Whether a whole snapshot has been taken in.
+    public var isReady: Bool { model.isComplete }
+
+    /// Nodes, pods and pods without a node, for metrics.
+    public var counts: (nodes: Int, pods: Int, pending: Int) {
+        (model.nodeSlots.count, model.podCount, model.unplaced.count)
+    }
+
+    // MARK: What the groups are
+
+    mutating func noteGroupsChanged() { groupsRevision += 1 }
+
+    /// Finds the group of every node by its server, and a template for every group, when something changed.
+    mutating func assign() {
+        if assignedRevision != model.nodesRevision || assignedGroupsRevision != groupsRevision {
+            members = [:]
+            for (number, group) in groups.enumerated() {
+                for member in group.state?.members ?? [] {
+                    if let server = member.serverID { members[server] = Int32(number) }
+                }
+            }
+            groupOfSlot = model.nodes.map { record in
+                record?.serverID.flatMap { members[$0] } ?? -1
+            }
+            let servers = Set(model.nodes.compactMap { $0?.serverID })
+            absentMembers = groups.map { group in
+                (group.state?.members ?? []).filter { member in
+                    !member.isFailed && !member.isLeaving && !(member.serverID.map(servers.contains) ?? false)
+                }
+            }
+            assignedRevision = model.nodesRevision
+            assignedGroupsRevision = groupsRevision
+        }
+        if templatesKey != (model.revision, groupsRevision) {
+            makeTemplates()
+            templatesKey = (model.revision, groupsRevision)
+        }
+    }
+
+    private mutating func makeTemplates() {
+        var newest: [Int: Int] = [:]
+        for slot in model.order {
+            let index = Int(slot)
+            let number = Int(groupOfSlot[index])
+            let brief = model.briefs[index]
+            guard number >= 0, brief.isReady, !brief.isLeaving, model.world.isOpen[index] else { continue }
+            if model.catalog.nodeClasses[Int(model.world.nodeClass[index])].unschedulable { continue }
+            if let best = newest[number], model.briefs[best].createdAt >= brief.createdAt { continue }
+            newest[number] = index
+        }
+        templates = groups.indices.map { number in
+            let made = template(of: number, model: newest[number])
+            return made
+        }
+    }
+
+    /// From a running node; else from the configuration and the flavor; else from the last node that ran.
+    private mutating func template(of number: Int, model slot: Int?) -> NodeTemplate? {
+        let force = configuration.scaleUp.forcesDaemonSets
+        if let slot, let node = model.nodes[slot]?.node {
+            groups[number].lastModel = node
+            return model.template(from: slot, forceDaemonSets: force)
+        }
+        let rules = groups[number].rules
+        if let flavor = groups[number].state?.flavor {
+            let (allocatable, capacity) = ClusterModel.allocatable(
+                of: flavor, reserved: rules.template?.reserved ?? ResourceList())
+            return model.template(
+                labels: rules.template?.labels ?? [:], taints: rules.template?.taints ?? [],
+                allocatable: overlaid(allocatable, rules.template?.allocatable),
+                capacity: rules.template?.capacity ?? capacity, origin: "flavor \(flavor.name)")
+        }
+        if let template = rules.template, let allocatable = template.allocatable {
+            return model.template(
+                labels: template.labels, taints: template.taints, allocatable: allocatable,
+                capacity: template.capacity ?? allocatable, origin: "\(rules.origin).template")
+        }
+        guard let node = groups[number].lastModel else { return nil }
+        return model.template(
+            labels: node.labels, taints: ClusterModel.templateTaints(of: node), allocatable: node.allocatable,
+            capacity: node.capacity, origin: "the last node, \(node.name)")
+    }
+
+    /// What the configuration says goes before what the flavor says.
+    private func overlaid(_ base: ResourceList, _ over: ResourceList?) -> ResourceList {
+        guard let over else { return base }
+        var result = base
+        if over.cpuMillis > 0 { result.cpuMillis = over.cpuMillis }
+        if over.memoryBytes > 0 { result.memoryBytes = over.memoryBytes }
+        if over.ephemeralStorageBytes > 0 { result.ephemeralStorageBytes = over.ephemeralStorageBytes }
+        if over.pods > 0 { result.pods = over.pods }
+        result.extended.merge(over.extended) { _, new in new }
+        return result
+    }
+
+    /// A fixed name for a node in timers: its UID, or its name.
+    func key(_ slot: Int) -> String {
+        guard let node = model.nodes[slot]?.node else { return "" }
+        return node.uid.isEmpty ? node.name : node.uid
+    }
+}

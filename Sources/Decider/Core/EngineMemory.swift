@@ -1,0 +1,106 @@
+import Messages
+import Support
+
+/// What a Decider must not forget: it is the checkpoint. Everything else comes back with the next snapshot.
+struct EngineMemory: Sendable, Codable, Equatable {
+    /// The form; a newer one is refused.
+    static let currentVersion = 1
+
+    var version = EngineMemory.currentVersion
+    var cluster: String
+    /// Number of the last evaluation.
+    var number: Int64 = 0
+    var groups: [String: GroupMemory] = [:]
+    /// Since when a node is unneeded, by its UID (its name when it has none).
+    var unneededSince: [String: Timestamp] = [:]
+    /// When any group was last made larger.
+    var grewAt: Timestamp?
+    /// When the last removal began.
+    var removedAt: Timestamp?
+    /// When a removal last failed.
+    var removalFailedAt: Timestamp?
+    /// New nodes of the last minute: when and how many.
+    var recentGrowth: [Growth] = []
+
+    struct Growth: Sendable, Codable, Equatable {
+        var at: Timestamp
+        var count: Int
+    }
+
+    init(cluster: String) {
+        self.cluster = cluster
+    }
+}
+
+/// What an evaluation came to.
+public struct EvaluationResult: Sendable {
+    /// Decisions to publish, in this order.
+    public var decisions: [Event] = []
+    /// The ledger record; entries that did not change since the last are left out unless all were asked for.
+    public var evaluation: Evaluation
+    /// When the next evaluation is due even if nothing happens.
+    public var nextDeadline: Timestamp?
+    /// Whether the checkpoint has to be saved before the decisions are published.
+    public var memoryChanged = false
+}
+
+extension Evaluation {
+    /// The record in parts of at most so many entries each, so that no message grows too large. Summary and decisions are in
+    /// each.
+    func parts(of limit: Int) -> [Evaluation] {
+        guard pods.count + nodes.count > limit else { return [self] }
+        var parts: [Evaluation] = []
+        var rest = (pods: pods[...], nodes: nodes[...])
+        repeat {
+            var part = self
+            part.pods = Array(rest.pods.prefix(limit))
+            rest.pods = rest.pods.dropFirst(part.pods.count)
+            part.nodes = Array(rest.nodes.prefix(limit - part.pods.count))
+            rest.nodes = rest.nodes.dropFirst(part.nodes.count)
+            part.groups = parts.isEmpty ? groups : []
+            part.isComplete = isComplete && parts.isEmpty
+            parts.append(part)
+        } while !rest.pods.isEmpty || !rest.nodes.isEmpty
+        return parts
+    }
+}
+
+/// Where the engine stands, for metrics and readiness.
+public struct EngineStanding: Sendable {
+    /// One group.
+    public struct Group: Sendable {
+        /// Its id.
+        public var id: String
+        /// Members that count.
+        public var size: Int
+        /// Wanted size.
+        public var target: Int
+        /// Whether the Actuator has said anything of it.
+        public var isKnown: Bool
+    }
+
+    /// Nodes known.
+    public var nodes: Int
+    /// Pods known.
+    public var pods: Int
+    /// Pods without a node.
+    public var pending: Int
+    /// Nodes that could go.
+    public var unneeded: Int
+    /// The groups.
+    public var groups: [Group]
+    /// Why nothing can be decided, if so.
+    public var problem: String?
+}
+
+extension Engine {
+    /// Where it stands.
+    public func standing(at now: Timestamp) -> EngineStanding {
+        EngineStanding(
+            nodes: counts.nodes, pods: counts.pods, pending: counts.pending, unneeded: memory.unneededSince.count,
+            groups: groups.map {
+                EngineStanding.Group(
+                    id: $0.rules.id, size: $0.state?.size ?? 0, target: $0.target, isKnown: $0.state != nil)
+            }, problem: staleness(at: now)?.detail)
+    }
+}

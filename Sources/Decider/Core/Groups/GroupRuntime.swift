@@ -1,0 +1,140 @@
+import Messages
+import Support
+
+/// A `ScaleDecided` that has been published and whose outcome is awaited.
+struct ScaleAct: Sendable, Codable, Equatable {
+    var id: String
+    var from: Int
+    var to: Int
+    var decidedAt: Timestamp
+    /// Not begun by then: given up.
+    var deadline: Timestamp
+    /// Heat has accepted it.
+    var startedAt: Timestamp?
+}
+
+/// A `RemovalDecided` that has been published and is not over for all its nodes.
+struct RemovalAct: Sendable, Codable, Equatable {
+    struct Target: Sendable, Codable, Equatable {
+        var node: String
+        var nodeUID: String
+        var serverID: String
+        /// Whether pods had to be moved.
+        var drains: Bool
+        /// Past the point where it can be taken back.
+        var isDrained = false
+        /// Taking it back has been asked for.
+        var isCancelled = false
+    }
+
+    var id: String
+    var targets: [Target]
+    var decidedAt: Timestamp
+    /// Not begun by then: given up.
+    var deadline: Timestamp
+    /// Word of it has come from the Actuator.
+    var startedAt: Timestamp?
+}
+
+/// A group that failed to grow is left alone for a while.
+struct GroupBackoff: Sendable, Codable, Equatable {
+    /// Until when.
+    var until: Timestamp
+    /// How long this time.
+    var duration: Interval
+    /// When it last failed.
+    var failedAt: Timestamp
+    /// Why.
+    var cause: Explanation
+}
+
+/// What the Decider must not forget about a group.
+struct GroupMemory: Sendable, Codable, Equatable {
+    var scale: ScaleAct?
+    var removal: RemovalAct?
+    var backoff: GroupBackoff?
+    /// When it was last made larger, and by how much is still expected.
+    var grewAt: Timestamp?
+    var expected = 0
+    var removedAt: Timestamp?
+    var removalFailedAt: Timestamp?
+    /// Since when each server is a member without a Node.
+    var unregisteredSince: [String: Timestamp] = [:]
+    /// Since when the wanted size differs from the members by this much.
+    var mismatch: Mismatch?
+
+    struct Mismatch: Sendable, Codable, Equatable {
+        var expected: Int
+        var current: Int
+        var since: Timestamp
+    }
+}
+
+/// A node group: its rules, what is known of it, and what is under way.
+struct GroupRuntime: Sendable {
+    let rules: GroupRules
+    var state: GroupState?
+    var heardAt: Timestamp?
+    var memory = GroupMemory()
+    /// The last good node, as a model for new ones after the group has become empty.
+    var lastModel: Node?
+
+    init(rules: GroupRules) {
+        self.rules = rules
+    }
+
+    var minimum: Int { max(rules.min, state?.min ?? 0) }
+    var maximum: Int { min(rules.max, state?.max ?? Int.max) }
+
+    /// The size that is wanted as far as is known: an act under way counts until its outcome is seen.
+    var target: Int {
+        let size = state?.size ?? 0
+        guard let act = memory.scale else { return size }
+        return act.to > act.from ? max(size, act.to) : size
+    }
+
+    /// Whether an increase is being waited for.
+    func isGrowing(at now: Timestamp, timeout: Interval) -> Bool {
+        guard memory.expected > 0, let grewAt = memory.grewAt else { return false }
+        return now <= grewAt + timeout
+    }
+
+    func isBackedOff(at now: Timestamp) -> Bool {
+        guard let backoff = memory.backoff else { return false }
+        return now < backoff.until
+    }
+
+    /// One more failure to grow: each doubles the time, unless the last is long past or its backoff still runs.
+    mutating func backOff(at now: Timestamp, cause: Explanation, _ rules: ScaleUpRules) {
+        var duration = rules.initialBackoff
+        if let last = memory.backoff {
+            // Failures that come together are one failure.
+            if now < last.until { return }
+            if now - last.failedAt < rules.backoffReset {
+                duration = min(last.duration * 2, rules.maximumBackoff)
+            }
+        }
+        memory.backoff = GroupBackoff(until: now + duration, duration: duration, failedAt: now, cause: cause)
+    }
+
+    mutating func grow(by count: Int, at now: Timestamp) {
+        memory.expected += count
+        memory.grewAt = now
+    }
+}
+
+/// The nodes of a group by what they are good for.
+struct GroupReadiness: Sendable, Equatable {
+    var ready: [Int] = []
+    var unready: [Int] = []
+    /// Registered, not ready, younger than the startup time.
+    var starting: [Int] = []
+    /// Being removed.
+    var leaving: [Int] = []
+    /// Servers without a Node.
+    var unregistered: [String] = []
+    /// Of them those past the provision time.
+    var longUnregistered: [String] = []
+
+    var registered: Int { ready.count + unready.count + starting.count + leaving.count }
+}

@@ -1,0 +1,155 @@
+import Messages
+import Support
+
+/// Where a group stands in one evaluation.
+struct GroupStanding: Sendable {
+    var readiness = GroupReadiness()
+    /// Nodes that are wanted and not there yet; they take pods in the simulation.
+    var upcoming = 0
+    /// Whether enough of its nodes work.
+    var isHealthy = true
+    /// Why nothing can be decided about it now.
+    var refusal: Explanation?
+}
+
+extension Engine {
+    func provisionTimeout(_ group: GroupRuntime) -> Interval {
+        group.rules.provisionTimeout ?? configuration.health.provisionTimeout
+    }
+
+    /// Where every group stands. `assign` has to be done.
+    mutating func standings(at now: Timestamp) -> [GroupStanding] {
+        var standings = [GroupStanding](repeating: GroupStanding(), count: groups.count)
+        let startup = configuration.health.startupTimeout
+        for slot in model.order {
+            let index = Int(slot)
+            let number = Int(groupOfSlot[index])
+            guard number >= 0 else { continue }
+            let brief = model.briefs[index]
+            if brief.isLeaving {
+                standings[number].readiness.leaving.append(index)
+            } else if brief.isReady {
+                standings[number].readiness.ready.append(index)
+            } else if brief.createdAt + startup > now {
+                standings[number].readiness.starting.append(index)
+            } else {
+                standings[number].readiness.unready.append(index)
+            }
+        }
+        for number in groups.indices {
+            noteUnregistered(number, at: now, &standings[number].readiness)
+            settleGrowth(number, standings[number].readiness, at: now)
+            standings[number].upcoming = upcoming(number, standings[number].readiness, at: now)
+            standings[number].isHealthy = isHealthy(number, standings[number].readiness, at: now)
+            standings[number].refusal = refusal(number, standings[number], at: now)
+        }
+        return standings
+    }
+
+    private mutating func noteUnregistered(
+        _ number: Int, at now: Timestamp, _ readiness: inout GroupReadiness
+    ) {
+        var since: [String: Timestamp] = [:]
+        for member in absentMembers[number] {
+            let id = member.serverID ?? member.physicalID ?? member.name
+            let first = groups[number].memory.unregisteredSince[id] ?? member.createdAt.map { min($0, now) } ?? now
+            since[id] = first
+            readiness.unregistered.append(id)
+            if first + provisionTimeout(groups[number]) < now { readiness.longUnregistered.append(id) }
+        }
+        groups[number].memory.unregisteredSince = since
+    }
+
+    private func upcoming(_ number: Int, _ readiness: GroupReadiness, at now: Timestamp) -> Int {
+        let group = groups[number]
+        if configuration.health.upcomingNeedsRequest
+            && !(group.isGrowing(at: now, timeout: provisionTimeout(group)) && !group.isBackedOff(at: now))
+        {
+            return 0
+        }
+        let there = readiness.ready.count + readiness.unready.count + readiness.leaving.count
+        return max(0, group.target - there - readiness.longUnregistered.count)
+    }
+
+    /// An increase is over when its nodes are there, or when it took too long: then the group is backed off.
+    private mutating func settleGrowth(_ number: Int, _ readiness: GroupReadiness, at now: Timestamp) {
+        let group = groups[number]
+        guard group.memory.expected > 0, let grewAt = group.memory.grewAt else { return }
+        let missing =
+            group.target - readiness.ready.count - readiness.unready.count - readiness.leaving.count
+            - readiness.longUnregistered.count
+        if missing <= 0 && readiness.longUnregistered.isEmpty {
+            // A decision that Heat has not seen yet has nothing to show.
+            if group.memory.scale == nil { groups[number].memory.expected = 0 }
+            return
+        }
+        guard now > grewAt + provisionTimeout(group) else { return }
+        groups[number].memory.expected = 0
+        groups[number].memory.scale = nil
+        groups[number].backOff(
+            at: now,
+            cause: Explanation(
+                .provisionTimedOut,
+                "\(max(missing, readiness.longUnregistered.count)) nodes did not come within "
+                    + "\(provisionTimeout(group))"),
+            configuration.scaleUp)
+    }
+
+    /// Nodes that should work and do not, beyond what is tolerated.
+    private func isHealthy(_ number: Int, _ readiness: GroupReadiness, at now: Timestamp) -> Bool {
+        let group = groups[number]
+        guard group.target > 0 else { return true }
+        let excused = readiness.longUnregistered.count + group.memory.expected
+        let due = group.target - excused - readiness.leaving.count
+        guard due > 0 else { return true }
+        let missing = due - readiness.ready.count
+        let known = readiness.ready.count + readiness.unready.count + readiness.starting.count
+        return
+            !(missing > configuration.health.toleratedUnready
+            && Double(missing) > configuration.health.maximumUnreadyPercent / 100 * Double(known))
+    }
+
+    private func refusal(_ number: Int, _ standing: GroupStanding, at now: Timestamp) -> Explanation? {
+        let group = groups[number]
+        guard let state = group.state, let heardAt = group.heardAt else {
+            return Explanation(.groupUnknown, "the Actuator has not said anything of it yet")
+        }
+        if now - heardAt > configuration.health.groupTimeout {
+            return Explanation(.stateStale, "last word of it \(now - heardAt) ago")
+        }
+        if let problem = state.problem { return problem }
+        if state.paused { return Explanation(.groupPaused, "paused until an operator resumes it") }
+        if let backoff = group.memory.backoff, now < backoff.until {
+            return Explanation(
+                .groupBackedOff,
+                "for \(backoff.until - now) more, after \(backoff.cause.reason.rawValue): \(backoff.cause.detail)")
+        }
+        if !standing.isHealthy {
+            return Explanation(
+                .groupUnhealthy, "\(standing.readiness.ready.count) of \(group.target) nodes are ready")
+        }
+        if let act = group.memory.scale, act.startedAt == nil {
+            return Explanation(.groupBusy, "a change to \(act.to) nodes is on its way")
+        }
+        return nil
+    }
+
+    /// Whether so many nodes are unready that nothing is touched any more.
+    func clusterProblem(_ standings: [GroupStanding], at now: Timestamp) -> Explanation? {
+        let rules = configuration.health
+        var unready = 0
+        var total = 0
+        for slot in model.order {
+            let brief = model.briefs[Int(slot)]
+            total += 1
+            if !brief.isReady && !brief.isLeaving && brief.createdAt + rules.startupTimeout <= now { unready += 1 }
+        }
+        guard unready > rules.toleratedUnready,
+            Double(unready) > rules.maximumUnreadyPercent / 100 * Double(total)
+        else { return nil }
+        return Explanation(
+            .clusterUnhealthy,
+            "\(unready) of \(total) nodes are not ready (decider.health: \(rules.toleratedUnready) or "
+                + "\(Int(rules.maximumUnreadyPercent))%)")
+    }
+}

@@ -1,0 +1,111 @@
+import Messages
+import Support
+
+/// What a new node of a group is like in the simulation.
+struct NodeTemplate: Sendable {
+    /// Number of its node class.
+    var nodeClass: Int
+    /// Free for pods after DaemonSet and mirror pods.
+    var free: [Int64]
+    /// What pods may use.
+    var allocatable: [Int64]
+    /// What the machine has.
+    var capacity: [Int64]
+    /// Host ports that its DaemonSets use.
+    var ports: [Int]
+    /// Classes of the DaemonSet and mirror pods that it carries.
+    var carried: [Int]
+    /// Where it comes from, for a person.
+    var origin: String
+    var hasHost = true
+    /// `PreferNoSchedule` taints: soft, for breaking ties only.
+    var softTaints: [Taint] = []
+}
+
+extension ClusterModel {
+    /// Taints that come and go with a node's condition, or that autoscalers put on nodes: no part of a template.
+    static func isPassingTaint(_ taint: Taint) -> Bool {
+        let prefixes = [
+            "node.kubernetes.io/", "node.cloudprovider.kubernetes.io/",
+            "startup-taint.cluster-autoscaler.kubernetes.io/",
+            "ignore-taint.cluster-autoscaler.kubernetes.io/", "status-taint.cluster-autoscaler.kubernetes.io/",
+            "updraft.io/",
+        ]
+        let names = [Node.peerDeletionTaint, "DeletionCandidateOfClusterAutoscaler"]
+        return names.contains(taint.key) || prefixes.contains { taint.key.hasPrefix($0) }
+    }
+
+    /// Taints of a template made from this node.
+    static func templateTaints(of node: Node) -> [Taint] {
+        node.taints.filter { !isPassingTaint($0) }
+    }
+
+    /// A template made from a running node: its DaemonSet and mirror pods stay, other pods and passing taints go.
+    mutating func template(from slot: Int, forceDaemonSets: Bool) -> NodeTemplate? {
+        guard let record = nodes[slot] else { return nil }
+        let node = record.node
+        var carried: [Int] = []
+        var owners: Set<String> = []
+        for index in record.pods {
+            guard let pod = pods[Int(index)], !pod.isTerminating || forceDaemonSets, holdsRoom(pod) else { continue }
+            let podClass = catalog.classes[Int(pod.podClass)]
+            guard podClass.isDaemonSet || podClass.isMirror else { continue }
+            carried.append(Int(pod.podClass))
+            if let owner = podClass.shape.owner { owners.insert("\(podClass.shape.namespace)/\(owner.name)") }
+        }
+        return template(
+            labels: node.labels, taints: Self.templateTaints(of: node), allocatable: node.allocatable,
+            capacity: node.capacity, carried: carried, daemonSetsPresent: owners, addDaemonSets: forceDaemonSets,
+            origin: "node \(node.name)")
+    }
+
+    /// A template made from a node that is gone, or from the configuration and the flavor.
+    mutating func template(
+        labels: [String: String], taints: [Taint], allocatable: ResourceList, capacity: ResourceList,
+        carried: [Int] = [], daemonSetsPresent: Set<String> = [], addDaemonSets: Bool = true, origin: String
+    ) -> NodeTemplate {
+        let number = catalog.nodeClass(NodeClass(labels: labels, taints: taints, unschedulable: false))
+        let offered = catalog.vector(allocatable)
+        let whole = catalog.vector(capacity)
+        var pods = carried
+        if addDaemonSets {
+            pods += daemonSets(on: number, except: daemonSetsPresent)
+        }
+        var free = offered
+        while free.count < catalog.stride { free.append(0) }
+        var ports: [Int] = []
+        for podClass in pods {
+            for need in catalog.classes[podClass].needs { free[need.dimension] -= need.amount }
+            ports += catalog.classes[podClass].ports
+        }
+        return NodeTemplate(
+            nodeClass: number, free: free, allocatable: offered, capacity: whole, ports: ports, carried: pods,
+            origin: origin, softTaints: taints.filter { $0.effect == .preferNoSchedule })
+    }
+
+    /// Classes of DaemonSets that would run on a node of this class.
+    private mutating func daemonSets(on nodeClass: Int, except present: Set<String>) -> [Int] {
+        var found: [Int] = []
+        for workload in workloads.values.sorted(by: { $0.id < $1.id })
+        where workload.kind == "DaemonSet" && workload.deletedAt == nil
+            && !present.contains("\(workload.namespace)/\(workload.name)")
+        {
+            guard let shape = workload.template, let number = classNumber(template: shape) else { continue }
+            let predicate = catalog.classes[number].predicate
+            if catalog.rows[predicate][nodeClass] == Verdict.fits.rawValue { found.append(number) }
+        }
+        return found
+    }
+
+    /// The template of a flavor: what the machine has, less what is kept for the system.
+    static func allocatable(of flavor: GroupState.Flavor, reserved: ResourceList) -> (ResourceList, ResourceList) {
+        let capacity = ResourceList(
+            cpuMillis: flavor.vcpus * 1_000, memoryBytes: flavor.ramMiB * 1_048_576,
+            ephemeralStorageBytes: flavor.diskGiB * 1_073_741_824, pods: 110)
+        var allocatable = capacity
+        allocatable.cpuMillis = max(0, capacity.cpuMillis - reserved.cpuMillis)
+        allocatable.memoryBytes = max(0, capacity.memoryBytes - reserved.memoryBytes)
+        allocatable.ephemeralStorageBytes = max(0, capacity.ephemeralStorageBytes - reserved.ephemeralStorageBytes)
+        return (allocatable, capacity)
+    }
+}

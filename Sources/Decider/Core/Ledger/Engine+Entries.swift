@@ -1,0 +1,110 @@
+import Messages
+import Support
+
+extension Engine {
+    /// What is said about pods without a node: by class, so that replicas share an entry.
+    func podEntries(_ pass: ScaleUpPass) -> [Evaluation.PodEntry] {
+        var entries: [Evaluation.PodEntry] = []
+        for (number, demand) in pass.demands.enumerated() {
+            var rest = demand.pods[...]
+            func take(_ count: Int) -> ArraySlice<Int32> {
+                defer { rest = rest.dropFirst(count) }
+                return rest.prefix(count)
+            }
+            append(
+                take(pass.fitting[number]), Explanation(.fitsExisting, "on a node that is there or coming"), nil, [:],
+                &entries)
+            let placed = pass.plan?.placed[number] ?? [:]
+            let obstacles = named(pass.plan?.obstacles[number] ?? [:])
+            for (group, count) in placed.sorted(by: { $0.key < $1.key }) {
+                append(
+                    take(count), Explanation(.podsPending, "gets a new node"), groups[group].rules.id,
+                    obstacles, &entries)
+            }
+            append(rest, unserved(number, pass, obstacles), nil, obstacles, &entries)
+        }
+        for excuse in pass.excused.values {
+            entries.append(
+                Evaluation.PodEntry(pod: podName(excuse.pod), count: excuse.count, outcome: excuse.explanation))
+        }
+        return entries.sorted { ($0.pod, $0.group ?? "") < ($1.pod, $1.group ?? "") }
+    }
+
+    private func named(_ obstacles: [Int: Explanation]) -> [String: Explanation] {
+        var named: [String: Explanation] = [:]
+        for (group, obstacle) in obstacles { named[groups[group].rules.id] = obstacle }
+        return named
+    }
+
+    private func unserved(
+        _ number: Int, _ pass: ScaleUpPass, _ obstacles: [String: Explanation]
+    ) -> Explanation {
+        if let refusal = pass.plan?.refusal { return refusal }
+        let possible = groups.indices.filter { pass.plan?.obstacles[number][$0] == nil }
+        for group in possible { if let bound = pass.bounds[group]?.last { return bound } }
+        // When every group says the same, that is the reason.
+        let reasons = Set(obstacles.values.map(\.reason))
+        if reasons.count == 1, let only = obstacles.values.first { return only }
+        return Explanation(.groupUnknown, obstacles.isEmpty ? "no group is configured" : "no group can take it")
+    }
+
+    private func append(
+        _ pods: ArraySlice<Int32>, _ outcome: Explanation, _ group: String?, _ obstacles: [String: Explanation],
+        _ entries: inout [Evaluation.PodEntry]
+    ) {
+        var counts: [Int32: (first: Int32, count: Int)] = [:]
+        for index in pods where index >= 0 {
+            guard let pod = model.pods[Int(index)] else { continue }
+            counts[pod.podClass, default: (index, 0)].count += 1
+        }
+        for item in counts.values {
+            entries.append(
+                Evaluation.PodEntry(
+                    pod: podName(item.first), count: item.count, outcome: outcome, group: group, groups: obstacles))
+        }
+    }
+
+    /// What is said about groups.
+    func groupEntries(_ pass: ScaleUpPass, _ standings: [GroupStanding]) -> [Evaluation.GroupEntry] {
+        groups.indices.map { number in
+            let group = groups[number]
+            var bound = pass.bounds[number] ?? []
+            if let refusal = standings[number].refusal, !bound.contains(refusal) { bound.insert(refusal, at: 0) }
+            var seen: Set<Explanation> = []
+            return Evaluation.GroupEntry(
+                group: group.rules.id, size: group.state?.size ?? 0, target: group.target,
+                bound: bound.filter { seen.insert($0).inserted })
+        }
+    }
+
+    /// What is said about nodes, as far as it is news.
+    mutating func nodeEntries(
+        _ waiting: [Int: Explanation], _ chosen: [Int: [Int]], at now: Timestamp
+    ) -> [Evaluation.NodeEntry] {
+        var entries: [Evaluation.NodeEntry] = []
+        let going = Set(chosen.values.flatMap { $0 })
+        for slot in model.order {
+            let index = Int(slot)
+            let reason: Explanation
+            if going.contains(index) {
+                reason = Explanation(.nodeUnneeded, "is removed now")
+            } else if let wait = waiting[index] {
+                reason = wait
+            } else {
+                reason = simulation.obstacles[index] ?? Explanation(.nodeUnneeded)
+            }
+            let name = model.world.names[index]
+            let outcome = Ledger.NodeOutcome(
+                reason: reason.reason, detail: reason.detail, utilization: simulation.utilizations[index]?.value,
+                unneededSince: simulation.verdicts[index]?.isRemovable ?? false
+                    ? memory.unneededSince[key(index)] : nil,
+                group: index < groupOfSlot.count ? groupOfSlot[index] : -1)
+            if ledger.note(index, name, outcome) { entries.append(Ledger.entry(name, outcome, groups)) }
+        }
+        let names = model.world.names
+        for name in ledger.forget(where: { $0 >= names.count || names[$0] != $1 }) {
+            entries.append(Evaluation.NodeEntry(node: name, outcome: Explanation(.nodeGone)))
+        }
+        return entries
+    }
+}

@@ -1,0 +1,206 @@
+import Messages
+import Support
+
+/// What the last simulation of removals said, kept until something changes.
+struct ScaleDownSimulation: Sendable {
+    var doneAt: Timestamp?
+    var revision = -1
+    /// By slot: what was concluded.
+    var verdicts: [Int: RemovalVerdict] = [:]
+    /// Candidates that may go, in the order in which they should.
+    var removable: [Int] = []
+    /// Why each other node stays.
+    var obstacles: [Int: Explanation] = [:]
+    var utilizations: [Int: Utilization] = [:]
+}
+
+extension Engine {
+    /// Finds the nodes that are not needed, and since when.
+    mutating func simulateScaleDown(_ pass: ScaleUpPass, _ standings: [GroupStanding], at now: Timestamp) {
+        var result = ScaleDownSimulation()
+        result.doneAt = now
+        result.revision = model.revision
+        guard configuration.scaleDown.enabled else {
+            simulation = result
+            memory.unneededSince = [:]
+            return
+        }
+        let eligibility = Eligibility(rules: configuration.scaleDown, now: now)
+        var candidates: [Int] = []
+        for slot in model.order {
+            let index = Int(slot)
+            let number = Int(groupOfSlot[index])
+            let utilization = eligibility.utilization(index, model)
+            result.utilizations[index] = utilization
+            let rules = number >= 0 ? groups[number].rules : nil
+            if let obstacle = eligibility.obstacle(
+                index, group: rules, utilization, measured: load(index, at: now), model)
+            {
+                result.obstacles[index] = obstacle
+            } else {
+                candidates.append(index)
+            }
+        }
+        if !candidates.isEmpty { simulate(candidates, pass, &result, at: now) }
+        noteUnneeded(result.removable, at: now)
+        simulation = result
+    }
+
+    private func load(_ slot: Int, at now: Timestamp) -> Double? {
+        guard let name = model.nodes[slot]?.node.name, let sample = measured[name],
+            sample.at + configuration.scaleDown.measurementLifetime > now
+        else { return nil }
+        return sample.value
+    }
+
+    private mutating func simulate(
+        _ candidates: [Int], _ pass: ScaleUpPass, _ result: inout ScaleDownSimulation, at now: Timestamp
+    ) {
+        let ordered = orderVictims(candidates, result.utilizations, at: now)
+        // Nodes that stay anyway take the pods first, then candidates from the end of the list.
+        let isCandidate = Set(candidates)
+        let destinations =
+            model.order.filter { !isCandidate.contains(Int($0)) } + ordered.reversed().map { Int32($0) }
+        var simulator = RemovalSimulator(
+            model, world: pass.world, drain: configuration.scaleDown.drain, now: now, destinations: destinations)
+        for slot in ordered {
+            let verdict = simulator.tryRemoving(slot)
+            result.verdicts[slot] = verdict
+            switch verdict {
+            case .removable: result.removable.append(slot)
+            case .stays(let reason): result.obstacles[slot] = reason
+            }
+        }
+    }
+
+    /// Cheapest first: unready, empty, few and unimportant pods, little load, oldest.
+    func orderVictims(_ slots: [Int], _ utilizations: [Int: Utilization], at now: Timestamp) -> [Int] {
+        struct Cost {
+            var slot: Int
+            var isReady: Bool
+            var wasUnneeded: Bool
+            var pods: Int
+            var weight: Double
+            var utilization: Double
+            var createdAt: Timestamp
+            var name: String
+        }
+        let costs = slots.map { slot in
+            let record = model.nodes[slot]
+            let pods = (record?.pods.count ?? 0) - (record?.fixedPods ?? 0)
+            return Cost(
+                slot: slot, isReady: model.briefs[slot].isReady, wasUnneeded: memory.unneededSince[key(slot)] != nil,
+                pods: pods, weight: pods == 0 ? 0 : disruption(slot, at: now),
+                utilization: utilizations[slot]?.value ?? 0, createdAt: model.briefs[slot].createdAt,
+                name: record?.node.name ?? "")
+        }
+        return costs.sorted { left, right in
+            if (left.pods == 0) != (right.pods == 0) { return left.pods == 0 }
+            if left.isReady != right.isReady { return !left.isReady }
+            // A node whose time is running keeps its place: otherwise small changes would restart timers.
+            if left.wasUnneeded != right.wasUnneeded { return left.wasUnneeded }
+            if left.weight != right.weight { return left.weight < right.weight }
+            if left.createdAt != right.createdAt { return left.createdAt < right.createdAt }
+            return left.name < right.name
+        }.map(\.slot)
+    }
+
+    /// What moving a node's pods costs: each pod one, more by priority, more for a Job's pod the longer it has run.
+    private func disruption(_ slot: Int, at now: Timestamp) -> Double {
+        var sum = 0.0
+        for index in model.nodes[slot]?.pods ?? [] {
+            guard let pod = model.pods[Int(index)] else { continue }
+            let podClass = model.catalog.classes[Int(pod.podClass)]
+            if podClass.isDaemonSet || podClass.isMirror { continue }
+            var cost = 1.0
+            if let priority = podClass.shape.priority, priority > 0 { cost += Double(priority) / 1_000_000 }
+            if podClass.shape.owner?.kind == "Job" { cost += max(0, (now - pod.createdAt).inSeconds) / 600 }
+            sum += cost
+        }
+        return sum
+    }
+
+    private mutating func noteUnneeded(_ removable: [Int], at now: Timestamp) {
+        var since: [String: Timestamp] = [:]
+        for slot in removable {
+            let name = key(slot)
+            since[name] = memory.unneededSince[name] ?? now
+        }
+        memory.unneededSince = since
+    }
+
+    /// Which of the unneeded nodes go now, and why the others do not yet.
+    mutating func selectRemovals(
+        _ standings: [GroupStanding], growing: Bool, at now: Timestamp
+    ) -> (chosen: [Int: [Int]], waiting: [Int: Explanation], next: Timestamp?) {
+        var selection = RemovalSelection(rules: configuration.scaleDown, now: now)
+        selection.budgetsInUse(self)
+        var waiting: [Int: Explanation] = [:]
+        var next: Timestamp?
+        var ripe: [RemovalSelection.Candidate] = []
+        for slot in simulation.removable {
+            guard model.nodes[slot] != nil, let since = memory.unneededSince[key(slot)] else { continue }
+            let number = Int(groupOfSlot[slot])
+            guard number >= 0 else { continue }
+            let (due, reason) = ripeness(slot, number, since)
+            if !(due < now) {
+                waiting[slot] = Explanation(reason, "until \(due)")
+                next = min(next ?? due, due)
+                continue
+            }
+            if let held = cooldown(number, at: now) {
+                waiting[slot] = held.reason
+                next = min(next ?? held.until, held.until)
+                continue
+            }
+            if let refusal = removalRefusal(number, standings[number], growing: growing) {
+                waiting[slot] = refusal
+                continue
+            }
+            ripe.append(selection.candidate(slot, number, self))
+        }
+        let chosen = selection.choose(ripe, self, &waiting)
+        return (chosen, waiting, next)
+    }
+
+    private func ripeness(_ slot: Int, _ number: Int, _ since: Timestamp) -> (Timestamp, Reason) {
+        let rules = groups[number].rules
+        if model.briefs[slot].isReady {
+            return (since + (rules.unneededTime ?? configuration.scaleDown.unneededTime), .notUnneededLongEnough)
+        }
+        let start = max(since, model.briefs[slot].readinessChangedAt ?? since)
+        return (start + (rules.unreadyTime ?? configuration.scaleDown.unreadyTime), .notUnreadyLongEnough)
+    }
+
+    private func cooldown(_ number: Int, at now: Timestamp) -> (reason: Explanation, until: Timestamp)? {
+        let rules = configuration.scaleDown
+        let own = groups[number].memory
+        let local = rules.delaysPerGroup
+        let delays: [(Timestamp?, Interval, String)] = [
+            (local ? own.grewAt : memory.grewAt, rules.delayAfterAdd, "scale-up"),
+            (local ? own.removedAt : memory.removedAt, rules.delayAfterDelete, "removal"),
+            (local ? own.removalFailedAt : memory.removalFailedAt, rules.delayAfterFailure, "failed removal"),
+        ]
+        var longest: (reason: Explanation, until: Timestamp)?
+        for (at, delay, name) in delays {
+            guard let at, delay > .zero, now < at + delay else { continue }
+            let until = at + delay
+            if longest.map({ $0.until < until }) ?? true {
+                longest = (Explanation(.scaleDownInCooldown, "until \(until), after a \(name)"), until)
+            }
+        }
+        return longest
+    }
+
+    private func removalRefusal(_ number: Int, _ standing: GroupStanding, growing: Bool) -> Explanation? {
+        let group = groups[number]
+        guard let state = group.state else { return Explanation(.groupUnknown) }
+        if let problem = state.problem { return problem }
+        if state.paused { return Explanation(.groupPaused) }
+        if group.memory.removal != nil { return Explanation(.groupBusy, "a removal is under way") }
+        if group.memory.scale != nil { return Explanation(.groupBusy, "a change of size is under way") }
+        if growing { return Explanation(.scaleDownInCooldown, "pods wait for room") }
+        if standing.refusal?.reason == .stateStale { return standing.refusal }
+        return nil
+    }
+}

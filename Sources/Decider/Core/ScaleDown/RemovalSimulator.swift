@@ -1,0 +1,176 @@
+import Messages
+import Support
+
+/// What became of a candidate in the simulation.
+enum RemovalVerdict: Sendable {
+    /// It may go; these pods move (DaemonSet and mirror pods not counted).
+    case removable(pods: [Int32])
+    case stays(Explanation)
+
+    var isRemovable: Bool {
+        if case .removable = self { return true }
+        return false
+    }
+}
+
+/// Tries to empty nodes one after the other: every pod has to fit on a node that stays, together with all pods moved before.
+struct RemovalSimulator {
+    private(set) var world: World
+    private let model: ClusterModel
+    private let drain: DrainRules
+    private let now: Timestamp
+    private var budgets: BudgetTracker
+    /// Slots that may take pods, best first.
+    private var destinations: [Int32]
+    private var packers: [Int: Packer] = [:]
+    private var received: Set<Int> = []
+
+    /// - Parameters:
+    ///   - world: the cluster with what is reserved in it.
+    ///   - destinations: slots that may take pods, best first.
+    init(_ model: ClusterModel, world: World, drain: DrainRules, now: Timestamp, destinations: [Int32]) {
+        self.model = model
+        self.world = world
+        self.drain = drain
+        self.now = now
+        self.destinations = destinations
+        budgets = BudgetTracker(Array(model.budgets.values))
+    }
+
+    /// Keeps room for pods of a class (evicted, not recreated yet); one that fits nowhere reserves nothing.
+    mutating func reserve(_ podClass: Int) -> Bool {
+        var packer = Packer(model.catalog.classes[podClass], nodes: destinations, world)
+        return packer.place(1, in: &world, model.catalog) { _, _ in } == 1
+    }
+
+    /// Decides about one node. A node that may go takes no pods from now on, yet remains a topology domain.
+    mutating func tryRemoving(_ slot: Int) -> RemovalVerdict {
+        guard model.nodes[slot] != nil else { return .stays(Explanation(.noNodeInfo)) }
+        let check = DrainCheck(rules: drain, now: now, budgets: budgets).check(slot, model)
+        if let blocking = check.blocking {
+            return .stays(Explanation(.blockedByPod, describe(blocking.pod, blocking.reason)))
+        }
+        if let waiting = check.waitsFor.first {
+            return .stays(Explanation(.waitingForCompletion, podName(waiting)))
+        }
+        let moving = check.evict.filter { index in
+            guard let pod = model.pods[Int(index)] else { return false }
+            return model.holdsRoom(pod) && pod.phase != .failed && pod.phase != .succeeded
+        }
+        let before = budgets
+        let shapes = budgets.isEmpty ? [] : moving.compactMap { shape($0) }
+        if let exhausted = budgets.take(shapes) {
+            return .stays(
+                Explanation(
+                    .blockedByPod,
+                    "\(Reason.notEnoughBudget.rawValue): PodDisruptionBudget \(exhausted.id) allows fewer"))
+        }
+        if let obstacle = move(moving, from: slot) {
+            budgets = before
+            return .stays(obstacle)
+        }
+        return .removable(pods: moving)
+    }
+
+    private func shape(_ index: Int32) -> PodShape? {
+        model.pods[Int(index)].map { model.catalog.classes[Int($0.podClass)].shape }
+    }
+
+    private func podName(_ index: Int32) -> String {
+        guard let pod = model.pods[Int(index)] else { return "" }
+        return "\(model.catalog.classes[Int(pod.podClass)].shape.namespace)/\(pod.name)"
+    }
+
+    private func describe(_ pod: Int32, _ reason: Explanation) -> String {
+        "\(podName(pod)): \(reason.reason.rawValue)\(reason.detail.isEmpty ? "" : ", \(reason.detail)")"
+    }
+
+    private struct Move {
+        var podClass: Int
+        var node: Int
+        var count: Int
+    }
+
+    /// Moves pods off the node; on failure everything is as before and the obstacle is returned.
+    private mutating func move(_ pods: [Int32], from slot: Int) -> Explanation? {
+        let wasOpen = world.isOpen[slot]
+        let groups = grouped(pods)
+        // Everything off first: a pod may need the place in a domain that another leaves.
+        for group in groups {
+            world.place(
+                model.catalog.classes[group.podClass], on: slot, count: -group.count, terminating: group.terminating,
+                model.catalog)
+        }
+        world.makeGhost(slot, model.catalog)
+        let saved = packers
+        var moves: [Move] = []
+        for group in groups {
+            let podClass = model.catalog.classes[group.podClass]
+            let key = podClass.behaviour
+            // Rules on other pods depend on where those went in between: such pods look at all nodes again.
+            var packer =
+                (podClass.isPlain ? packers[key] : nil) ?? Packer(podClass, nodes: destinations, world)
+            let placed = packer.place(group.count, in: &world, model.catalog) { node, count in
+                moves.append(Move(podClass: group.podClass, node: node, count: count))
+            }
+            if podClass.isPlain { packers[key] = packer }
+            guard placed < group.count else { continue }
+            let obstacle = Explanation(
+                .noPlaceToMovePods, "\(podName(group.first)) fits on no other node")
+            undo(moves, groups, slot, wasOpen)
+            packers = saved
+            return obstacle
+        }
+        return nil
+    }
+
+    private mutating func undo(_ moves: [Move], _ groups: [Moving], _ slot: Int, _ wasOpen: Bool) {
+        for move in moves {
+            world.place(model.catalog.classes[move.podClass], on: move.node, count: -move.count, model.catalog)
+        }
+        world.unmakeGhost(slot, model.catalog)
+        world.setOpen(slot, wasOpen)
+        for group in groups {
+            world.place(
+                model.catalog.classes[group.podClass], on: slot, count: group.count, terminating: group.terminating,
+                model.catalog)
+        }
+    }
+
+    private struct Moving {
+        var podClass: Int
+        var terminating: Bool
+        var count: Int
+        var first: Int32
+        var size: Double
+        var priority: Int32
+    }
+
+    /// Pods by behaviour, the important and then the large first: they are the hardest to place.
+    private func grouped(_ pods: [Int32]) -> [Moving] {
+        var groups: [Moving] = []
+        var numbers: [Int: Int] = [:]
+        for index in pods {
+            guard let pod = model.pods[Int(index)] else { continue }
+            let podClass = model.catalog.classes[Int(pod.podClass)]
+            let key = podClass.behaviour * 2 + (pod.isTerminating ? 1 : 0)
+            if let number = numbers[key] {
+                groups[number].count += 1
+            } else {
+                numbers[key] = groups.count
+                let cpu = podClass.shape.requests.cpuMillis
+                let memory = podClass.shape.requests.memoryBytes
+                groups.append(
+                    Moving(
+                        podClass: Int(pod.podClass), terminating: pod.isTerminating, count: 1, first: index,
+                        size: Double(cpu) / 1_000 + Double(memory) / 4_294_967_296,
+                        priority: podClass.shape.priority ?? 0))
+            }
+        }
+        return groups.sorted {
+            $0.priority != $1.priority
+                ? $0.priority > $1.priority
+                : $0.size != $1.size ? $0.size > $1.size : $0.first < $1.first
+        }
+    }
+}

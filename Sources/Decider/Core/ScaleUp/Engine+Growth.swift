@@ -1,0 +1,225 @@
+import Messages
+import Support
+
+extension Engine {
+    /// Candidates for growth: every group with what binds it.
+    func growthCandidates(_ standings: [GroupStanding]) -> [GrowthCandidate] {
+        groups.indices.map { number in
+            let group = groups[number]
+            var candidate = GrowthCandidate(
+                id: group.rules.id, target: group.target, maximum: group.maximum, template: templates[number],
+                refusal: standings[number].refusal)
+            candidate.zeroOrMax = group.rules.zeroOrMax
+            candidate.priority = group.rules.priority
+            candidate.price = group.rules.price
+            candidate.origin = group.rules.origin
+            return candidate
+        }
+    }
+
+    /// Quotas of the rules and of the cloud, with what is used of them.
+    mutating func allowance() -> Allowance {
+        var allowance = Allowance()
+        for quota in configuration.limits.quotas {
+            let covered = quota.groups.map { ids in Set(groups.indices.filter { ids.contains(groups[$0].rules.id) }) }
+            for (name, limit) in quota.limits.sorted(by: { $0.key < $1.key }) {
+                let dimension: Int? = name == "nodes" ? nil : model.catalog.resource(name)
+                let reason: Reason =
+                    switch name {
+                    case "nodes": .totalNodesReached
+                    case "cpu": .totalCoresReached
+                    case "memory": .totalMemoryReached
+                    default: .totalResourceReached
+                    }
+                allowance.items.append(
+                    Allowance.Item(
+                        name: "\(quota.id) \(name)", groups: covered, dimension: dimension,
+                        used: used(dimension, covered), limit: limit, reason: reason, origin: quota.origin))
+            }
+        }
+        appendCloudQuotas(&allowance)
+        return allowance
+    }
+
+    /// Managed groups count with their target, other nodes with what they have.
+    private func used(_ dimension: Int?, _ covered: Set<Int>?) -> Int64 {
+        var sum: Int64 = 0
+        for number in groups.indices where covered?.contains(number) ?? true {
+            guard let template = templates[number] else { continue }
+            sum += Allowance.weight(dimension, template) * Int64(groups[number].target)
+        }
+        guard covered == nil else { return sum }
+        for slot in model.order where groupOfSlot[Int(slot)] < 0 {
+            guard let dimension else {
+                sum += 1
+                continue
+            }
+            guard let capacity = model.nodes[Int(slot)]?.node.capacity else { continue }
+            switch dimension {
+            case Catalog.cpu: sum += (capacity.cpuMillis + 999) / 1_000
+            case Catalog.memory: sum += capacity.memoryBytes
+            case Catalog.storage: sum += capacity.ephemeralStorageBytes
+            default: sum += capacity.extended[model.catalog.resources[dimension]] ?? 0
+            }
+        }
+        return sum
+    }
+
+    /// What the project may still use in the cloud. Several groups of one project see the same quotas: the tightest counts.
+    private func appendCloudQuotas(_ allowance: inout Allowance) {
+        var tightest: [String: GroupState.Quota] = [:]
+        var perGroup: [(Int, GroupState.Quota)] = []
+        for (number, group) in groups.enumerated() {
+            for quota in group.state?.quotas ?? [] where quota.limit >= 0 {
+                if quota.name == "serverGroupMembers" {
+                    perGroup.append((number, quota))
+                } else if let known = tightest[quota.name], known.limit - known.used <= quota.limit - quota.used {
+                    continue
+                } else {
+                    tightest[quota.name] = quota
+                }
+            }
+        }
+        for quota in tightest.values.sorted(by: { $0.name < $1.name }) {
+            var (used, limit, dimension): (Int64, Int64, Int?) = (quota.used, quota.limit, nil)
+            switch quota.name {
+            case "instances": break
+            case "cores": dimension = Catalog.cpu
+            case "ramMiB":
+                dimension = Catalog.memory
+                used *= 1_048_576
+                limit *= 1_048_576
+            default: continue
+            }
+            allowance.items.append(
+                Allowance.Item(
+                    name: "OpenStack quota \(quota.name)", groups: nil, dimension: dimension, used: used, limit: limit,
+                    reason: .quotaReached, origin: "OpenStack limits of the project"))
+        }
+        for (number, quota) in perGroup {
+            allowance.items.append(
+                Allowance.Item(
+                    name: "OpenStack quota \(quota.name)", groups: [number], dimension: nil, used: quota.used,
+                    limit: quota.limit, reason: .quotaReached, origin: "OpenStack server group"))
+        }
+    }
+
+    /// Most nodes that may be added now, and the rule that says so.
+    func nodeLimit(at now: Timestamp) -> (Int, String) {
+        var limit = Int.max
+        var origin = ""
+        func lower(_ value: Int, _ name: String) {
+            if value < limit { (limit, origin) = (max(0, value), name) }
+        }
+        let rules = configuration.scaleUp
+        if rules.maximumNodesPerDecision > 0 {
+            lower(rules.maximumNodesPerDecision, "decider.scale_up.max_nodes_per_decision")
+        }
+        if rules.maximumNodesPerMinute > 0 {
+            let recent = memory.recentGrowth.filter { $0.at + .seconds(60) > now }.reduce(0) { $0 + $1.count }
+            lower(rules.maximumNodesPerMinute - recent, "decider.scale_up.max_nodes_per_minute")
+        }
+        if configuration.limits.maximumNodes > 0 {
+            lower(configuration.limits.maximumNodes - totalNodes, "decider.limits.nodes")
+        }
+        return (limit, origin)
+    }
+
+    /// Nodes that are there or wanted, outside the groups too.
+    var totalNodes: Int {
+        groups.reduce(0) { $0 + $1.target } + model.order.filter { groupOfSlot[Int($0)] < 0 }.count
+    }
+
+    /// Nodes for the demands that fit nowhere.
+    mutating func plan(_ pass: inout ScaleUpPass, _ standings: [GroupStanding], at now: Timestamp) {
+        guard pass.demands.contains(where: { $0.open > 0 }) else { return }
+        let (limit, origin) = nodeLimit(at: now)
+        var planner = ScaleUpPlanner(
+            candidates: growthCandidates(standings), rules: configuration.scaleUp, allowance: allowance(),
+            nodeLimit: limit, seed: seed)
+        planner.nodeLimitOrigin = origin
+        if configuration.scaleUp.balancesSimilarGroups { planner.similarGroups = similarGroups() }
+        let plan = planner.run(&pass.demands, &pass.world, &model.catalog)
+        for (number, count) in plan.added {
+            let pods = plan.placed.reduce(0) { $0 + ($1[number] ?? 0) }
+            pass.growth[number] = (
+                count, Explanation(.podsPending, "\(pods) pods fit no node that is there or coming"), pods,
+                sample(plan, number, pass.demands)
+            )
+        }
+        for (number, bounds) in plan.bounds { pass.bounds[number, default: []] += bounds }
+        if limit == 0 {
+            for number in groups.indices {
+                pass.bounds[number, default: []].append(
+                    Explanation(
+                        origin == "decider.limits.nodes" ? .totalNodesReached : .batchLimitReached,
+                        "no further node now (\(origin))"))
+            }
+        }
+        pass.plan = plan
+    }
+
+    /// A number from what the evaluation saw, for ties.
+    private var seed: UInt64 {
+        var hash: UInt64 = 14_695_981_039_346_656_037
+        for byte in "\(configuration.cluster) \(memory.number)".utf8 {
+            hash = (hash ^ UInt64(byte)) &* 1_099_511_628_211
+        }
+        return hash
+    }
+
+    func similarGroups() -> [Int: [Int]] {
+        let samples = templates.map { template in template.map { Similarity.sample(of: $0, model.catalog) } }
+        var result: [Int: [Int]] = [:]
+        for (left, one) in samples.enumerated() {
+            for (right, other) in samples.enumerated() where left != right {
+                guard let one, let other, Similarity.alike(one, other, configuration.scaleUp.similarity) else {
+                    continue
+                }
+                result[left, default: []].append(right)
+            }
+        }
+        return result
+    }
+
+    /// A few pods that the nodes are for.
+    private func sample(_ plan: ScaleUpPlan, _ group: Int, _ demands: [Demand]) -> [String] {
+        var names: [String] = []
+        for (index, placed) in plan.placed.enumerated() where placed[group] ?? 0 > 0 {
+            for pod in demands[index].pods.prefix(5) where names.count < 10 && pod >= 0 { names.append(podName(pod)) }
+        }
+        return names
+    }
+
+    /// Fills groups below their minimum.
+    mutating func enforceMinimums(_ pass: inout ScaleUpPass, _ standings: [GroupStanding], at now: Timestamp) {
+        guard configuration.scaleUp.enforcesMinimum else { return }
+        var allowance = allowance()
+        var (rest, _) = nodeLimit(at: now)
+        for (number, growth) in pass.growth {
+            if let template = templates[number] { allowance.take(growth.count, group: number, template) }
+            rest -= growth.count
+        }
+        for number in groups.indices where standings[number].refusal == nil {
+            let target = groups[number].target + (pass.growth[number]?.count ?? 0)
+            var missing = min(groups[number].minimum - target, groups[number].maximum - target, rest)
+            guard missing > 0 else { continue }
+            if let template = templates[number] {
+                let (allowed, bound) = allowance.allowed(missing, group: number, template)
+                if let bound { pass.bounds[number, default: []].append(bound) }
+                missing = allowed
+                allowance.take(missing, group: number, template)
+            }
+            guard missing > 0 else { continue }
+            rest -= missing
+            let reason = Explanation(
+                .belowMinimum, "size \(target), at least \(groups[number].minimum) (\(groups[number].rules.origin).min)"
+            )
+            if let known = pass.growth[number] {
+                pass.growth[number] = (known.count + missing, known.reason, known.pods, known.sample)
+            } else {
+                pass.growth[number] = (missing, reason, 0, [])
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+import Messages
+import Support
+
+extension Engine {
+    /// Spare capacity as pods of the lowest importance: what does not fit asks for nodes like any other.
+    mutating func addHeadroom(_ pass: inout ScaleUpPass) {
+        for rule in configuration.headroom {
+            let requests: ResourceList
+            let count: Int
+            switch rule.amount {
+            case .pods(let number, let each):
+                (count, requests) = (number, each)
+            case .percent(let percent, let each):
+                requests = each
+                count = podsFor(percent: percent, each)
+            }
+            guard count > 0 else { continue }
+            let number: Int
+            if let known = headroomClasses[rule.id], known.revision == model.classesRevision {
+                number = known.number
+            } else {
+                number = model.addClass(
+                    PodShape(
+                        namespace: "updraft.io", labels: ["updraft.io/headroom": rule.id], requests: requests,
+                        priority: Int32.min, nodeSelector: rule.nodeSelector, tolerations: rule.tolerations))
+                headroomClasses[rule.id] = (model.classesRevision, number)
+                pass.world.widen(&model.catalog)
+            }
+            var demand = Demand(
+                podClass: number, pods: (0..<count).map { -1 - Int32($0) }, priority: Int32.min, open: count)
+            var packer = Packer(
+                model.catalog.classes[number], nodes: model.order + pass.upcoming, pass.world)
+            let placed = packer.place(count, in: &pass.world, model.catalog) { _, _ in }
+            demand.open -= placed
+            pass.demands.append(demand)
+            pass.fitting.append(placed)
+        }
+    }
+
+    /// How many pods of these requests make up so many percent of what the groups' nodes offer.
+    private func podsFor(percent: Double, _ requests: ResourceList) -> Int {
+        var cpu: Int64 = 0
+        var memory: Int64 = 0
+        for slot in model.order where groupOfSlot[Int(slot)] >= 0 && !model.briefs[Int(slot)].isLeaving {
+            guard let node = model.nodes[Int(slot)]?.node else { continue }
+            cpu += node.allocatable.cpuMillis
+            memory += node.allocatable.memoryBytes
+        }
+        var pods = 0.0
+        if requests.cpuMillis > 0 { pods = max(pods, Double(cpu) * percent / 100 / Double(requests.cpuMillis)) }
+        if requests.memoryBytes > 0 {
+            pods = max(pods, Double(memory) * percent / 100 / Double(requests.memoryBytes))
+        }
+        return Int(pods.rounded(.up))
+    }
+}

@@ -1,0 +1,117 @@
+import Messages
+
+/// How many nodes of a template a set of demands needs: first-fit decreasing over demands, on new nodes only.
+struct Estimator {
+    let template: NodeTemplate
+    let group: Int
+    /// Most nodes.
+    let limit: Int
+    private(set) var nodes: [Int32] = []
+    private var isCut = false
+
+    init(template: NodeTemplate, group: Int, limit: Int) {
+        self.template = template
+        self.group = group
+        self.limit = limit
+    }
+
+    /// Larger demands first: sum of the parts of cpu and memory of a node that a pod takes. Among equals the order is kept.
+    static func order(_ demands: [Demand], template: NodeTemplate, _ catalog: Catalog, keepsOrder: Bool) -> [Int] {
+        let cpu = Double(max(1, template.allocatable[Catalog.cpu]))
+        let memory = Double(max(1, template.allocatable[Catalog.memory]))
+        let scores = demands.map { demand in
+            catalog.classes[demand.podClass].needs.reduce(0.0) { sum, need in
+                switch need.dimension {
+                case Catalog.cpu: sum + Double(need.amount) / cpu
+                case Catalog.memory: sum + Double(need.amount) / memory
+                default: sum
+                }
+            }
+        }
+        return demands.indices.sorted { scores[$0] != scores[$1] ? scores[$0] > scores[$1] : $0 < $1 }
+    }
+
+    /// Adds nodes to `world` and places pods on them. Returns how many pods of each demand were placed.
+    mutating func run(
+        _ demands: [Demand], keepsOrder: Bool, _ world: inout World, _ catalog: inout Catalog
+    ) -> ScaleUpOption {
+        var option = ScaleUpOption(
+            group: group, nodes: 0, placed: [:], requested: [Int64](repeating: 0, count: catalog.stride))
+        for index in Self.order(demands, template: template, catalog, keepsOrder: keepsOrder)
+        where demands[index].open > 0 {
+            let podClass = catalog.classes[demands[index].podClass]
+            let placed = place(podClass, demands[index].open, &world, &catalog)
+            guard placed > 0 else { continue }
+            option.placed[index] = placed
+            for need in podClass.needs { option.requested[need.dimension] += need.amount * Int64(placed) }
+        }
+        option.nodes = nodes.count
+        option.isCut = isCut
+        return option
+    }
+
+    private mutating func place(
+        _ podClass: PodClass, _ count: Int, _ world: inout World, _ catalog: inout Catalog
+    ) -> Int {
+        var packer = Packer(podClass, nodes: nodes, world)
+        var placed = packer.place(count, in: &world, catalog) { _, _ in }
+        while placed < count {
+            guard nodes.count < limit else {
+                isCut = true
+                break
+            }
+            let node = addNode(&world, &catalog)
+            packer.append(node, world)
+            let more = packer.place(count - placed, in: &world, catalog) { _, _ in }
+            guard more > 0 else {
+                // It does not fit an empty node, so the rest will not either.
+                takeBack(node, &world, catalog)
+                break
+            }
+            placed += more
+        }
+        return placed
+    }
+
+    private mutating func addNode(_ world: inout World, _ catalog: inout Catalog) -> Int {
+        let node = world.addTemplate(template, number: nodes.count, group: group, &catalog)
+        nodes.append(Int32(node))
+        return node
+    }
+
+    private mutating func takeBack(_ node: Int, _ world: inout World, _ catalog: Catalog) {
+        nodes.removeLast()
+        world.removeTemplate(node, template, catalog)
+    }
+}
+
+extension World {
+    /// Adds a node made from a template, with its DaemonSet and mirror pods counted.
+    mutating func addTemplate(
+        _ template: NodeTemplate, number: Int, group: Int, _ catalog: inout Catalog
+    ) -> Int {
+        // Names of nodes that do not exist must not equal real ones: no Kubernetes name holds a space.
+        let name = template.hasHost ? "new \(group) \(number)" : ""
+        let node = add(
+            NodeSeed(
+                name: name, host: template.hasHost ? name : nil, nodeClass: template.nodeClass, free: template.free,
+                ports: template.ports), &catalog)
+        for podClass in template.carried {
+            for number in catalog.classes[podClass].bumps where number < counters.count {
+                bump(number, node, 1, catalog)
+            }
+        }
+        return node
+    }
+
+    /// Takes off a node that `addTemplate` added last.
+    mutating func removeTemplate(_ node: Int, _ template: NodeTemplate, _ catalog: Catalog) {
+        for podClass in template.carried {
+            for number in catalog.classes[podClass].bumps where number < counters.count {
+                bump(number, node, -1, catalog)
+            }
+        }
+        remove(node, catalog)
+        dropLast(node)
+    }
+}

@@ -1,0 +1,69 @@
+import Messages
+import Support
+
+/// A group as the scale-up planner sees it.
+struct GrowthCandidate: Sendable {
+    var id: String
+    /// Size that counts now, acts under way included.
+    var target: Int
+    var maximum: Int
+    var template: NodeTemplate?
+    /// Why it cannot grow at all, if so.
+    var refusal: Explanation?
+    var zeroOrMax = false
+    var priority = 0
+    var price: Double?
+    /// Where the rules of the group stand.
+    var origin = ""
+    /// What pods may use of a fresh node that runs: for the likeness of groups.
+    var room: Int { max(0, maximum - target) }
+}
+
+/// What a plan may use up: limits on the whole cluster or some groups, and how much of each is taken.
+struct Allowance: Sendable {
+    struct Item: Sendable {
+        var name: String
+        /// Indices of groups it covers; nil: all.
+        var groups: Set<Int>?
+        /// Dimension: nil for nodes, else a resource number.
+        var dimension: Int?
+        var used: Int64
+        var limit: Int64
+        var reason: Reason
+        var origin: String
+    }
+
+    var items: [Item] = []
+
+    /// What one node of the template takes of an item. Cores are counted whole, each node rounded up.
+    static func weight(_ dimension: Int?, _ template: NodeTemplate) -> Int64 {
+        guard let dimension else { return 1 }
+        guard dimension < template.capacity.count else { return 0 }
+        let amount = template.capacity[dimension]
+        return dimension == Catalog.cpu ? (amount + 999) / 1_000 : amount
+    }
+
+    /// How many of `wanted` nodes of a group the limits allow, and the one that binds.
+    func allowed(_ wanted: Int, group: Int, _ template: NodeTemplate) -> (Int, Explanation?) {
+        var count = wanted
+        var bound: Explanation?
+        for item in items where item.groups?.contains(group) ?? true {
+            let weight = Self.weight(item.dimension, template)
+            guard weight > 0 else { continue }
+            let fits = Int(max(0, item.limit - item.used) / weight)
+            if fits < count {
+                count = fits
+                bound = Explanation(
+                    item.reason, "\(item.name): \(item.used) of \(item.limit) used, \(weight) per node (\(item.origin))"
+                )
+            }
+        }
+        return (count, bound)
+    }
+
+    mutating func take(_ count: Int, group: Int, _ template: NodeTemplate) {
+        for index in items.indices where items[index].groups?.contains(group) ?? true {
+            items[index].used += Self.weight(items[index].dimension, template) * Int64(count)
+        }
+    }
+}

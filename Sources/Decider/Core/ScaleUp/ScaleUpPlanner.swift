@@ -1,0 +1,243 @@
+import Messages
+import Support
+
+/// What the planner was given and what it concluded.
+struct ScaleUpPlan: Sendable {
+    /// New nodes by index of the group.
+    var added: [Int: Int] = [:]
+    /// Pods placed on new nodes: per demand, per group.
+    var placed: [[Int: Int]]
+    /// Pods of the options that were chosen, per demand (the peer's notion: also those that a limit then cut off).
+    var triggered: [Int]
+    /// Options offered in the first round.
+    var options: [ScaleUpOption] = []
+    /// Per demand and group the first constraint that failed; absent: it would fit a fresh node.
+    var obstacles: [[Int: Explanation]]
+    /// What bound each group.
+    var bounds: [Int: [Explanation]] = [:]
+    /// Why nothing at all was added, when that is so.
+    var refusal: Explanation?
+}
+
+/// Decides how many nodes of which groups serve the demands that fit nowhere.
+struct ScaleUpPlanner {
+    var candidates: [GrowthCandidate]
+    var rules: ScaleUpRules
+    var allowance: Allowance
+    /// Most new nodes in all.
+    var nodeLimit: Int
+    var seed: UInt64
+
+    /// The world afterwards holds the new nodes with the pods on them; the demands' `open` are what remains.
+    mutating func run(
+        _ demands: inout [Demand], _ world: inout World, _ catalog: inout Catalog
+    ) -> ScaleUpPlan {
+        var plan = ScaleUpPlan(
+            placed: Array(repeating: [:], count: demands.count), triggered: Array(repeating: 0, count: demands.count),
+            obstacles: Array(repeating: [:], count: demands.count))
+        guard demands.contains(where: { $0.open > 0 }) else { return plan }
+        var usable = usableGroups(&plan)
+        inspect(demands, usable, world, &catalog, &plan)
+        var rest = nodeLimit
+        var isFirst = true
+        while !usable.isEmpty && rest > 0 && demands.contains(where: { $0.open > 0 }) {
+            let options = estimate(demands, usable, rest, plan, world, &catalog)
+            if isFirst { plan.options = options }
+            guard let best = choose(options) else { break }
+            isFirst = false
+            if rules.allOrNothing && best.podCount < demands.reduce(0, { $0 + $1.open }) {
+                plan.refusal = Explanation(.batchLimitReached, "all-or-nothing: not every pod can be helped")
+                break
+            }
+            let shares = share(best, usable, rest, demands, &plan)
+            for (index, count) in best.placed { plan.triggered[index] += count }
+            let added = commit(shares, best, &demands, &plan, &world, &catalog)
+            rest -= added
+            if !rules.severalGroups { break }
+            if added == 0 { usable.removeAll { $0 == best.group } }
+            usable.removeAll { candidates[$0].room == 0 }
+        }
+        return plan
+    }
+
+    private func usableGroups(_ plan: inout ScaleUpPlan) -> [Int] {
+        var usable: [Int] = []
+        for (index, candidate) in candidates.enumerated() {
+            if let refusal = candidate.refusal {
+                plan.bounds[index, default: []].append(refusal)
+            } else if candidate.room == 0 {
+                plan.bounds[index, default: []].append(maximumReached(candidate))
+            } else if let template = candidate.template {
+                let (count, bound) = allowance.allowed(1, group: index, template)
+                if count > 0 {
+                    usable.append(index)
+                } else if let bound {
+                    plan.bounds[index, default: []].append(bound)
+                }
+            } else {
+                plan.bounds[index, default: []].append(
+                    Explanation(.noTemplate, "no node runs and neither flavor nor template is known"))
+            }
+        }
+        return usable
+    }
+
+    private func maximumReached(_ candidate: GrowthCandidate) -> Explanation {
+        Explanation(
+            .maximumReached, "size \(candidate.target) of at most \(candidate.maximum) (\(candidate.origin).max)")
+    }
+
+    /// Which demands a fresh node of each group could take at all, and what keeps the others off.
+    private func inspect(
+        _ demands: [Demand], _ usable: [Int], _ world: World, _ catalog: inout Catalog, _ plan: inout ScaleUpPlan
+    ) {
+        for (group, candidate) in candidates.enumerated() {
+            guard let template = candidate.template else { continue }
+            var scratch = world
+            let node = scratch.addTemplate(template, number: 0, group: group, &catalog)
+            let isUsable = usable.contains(group)
+            for index in demands.indices where demands[index].open > 0 {
+                let podClass = catalog.classes[demands[index].podClass]
+                if let obstacle = scratch.obstacle(podClass, node, catalog) {
+                    plan.obstacles[index][group] = obstacle
+                } else if !isUsable, let bound = plan.bounds[group]?.first {
+                    plan.obstacles[index][group] = bound
+                }
+            }
+        }
+        for (group, candidate) in candidates.enumerated() where candidate.template == nil {
+            for index in demands.indices { plan.obstacles[index][group] = plan.bounds[group]?.first }
+        }
+    }
+
+    private func estimate(
+        _ demands: [Demand], _ usable: [Int], _ rest: Int, _ plan: ScaleUpPlan, _ world: World,
+        _ catalog: inout Catalog
+    ) -> [ScaleUpOption] {
+        var options: [ScaleUpOption] = []
+        for group in usable {
+            guard let template = candidates[group].template else { continue }
+            var limit = candidates[group].room
+            if rules.balancesSimilarGroups {
+                for other in similar(to: group, among: usable) { limit += candidates[other].room }
+            }
+            var estimator = Estimator(template: template, group: group, limit: min(limit, rest))
+            var scratch = world
+            var option = estimator.run(demands, keepsOrder: rules.keepsPodOrder, &scratch, &catalog)
+            guard option.podCount > 0 else { continue }
+            if rules.softTieBreaks { option.preference = preference(option, demands, template, catalog) }
+            if candidates[group].zeroOrMax { option.nodes = candidates[group].room }
+            options.append(option)
+        }
+        return options
+    }
+
+    private func choose(_ options: [ScaleUpOption]) -> ScaleUpOption? {
+        let chain = ExpanderChain(expanders: rules.expanders, candidates: candidates, seed: seed)
+        let best = chain.best(options)
+        // Ties: what the pods would prefer, then the group that is named first by its id.
+        return best.min { left, right in
+            left.preference != right.preference
+                ? left.preference > right.preference : candidates[left.group].id < candidates[right.group].id
+        }
+    }
+
+    /// Weights of preferred node affinity that the template meets, less untolerated `PreferNoSchedule` taints.
+    private func preference(
+        _ option: ScaleUpOption, _ demands: [Demand], _ template: NodeTemplate, _ catalog: Catalog
+    ) -> Int64 {
+        var sum: Int64 = 0
+        let labels = catalog.nodeClasses[template.nodeClass].labels
+        for (index, count) in option.placed {
+            let shape = catalog.classes[demands[index].podClass].shape
+            for term in shape.preferredNodeAffinity where term.term.matches(labels: labels, nodeName: "") {
+                sum += Int64(term.weight) * Int64(count)
+            }
+            for taint in template.softTaints where !shape.tolerations.contains(where: { $0.tolerates(taint) }) {
+                sum -= 100 * Int64(count)
+            }
+        }
+        return sum
+    }
+
+    /// Groups that may take part of this group's nodes.
+    private func similar(to group: Int, among usable: [Int]) -> [Int] {
+        similarGroups[group]?.filter { $0 != group && usable.contains($0) } ?? []
+    }
+
+    /// Groups alike by index, given by the caller when balancing is on.
+    var similarGroups: [Int: [Int]] = [:]
+
+    /// How the nodes of the chosen option are shared out, within every limit.
+    private mutating func share(
+        _ best: ScaleUpOption, _ usable: [Int], _ rest: Int, _ demands: [Demand], _ plan: inout ScaleUpPlan
+    ) -> [(Int, Int)] {
+        guard let template = candidates[best.group].template else { return [] }
+        var wanted = min(best.nodes, rest)
+        if best.isCut || wanted < best.nodes {
+            if candidates[best.group].room <= wanted {
+                plan.bounds[best.group, default: []].append(maximumReached(candidates[best.group]))
+            } else {
+                plan.bounds[best.group, default: []].append(limitReached())
+            }
+        }
+        let (count, bound) = allowance.allowed(wanted, group: best.group, template)
+        if let bound { plan.bounds[best.group, default: []].append(bound) }
+        wanted = count
+        if candidates[best.group].zeroOrMax { return wanted < best.nodes ? [] : [(best.group, wanted)] }
+        var groups = [best.group]
+        if rules.balancesSimilarGroups {
+            // Those that every pod of the option could use as well.
+            groups += similar(to: best.group, among: usable).filter { other in
+                best.placed.keys.allSatisfy { plan.obstacles[$0][other] == nil }
+            }
+        }
+        groups.sort { candidates[$0].id < candidates[$1].id }
+        let shares = Balancer.spread(
+            wanted, over: groups.map { Balancer.Group(size: candidates[$0].target, maximum: candidates[$0].maximum) })
+        var result: [(Int, Int)] = []
+        for (group, share) in zip(groups, shares) where share > 0 {
+            guard let template = candidates[group].template else { continue }
+            let (count, bound) = allowance.allowed(share, group: group, template)
+            if let bound { plan.bounds[group, default: []].append(bound) }
+            guard count > 0 else { continue }
+            if groups.count > 1 && group != best.group {
+                plan.bounds[group, default: []].append(
+                    Explanation(.balanced, "\(count) of \(wanted) nodes, alike with \(candidates[best.group].id)"))
+            }
+            allowance.take(count, group: group, template)
+            result.append((group, count))
+        }
+        return result
+    }
+
+    private func limitReached() -> Explanation {
+        Explanation(.batchLimitReached, "at most \(nodeLimit) new nodes now (\(nodeLimitOrigin))")
+    }
+
+    /// Which limit `nodeLimit` comes from.
+    var nodeLimitOrigin = "decider.scale_up"
+
+    private mutating func commit(
+        _ shares: [(Int, Int)], _ best: ScaleUpOption, _ demands: inout [Demand], _ plan: inout ScaleUpPlan,
+        _ world: inout World, _ catalog: inout Catalog
+    ) -> Int {
+        var total = 0
+        for (group, count) in shares {
+            guard let template = candidates[group].template else { continue }
+            var estimator = Estimator(template: template, group: group, limit: count)
+            let option = estimator.run(demands, keepsOrder: rules.keepsPodOrder, &world, &catalog)
+            // A zero-or-max group grows whole; a share that turns out empty is not ordered.
+            let nodes = candidates[group].zeroOrMax ? count : rules.severalGroups ? option.nodes : count
+            for (index, placed) in option.placed {
+                demands[index].open -= placed
+                plan.placed[index][group, default: 0] += placed
+            }
+            guard nodes > 0 else { continue }
+            plan.added[group, default: 0] += nodes
+            candidates[group].target += nodes
+            total += nodes
+        }
+        return total
+    }
+}

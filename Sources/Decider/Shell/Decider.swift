@@ -1,0 +1,263 @@
+import Bus
+import FoundationEssentials
+import Messages
+import ServiceRuntime
+import Settings
+import Support
+
+/// The Decider as a service: reads state, groups, stats and outcomes from the bus, runs the core, publishes decisions and
+/// the ledger.
+public enum Decider {
+    /// Runs until the service is asked to end.
+    public static func run(_ context: ServiceContext) async throws {
+        let bus = try context.openBus()
+        let runner = DeciderRunner(context, bus)
+        // One queue keeps the order between what was decided and what came of it, and makes one replica read all of it. What
+        // is lost here is found again: state by a snapshot, outcomes by looking at nodes and members.
+        let subscription = Subscription(
+            topics: [.state, .groups, .lifecycle, .stats],
+            kind: .perishable(maximumLength: 20_000, ttl: .seconds(600)), singleActive: true, prefetch: 64)
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                await context.supervisor.run("subscription") { part in
+                    part.ready()
+                    try await bus.subscribe(subscription) { incoming in
+                        await runner.receive(incoming.event)
+                    }
+                }
+            }
+            group.addTask { await runner.deliver() }
+            await runner.start()
+            await context.shutdown.requested()
+            await runner.stop()
+            await bus.close(within: .seconds(8))
+            group.cancelAll()
+        }
+    }
+}
+
+/// The core with its timer and its way out. An actor on a queue of its own.
+actor DeciderRunner {
+    private nonisolated let executor = CoreExecutor()
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    private let context: ServiceContext
+    private let bus: Bus
+    private let configuration: DeciderConfiguration
+    private let window: Interval
+    private let metrics: DeciderMetrics
+    /// Nil until the first message comes: a replica that reads nothing decides nothing.
+    private var core: DeciderCore?
+    private var opening: Task<Void, Never>?
+    private var dueAt: Timestamp?
+    private var waker: Task<Void, Never>?
+    private let outbox: AsyncStream<[DeciderAction]>
+    private let outgoing: AsyncStream<[DeciderAction]>.Continuation
+
+    init(_ context: ServiceContext, _ bus: Bus) {
+        self.context = context
+        self.bus = bus
+        configuration = DeciderConfiguration(context.settings)
+        window = context.settings.decider.batchWindow
+        metrics = DeciderMetrics(context.metrics)
+        (outbox, outgoing) = AsyncStream.makeStream(of: [DeciderAction].self, bufferingPolicy: .unbounded)
+    }
+
+    /// Asks for the state, so that the first message need not wait for something to happen.
+    func start() {
+        context.readiness.failed("state", "no word from the Collector yet")
+        outgoing.yield([request("the Decider started")])
+        schedule(.now() + .seconds(5))
+    }
+
+    func stop() {
+        waker?.cancel()
+        outgoing.finish()
+    }
+
+    private func request(_ why: String) -> DeciderAction {
+        .requestSnapshot(
+            SnapshotRequested(cluster: configuration.cluster, requester: "decider \(context.host)", why: why))
+    }
+
+    // MARK: In
+
+    func receive(_ event: Event) async -> Disposition {
+        if core == nil { await open() }
+        guard core != nil else { return .requeue }
+        let now = Timestamp.now()
+        let actions = core?.receive(event, at: now) ?? []
+        if !actions.isEmpty { outgoing.yield(actions) }
+        if core?.isDirty ?? false { schedule(now + window) }
+        return .done
+    }
+
+    /// Takes up where the replica before left off.
+    private func open() async {
+        if opening == nil {
+            opening = Task {
+                var core = DeciderCore(configuration, term: Self.newTerm())
+                do {
+                    if let saved = try await bus.checkpoint() {
+                        try core.restore(saved)
+                        context.log.info("checkpoint taken up", [.bytes: .int(saved.count)])
+                    }
+                } catch let error as DeciderError {
+                    // Without it timers begin anew: safe, only slower.
+                    context.log.error("the checkpoint cannot be used", [.error: .string(error.text)])
+                } catch {
+                    context.log.warning("the checkpoint cannot be read yet", [.error: .string("\(error)")])
+                    opening = nil
+                    return
+                }
+                if self.core == nil { self.core = core }
+            }
+        }
+        await opening?.value
+    }
+
+    /// Different each time a replica takes over: decision ids are never used twice.
+    private static func newTerm() -> String {
+        String(UInt64.random(in: 0...UInt64.max), radix: 36)
+    }
+
+    // MARK: Time
+
+    private func schedule(_ time: Timestamp) {
+        if let dueAt, dueAt <= time, waker != nil { return }
+        dueAt = time
+        waker?.cancel()
+        let wait = max(.zero, time - .now())
+        waker = Task {
+            if wait > .zero {
+                do { try await Task.sleep(for: wait.duration) } catch { return }
+            }
+            if Task.isCancelled { return }
+            fire()
+        }
+    }
+
+    private func fire() {
+        waker = nil
+        dueAt = nil
+        guard var running = core.take() else {
+            schedule(.now() + .seconds(5))
+            return
+        }
+        let clock = ContinuousClock()
+        let started = clock.now
+        let actions = running.evaluate(at: .now())
+        let components = started.duration(to: clock.now).components
+        let took = Interval(
+            microseconds: components.seconds * 1_000_000 + components.attoseconds / 1_000_000_000_000)
+        core = running
+        metrics.evaluations.observe(took)
+        note(running)
+        outgoing.yield(actions.map { timed($0, took) })
+        for action in actions {
+            if case .setTimer(let time) = action { schedule(min(time, .now() + context.settings.decider.resync)) }
+        }
+    }
+
+    private func timed(_ action: DeciderAction, _ took: Interval) -> DeciderAction {
+        guard case .publish(.evaluation(var evaluation)) = action else { return action }
+        evaluation.tookMicroseconds = took.microseconds
+        return .publish(.evaluation(evaluation))
+    }
+
+    private func note(_ core: DeciderCore) {
+        let standing = core.engine.standing(at: .now())
+        metrics.nodes.set(Double(standing.nodes))
+        metrics.pods.set(Double(standing.pods))
+        metrics.pending.set(Double(standing.pending))
+        metrics.unneeded.set(Double(standing.unneeded))
+        for group in standing.groups {
+            metrics.groupSize.set(Double(group.size), group.id)
+            metrics.groupTarget.set(Double(group.target), group.id)
+        }
+        context.readiness.set("state", ok: standing.problem == nil, reason: standing.problem ?? "")
+        let silent = standing.groups.filter { !$0.isKnown }.map(\.id)
+        context.readiness.set(
+            "groups", ok: silent.isEmpty,
+            reason: "the Actuator has not said anything of \(silent.joined(separator: ", "))")
+    }
+
+    // MARK: Out
+
+    /// Publishes in order: a decision only after the checkpoint that knows of it.
+    nonisolated func deliver() async {
+        for await actions in outbox {
+            var saved = true
+            for action in actions {
+                switch action {
+                case .saveCheckpoint(let bytes):
+                    do {
+                        try await bus.saveCheckpoint(bytes)
+                    } catch {
+                        saved = false
+                        context.log.error("the checkpoint was not saved", [.error: .string(error.text)])
+                    }
+                case .publish(let event): await publish(event, saved: saved)
+                case .requestSnapshot(let request):
+                    metrics.snapshotRequests.increment()
+                    context.log.info("asked for a snapshot", [.reason: .string(request.why)])
+                    // If it does not get through, the next message or timer asks again.
+                    _ = try? await bus.publish(request)
+                case .setTimer: break
+                }
+            }
+        }
+    }
+
+    private nonisolated func publish(_ event: Event, saved: Bool) async {
+        switch event {
+        case .evaluation(let evaluation):
+            for part in evaluation.parts(of: 2_000) { _ = try? await bus.publish(part) }
+        case .scaleDecided(let decision):
+            context.log.info(
+                "scale decided",
+                [
+                    .decision: .string(decision.id), .group: .string(decision.group), .from: .int(decision.from),
+                    .to: .int(decision.to), .reason: .string(decision.reason.reason.rawValue),
+                    .details: .string(decision.reason.detail),
+                ])
+            await decide(decision, event, saved)
+        case .removalDecided(let decision):
+            context.log.info(
+                "removal decided",
+                [
+                    .decision: .string(decision.id), .group: .string(decision.group),
+                    .node: .strings(decision.nodes.map(\.node)),
+                ])
+            await decide(decision, event, saved)
+        case .removalCancelled(let decision):
+            context.log.info(
+                "removal cancelled", [.removal: .string(decision.id), .node: .strings(decision.nodes)])
+            await decide(decision, event, saved)
+        default: break
+        }
+    }
+
+    private nonisolated func decide<P: Payload>(_ payload: P, _ event: Event, _ saved: Bool) async {
+        var problem = "the checkpoint was not saved"
+        if saved {
+            do {
+                try await bus.publish(payload)
+                metrics.decisions.increment(event.type.rawValue)
+                return
+            } catch {
+                problem = error.text
+            }
+        }
+        metrics.undelivered.increment()
+        context.log.warning(
+            "a decision was not delivered", [.eventType: .string(event.type.rawValue), .error: .string(problem)])
+        await undelivered(event)
+    }
+
+    /// Nobody will carry it out: it is decided anew at the next evaluation.
+    private func undelivered(_ event: Event) {
+        guard core?.retract(event, at: .now()) ?? false else { return }
+        schedule(.now() + .seconds(2))
+    }
+}

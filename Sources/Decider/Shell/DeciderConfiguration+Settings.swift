@@ -1,0 +1,103 @@
+import Messages
+import Settings
+import Support
+
+extension DeciderConfiguration {
+    /// The rules that the settings of the suite stand for.
+    public init(_ settings: Settings) {
+        self.init(
+            cluster: settings.cluster,
+            groups: settings.groups.enumerated().map { GroupRules($0.element, origin: "groups[\($0.offset)]") })
+        let decider = settings.decider
+        scaleUp.expanders = decider.expander.map { expander in
+            switch expander {
+            case .leastWaste: .leastWaste
+            case .mostPods: .mostPods
+            case .leastNodes: .leastNodes
+            case .priority: .priority([])
+            case .price: .price
+            case .random: .random
+            }
+        }
+        scaleUp.balancesSimilarGroups = decider.balanceSimilarGroups
+        scaleUp.maximumNodesPerDecision = decider.maximumNodesPerDecision
+        scaleUp.expendablePriorityCutoff = Int32(clamping: decider.expendablePriorityCutoff)
+        scaleUp.newPodDelay = decider.newPodDelay
+        scaleUp.initialBackoff = decider.backoff
+        scaleUp.maximumBackoff = decider.maximumBackoff
+        scaleUp.backoffReset = decider.backoffReset
+        health.toleratedUnready = decider.okUnready
+        health.maximumUnreadyPercent = decider.maximumUnreadyPercent
+        health.stateTimeout = decider.stateMaximumAge
+        health.groupTimeout = max(decider.stateMaximumAge, health.groupTimeout)
+        scaleDown = ScaleDownRules(decider.scaleDown)
+        limits = ClusterLimits(decider.limits)
+        if decider.headroom.percent > 0 {
+            // In small pieces, so that any node with room counts.
+            let piece = ResourceList(cpuMillis: 100, memoryBytes: 256 << 20)
+            headroom = [HeadroomRule(id: "percent", amount: .percent(decider.headroom.percent, requests: piece))]
+        }
+    }
+}
+
+extension GroupRules {
+    init(_ group: Settings.Group, origin: String) {
+        self.init(id: group.id, min: group.min, max: group.max, origin: origin)
+        priority = group.priority
+        price = group.price
+        provisionTimeout = group.provisionTimeout
+        var template = Template(
+            reserved: group.template.reserved, labels: group.template.labels, taints: group.template.taints)
+        if let zone = group.template.zone { template.labels["topology.kubernetes.io/zone"] = zone }
+        let capacity = group.template.capacity
+        if capacity != ResourceList() {
+            var allocatable = capacity
+            allocatable.cpuMillis = Swift.max(0, capacity.cpuMillis - group.template.reserved.cpuMillis)
+            allocatable.memoryBytes = Swift.max(0, capacity.memoryBytes - group.template.reserved.memoryBytes)
+            if allocatable.pods == 0 { allocatable.pods = 110 }
+            template.allocatable = allocatable
+            template.capacity = capacity
+        }
+        self.template = template
+    }
+}
+
+extension ScaleDownRules {
+    init(_ settings: Settings.Decider.ScaleDown) {
+        self.init()
+        enabled = settings.enabled
+        unneededTime = settings.unneededTime
+        unreadyTime = settings.unreadyTime
+        removesUnready = settings.unreadyEnabled
+        utilizationThreshold = settings.utilizationThreshold
+        gpuUtilizationThreshold = settings.gpuUtilizationThreshold
+        delayAfterAdd = settings.delayAfterAdd
+        delayAfterDelete = settings.delayAfterDelete
+        delayAfterFailure = settings.delayAfterFailure
+        delaysPerGroup = settings.delaysPerGroup
+        maximumParallel = settings.maximumParallel
+        maximumParallelDrain = settings.maximumParallelDrains
+        ignoresDaemonSets = settings.ignoreDaemonSets
+        ignoresMirrorPods = settings.ignoreMirrorPods
+        drain.localStorageHolds = settings.skipLocalStorage
+        drain.systemPodsHold = settings.skipSystemPods
+        drain.systemPodTimeout = settings.systemPodTimeout
+        drain.customControllersHold = settings.skipCustomControllers
+        drain.minimumReplicas = Int32(clamping: settings.minimumReplicas)
+    }
+}
+
+extension ClusterLimits {
+    init(_ settings: Settings.Decider.Limits) {
+        self.init()
+        maximumNodes = settings.nodes ?? 0
+        func add(_ resource: String, _ limit: Int64?, _ field: String) {
+            guard let limit else { return }
+            quotas.append(
+                Quota(id: "cluster", groups: nil, limits: [resource: limit], origin: "decider.limits.\(field)"))
+        }
+        add("cpu", settings.coresMillis.map { $0 / 1_000 }, "cores")
+        add("memory", settings.memoryBytes, "memory")
+        for (name, count) in settings.gpus.sorted(by: { $0.key < $1.key }) { add(name, Int64(count), "gpus") }
+    }
+}

@@ -1,0 +1,249 @@
+import Messages
+import Support
+import Testing
+
+@testable import Decider
+
+@Suite("The main job")
+struct MainJobTests {
+    private func workers(_ max: Int = 10) -> GroupRules {
+        GroupRules(id: "workers", min: 1, max: max, origin: "groups[0]")
+    }
+
+    @Test("Pods that fit nowhere get as many nodes as they need")
+    func pendingPods() throws {
+        var stage = Stage(groups: [workers()])
+        let running = stage.pods("busy", 1, Stage.shape(cpu: 3_500), on: "n1")
+        let waiting = stage.pods("web", 8, Stage.shape(cpu: 1_000))
+        stage.snapshot(nodes: [Stage.node("n1")], pods: running + waiting)
+        stage.group("workers", ["n1"])
+        stage.evaluate()
+        let decision = try #require(stage.scaled.first)
+        #expect(decision.from == 1)
+        #expect(decision.to == 3)
+        #expect(decision.podCount == 8)
+        #expect(decision.reason.reason == .podsPending)
+        #expect(decision.deadline > stage.now)
+        let entry = try #require(stage.record?.pods.first)
+        #expect(entry.count == 8)
+        #expect(entry.group == "workers")
+    }
+
+    @Test("Pods that fit a node that is there trigger nothing")
+    func fitsExisting() {
+        var stage = Stage(groups: [workers()])
+        let waiting = stage.pods("web", 4, Stage.shape(cpu: 1_000))
+        stage.snapshot(nodes: [Stage.node("n1")], pods: waiting)
+        stage.group("workers", ["n1"])
+        stage.evaluate()
+        #expect(stage.scaled.isEmpty)
+        #expect(stage.record?.pods.first?.outcome.reason == .fitsExisting)
+    }
+
+    @Test("Capacity that is coming is not ordered twice")
+    func inFlight() throws {
+        var stage = Stage(groups: [workers()])
+        let running = stage.pods("busy", 1, Stage.shape(cpu: 3_500), on: "n1")
+        let waiting = stage.pods("web", 8, Stage.shape(cpu: 1_000))
+        stage.snapshot(nodes: [Stage.node("n1")], pods: running + waiting)
+        stage.group("workers", ["n1"])
+        stage.evaluate()
+        let first = try #require(stage.scaled.first)
+        // Nothing has happened yet; the same pods still wait.
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.scaled.isEmpty)
+        // Heat has accepted it, members are being made.
+        let progress = ScaleProgress(
+            id: first.id, group: "workers", from: 1, to: 3, reason: first.reason, at: stage.now)
+        stage.receive(.scaleStarted(ScaleStarted(cluster: "test", scale: progress)))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.scaled.isEmpty)
+        stage.group("workers", ["n1", "n2", "n3"])
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.scaled.isEmpty)
+        // More pods: only what is missing beyond the nodes that come.
+        stage.delta(pods: stage.pods("more", 1, Stage.shape(cpu: 2_000, app: "more", owner: "more")))
+        stage.evaluate()
+        #expect(stage.sizes == ["workers": 4])
+    }
+
+    @Test("The group that can take the pods is chosen: selector, taint, size")
+    func rightGroup() {
+        let rules = [
+            GroupRules(id: "plain", min: 0, max: 5), GroupRules(id: "ssd", min: 0, max: 5),
+            GroupRules(id: "gpu", min: 0, max: 5),
+        ]
+        var stage = Stage(groups: rules)
+        let waiting = stage.pods("disk", 1, Stage.shape(cpu: 500) { $0.nodeSelector = ["disk": "ssd"] })
+        let tainted = Taint(key: "gpu", value: "yes", effect: .noSchedule)
+        stage.snapshot(
+            nodes: [
+                Stage.node("p1", cpu: 400), Stage.node("s1", cpu: 400, labels: ["disk": "ssd"]),
+                Stage.node("g1", cpu: 400, labels: ["disk": "ssd"], taints: [tainted]),
+            ], pods: waiting)
+        stage.group("plain", ["p1"])
+        stage.group("ssd", ["s1"])
+        stage.group("gpu", ["g1"])
+        stage.evaluate()
+        #expect(stage.scaled.isEmpty)
+        let entry = stage.record?.pods.first
+        #expect(entry?.groups["plain"]?.reason == .nodeAffinityMismatch)
+        #expect(entry?.groups["plain"]?.detail == "wants disk=ssd, label is not set")
+        #expect(entry?.groups["ssd"]?.reason == .insufficientCPU)
+        #expect(entry?.groups["ssd"]?.detail == "needs 500m cpu, 400m free")
+        #expect(entry?.groups["gpu"]?.reason == .taintNotTolerated)
+        #expect(entry?.groups["gpu"]?.detail == "taint gpu=yes:NoSchedule")
+        stage.delta(nodes: [Stage.node("s1", cpu: 900, labels: ["disk": "ssd"])])
+        stage.delta(pods: stage.pods("filler", 1, Stage.shape(cpu: 800, app: "filler"), on: "s1"))
+        stage.evaluate()
+        #expect(stage.sizes == ["ssd": 2])
+    }
+
+    @Test("An empty group is judged by its flavor and the configured template")
+    func fromZero() {
+        var rules = GroupRules(id: "big", min: 0, max: 5, origin: "groups[0]")
+        rules.template = GroupRules.Template(
+            reserved: ResourceList(cpuMillis: 200, memoryBytes: 512 << 20), labels: ["size": "big"])
+        var stage = Stage(groups: [rules])
+        stage.snapshot(
+            nodes: [], pods: stage.pods("web", 5, Stage.shape(cpu: 2_000) { $0.nodeSelector = ["size": "big"] }))
+        var state = Stage.group("big", [], at: stage.now)
+        state.flavor = GroupState.Flavor(name: "m1.xlarge", vcpus: 8, ramMiB: 16_384, diskGiB: 100)
+        stage.receive(.groupState(state))
+        stage.evaluate()
+        // 7,800m for pods: three of 2,000m a node.
+        #expect(stage.sizes == ["big": 2])
+    }
+
+    @Test("The maximum binds, and its value and origin are named")
+    func maximum() throws {
+        var stage = Stage(groups: [workers(2)])
+        stage.snapshot(nodes: [Stage.node("n1", cpu: 1_000)], pods: stage.pods("web", 9, Stage.shape(cpu: 1_000)))
+        stage.group("workers", ["n1"], min: 1, max: 2)
+        stage.evaluate()
+        #expect(stage.sizes == ["workers": 2])
+        let bound = try #require(stage.record?.groups.first?.bound.first { $0.reason == .maximumReached })
+        #expect(bound.detail.contains("2 (groups[0].max)"))
+    }
+
+    @Test("An idle node goes after its time; what is on the ledger says so before")
+    func idleNode() throws {
+        var stage = Stage(groups: [workers()])
+        let running = stage.pods("web", 2, Stage.shape(cpu: 1_500), on: "n1")
+        stage.snapshot(nodes: [Stage.node("n1"), Stage.node("n2")], pods: running)
+        stage.group("workers", ["n1", "n2"], min: 1)
+        stage.evaluate()
+        #expect(stage.removed.isEmpty)
+        let idle = try #require(stage.record?.nodes.first { $0.node == "n2" })
+        #expect(idle.outcome.reason == .notUnneededLongEnough)
+        #expect(idle.unneededSince == stage.now)
+        #expect(stage.record?.nodes.first { $0.node == "n1" }?.outcome.reason == .notUnderutilized)
+        stage.evaluate(after: .minutes(10))
+        #expect(stage.removed.isEmpty)
+        stage.evaluate(after: .seconds(1))
+        let removal = try #require(stage.removed.first)
+        #expect(removal.nodes.map(\.node) == ["n2"])
+        #expect(removal.nodes.first?.serverID == "server-n2")
+        #expect(removal.nodes.first?.nodeUID == "uid-n2")
+        #expect(removal.from == 2)
+        // It is decided once.
+        stage.evaluate(after: .seconds(5))
+        #expect(stage.removed.isEmpty)
+    }
+
+    @Test("Load that returns takes a node back before a new one is ordered")
+    func takenBack() throws {
+        var stage = Stage(groups: [workers()]) { $0.scaleDown.unneededTime = .seconds(10) }
+        let running = stage.pods("busy", 1, Stage.shape(cpu: 3_500), on: "n1")
+        stage.snapshot(nodes: [Stage.node("n1"), Stage.node("n2")], pods: running)
+        stage.group("workers", ["n1", "n2"], min: 1)
+        stage.evaluate()
+        stage.evaluate(after: .seconds(11))
+        let removal = try #require(stage.removed.first)
+        var leaving = Stage.node("n2", taints: [Taint(key: "updraft.io/removing", effect: .noSchedule)])
+        leaving.unschedulable = true
+        leaving.annotations["updraft.io/removal"] = "{}"
+        stage.delta(nodes: [leaving], pods: stage.pods("web", 2, Stage.shape(cpu: 1_500)))
+        stage.evaluate(after: .seconds(2))
+        #expect(stage.scaled.isEmpty)
+        #expect(stage.cancelled.first?.id == removal.id)
+        #expect(stage.cancelled.first?.nodes == ["n2"])
+        // Asked for once; the pods are spoken for.
+        stage.evaluate(after: .seconds(2))
+        #expect(stage.cancelled.isEmpty)
+        #expect(stage.scaled.isEmpty)
+    }
+
+    @Test("A removal past its drain is not taken back: a new machine is ordered")
+    func tooLateToTakeBack() throws {
+        var stage = Stage(groups: [workers()]) { $0.scaleDown.unneededTime = .seconds(10) }
+        let running = stage.pods("busy", 1, Stage.shape(cpu: 3_500), on: "n1")
+        stage.snapshot(nodes: [Stage.node("n1"), Stage.node("n2")], pods: running)
+        stage.group("workers", ["n1", "n2"], min: 1)
+        stage.evaluate()
+        stage.evaluate(after: .seconds(11))
+        let removal = try #require(stage.removed.first)
+        let progress = RemovalProgress(
+            id: removal.id, group: "workers", node: "n2", nodeUID: "uid-n2", serverID: "server-n2",
+            reason: Explanation(.nodeUnneeded), at: stage.now)
+        var leaving = Stage.node("n2", taints: [Taint(key: "updraft.io/removing", effect: .noSchedule)])
+        leaving.annotations["updraft.io/removal"] = "{}"
+        stage.delta(nodes: [leaving], pods: stage.pods("web", 2, Stage.shape(cpu: 1_500)))
+        stage.receive(.removalDrained(RemovalDrained(cluster: "test", removal: progress)))
+        stage.evaluate(after: .seconds(2))
+        #expect(stage.cancelled.isEmpty)
+        #expect(stage.sizes == ["workers": 3])
+    }
+
+    @Test("Nothing is decided on state that nobody keeps up to date, and the ledger says so")
+    func stale() {
+        var stage = Stage(groups: [workers()])
+        stage.snapshot(nodes: [Stage.node("n1", cpu: 100)], pods: stage.pods("web", 3, Stage.shape(cpu: 90)))
+        stage.group("workers", ["n1"])
+        stage.now = stage.now + .minutes(3)
+        stage.receive(.groupState(Stage.group("workers", ["n1"], at: stage.now)))
+        stage.evaluate()
+        #expect(stage.decisions.isEmpty)
+        #expect(stage.record?.summary.contains("last word from the Collector 3m ago") == true)
+    }
+
+    @Test("A gap in the deltas asks for a snapshot, once for a burst")
+    func gap() {
+        var stage = Stage(groups: [workers()])
+        stage.snapshot(nodes: [Stage.node("n1")])
+        let later = ClusterDelta(
+            cluster: "test", epoch: "e1", sequence: 9, takenAt: stage.now, nodes: [Stage.node("n2")])
+        stage.receive(.clusterDelta(later))
+        stage.receive(.clusterDelta(later))
+        let requests = stage.actions.filter { if case .requestSnapshot = $0 { true } else { false } }
+        #expect(requests.count == 1)
+    }
+
+    @Test("Timers, acts and backoffs survive a restart")
+    func restart() throws {
+        var stage = Stage(groups: [workers()])
+        stage.snapshot(
+            nodes: [Stage.node("n1"), Stage.node("n2")], pods: stage.pods("b", 2, Stage.shape(cpu: 1_500), on: "n1"))
+        stage.group("workers", ["n1", "n2"], min: 1)
+        stage.evaluate()
+        let saved = try #require(
+            stage.actions.compactMap { if case .saveCheckpoint(let bytes) = $0 { bytes } else { nil } }.last)
+        stage.now = stage.now + .minutes(9)
+        stage.core = DeciderCore(stage.core.engine.configuration, term: "u")
+        try stage.core.restore(saved)
+        stage.snapshot(
+            nodes: [Stage.node("n1"), Stage.node("n2")], pods: stage.pods("b", 2, Stage.shape(cpu: 1_500), on: "n1"))
+        stage.group("workers", ["n1", "n2"], min: 1)
+        stage.evaluate()
+        #expect(stage.removed.isEmpty)
+        stage.evaluate(after: .seconds(61))
+        #expect(stage.removed.first?.nodes.map(\.node) == ["n2"])
+    }
+
+    @Test("A checkpoint that cannot be read is refused with the reason")
+    func badCheckpoint() {
+        var core = DeciderCore(DeciderConfiguration(cluster: "test", groups: []), term: "t")
+        #expect(throws: DeciderError.self) { try core.restore(Array("{".utf8)) }
+        #expect(throws: DeciderError.self) { try core.restore(Array(#"{"version":99,"cluster":"test"}"#.utf8)) }
+    }
+}

@@ -109,6 +109,7 @@ let package = Package(
             files: ["Fixtures"]),
         tests("OpenStackTests", ["OpenStack", "HTTPClient", "HTTPServer", "Support", "TestServer"]),
         tests("YAMLTests", ["YAML"]),
+        tests("ComposeTests", ["HTTPClient", "Settings", "Support", "YAML"]),
         tests("SettingsTests", ["Settings", "Messages", "Support"]),
         tests(
             "ServiceRuntimeTests",

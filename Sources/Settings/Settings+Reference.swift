@@ -13,6 +13,9 @@ extension Settings {
         return Dictionary(fields.map { (variable($0.path), $0.path) }) { first, _ in first }
     }()
 
+    /// Every variable of the environment that stands for a field.
+    public static var variableNames: Set<String> { Set(variables.keys) }
+
     /// Variables of our prefix that are not fields: the programs' own flags.
     static let otherVariables: Set<String> = ["UPDRAFT_CONFIG"]
 

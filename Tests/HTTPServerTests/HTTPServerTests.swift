@@ -212,19 +212,21 @@ private final class Gate: Sendable {
             return .response(.text("late"))
         }
         let port = server.port
+        let streaming = Lock(false)
         async let ends = onThread {
             let one = try RawClient(port: port)
             try one.write("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
             let two = try RawClient(port: port)
             try two.write("GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
             let head = try two.read(until: "\r\n\r\n")
+            streaming.withLock { $0 = true }
             return (head.hasPrefix("HTTP/1.1 200"), try one.atEnd(), try two.atEnd())
         }
-        while server.activeRequests < 2 { await Task.yield() }
+        while server.activeRequests < 2 || !streaming.withLock({ $0 }) { await Task.yield() }
         server.stop()
         server.stop()
         let result = try await ends
-        #expect(result.1 && result.2)
+        #expect(result.0 && result.1 && result.2)
         #expect(source.isClosed)
         gate.open()
         #expect(cancelled.withLock { $0 })

@@ -70,12 +70,15 @@ let package = Package(
         module("Decider", ["Messages", "Bus", "ServiceRuntime", "Settings", "Support"]),
         module(
             "Actuator",
-            ["Messages", "Kubernetes", "OpenStack", "HTTPClient", "Bus", "ServiceRuntime", "Settings", "Support"]),
+            [
+                "Messages", "Kubernetes", "OpenStack", "HTTPClient", "Bus", "JSONReader", "ServiceRuntime", "Settings",
+                "Support",
+            ]),
         module(
             "Notifier",
             [
-                "Messages", "Kubernetes", "HTTPClient", "HTTPServer", "Bus", "Crypto", "ServiceRuntime", "Settings",
-                "Support",
+                "Messages", "Kubernetes", "HTTPClient", "HTTPServer", "Bus", "Crypto", "JSONReader", "ServiceRuntime",
+                "Settings", "Support",
             ]),
 
         // The user's command and the practice cloud
@@ -107,7 +110,8 @@ let package = Package(
         tests(
             "KubernetesTests", ["Kubernetes", "HTTPClient", "HTTPServer", "JSONReader", "Messages", "Support", "YAML"],
             files: ["Fixtures"]),
-        tests("OpenStackTests", ["OpenStack", "HTTPClient", "HTTPServer", "Support", "TestServer"]),
+        tests(
+            "OpenStackTests", ["OpenStack", "HTTPClient", "JSONReader", "Support", "TestServer"], files: ["Fixtures"]),
         tests("YAMLTests", ["YAML"]),
         tests("ComposeTests", ["HTTPClient", "Settings", "Support", "YAML"]),
         tests("SettingsTests", ["Settings", "Messages", "Support"]),
@@ -116,8 +120,8 @@ let package = Package(
             ["ServiceRuntime", "HTTPClient", "HTTPServer", "Settings", "Bus", "Messages", "Support"]),
         tests("CollectorTests", ["Collector", "Messages"]),
         tests("DeciderTests", ["Decider", "Messages"]),
-        tests("ActuatorTests", ["Actuator", "Messages"]),
-        tests("NotifierTests", ["Notifier", "Messages"]),
+        tests("ActuatorTests", ["Actuator", "JSONReader", "Messages", "Support"]),
+        tests("NotifierTests", ["Notifier", "JSONReader", "Messages", "Support"]),
         tests("PracticeCloudTests", ["PracticeCloud", "HTTPClient", "Kubernetes", "OpenStack"]),
         tests("UpdraftCommandTests", ["UpdraftCommand", "Messages", "Support"]),
         tests("IntegrationTests", ["AMQP", "Bus", "Messages", "Support", "Crypto"]),

@@ -1,6 +1,17 @@
 #include "updraft_curl.h"
 
 #include <curl/curl.h>
+#include <sys/socket.h>
+
+static curl_socket_t open_private(void *context, curlsocktype purpose, struct curl_sockaddr *address) {
+    (void)context;
+    (void)purpose;
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+int updraft_curl_set_private_sockets(void *easy) {
+    return (int)curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_private);
+}
 
 int updraft_curl_set_text(void *easy, unsigned option, const char *value) {
     return (int)curl_easy_setopt(easy, (CURLoption)option, value);

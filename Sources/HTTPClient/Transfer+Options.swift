@@ -29,6 +29,7 @@ extension Transfer {
         check(easy.set(CURLOPT_NOSIGNAL, 1), "NOSIGNAL")
         // Without it, cancelling during a slow name lookup would wait for the lookup on the event thread.
         check(easy.set(CURLOPT_QUICK_EXIT, 1), "QUICK_EXIT")
+        check(updraft_curl_set_private_sockets(easy.raw) == 0, "sockets")
         check(easy.set(CURLOPT_TCP_KEEPALIVE, 1), "keep-alive")
         check(easy.set(CURLOPT_TCP_KEEPIDLE, 30), "keep-alive")
         check(easy.set(CURLOPT_TCP_KEEPINTVL, 10), "keep-alive")

@@ -99,6 +99,10 @@ public final class OpenStackClient: Sendable {
         body: JSONValue? = nil, headers: HTTPHeaders = [:], acceptsRedirect: Bool = false
     ) async throws(OpenStackError) -> Answer {
         let name = "\(method.rawValue) \(service) \(path)"
+        // Servers decode the path before they route it, so an encoded slash would lead elsewhere.
+        guard !path.contains("%2F"), !path.contains("//") else {
+            throw .configuration(name, "a name in the path is empty or holds a slash")
+        }
         var token = try await keeper.current()
         var isSecondTry = false
         while true {
@@ -120,9 +124,21 @@ public final class OpenStackClient: Sendable {
                 isSecondTry = true
                 token = try await keeper.another(than: token.id)
             default:
-                throw .from(response, call: name, secrets: configuration.secrets + [token.id.text])
+                let error = OpenStackError.from(
+                    response, call: name, secrets: configuration.secrets + [token.id.text])
+                throw error.code == .unauthorized ? freshTokenRefused(error) : error
             }
         }
+    }
+
+    /// The usual reason why a service refuses what Keystone has just made; nobody would guess it from the bare 401.
+    private func freshTokenRefused(_ error: OpenStackError) -> OpenStackError {
+        guard case .applicationCredential = configuration.credential else { return error }
+        return OpenStackError(
+            .unauthorized, call: error.call, status: error.status, type: error.type,
+            message: error.message + " (The token was new. If the application credential has access rules, they must "
+                + "allow this call, and the service must have service_type set in [keystone_authtoken].)",
+            requestID: error.requestID)
     }
 
     private func send(

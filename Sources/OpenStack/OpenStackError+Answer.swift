@@ -49,11 +49,24 @@ extension OpenStackError {
                 return (nil, shortened(message))
             }
         }
-        let text = response.text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
-        return (nil, text.isEmpty ? "no message" : shortened(text))
+        let text = shortened(response.text)
+        return (nil, text.isEmpty ? "no message" : text)
     }
 
+    /// One line without mark-up (WSGI's own errors are HTML, also inside JSON), cut to what fits a log line.
     private static func shortened(_ text: String) -> String {
-        text.count > 600 ? text.prefix(600) + "…" : text
+        var plain = ""
+        var isTag = false
+        for character in text.prefix(8_192) {
+            switch character {
+            case "<": isTag = true
+            case ">" where isTag:
+                isTag = false
+                plain.append(" ")
+            default: if !isTag { plain.append(character) }
+            }
+        }
+        let line = plain.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        return line.count > 600 ? line.prefix(600) + "…" : line
     }
 }

@@ -126,7 +126,7 @@ struct ExchangeTests {
             }
         }
         let slow = Task { try await client.send(HTTPRequest(.get, server.url + "/slow")) }
-        while server.connections == 0 { await Task.yield() }
+        try await server.connected()
         let quick = HTTPRequest(.get, server.url + "/quick", timeouts: HTTPTimeouts(total: .seconds(20)))
         #expect(try await client.send(quick).text == "quick")
         slow.cancel()

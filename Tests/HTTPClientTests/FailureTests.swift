@@ -99,11 +99,11 @@ struct FailureTests {
     }
 
     @Test("A request that finds no free slot in time says so")
-    func queueTimeout() async {
+    func queueTimeout() async throws {
         let server = TestServer { $0.waitForHangUp() }
         let client = HTTPClient(maximumInFlight: 1)
         let first = Task { try await client.send(HTTPRequest(.get, server.url)) }
-        while server.connections == 0 { await Task.yield() }
+        try await server.connected()
         let error = await failure { () async throws(HTTPError) in
             try await client.send(HTTPRequest(.get, server.url, timeouts: HTTPTimeouts(total: .milliseconds(200))))
         }
@@ -176,14 +176,14 @@ struct FailureTests {
     }
 
     @Test("Cancelling the task ends the transfer and hangs up")
-    func cancel() async {
+    func cancel() async throws {
         let (hungUp, signal) = AsyncStream<Void>.makeStream()
         let server = TestServer { connection in
             connection.waitForHangUp()
             signal.yield()
         }
         let task = Task { try await client.send(HTTPRequest(.get, server.url)) }
-        while server.connections == 0 { await Task.yield() }
+        try await server.connected()
         task.cancel()
         let error = await #expect(throws: HTTPError.self) { try await task.value }
         #expect(error?.code == .cancelled)
@@ -191,10 +191,10 @@ struct FailureTests {
     }
 
     @Test("Hundreds cancelled at once, begun or waiting, all end")
-    func cancelMany() async {
+    func cancelMany() async throws {
         let server = TestServer { $0.waitForHangUp() }
         let tasks = (0..<300).map { _ in Task { try await client.send(HTTPRequest(.get, server.url)) } }
-        while server.connections == 0 { await Task.yield() }
+        try await server.connected()
         tasks.forEach { $0.cancel() }
         for task in tasks {
             let error = await #expect(throws: HTTPError.self) { try await task.value }
@@ -217,11 +217,11 @@ struct FailureTests {
     }
 
     @Test("Closing the client fails what is under way and all that comes later")
-    func close() async {
+    func close() async throws {
         let server = TestServer { $0.waitForHangUp() }
         let client = HTTPClient()
         let running = Task { try await client.send(HTTPRequest(.get, server.url)) }
-        while server.connections == 0 { await Task.yield() }
+        try await server.connected()
         await client.close()
         let first = await #expect(throws: HTTPError.self) { try await running.value }
         #expect(first?.code == .clientClosed)

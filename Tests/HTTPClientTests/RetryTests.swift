@@ -100,7 +100,7 @@ struct RetryTests {
         let client = client
         let policy = quick
         let task = Task { try await client.send(HTTPRequest(.get, server.url, retry: policy)) }
-        while count.withLock({ $0 }) == 0 { await Task.yield() }
+        try await eventually("the first request") { count.withLock { $0 } > 0 }
         task.cancel()
         let error = await #expect(throws: HTTPError.self) { try await task.value }
         #expect(error?.code == .cancelled)

@@ -32,7 +32,12 @@ public final class TestServer: Sendable {
         TestThread.start {
             while true {
                 let socket = accept(listener, nil, nil)
-                guard socket >= 0 else { return }
+                guard socket >= 0 else {
+                    // Closed here and nowhere else: a number closed under this thread could already be another
+                    // server's, whose connections it would then take.
+                    close(listener)
+                    return
+                }
                 counter.withLock { $0 += 1 }
                 TestThread.start { handler(TestConnection(socket)) }
             }
@@ -41,11 +46,15 @@ public final class TestServer: Sendable {
 
     deinit {
         shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
     }
 
     /// Connections accepted so far.
     public var connections: Int { counter.withLock { $0 } }
+
+    /// Returns when somebody has connected; throws when nobody does for half a minute.
+    public func connected() async throws {
+        try await eventually("a connection to \(url)") { connections > 0 }
+    }
 
     /// A server that answers each request of each connection with what `answer` returns.
     public static func answering(
@@ -57,6 +66,21 @@ public final class TestServer: Sendable {
                 guard connection.answer(status, headers: headers, body) else { return }
             }
         }
+    }
+}
+
+/// What a test waited for in vain.
+public struct NeverHappened: Error, CustomStringConvertible {
+    /// What it was.
+    public let description: String
+}
+
+/// Returns when `condition` holds; throws when it does not for half a minute.
+public func eventually(_ what: String, _ condition: () -> Bool) async throws {
+    let end = ContinuousClock.now + .seconds(30)
+    while !condition() {
+        guard ContinuousClock.now < end else { throw NeverHappened(description: "waited in vain for \(what)") }
+        try await Task.sleep(for: .milliseconds(2))
     }
 }
 

@@ -23,6 +23,8 @@ int updraft_curl_set_body(void *easy, const void *data, size_t size);
 int updraft_curl_set_error_buffer(void *easy, char *buffer);
 // Callbacks for body and header lines, with the same context.
 int updraft_curl_set_receivers(void *easy, updraft_curl_receiver body, updraft_curl_receiver header, void *context);
+// Sockets are closed on exec: a credential plug-in that is started meanwhile must not inherit connections.
+int updraft_curl_set_private_sockets(void *easy);
 // Options of a multi handle that take a long.
 int updraft_curl_multi_set_number(void *multi, unsigned option, long value);
 // Information that is a long or a curl_off_t; -1 if there is none.

@@ -1,0 +1,142 @@
+import Messages
+import Support
+
+/// Reading groups, telling the bus, and starting what waits for a stack.
+extension ActuatorCore {
+    /// Asks for a reading; one at a time, and another one after it if something happened meanwhile.
+    mutating func readGroup(_ id: String) {
+        guard var track = groups[id] else { return }
+        track.wasAsked = true
+        if track.isReading {
+            track.again = true
+        } else {
+            track.isReading = true
+            emit(.readGroup(id))
+        }
+        groups[id] = track
+    }
+
+    /// Our own act on the stack of `id` is done: older readings no longer count.
+    mutating func acted(on id: String) {
+        guard let stack = groups[id]?.policy.stack else { return }
+        for key in groups.keys where groups[key]?.policy.stack == stack { groups[key]?.actedAt = now }
+    }
+
+    mutating func groupRead(_ id: String, _ reading: GroupReading) {
+        guard var track = groups[id] else { return }
+        track.isReading = false
+        let isStale = reading.begunAt < track.actedAt
+        let again = track.again || isStale
+        track.again = false
+        if !isStale {
+            track.reading = reading
+            if track.failure != nil { emit(.condition(name: "group/\(id)", nil)) }
+            track.failure = nil
+        }
+        groups[id] = track
+        if !isStale {
+            lookForArrivals()
+            proceed(id)
+            publishState(id)
+        }
+        scheduleReading(id)
+        if again { readGroup(id) }
+    }
+
+    mutating func groupUnread(_ id: String, _ failure: ActFailure) {
+        guard var track = groups[id] else { return }
+        track.isReading = false
+        track.again = false
+        if track.failure != failure {
+            emit(.condition(name: "group/\(id)", failure.explanation))
+            note(.warning, id, failure.reason, failure.detail)
+        }
+        track.failure = failure
+        track.waiting?.lastFailure = failure
+        groups[id] = track
+        refuseWhatCannotBeRead(id, failure)
+        publishState(id)
+        scheduleReading(id)
+    }
+
+    private mutating func scheduleReading(_ id: String) {
+        guard let track = groups[id] else { return }
+        let isActive =
+            track.waiting != nil || !track.starts.isEmpty || changes[track.policy.stack] != nil
+            || track.reading?.isBusy == true || drained(in: id).isEmpty == false
+        timers.setEarlier(.group(id), at: now + (isActive ? policy.pollInterval : policy.resync))
+    }
+
+    /// Nothing can be done on a group that is not there or does not let us in: say so instead of waiting.
+    private mutating func refuseWhatCannotBeRead(_ id: String, _ failure: ActFailure) {
+        guard !failure.isRetriable, let track = groups[id] else { return }
+        if let waiting = track.waiting {
+            groups[id]?.waiting = nil
+            refuse(waiting.decision, failure.explanation, ticket: waiting.ticket)
+        }
+        for start in track.starts {
+            for target in start.decision.nodes { refuse(target, of: start.decision, failure.explanation) }
+            settle(start.ticket)
+        }
+        groups[id]?.starts = []
+    }
+
+    /// Publishes `group.state` when it changed, and at each resync.
+    private mutating func publishState(_ id: String) {
+        guard let track = groups[id] else { return }
+        let state = state(of: track)
+        var comparable = state
+        comparable.observedAt = track.published?.observedAt ?? state.observedAt
+        // A little earlier than the resync, or every second one would be left out by a hair.
+        guard comparable != track.published || now - track.publishedAt >= policy.resync * 0.9 else { return }
+        groups[id]?.published = state
+        groups[id]?.publishedAt = now
+        emit(.publish(.groupState(state)))
+    }
+
+    private func state(of track: GroupTrack) -> GroupState {
+        let group = track.policy
+        guard let reading = track.reading else {
+            return GroupState(
+                cluster: policy.cluster, group: group.id, min: group.min, max: group.max, size: 0,
+                stackStatus: "UNKNOWN", problem: track.failure?.explanation, paused: track.pause != nil,
+                observedAt: now)
+        }
+        return GroupState(
+            cluster: policy.cluster, group: group.id, stackID: reading.stackID, min: group.min, max: group.max,
+            desired: reading.desired, size: reading.counted.count, members: reading.members,
+            stackStatus: reading.stackStatus, busy: reading.isBusy || changes[group.stack] != nil,
+            problem: track.failure?.explanation ?? track.pause ?? reading.problem, paused: track.pause != nil,
+            flavor: reading.flavor, quotas: reading.quotas, observedAt: reading.begunAt)
+    }
+
+    /// A fresh reading is in: go on with the stack's change, or start what waits.
+    private mutating func proceed(_ id: String) {
+        guard let track = groups[id], let reading = track.reading else { return }
+        beginStarts(id, reading)
+        if let change = changes[track.policy.stack] {
+            if change.group == id { advance(change, reading) }
+            return
+        }
+        guard nodesAreKnown || track.waiting != nil else { return }
+        if resumeRemovals(id, reading) { return }
+        if considerScale(id, reading) { return }
+        if beginRemovals(id, reading) { return }
+        unmarkOrphans(id, reading)
+    }
+
+    /// The change of a stack is over: whatever waits there is looked at with fresh eyes.
+    mutating func endChange(of id: String) {
+        guard let stack = groups[id]?.policy.stack else { return }
+        changes[stack] = nil
+        for key in groups.keys.sorted() where groups[key]?.policy.stack == stack { readGroup(key) }
+    }
+
+    /// Stops all changes of a group until a person has looked.
+    mutating func pauseGroup(_ id: String, _ why: Explanation) {
+        guard groups[id]?.pause == nil else { return }
+        groups[id]?.pause = why
+        note(.error, id, why.reason, "\(why.detail); the group is paused")
+        emit(.condition(name: "incident/\(id)", why))
+    }
+}

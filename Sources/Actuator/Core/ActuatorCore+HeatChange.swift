@@ -1,0 +1,268 @@
+import Messages
+import Support
+
+/// Taking members of drained nodes out of Heat: the recipe of HEAT-BEHAVIOUR §5, driven by what the group looks like
+/// at each reading, so that it goes on from any point of it.
+///
+/// Marked members do not count in the capacity, so "the members that count, once all chosen are marked" is the size to
+/// send, whoever else changed the group meanwhile; and sending it again does no harm.
+extension ActuatorCore {
+    // MARK: Beginning
+
+    /// Removals whose record says that Heat is called, and no change runs: another process began it.
+    mutating func resumeRemovals(_ id: String, _ reading: GroupReading) -> Bool {
+        let names = removals.keys.filter {
+            removals[$0]?.record.group == id && removals[$0]?.record.phase == .removing
+        }
+        guard !names.isEmpty, let stack = groups[id]?.policy.stack else { return false }
+        let deadline = names.compactMap { removals[$0]?.record.deadline }.max() ?? now
+        changes[stack] = StackChange(group: id, kind: .removal(Set(names)), step: .looking, deadline: deadline)
+        if let change = changes[stack] { advance(change, reading) }
+        return true
+    }
+
+    /// Takes all drained nodes of the group into one change.
+    mutating func beginRemovals(_ id: String, _ reading: GroupReading) -> Bool {
+        guard let track = groups[id], track.pause == nil, !reading.isBusy, reading.problem == nil else { return false }
+        let names = drained(in: id).filter {
+            guard let removal = removals[$0] else { return false }
+            return removal.editing == nil && removal.record.since <= reading.begunAt
+        }
+        guard let latest = names.compactMap({ removals[$0]?.record.since }).max() else { return false }
+        if now - latest < policy.coalesce {
+            timers.setEarlier(.group(id), at: latest + policy.coalesce)
+            return false
+        }
+        let chosen = Set(names.compactMap { removals[$0]?.record.memberID })
+        if let obstacle = strangersThatFailed(chosen, reading) {
+            note(.warning, id, .memberFailed, obstacle)
+            return false
+        }
+        var going: [String] = []
+        var left = reading.counted.count
+        for name in names {
+            guard let removal = removals[name] else { continue }
+            let counts = reading.counted.contains { $0.physicalID == removal.record.memberID }
+            if counts && left - 1 < track.policy.floor {
+                fail(
+                    name,
+                    Explanation(
+                        .minimumReached,
+                        "\(left) members, at least \(track.policy.floor) needed (\(track.policy.origin).min)"))
+                continue
+            }
+            if counts { left -= 1 }
+            going.append(name)
+        }
+        guard !going.isEmpty else { return false }
+        let goingIDs = Set(going.compactMap { removals[$0]?.record.memberID })
+        let survivors = reading.counted.compactMap(\.physicalID).filter { !goingIDs.contains($0) }
+        let deadline = now + policy.heatTimeout
+        changes[track.policy.stack] = StackChange(
+            group: id, kind: .removal(Set(going)), step: .writing(Set(going)), deadline: deadline)
+        for name in going {
+            let change = RemovalRecord.Change(survivors: survivors, together: going.filter { $0 != name })
+            request(name, .removing(change, deadline: deadline))
+        }
+        return true
+    }
+
+    /// A failed member goes with any shrink. If one that nobody chose is a live node, its pods would go untold.
+    private func strangersThatFailed(_ chosen: Set<String>, _ reading: GroupReading) -> String? {
+        let strangers = reading.members.filter { member in
+            member.isFailed && !chosen.contains(member.physicalID ?? "") && isNode(member)
+        }
+        guard let first = strangers.first else { return nil }
+        return "member \(first.name) is \(first.status) and still a node: it would be removed with the others"
+    }
+
+    /// The record of a node in a change was written, or came to another end.
+    mutating func removalIsWritten(_ node: String) {
+        for (stack, change) in changes {
+            guard case .removal(let nodes) = change.kind, nodes.contains(node) else { continue }
+            if case .writing(var left) = change.step, left.remove(node) != nil {
+                changes[stack]?.step = left.isEmpty ? .looking : .writing(left)
+                if left.isEmpty { readGroup(change.group) }
+            }
+        }
+    }
+
+    // MARK: Going on
+
+    /// A fresh reading of the group that is being changed.
+    mutating func advance(_ change: StackChange, _ reading: GroupReading) {
+        switch change.kind {
+        case .scale(let decision): followScale(decision, change, reading)
+        case .repair:
+            if case .settling = change.step, !reading.isBusy || now > change.deadline,
+                change.sawBusy || now - (change.sentAt ?? now) >= policy.statusLag || !reading.isFailed
+            {
+                endChange(of: change.group)
+            } else if reading.isBusy {
+                changes[change.stackKey(groups)]?.sawBusy = true
+            }
+        case .unmark: break
+        case .removal(let nodes): advanceRemoval(nodes, change, reading)
+        }
+    }
+
+    private mutating func advanceRemoval(_ nodes: Set<String>, _ change: StackChange, _ reading: GroupReading) {
+        switch change.step {
+        case .writing, .marking, .sending, .undoing: return
+        case .looking, .settling: break
+        }
+        let stack = change.stackKey(groups)
+        let names = nodes.sorted().filter { removals[$0]?.record.phase == .removing }
+        guard !names.isEmpty else { return endChange(of: change.group) }
+        let present = names.compactMap { removals[$0]?.record.memberID }.compactMap { reading.member(id: $0) }
+        let leaving = present.filter { $0.status.hasPrefix("DELETE_") }
+        if reading.isBusy {
+            changes[stack]?.sawBusy = true
+            // Already drained: the stack's own pre-delete hook has nothing to wait for.
+            if !leaving.isEmpty {
+                emit(.clearHooks(group: change.group, memberIDs: leaving.compactMap(\.physicalID)))
+            }
+            return
+        }
+        if present.isEmpty { return verify(names, change, reading) }
+        if let sentAt = change.sentAt, !change.sawBusy, now - sentAt < policy.statusLag { return }
+        if change.attempts >= policy.heatAttempts || now > change.deadline {
+            let why =
+                change.lastFailure?.explanation
+                ?? Explanation(.heatUpdateFailed, reading.isFailed ? reading.failure : "the members did not go")
+            return giveUp(names, change, reading, why)
+        }
+        let unmarked = present.filter { !$0.isFailed }
+        if !unmarked.isEmpty {
+            changes[stack]?.step = .marking(Set(unmarked.map(\.name)), nil)
+            for member in unmarked {
+                emit(
+                    .mark(
+                        group: change.group, member: member.name, unhealthy: true,
+                        why: ActuatorCore.mark(of: names, member, removals)))
+            }
+            return
+        }
+        let target = reading.counted.count
+        let floor = groups[change.group]?.policy.floor ?? 1
+        guard target >= floor else {
+            return giveUp(
+                names, change, reading,
+                Explanation(.minimumReached, "\(target) members would be left, at least \(floor) needed"))
+        }
+        changes[stack]?.step = .sending(target)
+        emit(.resize(group: change.group, to: target))
+    }
+
+    /// The reason that stands at a marked member: tells whose mark it is.
+    static let markPrefix = "updraft removal "
+
+    private static func mark(of names: [String], _ member: GroupState.Member, _ removals: [String: Removal]) -> String {
+        let id = names.compactMap { removals[$0]?.record }.first { $0.memberID == member.physicalID }?.id ?? ""
+        return markPrefix + id
+    }
+
+    mutating func marked(_ id: String, _ member: String, _ unhealthy: Bool, _ failure: ActFailure?) {
+        guard let stack = groups[id]?.policy.stack, let change = changes[stack], change.group == id else { return }
+        acted(on: id)
+        switch change.step {
+        case .marking(var left, var worst) where left.remove(member) != nil:
+            if let failure, worst == nil || !failure.isRetriable { worst = failure }
+            changes[stack]?.step = .marking(left, worst)
+            guard left.isEmpty else { return }
+            if case .unmark = change.kind { return endChange(of: id) }
+            changes[stack]?.step = .looking
+            changes[stack]?.lastFailure = worst
+            guard let worst else { return readGroup(id) }
+            note(.warning, id, worst.reason, "marking: \(worst.detail)")
+            // For good: no attempt is left. Otherwise (the member is in progress): wait, look, go on.
+            changes[stack]?.attempts = worst.isRetriable ? change.attempts + 1 : policy.heatAttempts
+            timers.set(.group(id), at: now + policy.pollInterval)
+        case .undoing(var left, let why) where left.remove(member) != nil:
+            if let failure, failure.isRetriable {
+                left.insert(member)
+                emit(.mark(group: id, member: member, unhealthy: unhealthy, why: "removal given up"))
+            }
+            changes[stack]?.step = .undoing(left, why)
+            if left.isEmpty { givenUp(change, why) }
+        default: return
+        }
+    }
+
+    mutating func removalAnswered(_ id: String, _ change: StackChange, _ failure: ActFailure?) {
+        guard let failure else { return }
+        note(.warning, id, failure.reason, "lowering the size: \(failure.detail)")
+        if !failure.isRetriable { changes[change.stackKey(groups)]?.attempts = policy.heatAttempts }
+    }
+
+    // MARK: The ends
+
+    /// The chosen are gone. Are the others still there?
+    private mutating func verify(_ names: [String], _ change: StackChange, _ reading: GroupReading) {
+        let present = Set(reading.members.compactMap { $0.physicalID.map { String($0.prefix(8)) } })
+        let expected = Set(names.flatMap { removals[$0]?.record.change?.survivors ?? [] })
+        let chosen = Set(names.compactMap { removals[$0]?.record.memberID.prefix(8) }.map(String.init))
+        let missing = expected.subtracting(present).subtracting(chosen).sorted()
+        if missing.isEmpty {
+            let size = reading.counted.count
+            if size != reading.desired {
+                note(.warning, change.group, .sizeMismatch, "\(size) members, desired \(reading.desired ?? 0)")
+            }
+            for name in names { request(name, .removed) }
+        } else {
+            let why = Explanation(
+                .wrongMemberRemoved,
+                "members \(missing.prefix(10).joined(separator: ", ")) should have stayed and are gone")
+            for name in names { fail(name, why, stayCordoned: true) }
+            pauseGroup(change.group, why)
+        }
+        endChange(of: change.group)
+    }
+
+    private mutating func giveUp(
+        _ names: [String], _ change: StackChange, _ reading: GroupReading, _ why: Explanation
+    ) {
+        let mine = Set(names.compactMap { removals[$0]?.record.memberID })
+        // What Heat has begun to delete cannot be unmarked.
+        let marked = reading.members.filter {
+            $0.isFailed && !$0.status.hasPrefix("DELETE_") && mine.contains($0.physicalID ?? "")
+        }
+        changes[change.stackKey(groups)]?.step = .undoing(Set(marked.map(\.name)), why)
+        for member in marked {
+            emit(.mark(group: change.group, member: member.name, unhealthy: false, why: "removal given up"))
+        }
+        if marked.isEmpty { givenUp(change, why) }
+    }
+
+    /// The marks are back: the nodes that are whole return to service, the others stay out of it.
+    private mutating func givenUp(_ change: StackChange, _ why: Explanation) {
+        guard case .removal(let nodes) = change.kind else { return endChange(of: change.group) }
+        let reading = groups[change.group]?.reading
+        for name in nodes.sorted() {
+            guard let record = removals[name]?.record, record.phase == .removing else { continue }
+            let member = reading?.member(id: record.memberID)
+            let isBroken = member == nil || member?.status.hasPrefix("DELETE_") == true
+            fail(name, why, stayCordoned: isBroken)
+        }
+        endChange(of: change.group)
+    }
+
+    /// Members that carry our mark while no removal claims them: the record was taken away by hand, or the node went.
+    /// The next update of anyone would replace or remove them.
+    mutating func unmarkOrphans(_ id: String, _ reading: GroupReading) {
+        guard let stack = groups[id]?.policy.stack, nodesAreKnown, !reading.isBusy else { return }
+        let claimed = Set(removals.values.filter { !$0.record.phase.isOver }.map(\.record.memberID))
+        let orphans = reading.members.filter {
+            $0.isFailed && $0.statusReason.hasPrefix(ActuatorCore.markPrefix)
+                && !$0.status.hasPrefix("DELETE_") && !claimed.contains($0.physicalID ?? "")
+        }
+        guard !orphans.isEmpty else { return }
+        changes[stack] = StackChange(
+            group: id, kind: .unmark, step: .marking(Set(orphans.map(\.name)), nil),
+            deadline: now + policy.heatTimeout)
+        for member in orphans {
+            note(.warning, id, .memberFailed, "member \(member.name) carries the mark of a removal that is not there")
+            emit(.mark(group: id, member: member.name, unhealthy: false, why: "no removal claims it"))
+        }
+    }
+}

@@ -1,0 +1,492 @@
+import Messages
+import Support
+
+/// `removal.decided` to the drained node, and the way back.
+extension ActuatorCore {
+    // MARK: Beginning
+
+    mutating func removalDecided(_ decision: RemovalDecided, _ ticket: Int) {
+        hold(ticket)
+        guard let track = groups[decision.group] else {
+            return refuseAll(decision, Explanation(.groupUnknown, "no group '\(decision.group)' is configured"), ticket)
+        }
+        if cancelled.contains(decision.id) {
+            return refuseAll(decision, Explanation(.cancelledByOperator, "it was cancelled before it began"), ticket)
+        }
+        if let pause = track.pause { return refuseAll(decision, Explanation(.groupPaused, pause.detail), ticket) }
+        if let index = track.starts.firstIndex(where: { $0.decision.id == decision.id }) {
+            groups[decision.group]?.starts[index].ticket = ticket
+            return
+        }
+        groups[decision.group]?.starts.append(GroupTrack.Start(decision: decision, ticket: ticket, since: now))
+        readGroup(decision.group)
+    }
+
+    /// A fresh reading is in: begins the removals that waited for it.
+    mutating func beginStarts(_ id: String, _ reading: GroupReading) {
+        guard nodesAreKnown, let starts = groups[id]?.starts, !starts.isEmpty else { return }
+        groups[id]?.starts = starts.filter { reading.begunAt < $0.since }
+        for start in starts where reading.begunAt >= start.since { begin(start, reading) }
+    }
+
+    private mutating func begin(_ start: GroupTrack.Start, _ reading: GroupReading) {
+        let decision = start.decision
+        var begun: Set<String> = []
+        for target in decision.nodes {
+            if let removal = removals[target.node], removal.record.id == decision.id {
+                // It came again: go on with what is there.
+                if removal.record.phase == .cordoned, removal.editing != nil { begun.insert(target.node) }
+                continue
+            }
+            switch member(of: target, decision, reading) {
+            case .failure(let why): refuse(target, of: decision, why.explanation)
+            case .success(let member):
+                cordon(target, decision, member)
+                begun.insert(target.node)
+            }
+        }
+        if begun.isEmpty { return settle(start.ticket) }
+        if let ticket = start.ticket { starting[ticket] = begun }
+    }
+
+    /// Resolves Node → provider id → server → Heat member; whatever is missing is a refusal.
+    private func member(
+        of target: RemovalTarget, _ decision: RemovalDecided, _ reading: GroupReading
+    ) -> Result<GroupState.Member, ActFailure> {
+        func refusal(_ reason: Reason, _ detail: String) -> Result<GroupState.Member, ActFailure> {
+            .failure(ActFailure(reason, detail, isRetriable: false))
+        }
+        guard decision.deadline >= now else {
+            return refusal(.decisionExpired, "its deadline was \(decision.deadline.rfc3339)")
+        }
+        guard let node = nodes[target.node] else { return refusal(.nodeGone, "there is no node \(target.node)") }
+        guard node.uid == target.nodeUID else {
+            return refusal(.decisionStale, "node \(target.node) is another one: uid \(node.uid)")
+        }
+        if let removal = removals[target.node], !removal.record.phase.isOver {
+            return refusal(.currentlyBeingDeleted, "by removal \(removal.record.id)")
+        }
+        if let mistake = node.recordMistake { return refusal(.memberUnresolved, mistake) }
+        guard let serverID = node.serverID else {
+            return refusal(.memberUnresolved, "node \(target.node) has no provider id of OpenStack")
+        }
+        guard serverID == target.serverID else {
+            return refusal(.decisionStale, "node \(target.node) is server \(serverID), not \(target.serverID)")
+        }
+        guard let member = reading.members.first(where: { $0.serverID == serverID }) else {
+            return refusal(.memberUnresolved, "no member of group \(decision.group) has server \(serverID)")
+        }
+        guard member.physicalID != nil, !member.isLeaving else {
+            return refusal(.memberUnresolved, "member \(member.name) is \(member.status)")
+        }
+        let going = removals.values.filter {
+            $0.record.group == decision.group && !$0.record.phase.isOver && $0.record.phase != .removed
+        }
+        let floor = groups[decision.group]?.policy.floor ?? 1
+        let left = reading.counted.count - going.count(where: { reading.member(id: $0.record.memberID) != nil }) - 1
+        if !member.isFailed && left < floor {
+            let origin = groups[decision.group]?.policy.origin ?? "groups"
+            return refusal(.minimumReached, "\(left) members would be left, at least \(floor) needed (\(origin).min)")
+        }
+        return .success(member)
+    }
+
+    private mutating func cordon(_ target: RemovalTarget, _ decision: RemovalDecided, _ member: GroupState.Member) {
+        let record = RemovalRecord(
+            id: decision.id, group: decision.group, nodeUID: target.nodeUID, serverID: target.serverID,
+            member: member.name, memberID: member.physicalID ?? "", decidedAt: decision.decidedAt, startedAt: now,
+            deadline: now + policy.maximumCooldown + policy.cooldownMargin, reason: target.reason)
+        var removal = Removal(record: record, uid: target.nodeUID)
+        let edit = NodeEdit(node: target.node, uid: target.nodeUID, kind: .cordon(record))
+        removal.editing = edit
+        removals[target.node] = removal
+        emit(.editNode(edit))
+    }
+
+    private mutating func refuseAll(_ decision: RemovalDecided, _ why: Explanation, _ ticket: Int) {
+        for target in decision.nodes { refuse(target, of: decision, why) }
+        settle(ticket)
+    }
+
+    mutating func refuse(_ target: RemovalTarget, of decision: RemovalDecided, _ why: Explanation) {
+        let progress = RemovalProgress(
+            id: decision.id, group: decision.group, node: target.node, nodeUID: target.nodeUID,
+            serverID: target.serverID, reason: why, at: now)
+        emit(.publish(.removalFailed(RemovalFailed(cluster: policy.cluster, removal: progress))))
+        note(.info, target.node, why.reason, "removal \(decision.id) refused: \(why.detail)")
+    }
+
+    // MARK: What others say
+
+    mutating func removalNoticed(_ progress: RemovalProgress) {
+        guard let removal = known(progress, .removalNoticed(progress)) else { return }
+        // The Notifier's word may not exceed what the record allows.
+        let until = min(progress.deadline ?? removal.record.deadline, removal.record.deadline)
+        if removal.record.phase.order > RemovalPhase.noticed.order { return }
+        request(progress.node, .noticed(until: until))
+    }
+
+    mutating func removalQuiesced(_ progress: RemovalProgress) {
+        guard let removal = known(progress, .removalQuiesced(progress)) else { return }
+        if removal.record.phase.order >= RemovalPhase.quiesced.order { return }
+        // Repeated while the first is being written.
+        if removal.isAskedFor(.quiesced) { return }
+        request(progress.node, .quiesced(progress.reason, deadline: now + policy.drainTimeout))
+    }
+
+    /// The removal that an event is about, if it is ours.
+    private mutating func known(_ progress: RemovalProgress, _ event: ActuatorEvent) -> Removal? {
+        if !nodesAreKnown {
+            if early.count < 10_000 { early.append(event) }
+            return nil
+        }
+        guard let removal = removals[progress.node], removal.record.id == progress.id,
+            removal.record.nodeUID == progress.nodeUID
+        else {
+            note(.debug, progress.node, .decisionStale, "an event of removal \(progress.id), which does not run here")
+            return nil
+        }
+        return removal
+    }
+
+    mutating func removalCancelled(_ decision: RemovalCancelled, _ ticket: Int) {
+        hold(ticket)
+        guard nodesAreKnown else { return settle(ticket, .retryLater) }
+        if decision.nodes.isEmpty { cancelled.insert(decision.id) }
+        dropStarts(decision)
+        let names = removals.keys.sorted().filter { name in
+            removals[name]?.record.id == decision.id && (decision.nodes.isEmpty || decision.nodes.contains(name))
+        }
+        var asked = false
+        for name in names {
+            guard let removal = removals[name], !removal.record.phase.isOver else { continue }
+            guard removal.record.phase.isReversible else {
+                note(.info, name, .decisionStale, "too late to cancel removal \(decision.id): Heat was called")
+                continue
+            }
+            // One ticket settles once: with the first node whose record says so. The others follow from memory, and
+            // after a crash from the delivery that was not settled yet.
+            request(name, .cancelled(decision.reason), asked ? nil : ticket)
+            asked = true
+        }
+        if !asked { settle(ticket) }
+    }
+
+    /// Removals that wait to begin and are cancelled now.
+    private mutating func dropStarts(_ decision: RemovalCancelled) {
+        for id in groups.keys {
+            guard var starts = groups[id]?.starts else { continue }
+            for index in starts.indices where starts[index].decision.id == decision.id {
+                let dropped = starts[index].decision.nodes.filter {
+                    decision.nodes.isEmpty || decision.nodes.contains($0.node)
+                }
+                for target in dropped { refuse(target, of: starts[index].decision, decision.reason) }
+                starts[index].decision.nodes.removeAll { dropped.contains($0) }
+            }
+            for start in starts where start.decision.nodes.isEmpty { settle(start.ticket) }
+            groups[id]?.starts = starts.filter { !$0.decision.nodes.isEmpty }
+        }
+    }
+
+    // MARK: Steps
+
+    /// Takes a step: written to the Node first, then acted on. One at a time; a later one waits.
+    mutating func request(_ node: String, _ transition: RemovalTransition, _ ticket: Int? = nil) {
+        guard var removal = removals[node] else { return settle(ticket) }
+        if removal.editing != nil {
+            removal.queue.append(Removal.Request(transition: transition, ticket: ticket))
+            removals[node] = removal
+            return
+        }
+        do throws(ImpossibleTransition) {
+            let next = try removal.record.applying(transition, at: now)
+            if removal.nodeIsGone {
+                removal.record = next
+                removals[node] = removal
+                settle(ticket)
+                return entered(node)
+            }
+            var undo = false
+            switch transition {
+            case .cancelled: undo = true
+            case .failed(_, let stayCordoned): undo = !stayCordoned
+            default: break
+            }
+            let edit = NodeEdit(
+                node: node, uid: removal.uid, kind: .advance(from: removal.record.phase, next, undo: undo))
+            removal.editing = edit
+            removal.editRequest = Removal.Request(transition: transition, ticket: ticket)
+            removals[node] = removal
+            emit(.editNode(edit))
+        } catch {
+            note(.debug, node, .decisionStale, error.description)
+            settle(ticket)
+        }
+    }
+
+    mutating func nodeEdited(_ node: String, _ outcome: NodeEditOutcome) {
+        guard var removal = removals[node], let edit = removal.editing else { return }
+        let asked = removal.editRequest
+        let ticket = asked?.ticket
+        if case .failed(let failure) = outcome { return editFailed(node, edit, failure) }
+        removal.editing = nil
+        removal.editRequest = nil
+        removal.editFailures = 0
+        switch outcome {
+        case .failed: break
+        case .done(let record):
+            if let record { removal.record = record }
+            removals[node] = removal
+            settle(ticket)
+            started(node)
+            if record == nil {
+                removals[node] = nil
+                timers.cancel(.removal(node))
+            } else {
+                entered(node)
+            }
+        case .overtaken(let record):
+            started(node)
+            if let record {
+                removal.record = record
+                // Another replica was faster. What was asked for is asked for again if it still leads anywhere.
+                if let asked, record.id == edit.recordID, record.phase.allows(asked.transition.phase) {
+                    removal.queue.insert(asked, at: 0)
+                } else {
+                    settle(ticket)
+                }
+                removals[node] = removal
+                entered(node)
+            } else if case .cordon = edit.kind {
+                removals[node] = nil
+            } else {
+                settle(ticket)
+                takenAway(node)
+            }
+        case .gone:
+            removals[node] = removal
+            settle(ticket)
+            started(node)
+            vanished(node)
+        }
+        if let next = removals[node]?.queue.first, removals[node]?.editing == nil {
+            removals[node]?.queue.removeFirst()
+            request(node, next.transition, next.ticket)
+        }
+    }
+
+    private mutating func editFailed(_ node: String, _ edit: NodeEdit, _ failure: ActFailure) {
+        note(.warning, node, failure.reason, failure.detail)
+        if case .cordon(let record) = edit.kind, !failure.isRetriable {
+            removals[node] = nil
+            started(node)
+            emit(
+                .publish(
+                    .removalFailed(
+                        RemovalFailed(
+                            cluster: policy.cluster,
+                            removal: record.progress(node: node, reason: failure.explanation, at: now)))))
+            return
+        }
+        removals[node]?.editFailures += 1
+        removals[node]?.editRetries = true
+        let failures = removals[node]?.editFailures ?? 1
+        let delay = min(Interval.milliseconds(250) * Double(1 << min(failures, 8)), .seconds(30))
+        timers.set(.removal(node), at: now + delay)
+    }
+
+    /// The first step of a node is durable, or was refused: its decision may be settled.
+    private mutating func started(_ node: String) {
+        for (ticket, nodes) in starting where nodes.contains(node) {
+            starting[ticket] = nodes.subtracting([node])
+            if nodes.count == 1 { settle(ticket) }
+        }
+    }
+
+    /// The record says where the removal is now: the act of that phase. Also after a restart, so each act is
+    /// harmless when repeated.
+    mutating func entered(_ node: String) {
+        guard let removal = removals[node] else { return }
+        let record = removal.record
+        switch record.phase {
+        case .cordoned:
+            emit(
+                .publish(
+                    .removalCordoned(
+                        RemovalCordoned(
+                            cluster: policy.cluster,
+                            removal: record.progress(node: node, deadline: record.deadline, at: now)))))
+            timers.set(.removal(node), at: record.deadline)
+        case .noticed:
+            timers.set(.removal(node), at: record.deadline)
+        case .quiesced:
+            readPods(node)
+        case .drained:
+            emit(
+                .publish(
+                    .removalDrained(
+                        RemovalDrained(cluster: policy.cluster, removal: record.progress(node: node, at: now)))))
+            timers.set(.removal(node), at: record.deadline)
+            readGroup(record.group)
+        case .removing:
+            removalIsWritten(node)
+        case .removed:
+            emit(
+                .publish(
+                    .removalCompleted(
+                        RemovalCompleted(
+                            cluster: policy.cluster,
+                            removal: record.progress(node: node, reason: record.reason, at: now)))))
+            deleteNode(node)
+        case .cancelled, .failed:
+            emit(
+                .publish(
+                    .removalFailed(
+                        RemovalFailed(cluster: policy.cluster, removal: record.progress(node: node, at: now)))))
+            removalIsWritten(node)
+            if record.outcome?.reason == .wrongMemberRemoved, let outcome = record.outcome {
+                pauseGroup(record.group, outcome)
+            }
+            if removal.nodeIsGone {
+                removals[node] = nil
+            } else {
+                timers.set(.removal(node), at: record.since + policy.retention)
+            }
+        }
+    }
+
+    /// The timer of a removal: a step to try again, a deadline, pods to look at, or a record to take away.
+    mutating func removalIsDue(_ node: String) {
+        guard let removal = removals[node] else { return }
+        if let edit = removal.editing {
+            guard removal.editRetries else { return }
+            removals[node]?.editRetries = false
+            emit(.editNode(edit))
+            return
+        }
+        let record = removal.record
+        switch record.phase {
+        case .cordoned where now >= record.deadline:
+            // Untold pods are never evicted.
+            fail(
+                node,
+                Explanation(.cooldownExpired, "no Notifier said that the pods were told: is one running?"))
+        case .noticed where now >= record.deadline:
+            let why = Explanation(.cooldownExpired, "the Notifier did not say that the cooldown is over")
+            request(node, .quiesced(why, deadline: now + policy.drainTimeout))
+        case .quiesced: readPods(node)
+        case .drained where now >= record.deadline && !isInChange(node):
+            let failure = groups[record.group]?.failure?.explanation
+            fail(
+                node,
+                failure ?? Explanation(.stackInProgress, "the stack took no change for \(policy.heatTimeout)"))
+        case .removed: deleteNode(node)
+        case .cancelled, .failed: forget(node)
+        case .removing: break
+        default: timers.set(.removal(node), at: record.deadline)
+        }
+    }
+
+    /// Takes the record of a removal that is over from the Node, unless it still says something: an incident, or a
+    /// machine that stays cordoned.
+    private mutating func forget(_ node: String) {
+        guard let removal = removals[node], removal.record.outcome?.reason != .wrongMemberRemoved,
+            nodes[node]?.hasTaint != true
+        else { return }
+        let edit = NodeEdit(node: node, uid: removal.uid, kind: .forget(id: removal.record.id))
+        removals[node]?.editing = edit
+        emit(.editNode(edit))
+    }
+
+    mutating func fail(_ node: String, _ why: Explanation, stayCordoned: Bool = false) {
+        note(.warning, node, why.reason, "removal failed: \(why.detail)")
+        request(node, .failed(why, stayCordoned: stayCordoned))
+    }
+
+    /// Names of nodes of a group that are drained and wait for the stack.
+    func drained(in group: String) -> [String] {
+        removals.keys.filter { removals[$0]?.record.group == group && removals[$0]?.record.phase == .drained }.sorted()
+    }
+
+    private func isInChange(_ node: String) -> Bool {
+        changes.values.contains {
+            if case .removal(let nodes) = $0.kind { nodes.contains(node) } else { false }
+        }
+    }
+
+    // MARK: Draining
+
+    mutating func readPods(_ node: String) {
+        guard let removal = removals[node], !removal.isReadingPods else { return }
+        removals[node]?.isReadingPods = true
+        emit(.readPods(node: node))
+    }
+
+    mutating func podsRead(_ node: String, _ pods: [NodePod]) {
+        guard var removal = removals[node] else { return }
+        removal.isReadingPods = false
+        guard removal.record.phase == .quiesced else { return removals[node] = removal }
+        let deadline = removal.record.deadline
+        let step = removal.drain.next(pods: pods, at: now, deadline: deadline, policy: policy)
+        removals[node] = removal
+        switch step {
+        case .drained: request(node, .drained(deadline: now + policy.heatTimeout))
+        case .evict(let evictions, let again):
+            if now >= deadline {
+                let left = pods.filter(\.isMoved)
+                let names = left.prefix(3).map(\.id).joined(separator: ", ")
+                let obstacle = removal.drain.obstacle
+                return fail(
+                    node,
+                    Explanation(
+                        obstacle?.reason ?? .drainTimedOut,
+                        "\(left.count) pods left (\(names))\(obstacle.map { ": \($0.detail)" } ?? "")"))
+            }
+            // A cancellation that is being written stops further evictions.
+            guard removal.editing == nil else { return }
+            for eviction in evictions { emit(.evict(node: node, eviction.pod, grace: eviction.grace)) }
+            timers.set(.removal(node), at: again)
+        }
+    }
+
+    mutating func podsUnread(_ node: String, _ failure: ActFailure) {
+        guard let removal = removals[node] else { return }
+        removals[node]?.isReadingPods = false
+        guard removal.record.phase == .quiesced else { return }
+        note(.warning, node, failure.reason, failure.detail)
+        if now >= removal.record.deadline { return fail(node, failure.explanation) }
+        timers.set(.removal(node), at: now + policy.pollInterval)
+    }
+
+    mutating func evicted(_ node: String, _ podUID: String, _ outcome: EvictionOutcome) {
+        if case .blocked(let budget, _) = outcome { note(.info, node, .evictionBlocked, budget) }
+        if case .failed(let failure) = outcome { note(.warning, node, failure.reason, failure.detail) }
+        removals[node]?.drain.evicted(podUID, outcome, at: now, policy: policy)
+    }
+
+    // MARK: The Node object
+
+    private mutating func deleteNode(_ node: String) {
+        guard let removal = removals[node] else { return }
+        if removal.nodeIsGone {
+            removals[node] = nil
+            timers.cancel(.removal(node))
+            return
+        }
+        guard !removal.isDeleting else { return }
+        removals[node]?.isDeleting = true
+        emit(.deleteNode(node: node, uid: removal.uid))
+    }
+
+    mutating func nodeDeleted(_ node: String, _ failure: ActFailure?) {
+        guard removals[node]?.isDeleting == true else { return }
+        removals[node]?.isDeleting = false
+        guard let failure else {
+            removals[node] = nil
+            nodes[node] = nil
+            return timers.cancel(.removal(node))
+        }
+        note(.warning, node, failure.reason, failure.detail)
+        timers.set(.removal(node), at: now + (failure.isRetriable ? policy.pollInterval : policy.resync))
+    }
+}

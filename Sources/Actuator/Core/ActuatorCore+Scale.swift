@@ -1,0 +1,280 @@
+import Messages
+import Support
+
+/// `scale.decided`: from the delivery to the read-back.
+extension ActuatorCore {
+    mutating func scaleDecided(_ decision: ScaleDecided, _ ticket: Int) {
+        hold(ticket)
+        if let outcome = outcomes[decision.id] {
+            // The same again: the same answer, and nothing else happens.
+            if !postponed.contains(decision.id) {
+                note(.info, decision.group, .alreadyApplied, "decision \(decision.id) was here before")
+                emit(.publish(outcome))
+            }
+            return settle(ticket)
+        }
+        guard let track = groups[decision.group] else {
+            return refuse(
+                decision, Explanation(.groupUnknown, "no group '\(decision.group)' is configured"), ticket: ticket)
+        }
+        if case .scale(let running)? = changes[track.policy.stack]?.kind, running.id == decision.id {
+            return settle(ticket)
+        }
+        if let why = objection(to: decision, track) {
+            let waited = track.waiting?.decision.id == decision.id ? track.waiting : nil
+            if waited != nil { groups[decision.group]?.waiting = nil }
+            // A deadline that passed while Heat did not answer: what Heat said tells more.
+            let told = why.reason == .decisionExpired ? waited?.lastFailure?.explanation : nil
+            return refuse(decision, told ?? why, ticket: ticket)
+        }
+        if track.waiting?.decision.id == decision.id {
+            groups[decision.group]?.waiting?.ticket = ticket
+            return
+        }
+        if let waiting = track.waiting, waiting.decision.id != decision.id {
+            refuse(
+                waiting.decision, Explanation(.superseded, "by decision \(decision.id)"), ticket: waiting.ticket)
+        }
+        groups[decision.group]?.newest = decision.decidedAt
+        groups[decision.group]?.waiting = GroupTrack.Waiting(decision: decision, ticket: ticket, since: now)
+        readGroup(decision.group)
+    }
+
+    /// What speaks against a decision before Heat is asked.
+    private func objection(to decision: ScaleDecided, _ track: GroupTrack) -> Explanation? {
+        let group = track.policy
+        if decision.deadline < now {
+            return Explanation(.decisionExpired, "its deadline was \(decision.deadline.rfc3339)")
+        }
+        if let pause = track.pause { return Explanation(.groupPaused, pause.detail) }
+        if decision.to > group.max {
+            return Explanation(.maximumReached, "\(decision.to) wanted, max is \(group.max) (\(group.origin).max)")
+        }
+        if decision.to < group.min {
+            return Explanation(.minimumReached, "\(decision.to) wanted, min is \(group.min) (\(group.origin).min)")
+        }
+        if decision.to < 1 {
+            return Explanation(.minimumReached, "0 wanted; Heat ignores a desired size of 0 in an update")
+        }
+        if let newest = track.newest, newest > decision.decidedAt {
+            return Explanation(.superseded, "by a decision of \(newest.rfc3339)")
+        }
+        return nil
+    }
+
+    /// Looks whether the waiting decision can be carried out now. True when it took the stack.
+    mutating func considerScale(_ id: String, _ reading: GroupReading) -> Bool {
+        guard let track = groups[id], let waiting = track.waiting, reading.begunAt >= waiting.since else {
+            return false
+        }
+        let decision = waiting.decision
+        func refusal(_ why: Explanation) -> Bool {
+            groups[id]?.waiting = nil
+            refuse(decision, why, size: reading.counted.count, ticket: waiting.ticket)
+            return false
+        }
+        if let why = objection(to: decision, track) ?? reading.problem { return refusal(why) }
+        // Somebody's change is under way: ours is the next one.
+        if reading.isBusy { return false }
+        let size = reading.counted.count
+        if decision.to == size && reading.desired == decision.to && !reading.isFailed {
+            groups[id]?.waiting = nil
+            finish(decision, size: size, Explanation(.alreadyApplied, "the group has \(size) members"))
+            settle(waiting.ticket)
+            return false
+        }
+        if decision.to < size {
+            // Lowering the size removes the oldest member, with whatever runs on it.
+            return refusal(
+                Explanation(
+                    .decisionStale,
+                    "the group has \(size) members, \(decision.to) wanted: members go by removal.decided only"))
+        }
+        // A decision that comes again after a crash finds the size that it sent.
+        if decision.from != size && decision.from != reading.desired && decision.to != reading.desired {
+            return refusal(
+                Explanation(
+                    .decisionStale,
+                    "it saw \(decision.from) members, there are \(size) (desired \(reading.desired ?? 0))"))
+        }
+        changes[track.policy.stack] = StackChange(
+            group: id, kind: .scale(decision), step: .sending(decision.to), deadline: now + policy.heatTimeout)
+        emit(.resize(group: id, to: decision.to))
+        return true
+    }
+
+    /// Heat answered a resize.
+    mutating func resized(_ id: String, _ failure: ActFailure?) {
+        guard let stack = groups[id]?.policy.stack, var change = changes[stack], change.group == id,
+            case .sending(let size) = change.step
+        else { return }
+        acted(on: id)
+        change.attempts += 1
+        change.lastFailure = failure
+        if failure == nil {
+            change.step = .settling(size)
+            change.sentAt = now
+            change.sawBusy = false
+        } else {
+            // Also after an error: a request whose answer was lost may have been carried out (HEAT-BEHAVIOUR §9).
+            change.step = .looking
+        }
+        changes[stack] = change
+        switch change.kind {
+        case .scale(let decision): scaleAnswered(decision, id, change, failure)
+        case .removal: removalAnswered(id, change, failure)
+        case .repair, .unmark: if failure != nil { return endChange(of: id) }
+        }
+        // Not at once after a failure: the next try needs a reading, so this is what spaces the tries out.
+        timers.set(.group(id), at: now + (failure == nil ? .milliseconds(500) : policy.pollInterval))
+    }
+
+    private mutating func scaleAnswered(
+        _ decision: ScaleDecided, _ id: String, _ change: StackChange, _ failure: ActFailure?
+    ) {
+        let ticket = groups[id]?.waiting?.ticket
+        guard let failure else {
+            groups[id]?.waiting = nil
+            emit(.publish(.scaleStarted(ScaleStarted(cluster: policy.cluster, scale: progress(decision)))))
+            return settle(ticket)
+        }
+        changes[change.stackKey(groups)] = nil
+        if failure.isRetriable {
+            note(.warning, id, failure.reason, "resize to \(decision.to): \(failure.detail)")
+            groups[id]?.waiting?.lastFailure = failure
+            groups[id]?.waiting?.since = now
+        } else {
+            groups[id]?.waiting = nil
+            refuse(decision, failure.explanation, ticket: ticket)
+        }
+    }
+
+    /// Follows an accepted size until the stack settles.
+    mutating func followScale(_ decision: ScaleDecided, _ change: StackChange, _ reading: GroupReading) {
+        guard case .settling(let target) = change.step, let sentAt = change.sentAt else { return }
+        let id = change.group
+        let stack = change.stackKey(groups)
+        if reading.isBusy && now < change.deadline {
+            changes[stack]?.sawBusy = true
+            return
+        }
+        let size = reading.counted.count
+        if size == target && !reading.isFailed {
+            finish(decision, size: size, decision.reason)
+            return endChange(of: id)
+        }
+        // Right after the acceptance the stack may still show what was before.
+        if !change.sawBusy && now - sentAt < policy.statusLag { return }
+        let why: Explanation
+        if reading.isBusy {
+            why = Explanation(.stackInProgress, "still \(reading.stackStatus) \(now - sentAt) after it was accepted")
+        } else if reading.isFailed {
+            let isQuota = reading.failure.contains("Quota exceeded for")
+            why = Explanation(isQuota ? .quotaReached : .heatUpdateFailed, reading.failure)
+        } else {
+            why = Explanation(.sizeMismatch, "\(target) asked for, \(size) members counted")
+        }
+        let outcome = Event.scaleFailed(
+            ScaleFailed(cluster: policy.cluster, scale: progress(decision, size: size, why)))
+        outcomes.insert(decision.id, outcome)
+        emit(.publish(outcome))
+        note(.error, id, why.reason, why.detail)
+        endChange(of: id)
+        repair(id, reading)
+    }
+
+    /// Sweeps out members that never came to be, so that the stack is whole and takes signals and changes again.
+    private mutating func repair(_ id: String, _ reading: GroupReading) {
+        let failed = reading.members.filter(\.isFailed)
+        let size = reading.counted.count
+        guard let track = groups[id], size >= track.policy.floor, !failed.isEmpty,
+            failed.allSatisfy({ $0.status == "CREATE_FAILED" }), failed.allSatisfy({ !isNode($0) })
+        else { return }
+        note(.info, id, .memberFailed, "removing \(failed.count) members that failed to be made")
+        changes[track.policy.stack] = StackChange(
+            group: id, kind: .repair, step: .sending(size), deadline: now + policy.heatTimeout)
+        emit(.resize(group: id, to: size))
+    }
+
+    /// Whether the member's server is a Node of the cluster.
+    func isNode(_ member: GroupState.Member) -> Bool {
+        guard let serverID = member.serverID else { return false }
+        return nodes.values.contains { $0.serverID == serverID }
+    }
+
+    // MARK: Words
+
+    func progress(_ decision: ScaleDecided, size: Int? = nil, _ reason: Explanation? = nil) -> ScaleProgress {
+        ScaleProgress(
+            id: decision.id, group: decision.group, from: decision.from, to: decision.to, size: size,
+            reason: reason ?? decision.reason, at: now)
+    }
+
+    private mutating func finish(_ decision: ScaleDecided, size: Int, _ reason: Explanation) {
+        let outcome = Event.scaleCompleted(
+            ScaleCompleted(cluster: policy.cluster, scale: progress(decision, size: size, reason)))
+        outcomes.insert(decision.id, outcome)
+        emit(.publish(outcome))
+    }
+
+    mutating func refuse(_ decision: ScaleDecided, _ why: Explanation, size: Int? = nil, ticket: Int?) {
+        let outcome = Event.scaleRefused(
+            ScaleRefused(cluster: policy.cluster, scale: progress(decision, size: size, why)))
+        outcomes.insert(decision.id, outcome)
+        emit(.publish(outcome))
+        note(.info, decision.group, why.reason, "scale \(decision.id) refused: \(why.detail)")
+        settle(ticket)
+    }
+}
+
+extension StackChange {
+    /// The key of its stack.
+    func stackKey(_ groups: [String: GroupTrack]) -> String { groups[group]?.policy.stack ?? "" }
+}
+
+/// `pods.decided`: replicas through the scale subresource.
+extension ActuatorCore {
+    mutating func podsDecided(_ decision: PodsDecided, _ ticket: Int) {
+        hold(ticket)
+        if let outcome = outcomes[decision.id] {
+            emit(.publish(outcome))
+            return settle(ticket)
+        }
+        guard decision.deadline >= now else {
+            answer(
+                decision, Explanation(.decisionExpired, "its deadline was \(decision.deadline.rfc3339)"), isDone: false)
+            return settle(ticket)
+        }
+        workloadTickets[decision.id] = ticket
+        emit(.scaleWorkload(decision))
+    }
+
+    mutating func workloadScaled(_ decision: PodsDecided, _ outcome: WorkloadOutcome) {
+        let ticket = workloadTickets.removeValue(forKey: decision.id)
+        switch outcome {
+        case .done: answer(decision, decision.reason, isDone: true)
+        case .already: answer(decision, Explanation(.alreadyApplied, "it has \(decision.to) replicas"), isDone: true)
+        case .stale(let found):
+            answer(
+                decision, Explanation(.decisionStale, "it saw \(decision.from) replicas, there are \(found)"),
+                isDone: false)
+        case .failed(let failure):
+            if failure.isRetriable { return settle(ticket, .retryLater) }
+            answer(decision, failure.explanation, isDone: false)
+        }
+        settle(ticket)
+    }
+
+    /// The workload stands in the event where a node group otherwise does.
+    private mutating func answer(_ decision: PodsDecided, _ reason: Explanation, isDone: Bool) {
+        let progress = ScaleProgress(
+            id: decision.id, group: "\(decision.kind)/\(decision.namespace)/\(decision.name)", from: decision.from,
+            to: decision.to, size: isDone ? decision.to : nil, reason: reason, at: now)
+        let outcome =
+            isDone
+            ? Event.scaleCompleted(ScaleCompleted(cluster: policy.cluster, scale: progress))
+            : Event.scaleRefused(ScaleRefused(cluster: policy.cluster, scale: progress))
+        outcomes.insert(decision.id, outcome)
+        emit(.publish(outcome))
+    }
+}

@@ -1,0 +1,124 @@
+import Messages
+import Support
+
+/// What happens to the Actuator's core. A ticket stands for a delivery whose settlement the core asks for.
+public enum ActuatorEvent: Sendable {
+    // From the bus
+    case scaleDecided(ScaleDecided, ticket: Int)
+    case removalDecided(RemovalDecided, ticket: Int)
+    case removalCancelled(RemovalCancelled, ticket: Int)
+    case podsDecided(PodsDecided, ticket: Int)
+    case removalNoticed(RemovalProgress)
+    case removalQuiesced(RemovalProgress)
+    /// Heat said on its own exchange that a stack changed: look at the groups now.
+    case stackHint
+
+    // From Heat
+    case groupRead(group: String, GroupReading)
+    case groupUnread(group: String, ActFailure)
+    /// The size was sent; nil: Heat accepted it.
+    case resized(group: String, ActFailure?)
+    case marked(group: String, member: String, unhealthy: Bool, ActFailure?)
+
+    // From Kubernetes
+    case nodesListed([NodeView])
+    case nodeSeen(NodeView)
+    case nodeGone(name: String, uid: String)
+    /// Read just now, not from a watch that may lag; nil: there is no such Node.
+    case nodeChecked(name: String, NodeView?)
+    case nodeEdited(node: String, NodeEditOutcome)
+    case podsRead(node: String, [NodePod])
+    case podsUnread(node: String, ActFailure)
+    case evicted(node: String, podUID: String, EvictionOutcome)
+    case nodeDeleted(node: String, ActFailure?)
+    case workloadScaled(PodsDecided, WorkloadOutcome)
+
+    /// Time passed.
+    case tick
+}
+
+/// What became of an eviction.
+public enum EvictionOutcome: Sendable, Equatable {
+    /// The pod is on its way out.
+    case accepted
+    /// There is no such pod (any more).
+    case gone
+    /// A budget forbids it now (429), or two budgets cover the pod (500).
+    case blocked(budget: String, retryAfter: Interval?)
+    /// It failed otherwise.
+    case failed(ActFailure)
+}
+
+/// What became of a change of replicas.
+public enum WorkloadOutcome: Sendable, Equatable {
+    /// It has that many replicas now.
+    case done
+    /// It had that many already.
+    case already
+    /// It has another number than the decision saw.
+    case stale(found: Int)
+    /// It failed.
+    case failed(ActFailure)
+}
+
+/// What the Actuator's core wants done.
+public enum ActuatorAction: Sendable, Equatable {
+    /// Put this on the bus.
+    case publish(Event)
+    /// Settle a delivery.
+    case settle(ticket: Int, Settlement)
+    /// Read a group from Heat; answered by `groupRead` or `groupUnread`.
+    case readGroup(String)
+    /// Set the size; answered by `resized`.
+    case resize(group: String, to: Int)
+    /// Mark a member of the group unhealthy or not; answered by `marked`.
+    case mark(group: String, member: String, unhealthy: Bool, why: String)
+    /// Let members that were drained go on leaving, if the stack's own hook holds them. No answer.
+    case clearHooks(group: String, memberIDs: [String])
+    /// Change a Node; answered by `nodeEdited`.
+    case editNode(NodeEdit)
+    /// Read a Node; answered by `nodeChecked`.
+    case checkNode(String)
+    /// Read the pods of a node; answered by `podsRead` or `podsUnread`.
+    case readPods(node: String)
+    /// Evict; answered by `evicted`. `grace`: seconds, where the pod's own are too many.
+    case evict(node: String, NodePod, grace: Int64?)
+    /// Delete the Node object; answered by `nodeDeleted`.
+    case deleteNode(node: String, uid: String)
+    /// Change replicas; answered by `workloadScaled`.
+    case scaleWorkload(PodsDecided)
+    /// Log it.
+    case note(ActuatorNote)
+    /// Something that lasts: shown by `/readyz`. Nil: it is well again.
+    case condition(name: String, Explanation?)
+}
+
+/// What to do with a delivery.
+public enum Settlement: Sendable, Equatable {
+    /// Its step is durable, or it needs none.
+    case done
+    /// Not yet: the broker gives it again in a while.
+    case retryLater
+}
+
+/// A line for the log.
+public struct ActuatorNote: Sendable, Equatable {
+    /// How loud.
+    public enum Level: Sendable, Equatable {
+        case debug, info, warning, error
+    }
+
+    /// How loud.
+    public var level: Level
+    /// What it is about: a group or a node; empty: neither.
+    public var subject: String
+    /// Why.
+    public var explanation: Explanation
+
+    /// From its parts.
+    public init(_ level: Level, _ subject: String, _ reason: Reason, _ detail: String) {
+        self.level = level
+        self.subject = subject
+        explanation = Explanation(reason, detail)
+    }
+}

@@ -1,0 +1,76 @@
+import Messages
+import Support
+
+/// What the Actuator was configured with, as far as its core needs it.
+public struct ActuatorPolicy: Sendable {
+    /// A node group.
+    public struct Group: Sendable {
+        /// Its id.
+        public var id: String
+        /// Name or id of its stack. Groups of one stack share its one change at a time.
+        public var stack: String
+        /// Smallest size.
+        public var min: Int
+        /// Largest size.
+        public var max: Int
+        /// Where it was configured, e.g. `groups[0]`: named when a limit binds.
+        public var origin: String
+
+        /// From its parts.
+        public init(id: String, stack: String, min: Int, max: Int, origin: String = "groups") {
+            self.id = id
+            self.stack = stack
+            self.min = min
+            self.max = max
+            self.origin = origin
+        }
+
+        /// The size below which Heat cannot be brought: a desired capacity of 0 is ignored by an update
+        /// (HEAT-BEHAVIOUR §1.4).
+        var floor: Int { Swift.max(1, min) }
+    }
+
+    /// The cluster.
+    public var cluster: String
+    /// The groups.
+    public var groups: [Group]
+    /// How often a group is read when nothing happens.
+    public var resync: Interval = .seconds(30)
+    /// How often it is read while something happens.
+    public var pollInterval: Interval = .seconds(2)
+    /// How long a stack may go on saying what it said before an accepted change.
+    public var statusLag: Interval = .seconds(15)
+    /// How long the cooldown may take in all, granted extensions included.
+    public var maximumCooldown: Interval = .seconds(600)
+    /// How much longer than that the Actuator waits for the Notifier's word.
+    public var cooldownMargin: Interval = .seconds(60)
+    /// How long the drain of a node may take.
+    public var drainTimeout: Interval = .seconds(900)
+    /// The longest grace period that a pod gets.
+    public var maximumGrace: Interval = .seconds(600)
+    /// When to try again an eviction that a budget forbade.
+    public var evictionRetry: Interval = .seconds(5)
+    /// How often the pods of a draining node are read.
+    public var drainPoll: Interval = .seconds(1)
+    /// Evictions of one node under way at once.
+    public var evictionsAtOnce = 10
+    /// How long a drained node may wait for its stack, and a change of the stack may take.
+    public var heatTimeout: Interval = .seconds(5_400)
+    /// How long a drained node waits for others of its group, so that they go in one change of the stack.
+    public var coalesce: Interval = .seconds(1)
+    /// How often a stack change that failed is tried again.
+    public var heatAttempts = 5
+    /// How long a delivery is held while its first step is not durable; then it goes to the broker's wait queue. Short:
+    /// deliveries come one after the other, so the next one waits meanwhile.
+    public var ticketHold: Interval = .seconds(2)
+    /// How long the record of a removal that is over stays on its node.
+    public var retention: Interval = .seconds(600)
+    /// Nodes younger than this are announced again after a restart.
+    public var youngNode: Interval = .seconds(600)
+
+    /// With the default times.
+    public init(cluster: String, groups: [Group]) {
+        self.cluster = cluster
+        self.groups = groups
+    }
+}

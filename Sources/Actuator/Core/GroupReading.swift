@@ -1,0 +1,97 @@
+import Messages
+import Support
+
+/// What Heat said of a group at one moment.
+public struct GroupReading: Sendable, Equatable {
+    /// When the reading began: whatever was done to the group before that is in it.
+    public var begunAt: Timestamp
+    /// Id of the main stack.
+    public var stackID: String
+    /// Status of the main stack.
+    public var stackStatus: String
+    /// Its reason.
+    public var stackReason: String
+    /// Status of the group stack, which is the only one that a policy signal changes.
+    public var groupStackStatus: String
+    /// Its reason.
+    public var groupStackReason: String
+    /// The group's own flag; left standing by an engine that died.
+    public var scalingInProgress: Bool
+    /// The parameter that sets the size; nil when the stack has no such parameter.
+    public var desired: Int?
+    /// The members; deleted ones are left out.
+    public var members: [GroupState.Member]
+    /// What a new machine is.
+    public var flavor: GroupState.Flavor?
+    /// Limits of the cloud.
+    public var quotas: [GroupState.Quota]
+
+    /// From its parts.
+    public init(
+        begunAt: Timestamp, stackID: String, stackStatus: String = "CREATE_COMPLETE", stackReason: String = "",
+        groupStackStatus: String = "CREATE_COMPLETE", groupStackReason: String = "", scalingInProgress: Bool = false,
+        desired: Int?, members: [GroupState.Member], flavor: GroupState.Flavor? = nil,
+        quotas: [GroupState.Quota] = []
+    ) {
+        self.begunAt = begunAt
+        self.stackID = stackID
+        self.stackStatus = stackStatus
+        self.stackReason = stackReason
+        self.groupStackStatus = groupStackStatus
+        self.groupStackReason = groupStackReason
+        self.scalingInProgress = scalingInProgress
+        self.desired = desired
+        self.members = members.filter { $0.status != "DELETE_COMPLETE" }
+        self.flavor = flavor
+        self.quotas = quotas
+    }
+
+    /// Members that count in the group's capacity: neither failed nor leaving.
+    public var counted: [GroupState.Member] { members.filter { !$0.isFailed && !$0.isLeaving } }
+    /// Whether a change is under way, whoever made it.
+    public var isBusy: Bool {
+        stackStatus.hasSuffix("_IN_PROGRESS") || groupStackStatus.hasSuffix("_IN_PROGRESS") || scalingInProgress
+    }
+    /// Whether the last change failed.
+    public var isFailed: Bool { stackStatus.hasSuffix("_FAILED") || groupStackStatus.hasSuffix("_FAILED") }
+    /// Why it failed.
+    public var failure: String {
+        let reason = stackStatus.hasSuffix("_FAILED") ? stackReason : groupStackReason
+        return String(reason.prefix(500))
+    }
+
+    /// The member with this physical id.
+    public func member(id: String) -> GroupState.Member? { members.first { $0.physicalID == id } }
+
+    /// Why the group cannot be changed, if so. `UPDATE_FAILED` and `CREATE_FAILED` can: the next update repairs them.
+    public var problem: Explanation? {
+        if stackStatus.hasPrefix("DELETE_") {
+            return Explanation(.groupUnhealthy, "the stack is \(stackStatus)")
+        }
+        if stackStatus.hasPrefix("SUSPEND_") {
+            return Explanation(.groupUnhealthy, "the stack is \(stackStatus): resume it")
+        }
+        if desired == nil { return Explanation(.heatRefused, "the stack has no parameter that sets the size") }
+        return nil
+    }
+}
+
+/// Why an act or a reading failed.
+public struct ActFailure: Error, Sendable, Equatable {
+    /// The reason, for events and metrics.
+    public var reason: Reason
+    /// What the other side said.
+    public var detail: String
+    /// Whether trying again soon may help.
+    public var isRetriable: Bool
+
+    /// From its parts.
+    public init(_ reason: Reason, _ detail: String, isRetriable: Bool) {
+        self.reason = reason
+        self.detail = detail
+        self.isRetriable = isRetriable
+    }
+
+    /// For events.
+    public var explanation: Explanation { Explanation(reason, String(detail.prefix(500))) }
+}

@@ -1,0 +1,116 @@
+import Messages
+import Support
+
+/// What the core keeps of one group.
+struct GroupTrack: Sendable {
+    /// A decision that waits for its stack.
+    struct Waiting: Sendable {
+        var decision: ScaleDecided
+        var ticket: Int?
+        var since: Timestamp
+        var lastFailure: ActFailure?
+    }
+
+    /// Removals that wait for a reading to be begun.
+    struct Start: Sendable {
+        var decision: RemovalDecided
+        var ticket: Int?
+        var since: Timestamp
+    }
+
+    let policy: ActuatorPolicy.Group
+    var reading: GroupReading?
+    var failure: ActFailure?
+    /// A reading is under way; `again`: something happened since it began.
+    var isReading = false
+    var again = false
+    var wasAsked = false
+    /// Readings that began before this do not show our last act.
+    var actedAt = Timestamp(seconds: 0)
+
+    var waiting: Waiting?
+    /// When the newest scale decision seen was made: older ones that come back from the wait queue are superseded.
+    var newest: Timestamp?
+    var starts: [Start] = []
+    /// Why nothing is changed any more, after an incident.
+    var pause: Explanation?
+
+    var published: GroupState?
+    var publishedAt = Timestamp(seconds: 0)
+
+    init(policy: ActuatorPolicy.Group) {
+        self.policy = policy
+    }
+}
+
+/// The change of a stack that is under way.
+struct StackChange: Sendable {
+    /// What it is for.
+    enum Kind: Sendable {
+        /// A decision on the size.
+        case scale(ScaleDecided)
+        /// Members of drained nodes go; by node name.
+        case removal(Set<String>)
+        /// After a growth that failed: the size that is there is asked for, which sweeps failed members out and makes
+        /// the stack whole again (HEAT-BEHAVIOUR §9).
+        case repair
+        /// Members that carry our mark and no removal any more are unmarked.
+        case unmark
+    }
+
+    /// Where it stands.
+    enum Step: Sendable {
+        /// The records of the nodes are being written.
+        case writing(Set<String>)
+        /// A fresh reading decides what is next.
+        case looking
+        /// Members are being marked or unmarked; what failed so far.
+        case marking(Set<String>, ActFailure?)
+        /// The size was sent.
+        case sending(Int)
+        /// Heat accepted the size; it is followed until the stack settles.
+        case settling(Int)
+        /// Given up because of this: marks are being taken back.
+        case undoing(Set<String>, Explanation)
+    }
+
+    var group: String
+    var kind: Kind
+    var step: Step
+    /// When Heat accepted the last size.
+    var sentAt: Timestamp?
+    /// Whether the stack was seen busy since.
+    var sawBusy = false
+    var attempts = 0
+    var deadline: Timestamp
+    var lastFailure: ActFailure?
+}
+
+/// One removal.
+struct Removal: Sendable {
+    /// A step that waits for the one being written.
+    struct Request: Sendable {
+        var transition: RemovalTransition
+        var ticket: Int?
+    }
+
+    /// As last read from or written to the Node.
+    var record: RemovalRecord
+    var uid: String
+    /// The edit under way, and the step that it is for (none for the first and the last edit).
+    var editing: NodeEdit?
+    var editRequest: Request?
+    var editFailures = 0
+    var editRetries = false
+    var queue: [Request] = []
+    /// The Node object is gone: steps are kept in memory only.
+    var nodeIsGone = false
+    var drain = DrainPlan()
+    var isReadingPods = false
+    var isDeleting = false
+
+    /// Whether a step to `phase` is being written or waits.
+    func isAskedFor(_ phase: RemovalPhase) -> Bool {
+        editRequest?.transition.phase == phase || queue.contains { $0.transition.phase == phase }
+    }
+}

@@ -1,0 +1,138 @@
+import JSONReader
+import Messages
+import Support
+
+/// One change of a Node object for its removal: all of a step in one patch, so that a crash leaves either the state
+/// before it or the state after it.
+public struct NodeEdit: Sendable, Equatable {
+    /// What to do.
+    public enum Kind: Sendable, Equatable {
+        /// Begin: cordon, taint, label, record.
+        case cordon(RemovalRecord)
+        /// Go on: the record must still be the one of `id` in `from`. `undo`: take back what is ours.
+        case advance(from: RemovalPhase, RemovalRecord, undo: Bool)
+        /// Take the record of a removal that is over away.
+        case forget(id: String)
+        /// The taint is there and no record: somebody took the record away by hand.
+        case untaint
+    }
+
+    /// Name of the Node.
+    public var node: String
+    /// Its UID: another node of the name is left alone.
+    public var uid: String
+    /// What to do.
+    public var kind: Kind
+
+    /// From its parts.
+    public init(node: String, uid: String, kind: Kind) {
+        self.node = node
+        self.uid = uid
+        self.kind = kind
+    }
+
+    /// The removal that it is about; empty for a taint without one.
+    var recordID: String {
+        switch kind {
+        case .cordon(let record), .advance(_, let record, _): record.id
+        case .forget(let id): id
+        case .untaint: ""
+        }
+    }
+
+    /// Why an edit does not apply to the Node as it is now.
+    public enum Refusal: Error, Equatable {
+        /// It is another Node of the same name.
+        case otherNode
+        /// The record says something else than was assumed: another replica, or a person, was here.
+        case overtaken(RemovalRecord?)
+        /// The annotation is there and cannot be read.
+        case unreadable(String)
+    }
+
+    /// The JSON merge patch (RFC 7386) that makes the edit on `raw`, the Node as just read, and the record that the
+    /// Node then has. The patch names the resource version, so it fails if the Node changed since.
+    public func patch(for raw: JSONValue) throws(Refusal) -> (patch: JSONValue, record: RemovalRecord?) {
+        guard raw[path: "metadata", "uid"]?.stringValue == uid else { throw .otherNode }
+        let current = try currentRecord(raw)
+        var metadata: [String: JSONValue] = [:]
+        metadata["resourceVersion"] = raw[path: "metadata", "resourceVersion"] ?? .null
+        var spec: [String: JSONValue] = [:]
+        let result: RemovalRecord?
+        switch kind {
+        case .cordon(var record):
+            if let current, !current.phase.isOver { throw .overtaken(current) }
+            record.ours.cordon = raw[path: "spec", "unschedulable"]?.boolValue != true
+            let labels = raw[path: "metadata", "labels"]?.objectValue ?? [:]
+            record.ours.label = labels[RemovalNames.excludeFromLoadBalancers] == nil
+            metadata["labels"] = .object([RemovalNames.excludeFromLoadBalancers: "true"])
+            spec["unschedulable"] = true
+            spec["taints"] = NodeEdit.taints(raw, ours: true)
+            metadata["annotations"] = try NodeEdit.annotation(record)
+            result = record
+        case .advance(let from, let record, let undo):
+            guard let current, current.id == record.id, current.phase == from else { throw .overtaken(current) }
+            if undo {
+                if current.ours.cordon { spec["unschedulable"] = .null }
+                if current.ours.label {
+                    metadata["labels"] = .object([RemovalNames.excludeFromLoadBalancers: .null])
+                }
+                spec["taints"] = NodeEdit.taints(raw, ours: false)
+            }
+            metadata["annotations"] = try NodeEdit.annotation(record)
+            result = record
+        case .forget(let id):
+            guard let current, current.id == id, current.phase.isOver else { throw .overtaken(current) }
+            metadata["annotations"] = .object([RemovalNames.record: .null])
+            result = nil
+        case .untaint:
+            if let current { throw .overtaken(current) }
+            spec["taints"] = NodeEdit.taints(raw, ours: false)
+            result = nil
+        }
+        var patch: [String: JSONValue] = ["metadata": .object(metadata)]
+        if !spec.isEmpty { patch["spec"] = .object(spec) }
+        return (.object(patch), result)
+    }
+
+    private func currentRecord(_ raw: JSONValue) throws(Refusal) -> RemovalRecord? {
+        guard let text = raw[path: "metadata", "annotations", RemovalNames.record]?.stringValue else { return nil }
+        do throws(MessageError) {
+            return try RemovalRecord(text: text)
+        } catch {
+            throw .unreadable(error.description)
+        }
+    }
+
+    private static func annotation(_ record: RemovalRecord) throws(Refusal) -> JSONValue {
+        do throws(MessageError) {
+            return .object([RemovalNames.record: .string(try record.text())])
+        } catch {
+            throw .unreadable(error.description)
+        }
+    }
+
+    /// The list of taints with or without ours. A merge patch replaces lists whole, so the others are given back as
+    /// they were read, `timeAdded` included: without it a NoExecute taint would start its tolerations anew.
+    private static func taints(_ raw: JSONValue, ours: Bool) -> JSONValue {
+        var taints = (raw[path: "spec", "taints"]?.arrayValue ?? []).filter {
+            $0["key"]?.stringValue != RemovalNames.taint
+        }
+        if ours {
+            taints.append(.object(["key": .string(RemovalNames.taint), "effect": "NoSchedule"]))
+        }
+        return taints.isEmpty ? .null : .array(taints)
+    }
+}
+
+/// What became of a `NodeEdit`.
+public enum NodeEditOutcome: Sendable, Equatable {
+    /// Done; the record that the Node has now.
+    case done(RemovalRecord?)
+    /// The record says something else; nothing was changed.
+    case overtaken(RemovalRecord?)
+    /// There is no such Node (any more).
+    case gone
+    /// It failed.
+    case failed(ActFailure)
+}

@@ -1,0 +1,51 @@
+import Messages
+import Support
+
+/// A Node as the Actuator's core sees it.
+public struct NodeView: Sendable, Equatable {
+    /// Name.
+    public var name: String
+    /// UID.
+    public var uid: String
+    /// UUID of its server, from the provider id; nil while it has none.
+    public var serverID: String?
+    /// Whether the kubelet says that it is ready.
+    public var isReady: Bool
+    /// When it registered.
+    public var createdAt: Timestamp
+    /// Its removal, if the annotation is there and readable.
+    public var record: RemovalRecord?
+    /// What is wrong with the annotation, if it is there and not readable.
+    public var recordMistake: String?
+    /// Whether it has the taint `updraft.io/removing`.
+    public var hasTaint: Bool
+
+    /// From its parts.
+    public init(
+        name: String, uid: String, serverID: String?, isReady: Bool = true,
+        createdAt: Timestamp = Timestamp(seconds: 0), record: RemovalRecord? = nil, recordMistake: String? = nil,
+        hasTaint: Bool = false
+    ) {
+        self.name = name
+        self.uid = uid
+        self.serverID = serverID
+        self.isReady = isReady
+        self.createdAt = createdAt
+        self.record = record
+        self.recordMistake = recordMistake
+        self.hasTaint = hasTaint
+    }
+
+    /// From the model.
+    public init(_ node: Node) {
+        self.init(
+            name: node.name, uid: node.uid, serverID: node.serverID, isReady: node.readiness == .ready,
+            createdAt: node.createdAt, hasTaint: node.taints.contains { $0.key == RemovalNames.taint })
+        guard let text = node.annotations[RemovalNames.record] else { return }
+        do throws(MessageError) {
+            record = try RemovalRecord(text: text)
+        } catch {
+            recordMistake = error.description
+        }
+    }
+}

@@ -1,0 +1,29 @@
+/// Names that a removal puts on Kubernetes objects, or reads from them. They are an interface for applications and
+/// operators: never change one.
+public enum RemovalNames {
+    /// On a Node: the `RemovalRecord` as JSON. Written by the Actuator only.
+    public static let record = "updraft.io/removal"
+    /// On a Node: the taint that keeps new pods away (effect `NoSchedule`, no value).
+    public static let taint = "updraft.io/removing"
+    /// On a Node: the label by which cloud load balancers leave it out (Kubernetes' own).
+    public static let excludeFromLoadBalancers = "node.kubernetes.io/exclude-from-external-load-balancers"
+
+    /// On a Pod, set by its owner: where to POST the notice, `http(s)://:<port or port name>/path`. The host is always
+    /// the pod's own address, so that the annotation cannot make Updraft call anything else.
+    public static let shutdownHook = "updraft.io/shutdown-hook"
+    /// On a Pod: the removal that it was told of (its id). Written by the Notifier.
+    public static let podRemoval = "updraft.io/removal-id"
+    /// On a Pod: until when it may take, RFC 3339. Written by the Notifier; for the downward API.
+    public static let podDeadline = "updraft.io/removal-deadline"
+    /// On a Pod: the token to give with an answer. Written by the Notifier; for the downward API.
+    public static let podToken = "updraft.io/removal-token"
+    /// On a Pod: what became of its notice, per channel. Written by the Notifier.
+    public static let podNotice = "updraft.io/removal-notice"
+    /// On a Pod: its answer, `done`, `refuse` or `extend=<seconds>`. Written by the application (which may answer this
+    /// way) or by the Notifier (which records an answer that came another way).
+    public static let podAnswer = "updraft.io/shutdown-answer"
+    /// The readiness gate that takes a pod out of its Services while it is under notice.
+    public static let servingGate = "updraft.io/serving"
+    /// On a Pod: it belongs to a static manifest of its node (Kubernetes' own).
+    public static let mirror = "kubernetes.io/config.mirror"
+}

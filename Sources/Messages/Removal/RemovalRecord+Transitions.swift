@@ -1,0 +1,99 @@
+import Support
+
+/// A step of a removal.
+public enum RemovalTransition: Sendable, Hashable {
+    /// The pods were told; the cooldown ends at `until`. Again when a pod was granted more time.
+    case noticed(until: Timestamp)
+    /// The cooldown is over because of `outcome`; the drain must end by `deadline`.
+    case quiesced(Explanation, deadline: Timestamp)
+    /// The pods are gone; Heat must have taken the change by `deadline`.
+    case drained(deadline: Timestamp)
+    /// Heat is called next.
+    case removing(RemovalRecord.Change, deadline: Timestamp)
+    /// The member is gone and the survivors are there.
+    case removed
+    /// Taken back.
+    case cancelled(Explanation)
+    /// Given up. `stayCordoned`: the machine is not fit to take pods (half deleted).
+    case failed(Explanation, stayCordoned: Bool)
+
+    /// Where it leads.
+    public var phase: RemovalPhase {
+        switch self {
+        case .noticed: .noticed
+        case .quiesced: .quiesced
+        case .drained: .drained
+        case .removing: .removing
+        case .removed: .removed
+        case .cancelled: .cancelled
+        case .failed: .failed
+        }
+    }
+}
+
+/// A step that a removal cannot take from where it is.
+public struct ImpossibleTransition: Error, Sendable, Equatable, CustomStringConvertible {
+    /// Where it is.
+    public var from: RemovalPhase
+    /// Where it should have gone.
+    public var to: RemovalPhase
+
+    /// From its parts.
+    public init(from: RemovalPhase, to: RemovalPhase) {
+        self.from = from
+        self.to = to
+    }
+
+    /// Never: the record must change first.
+    public var isRetriable: Bool { false }
+
+    /// `a removal that is removing cannot become cancelled`.
+    public var description: String { "a removal that is \(from.rawValue) cannot become \(to.rawValue)" }
+}
+
+extension RemovalPhase {
+    /// Whether a removal may go from here to `next`.
+    public func allows(_ next: RemovalPhase) -> Bool {
+        switch (self, next) {
+        case (.cordoned, .noticed), (.cordoned, .quiesced): true
+        // Again: a pod was granted more time.
+        case (.noticed, .noticed), (.noticed, .quiesced): true
+        case (.quiesced, .drained), (.drained, .removing), (.removing, .removed): true
+        case (_, .cancelled): isReversible
+        // A removal fails from anywhere until the member is verified gone; then there is nothing left to fail.
+        case (_, .failed): isReversible || self == .removing
+        default: false
+        }
+    }
+}
+
+extension RemovalRecord {
+    /// The record after a step; throws if the step is impossible from here.
+    public func applying(
+        _ transition: RemovalTransition, at now: Timestamp
+    ) throws(ImpossibleTransition) -> RemovalRecord {
+        guard phase.allows(transition.phase) else {
+            throw ImpossibleTransition(from: phase, to: transition.phase)
+        }
+        var next = self
+        if phase != transition.phase { next.since = now }
+        next.phase = transition.phase
+        switch transition {
+        case .noticed(let until): next.cooldownUntil = until
+        case .quiesced(let outcome, let deadline):
+            next.outcome = outcome
+            next.deadline = deadline
+        case .drained(let deadline): next.deadline = deadline
+        case .removing(let change, let deadline):
+            next.change = change
+            next.deadline = deadline
+        case .removed: break
+        case .cancelled(let outcome): next.outcome = outcome
+        case .failed(let outcome, let stayCordoned):
+            next.outcome = outcome
+            // What stays is no longer undone by anyone: it says so itself, and a person decides.
+            if stayCordoned { next.ours = Ours(cordon: false, label: false) }
+        }
+        return next
+    }
+}

@@ -1,0 +1,138 @@
+import FoundationEssentials
+import Support
+
+/// The removal of one node as it is kept on the Node object (annotation `updraft.io/removal`): all that another
+/// replica, or another release, needs to go on where the last one stopped.
+///
+/// Only the Actuator writes it, with the Node's resource version as the condition, so two replicas cannot both take the
+/// same step. The Notifier reads it. It changes through `applying(_:at:)` only.
+public struct RemovalRecord: Sendable, Hashable, Codable {
+    /// What the removal itself has set on the Node, and so may undo. A node that somebody else had cordoned before
+    /// stays cordoned.
+    public struct Ours: Sendable, Hashable, Codable {
+        /// `spec.unschedulable` was false before.
+        public var cordon: Bool
+        /// The load balancer label was absent before.
+        public var label: Bool
+
+        /// From its parts.
+        public init(cordon: Bool = true, label: Bool = true) {
+            self.cordon = cordon
+            self.label = label
+        }
+    }
+
+    /// The change of the Heat stack that takes the member away.
+    public struct Change: Sendable, Hashable, Codable {
+        /// Beginnings (eight characters) of the physical ids of the members that must survive it.
+        public var survivors: [String]
+        /// Other nodes that go in the same change.
+        public var together: [String]
+
+        /// From the members' physical ids.
+        public init(survivors: [String], together: [String] = []) {
+            self.survivors = survivors.map { String($0.prefix(8)) }.sorted()
+            self.together = together
+        }
+    }
+
+    /// Id of the `RemovalDecided`.
+    public var id: String
+    /// The node group.
+    public var group: String
+    /// UID of the Node: a node of the same name that registers later is another one.
+    public var nodeUID: String
+    /// UUID of its server.
+    public var serverID: String
+    /// Name of the Heat member (the resource in the group stack).
+    public var member: String
+    /// `physical_resource_id` of the Heat member: its identity.
+    public var memberID: String
+    /// How far it has come.
+    public var phase: RemovalPhase
+    /// Since when it is in this phase.
+    public var since: Timestamp
+    /// When it was decided.
+    public var decidedAt: Timestamp
+    /// When the node was cordoned: the cooldown counts from here.
+    public var startedAt: Timestamp
+    /// When this phase must have ended; what then happens depends on the phase.
+    public var deadline: Timestamp
+    /// When the cooldown ends, as the Notifier said last.
+    public var cooldownUntil: Timestamp?
+    /// Why the node goes.
+    public var reason: Explanation
+    /// Why the cooldown ended, or why the removal was cancelled or failed.
+    public var outcome: Explanation?
+    /// What is ours to undo.
+    public var ours: Ours
+    /// The Heat change, once it is about to be made.
+    public var change: Change?
+
+    /// A removal that begins: the node is about to be cordoned.
+    public init(
+        id: String, group: String, nodeUID: String, serverID: String, member: String, memberID: String,
+        decidedAt: Timestamp, startedAt: Timestamp, deadline: Timestamp, reason: Explanation, ours: Ours = Ours()
+    ) {
+        self.id = id
+        self.group = group
+        self.nodeUID = nodeUID
+        self.serverID = serverID
+        self.member = member
+        self.memberID = memberID
+        self.decidedAt = decidedAt
+        self.startedAt = startedAt
+        self.deadline = deadline
+        self.reason = reason
+        self.ours = ours
+        phase = .cordoned
+        since = startedAt
+    }
+
+    /// The fields that all removal events share.
+    public func progress(
+        node: String, reason: Explanation? = nil, deadline: Timestamp? = nil, pods: Int = 0, at now: Timestamp
+    ) -> RemovalProgress {
+        RemovalProgress(
+            id: id, group: group, node: node, nodeUID: nodeUID, serverID: serverID,
+            reason: reason ?? outcome ?? self.reason, deadline: deadline ?? cooldownUntil, pods: pods, at: now)
+    }
+
+    // MARK: Text
+
+    /// The longest annotation that is read: the API server's limit for all annotations of an object.
+    static let maximumBytes = 256 << 10
+
+    /// The annotation's value.
+    public func text() throws(MessageError) -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        do {
+            return String(decoding: try encoder.encode(self), as: UTF8.self)
+        } catch {
+            throw MessageError(.unencodable, path: RemovalNames.record, what: "\(error)")
+        }
+    }
+
+    /// Reads an annotation's value. It may have been edited by hand: a mistake is named with its path.
+    public init(text: String) throws(MessageError) {
+        guard text.utf8.count <= RemovalRecord.maximumBytes else {
+            throw MessageError(.tooLarge, path: RemovalNames.record, what: "\(text.utf8.count) bytes")
+        }
+        do {
+            self = try JSONDecoder().decode(RemovalRecord.self, from: Data(text.utf8))
+        } catch let DecodingError.keyNotFound(key, _) {
+            throw MessageError(.invalidField, path: "\(RemovalNames.record).\(key.stringValue)", what: "missing")
+        } catch let DecodingError.typeMismatch(_, context), let DecodingError.valueNotFound(_, context),
+            let DecodingError.dataCorrupted(context)
+        {
+            let path = ([RemovalNames.record] + context.codingPath.map(\.stringValue)).joined(separator: ".")
+            throw MessageError(.invalidField, path: path, what: context.debugDescription)
+        } catch {
+            throw MessageError(.malformed, path: RemovalNames.record, what: "\(error)")
+        }
+        guard !id.isEmpty, !nodeUID.isEmpty, !group.isEmpty else {
+            throw MessageError(.invalidField, path: RemovalNames.record, what: "id, group and nodeUID are needed")
+        }
+    }
+}

@@ -1,0 +1,74 @@
+import Messages
+import Support
+
+/// A Node as the Notifier's core sees it.
+public struct NotifiedNode: Sendable, Equatable {
+    /// Name.
+    public var name: String
+    /// UID.
+    public var uid: String
+    /// Its removal, if it is under one and the annotation is readable.
+    public var record: RemovalRecord?
+
+    /// From its parts.
+    public init(name: String, uid: String, record: RemovalRecord?) {
+        self.name = name
+        self.uid = uid
+        self.record = record
+    }
+
+    /// From the model. A record that cannot be read, or that is of another Node, counts as none: the Actuator, which
+    /// writes it, says so.
+    public init(_ node: Node) {
+        self.init(name: node.name, uid: node.uid, record: nil)
+        guard let text = node.annotations[RemovalNames.record], let record = try? RemovalRecord(text: text),
+            record.nodeUID == node.uid
+        else { return }
+        self.record = record
+    }
+}
+
+/// What happens to the Notifier's core.
+public enum NotifierEvent: Sendable {
+    case nodesListed([NotifiedNode])
+    case nodeSeen(NotifiedNode)
+    case nodeGone(name: String, uid: String)
+    /// All pods of a node.
+    case podsRead(node: String, [NodePod])
+    case podsUnread(node: String)
+    /// From the watch of all pods.
+    case podSeen(NodePod)
+    case podGone(uid: String)
+    case delivered(DeliveryID, DeliveryOutcome)
+    /// The gate of a pod that is not under notice was set, or not.
+    case gateSet(podUID: String, Bool)
+    /// An answer came. `ticket`: who waits for the verdict.
+    case answered(removal: String, podUID: String, AnswerWord, AnswerSource, isAuthentic: Bool, ticket: Int?)
+    /// An answer was written to its pod, or could not be.
+    case answerRecorded(ticket: Int?)
+    case tick
+}
+
+/// What the Notifier's core wants done.
+public enum NotifierAction: Sendable, Equatable {
+    /// Put this on the bus.
+    case publish(Event)
+    /// Read the pods of a node; answered by `podsRead` or `podsUnread`.
+    case readPods(node: String)
+    /// Tell a pod; answered by `delivered`.
+    case deliver(DeliveryID, Notice, attempt: Int)
+    /// Write how the deliveries to a pod went. No answer.
+    case recordNotice(Notice)
+    /// Set the gate of a pod that is not under notice to true; answered by `gateSet`.
+    case openGate(NodePod)
+    /// Write an answer, and the deadline that it led to, to its pod; answered by `answerRecorded`.
+    case recordAnswer(NodePod, AnswerWord, deadline: Timestamp, ticket: Int?)
+    /// Tell who waits what an answer did.
+    case verdict(ticket: Int, AnswerVerdict)
+    /// Count and log an answer.
+    case heard(AnswerSource, AnswerVerdict, pod: String)
+    /// Kubernetes Event on the Node.
+    case nodeEvent(node: String, uid: String, Explanation)
+    /// Log it. `isLoud`: something is wrong.
+    case note(subject: String, Explanation, isLoud: Bool)
+}

@@ -1,0 +1,272 @@
+import Messages
+import Support
+import Testing
+
+@testable import Actuator
+
+@Suite("removal.decided")
+struct RemovalTests {
+    @Test("the chosen member goes, not the oldest: cordoned, drained, removed, Node deleted")
+    func story() {
+        var world = World(nodes: 4)
+        world.addPod("web-1", on: "node-m3")
+        world.addPod("web-2", on: "node-m3", grace: 5)
+        world.send(world.removal("r1", ["m3"]))
+        #expect(world.run { $0.isCordoned("node-m3") && $0.isTainted("node-m3") })
+        #expect(world.run { $0.story.last == .removalCompleted && $0.nodes["node-m3"] == nil })
+        #expect(world.story == [.removalCordoned, .removalDrained, .removalCompleted])
+        #expect(world.memberNames == ["m1", "m2", "m4"])
+        #expect(world.marks == ["+m3"])
+        #expect(world.resizes == [3])
+        #expect(world.evictions.sorted() == ["web-1", "web-2"])
+        #expect(world.unnoticedEvictions.isEmpty)
+        #expect(world.inHand.isEmpty)
+    }
+
+    @Test("several drained nodes of a group go in one change")
+    func several() {
+        var world = World(nodes: 5)
+        world.send(world.removal("r1", ["m2", "m4"]))
+        #expect(world.run { $0.story.filter { $0 == .removalCompleted }.count == 2 })
+        #expect(world.memberNames == ["m1", "m3", "m5"])
+        #expect(world.resizes == [3])
+    }
+
+    @Test("no node beyond the minimum: the excess is refused, with the limit")
+    func minimum() {
+        var world = World(nodes: 3, min: 2)
+        world.send(world.removal("r1", ["m1", "m2"]))
+        #expect(world.run { $0.story.contains(.removalCompleted) })
+        #expect(world.reasons(.removalFailed) == [.minimumReached])
+        #expect(world.members.count == 2)
+    }
+
+    @Test("a node without a provider id, of another group, or of another uid is refused untouched")
+    func unresolved() {
+        var world = World(nodes: 3)
+        world.nodes["node-m1"] = World.merge(world.nodes["node-m1"] ?? .null, ["spec": ["providerID": .null]])
+        world.send(world.removal("r1", ["m1"]))
+        #expect(world.run { $0.reasons(.removalFailed) == [.memberUnresolved] })
+        world.members.removeAll { $0.name == "m2" }
+        var target = world.target("m2")
+        target.serverID = "server-0002"
+        world.send(
+            .removalDecided(
+                RemovalDecided(
+                    cluster: "prod", id: "r2", group: "workers", from: 2, nodes: [target], decidedAt: world.now,
+                    deadline: world.now + .seconds(60))))
+        #expect(world.run { $0.reasons(.removalFailed) == [.memberUnresolved, .memberUnresolved] })
+        target = world.target("m3")
+        target.nodeUID = "uid-of-an-older-one"
+        world.send(
+            .removalDecided(
+                RemovalDecided(
+                    cluster: "prod", id: "r3", group: "workers", from: 2, nodes: [target], decidedAt: world.now,
+                    deadline: world.now + .seconds(60))))
+        #expect(world.run { $0.reasons(.removalFailed).last == .decisionStale })
+        #expect(!world.isCordoned("node-m1") && !world.isCordoned("node-m2") && !world.isCordoned("node-m3"))
+    }
+
+    @Test("a budget holds a pod: retried until it lets go")
+    func budgetLetsGo() {
+        var world = World(nodes: 3)
+        world.addPod("web-1", on: "node-m2")
+        world.budget["web-1"] = 3
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.story.contains(.removalCompleted) })
+        #expect(world.evictions == ["web-1"])
+    }
+
+    @Test("a budget that never lets go: failed at the deadline, budget named, node back in service")
+    func budgetHolds() {
+        var world = World(nodes: 3)
+        world.addPod("web-1", on: "node-m2")
+        world.budget["web-1"] = 1_000_000
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run(within: .seconds(1_200)) { $0.story.contains(.removalFailed) })
+        #expect(world.reasons(.removalFailed) == [.evictionBlocked])
+        #expect(!world.isCordoned("node-m2") && !world.isTainted("node-m2"))
+        #expect(world.record("node-m2")?.outcome?.detail.contains("the budget web") == true)
+        #expect(world.memberNames == ["m1", "m2", "m3"])
+        // The explanation stays on the node for a while, then goes.
+        world.pass(.seconds(700))
+        #expect(world.record("node-m2") == nil)
+    }
+
+    @Test("without a Notifier no pod is evicted; the node returns to service")
+    func noNotifier() {
+        var world = World(nodes: 3)
+        world.notifierIsThere = false
+        world.addPod("web-1", on: "node-m2")
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run(within: .seconds(900)) { $0.story.contains(.removalFailed) })
+        #expect(world.evictions.isEmpty)
+        #expect(!world.isCordoned("node-m2"))
+    }
+
+    @Test("cancelled during the cooldown or the drain: everything that was ours is undone")
+    func cancelled() {
+        for delay in [1.0, 2.0, 4.0, 6.0] {
+            var world = World(nodes: 3)
+            world.addPod("web-1", on: "node-m2", grace: 30)
+            world.send(world.removal("r1", ["m2"]))
+            world.send(world.cancellation(), after: .seconds(delay))
+            #expect(world.run { $0.story.contains(.removalFailed) })
+            #expect(world.reasons(.removalFailed) == [.loadReturned])
+            #expect(!world.isCordoned("node-m2") && !world.isTainted("node-m2"))
+            world.pass(.seconds(60))
+            #expect(world.memberNames == ["m1", "m2", "m3"], "cancelled after \(delay) s")
+            #expect(world.inHand.isEmpty)
+        }
+    }
+
+    @Test("once Heat was called it is too late")
+    func tooLate() {
+        var world = World(nodes: 3)
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.record("node-m2")?.phase == .removing })
+        world.send(world.cancellation())
+        #expect(world.run { $0.story.contains(.removalCompleted) })
+        #expect(world.memberNames == ["m1", "m3"])
+    }
+
+    @Test("a cancellation that overtakes its decision holds")
+    func overtaken() {
+        var world = World(nodes: 3)
+        world.send(world.cancellation())
+        world.send(world.removal("r1", ["m2"]), after: .seconds(2))
+        #expect(world.run { !$0.reasons(.removalFailed).isEmpty })
+        #expect(!world.isCordoned("node-m2"))
+    }
+
+    @Test("a node that somebody else cordoned stays cordoned when the removal is cancelled")
+    func foreignCordon() {
+        var world = World(nodes: 3)
+        world.nodes["node-m2"] = World.merge(
+            world.nodes["node-m2"] ?? .null,
+            [
+                "metadata": ["labels": [RemovalNames.excludeFromLoadBalancers: "true"]],
+                "spec": [
+                    "unschedulable": true, "taints": [["key": "maintenance", "effect": "NoExecute", "timeAdded": "x"]],
+                ],
+            ])
+        world.send(world.removal("r1", ["m2"]))
+        world.send(world.cancellation(), after: .seconds(2))
+        #expect(world.run { $0.story.contains(.removalFailed) })
+        let node = world.nodes["node-m2"]
+        #expect(world.isCordoned("node-m2") && !world.isTainted("node-m2"))
+        #expect(node?[path: "metadata", "labels", RemovalNames.excludeFromLoadBalancers] != nil)
+        #expect(node?[path: "spec", "taints"]?.arrayValue?.first?["timeAdded"]?.stringValue == "x")
+    }
+
+    @Test("the stack is busy with somebody else's change: wait, then remove exactly the chosen")
+    func busyStack() {
+        var world = World(nodes: 4)
+        world.stackStatus = "UPDATE_IN_PROGRESS"
+        world.updateEndsAt = world.now + .seconds(60)
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.record("node-m2")?.phase == .drained })
+        #expect(world.marks.isEmpty)
+        #expect(world.run { $0.story.contains(.removalCompleted) })
+        #expect(world.memberNames == ["m1", "m3", "m4"])
+    }
+
+    @Test("marking meets a conflict, lowering an error: both in the end")
+    func stumbles() {
+        var world = World(nodes: 4)
+        world.markFailures = [ActFailure(.heatConflict, "ActionInProgress", isRetriable: true)]
+        world.resizeFailures = [ActFailure(.heatUnreachable, "500 MessagingTimeout", isRetriable: true)]
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.story.contains(.removalCompleted) })
+        #expect(world.memberNames == ["m1", "m3", "m4"])
+        #expect(world.marks == ["+m2"])
+    }
+
+    @Test("the size is refused for good: unmarked, uncordoned, explained")
+    func refused() {
+        var world = World(nodes: 4)
+        world.resizeFailures = [ActFailure(.heatRefused, "500 RemoteError: Delegated token", isRetriable: false)]
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.story.contains(.removalFailed) })
+        #expect(world.reasons(.removalFailed) == [.heatRefused])
+        #expect(world.marks == ["+m2", "-m2"])
+        #expect(!world.isCordoned("node-m2"))
+        world.pass(.seconds(60))
+        #expect(world.members.count == 4)
+    }
+
+    @Test("the wrong member went: an incident, the group is paused, nothing more is decided")
+    func wrongMember() {
+        var world = World(nodes: 4)
+        world.wrongVictim = "m1"
+        world.send(world.removal("r1", ["m3"]))
+        #expect(world.run { $0.story.contains(.removalFailed) })
+        #expect(world.reasons(.removalFailed) == [.wrongMemberRemoved])
+        world.send(world.scale(from: 2, to: 4))
+        #expect(world.run { $0.reasons(.scaleRefused) == [.groupPaused] })
+        // Also after a restart: the record on the node tells.
+        world.crash()
+        world.send(world.scale("again", from: 2, to: 4))
+        #expect(world.run { $0.reasons(.scaleRefused).count == 2 })
+        #expect(world.reasons(.scaleRefused).last == .groupPaused)
+    }
+
+    @Test("the annotation is taken away by hand: ended, the mark and the taint are cleaned up")
+    func takenAway() {
+        var world = World(nodes: 3)
+        world.addPod("web-1", on: "node-m2", grace: 60)
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.record("node-m2")?.phase == .quiesced })
+        world.nodes["node-m2"] = World.merge(
+            world.nodes["node-m2"] ?? .null, ["metadata": ["annotations": [RemovalNames.record: .null]]])
+        world.crash()
+        world.pass(.seconds(60))
+        #expect(!world.isTainted("node-m2"))
+        #expect(world.memberNames == ["m1", "m2", "m3"])
+    }
+
+    @Test("a mark that no removal claims is taken back")
+    func orphanedMark() {
+        var world = World(nodes: 3)
+        world.members[1].status = "CHECK_FAILED"
+        world.members[1].reason = "updraft removal r0"
+        #expect(world.run { $0.marks == ["-m2"] })
+        #expect(world.members[1].status == "CHECK_COMPLETE")
+    }
+
+    @Test("the Node vanishes while Heat works (a cloud controller was faster): completed all the same")
+    func nodeVanishes() {
+        var world = World(nodes: 3)
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { !$0.resizes.isEmpty })
+        world.nodes["node-m2"] = nil
+        world.work += world.core.handle(.nodeGone(name: "node-m2", uid: "uid-m2"), at: world.now)
+        #expect(world.run { $0.story.contains(.removalCompleted) })
+        #expect(world.memberNames == ["m1", "m3"])
+    }
+
+    @Test("killed before or after any action, the end is the same: only the chosen went, each pod was told")
+    func crashes() {
+        var total = 60
+        var when = 1
+        while when <= total {
+            for isBefore in [true, false] {
+                var world = World(nodes: 4)
+                world.addPod("web-1", on: "node-m3", grace: 2)
+                world.addPod("web-2", on: "node-m2", grace: 2)
+                if isBefore { world.crashBefore = when } else { world.crashAfter = when }
+                world.send(world.removal("r1", ["m2", "m3"]))
+                let ended = world.run {
+                    $0.nodes.count == 2 && $0.members.count == 2 && $0.inHand.isEmpty && $0.queue.isEmpty
+                        && $0.stackStatus == "UPDATE_COMPLETE"
+                }
+                #expect(ended, "crash \(isBefore ? "before" : "after") \(when)")
+                #expect(world.memberNames == ["m1", "m4"], "crash \(isBefore ? "before" : "after") \(when)")
+                #expect(world.unnoticedEvictions.isEmpty)
+                #expect(world.reasons(.removalFailed).isEmpty, "crash \(isBefore ? "before" : "after") \(when)")
+                if world.crashes == 0 { total = min(total, world.steps) }
+            }
+            when += 1
+        }
+    }
+}

@@ -1,0 +1,153 @@
+import Messages
+import Support
+import Testing
+
+@testable import Actuator
+
+@Suite("scale.decided")
+struct ScaleTests {
+    @Test("a group grows: started, read back, completed")
+    func grows() {
+        var world = World(nodes: 3)
+        world.send(world.scale(from: 3, to: 5))
+        #expect(world.run { $0.story.contains(.scaleCompleted) })
+        #expect(world.story == [.scaleStarted, .scaleCompleted])
+        #expect(world.resizes == [5])
+        #expect(world.members.count == 5)
+        #expect(world.inHand.isEmpty)
+    }
+
+    @Test("the same decision twice acts once and answers twice")
+    func repeated() {
+        var world = World(nodes: 3)
+        let decision = world.scale(from: 3, to: 4)
+        world.send(decision)
+        #expect(world.run { $0.story.contains(.scaleCompleted) })
+        world.send(decision)
+        world.pass(.seconds(10))
+        #expect(world.resizes == [4])
+        #expect(world.story == [.scaleStarted, .scaleCompleted, .scaleCompleted])
+        #expect(world.inHand.isEmpty && world.queue.isEmpty)
+    }
+
+    @Test("outside the limits it is refused with the limit and where it stands")
+    func limits() {
+        var world = World(nodes: 3, min: 2, max: 4)
+        world.send(world.scale("high", from: 3, to: 5))
+        world.send(world.scale("low", from: 3, to: 1))
+        world.pass(.seconds(3))
+        #expect(world.reasons(.scaleRefused) == [.maximumReached, .minimumReached])
+        guard case .scaleRefused(let refused)? = world.published.first(where: { $0.type == .scaleRefused }) else {
+            Issue.record("no refusal")
+            return
+        }
+        #expect(refused.scale.reason.detail == "5 wanted, max is 4 (groups[0].max)")
+        #expect(world.resizes.isEmpty)
+    }
+
+    @Test("a decision that saw another size is stale")
+    func stale() {
+        var world = World(nodes: 3)
+        world.send(world.scale(from: 7, to: 8))
+        #expect(world.run { !$0.reasons(.scaleRefused).isEmpty })
+        #expect(world.reasons(.scaleRefused) == [.decisionStale])
+        #expect(world.resizes.isEmpty)
+    }
+
+    @Test("lowering the size is refused: it would take the oldest member with its pods")
+    func lower() {
+        var world = World(nodes: 3)
+        world.send(world.scale(from: 3, to: 2))
+        #expect(world.run { !$0.reasons(.scaleRefused).isEmpty })
+        #expect(world.members.count == 3)
+        #expect(world.resizes.isEmpty)
+    }
+
+    @Test("after its deadline nothing is done")
+    func expired() {
+        var world = World(nodes: 3)
+        world.send(world.scale(from: 3, to: 4), after: .seconds(400))
+        #expect(world.run { !$0.reasons(.scaleRefused).isEmpty })
+        #expect(world.reasons(.scaleRefused) == [.decisionExpired])
+    }
+
+    @Test("while the stack is busy decisions wait, and only the newest is carried out")
+    func coalesced() {
+        var world = World(nodes: 3)
+        world.updateTakes = .seconds(60)
+        world.send(world.scale("first", from: 3, to: 4))
+        world.send(world.scale("second", from: 4, to: 5, after: .seconds(1)), after: .seconds(5))
+        world.send(world.scale("third", from: 4, to: 6, after: .seconds(2)), after: .seconds(8))
+        #expect(world.run { $0.story.filter { $0 == .scaleCompleted }.count == 2 })
+        #expect(world.resizes == [4, 6])
+        #expect(world.reasons(.scaleRefused) == [.superseded])
+        #expect(world.inHand.isEmpty)
+    }
+
+    @Test("a delivery is never held for the whole of a long change")
+    func held() {
+        var world = World(nodes: 3)
+        world.updateTakes = .seconds(120)
+        world.send(world.scale("first", from: 3, to: 4))
+        world.send(world.scale("second", from: 4, to: 5, after: .seconds(1)), after: .seconds(5))
+        var longest = Interval.zero
+        var since: Timestamp?
+        #expect(
+            world.run { world in
+                if world.inHand.isEmpty {
+                    since = nil
+                } else {
+                    since = since ?? world.now
+                    longest = max(longest, world.now - (since ?? world.now))
+                }
+                return world.story.filter { $0 == .scaleCompleted }.count == 2
+            })
+        #expect(longest <= .seconds(3))
+    }
+
+    @Test("Heat refuses for good: refused; Heat stumbles: tried again")
+    func heatAnswers() {
+        var world = World(nodes: 3)
+        world.resizeFailures = [ActFailure(.heatRefused, "400 StackValidationFailed", isRetriable: false)]
+        world.send(world.scale("a", from: 3, to: 4))
+        #expect(world.run { !$0.reasons(.scaleRefused).isEmpty })
+        #expect(world.reasons(.scaleRefused) == [.heatRefused])
+        world.resizeFailures = [ActFailure(.heatUnreachable, "500 MessagingTimeout", isRetriable: true)]
+        world.send(world.scale("b", from: 3, to: 4))
+        #expect(world.run { $0.story.contains(.scaleCompleted) })
+        #expect(world.resizes == [4])
+    }
+
+    @Test("a growth over quota is a failure that names it, and the failed member is swept out")
+    func quota() {
+        var world = World(nodes: 3)
+        world.updateFailure = "Resource CREATE failed: Forbidden: Quota exceeded for instances: Requested 1"
+        world.send(world.scale(from: 3, to: 4))
+        world.pass(.seconds(2))
+        world.members.append(
+            World.Member(
+                name: "m9", id: "", server: "server-none", status: "CREATE_FAILED", reason: "", bornAt: world.now))
+        #expect(world.run { $0.resizes.count == 2 && $0.stackStatus == "UPDATE_COMPLETE" })
+        #expect(world.reasons(.scaleFailed) == [.quotaReached])
+        #expect(world.resizes == [4, 3])
+        #expect(world.memberNames == ["m1", "m2", "m3"])
+    }
+
+    @Test("killed before or after any action, the group ends with the size and Heat is asked for no other")
+    func crashes() {
+        for when in 1...14 {
+            for isBefore in [true, false] {
+                var world = World(nodes: 3)
+                if isBefore { world.crashBefore = when } else { world.crashAfter = when }
+                world.send(world.scale(from: 3, to: 5))
+                let ended = world.run {
+                    $0.members.count == 5 && $0.stackStatus == "UPDATE_COMPLETE" && $0.inHand.isEmpty
+                        && $0.queue.isEmpty
+                }
+                #expect(ended, "crash at \(when)")
+                #expect(Set(world.resizes) == [5], "crash at \(when)")
+                #expect(world.reasons(.scaleRefused).isEmpty, "crash at \(when)")
+            }
+        }
+    }
+}

@@ -1,0 +1,448 @@
+import JSONReader
+import Messages
+import Support
+
+@testable import Actuator
+
+/// A small cloud and cluster that carry out what the core asks for, with the measured rules of Heat (a shrink takes
+/// failed members first, then the oldest; an update that keeps the size replaces failed ones), under a stepped clock.
+/// The core can be dropped between any two actions, and made anew from what the Nodes and Heat say.
+struct World {
+    static let start = Timestamp(seconds: 1_800_000_000)
+
+    struct Member {
+        var name: String
+        var id: String
+        var server: String
+        var status = "CREATE_COMPLETE"
+        var reason = ""
+        var bornAt: Timestamp
+    }
+
+    /// A command on its durable queue.
+    struct Message {
+        var event: Event
+        var availableAt: Timestamp
+        var ticket: Int?
+    }
+
+    var now = World.start
+    var policy: ActuatorPolicy
+    var core: ActuatorCore
+
+    // Heat
+    var members: [Member] = []
+    var desired = 3
+    var stackStatus = "CREATE_COMPLETE"
+    var stackReason = ""
+    var updateEndsAt: Timestamp?
+    var updateTakes = Interval.seconds(5)
+    var born = 0
+    /// Sizes that were sent, in order.
+    var resizes: [Int] = []
+    var marks: [String] = []
+    /// Answers of Heat that fail, first to last.
+    var resizeFailures: [ActFailure] = []
+    var markFailures: [ActFailure] = []
+    /// The next update ends failed with this.
+    var updateFailure: String?
+    /// Heat takes this one instead of the marked.
+    var wrongVictim: String?
+
+    // Kubernetes
+    var nodes: [String: JSONValue] = [:]
+    var version = 1
+    var pods: [String: NodePod] = [:]
+    /// Evictions that a budget forbids, by pod, how often yet.
+    var budget: [String: Int] = [:]
+    var evictions: [String] = []
+    var unnoticedEvictions: [String] = []
+    var terminating: [String: Timestamp] = [:]
+
+    // Bus
+    var queue: [Message] = []
+    var published: [Event] = []
+    var nextTicket = 0
+    var inHand: [Int: Event] = [:]
+    var notifierIsThere = true
+    var cooldown = Interval.seconds(3)
+    var told: Set<String> = []
+
+    // Work
+    var work: [ActuatorAction] = []
+    var steps = 0
+    /// Crash just before, or just after, the n-th action takes effect.
+    var crashBefore: Int?
+    var crashAfter: Int?
+    var crashes = 0
+
+    init(nodes count: Int = 3, min: Int = 1, max: Int = 10) {
+        policy = ActuatorPolicy(
+            cluster: "prod", groups: [.init(id: "workers", stack: "k8s", min: min, max: max, origin: "groups[0]")])
+        policy.drainPoll = .seconds(1)
+        core = ActuatorCore(policy: policy)
+        desired = count
+        for _ in 0..<count { addMember(isReady: true) }
+    }
+
+    // MARK: Set-up
+
+    mutating func addMember(isReady: Bool) {
+        born += 1
+        let member = Member(
+            name: "m\(born)", id: "aaaaaa\(born)-member", server: "server-000\(born)",
+            status: isReady ? "CREATE_COMPLETE" : "CREATE_IN_PROGRESS", bornAt: now)
+        members.append(member)
+        if isReady { addNode(member) }
+    }
+
+    mutating func addNode(_ member: Member) {
+        version += 1
+        nodes["node-\(member.name)"] = [
+            "metadata": [
+                "name": .string("node-\(member.name)"), "uid": .string("uid-\(member.name)"),
+                "resourceVersion": .string("\(version)"),
+            ],
+            "spec": ["providerID": .string("openstack:///\(member.server)")],
+        ]
+    }
+
+    mutating func addPod(_ name: String, on node: String, grace: Int64 = 1, priority: Int32 = 0) {
+        pods[name] = NodePod(
+            name: name, uid: "uid-\(name)", node: node, priority: priority, gracePeriodSeconds: grace)
+    }
+
+    func target(_ member: String) -> RemovalTarget {
+        RemovalTarget(
+            node: "node-\(member)", nodeUID: "uid-\(member)",
+            serverID: members.first { $0.name == member }?.server ?? "server-gone",
+            reason: Explanation(.nodeUnneeded, "utilization 0.1"))
+    }
+
+    func scale(_ id: String = "s1", from: Int, to: Int, after: Interval = .zero) -> Event {
+        .scaleDecided(
+            ScaleDecided(
+                cluster: "prod", id: id, group: "workers", from: from, to: to, reason: Explanation(.podsPending),
+                decidedAt: now + after, deadline: now + .seconds(300)))
+    }
+
+    func removal(_ id: String = "r1", _ members: [String]) -> Event {
+        .removalDecided(
+            RemovalDecided(
+                cluster: "prod", id: id, group: "workers", from: self.members.count, nodes: members.map(target),
+                decidedAt: now, deadline: now + .seconds(300)))
+    }
+
+    func cancellation(_ id: String = "r1", _ nodes: [String] = []) -> Event {
+        .removalCancelled(
+            RemovalCancelled(
+                cluster: "prod", id: id, nodes: nodes, reason: Explanation(.loadReturned), decidedAt: now))
+    }
+
+    mutating func send(_ event: Event, after: Interval = .zero) {
+        queue.append(Message(event: event, availableAt: now + after))
+    }
+
+    // MARK: What can be asked
+
+    func record(_ node: String) -> RemovalRecord? {
+        nodes[node]?[path: "metadata", "annotations", RemovalNames.record]?.stringValue
+            .flatMap { try? RemovalRecord(text: $0) }
+    }
+
+    func isCordoned(_ node: String) -> Bool { nodes[node]?[path: "spec", "unschedulable"]?.boolValue == true }
+    func isTainted(_ node: String) -> Bool {
+        (nodes[node]?[path: "spec", "taints"]?.arrayValue ?? []).contains {
+            $0["key"]?.stringValue == RemovalNames.taint
+        }
+    }
+
+    var memberNames: [String] { members.map(\.name) }
+    /// Kinds of events published, without `group.state` and arrivals.
+    var story: [EventType] {
+        published.map(\.type).filter { $0 != .groupState && $0 != .nodeJoined && $0 != .nodeReady }
+    }
+
+    func reasons(_ type: EventType) -> [Reason] {
+        published.compactMap { event -> Reason? in
+            guard event.type == type else { return nil }
+            return switch event {
+            case .scaleRefused(let event): event.scale.reason.reason
+            case .scaleFailed(let event): event.scale.reason.reason
+            case .scaleCompleted(let event): event.scale.reason.reason
+            case .removalFailed(let event): event.removal.reason.reason
+            default: nil
+            }
+        }
+    }
+
+    // MARK: Running
+
+    /// Lets time pass until `condition` holds; false if it does not within `limit`.
+    mutating func run(within limit: Interval = .seconds(600), until condition: (World) -> Bool) -> Bool {
+        let end = now + limit
+        if core.nextWake() == nil && work.isEmpty { boot() }
+        while true {
+            drainWork()
+            if condition(self) { return true }
+            guard now < end else { return false }
+            now = now + .milliseconds(250)
+            worldStep()
+            deliver()
+            feed(.tick)
+        }
+    }
+
+    /// Lets `interval` pass.
+    mutating func pass(_ interval: Interval) {
+        let end = now + interval
+        _ = run(within: interval) { $0.now >= end }
+    }
+
+    private mutating func boot() {
+        work += core.handle(.tick, at: now)
+        work += core.handle(.nodesListed(views), at: now)
+    }
+
+    mutating func crash() {
+        crashes += 1
+        core = ActuatorCore(policy: policy)
+        work = []
+        // What was not settled comes again.
+        for event in inHand.sorted(by: { $0.key < $1.key }).map(\.value) {
+            queue.append(Message(event: event, availableAt: now))
+        }
+        inHand = [:]
+        boot()
+    }
+
+    private var views: [NodeView] {
+        nodes.keys.sorted().map { view($0) }.compactMap { $0 }
+    }
+
+    private func view(_ name: String) -> NodeView? {
+        guard let raw = nodes[name] else { return nil }
+        let provider = raw[path: "spec", "providerID"]?.stringValue ?? ""
+        return NodeView(
+            name: name, uid: raw[path: "metadata", "uid"]?.stringValue ?? "",
+            serverID: provider.isEmpty ? nil : provider.split(separator: "/").last.map(String.init),
+            record: record(name), hasTaint: isTainted(name))
+    }
+
+    private mutating func feed(_ event: ActuatorEvent) {
+        work += core.handle(event, at: now)
+        drainWork()
+    }
+
+    private mutating func drainWork() {
+        while !work.isEmpty {
+            let action = work.removeFirst()
+            if case .note = action { continue }
+            steps += 1
+            if crashBefore == steps {
+                crash()
+                continue
+            }
+            let event = perform(action)
+            if crashAfter == steps {
+                crash()
+                continue
+            }
+            if let event { work += core.handle(event, at: now) }
+        }
+    }
+
+    private mutating func deliver() {
+        let ready = queue.filter { $0.availableAt <= now }
+        queue.removeAll { $0.availableAt <= now }
+        for message in ready {
+            switch message.event {
+            case .removalNoticed(let event): feed(.removalNoticed(event.removal))
+            case .removalQuiesced(let event):
+                feed(.removalQuiesced(event.removal))
+                // The Notifier repeats it until the record says so.
+                if let record = record(event.removal.node), record.id == event.removal.id,
+                    record.phase == .cordoned || record.phase == .noticed
+                {
+                    send(message.event, after: .seconds(5))
+                }
+            default: handOut(message.event)
+            }
+        }
+    }
+
+    private mutating func handOut(_ event: Event) {
+        nextTicket += 1
+        inHand[nextTicket] = event
+        let ticket = nextTicket
+        switch event {
+        case .scaleDecided(let event): feed(.scaleDecided(event, ticket: ticket))
+        case .removalDecided(let event): feed(.removalDecided(event, ticket: ticket))
+        case .removalCancelled(let event): feed(.removalCancelled(event, ticket: ticket))
+        default: break
+        }
+    }
+
+    // MARK: Acts
+
+    private mutating func perform(_ action: ActuatorAction) -> ActuatorEvent? {
+        switch action {
+        case .publish(let event):
+            published.append(event)
+            notifierHears(event)
+            return nil
+        case .settle(let ticket, let how):
+            guard let event = inHand.removeValue(forKey: ticket) else { return nil }
+            if how == .retryLater { queue.append(Message(event: event, availableAt: now + .seconds(2))) }
+            return nil
+        case .readGroup(let id): return .groupRead(group: id, reading)
+        case .resize(let id, let size): return .resized(group: id, resize(size))
+        case .mark(let id, let member, let unhealthy, let why):
+            return .marked(group: id, member: member, unhealthy: unhealthy, mark(member, unhealthy, why))
+        case .editNode(let edit): return .nodeEdited(node: edit.node, self.edit(edit))
+        case .checkNode(let name): return .nodeChecked(name: name, view(name))
+        case .readPods(let node):
+            return .podsRead(node: node, pods.values.filter { $0.node == node }.sorted { $0.name < $1.name })
+        case .evict(let node, let pod, _): return .evicted(node: node, podUID: pod.uid, evict(pod))
+        case .deleteNode(let node, _):
+            nodes[node] = nil
+            return .nodeDeleted(node: node, nil)
+        case .scaleWorkload(let decision): return .workloadScaled(decision, .done)
+        case .clearHooks, .note, .condition: return nil
+        }
+    }
+
+    private var reading: GroupReading {
+        GroupReading(
+            begunAt: now, stackID: "stack-1", stackStatus: stackStatus, stackReason: stackReason,
+            groupStackStatus: stackStatus, groupStackReason: stackReason, desired: desired,
+            members: members.map {
+                GroupState.Member(
+                    name: $0.name, physicalID: $0.id, serverID: $0.server, status: $0.status, statusReason: $0.reason,
+                    createdAt: $0.bornAt)
+            })
+    }
+
+    private mutating func resize(_ size: Int) -> ActFailure? {
+        if !resizeFailures.isEmpty { return resizeFailures.removeFirst() }
+        resizes.append(size)
+        desired = size
+        stackStatus = "UPDATE_IN_PROGRESS"
+        updateEndsAt = now + updateTakes
+        return nil
+    }
+
+    private mutating func mark(_ member: String, _ unhealthy: Bool, _ why: String) -> ActFailure? {
+        if !markFailures.isEmpty { return markFailures.removeFirst() }
+        guard let index = members.firstIndex(where: { $0.name == member }) else {
+            return ActFailure(.heatRefused, "ResourceNotFound", isRetriable: false)
+        }
+        if updateEndsAt != nil { return ActFailure(.heatConflict, "ActionInProgress", isRetriable: true) }
+        marks.append("\(unhealthy ? "+" : "-")\(member)")
+        members[index].status = unhealthy ? "CHECK_FAILED" : "CHECK_COMPLETE"
+        members[index].reason = why
+        return nil
+    }
+
+    private mutating func edit(_ edit: NodeEdit) -> NodeEditOutcome {
+        guard let raw = nodes[edit.node] else { return .gone }
+        do throws(NodeEdit.Refusal) {
+            let (patch, record) = try edit.patch(for: raw)
+            version += 1
+            var next = World.merge(raw, patch)
+            next = World.merge(next, ["metadata": ["resourceVersion": .string("\(version)")]])
+            nodes[edit.node] = next
+            return .done(record)
+        } catch {
+            switch error {
+            case .otherNode: return .gone
+            case .overtaken(let record): return .overtaken(record)
+            case .unreadable(let why): return .failed(ActFailure(.memberUnresolved, why, isRetriable: false))
+            }
+        }
+    }
+
+    /// JSON merge patch, RFC 7386.
+    static func merge(_ target: JSONValue, _ patch: JSONValue) -> JSONValue {
+        guard let changes = patch.objectValue else { return patch }
+        var result = target.objectValue ?? [:]
+        for (key, value) in changes {
+            if value.isNull { result[key] = nil } else { result[key] = merge(result[key] ?? .null, value) }
+        }
+        return .object(result)
+    }
+
+    private mutating func evict(_ pod: NodePod) -> EvictionOutcome {
+        guard var there = pods[pod.name], there.uid == pod.uid else { return .gone }
+        if let left = budget[pod.name], left > 0 {
+            budget[pod.name] = left - 1
+            return .blocked(budget: "the budget web needs 2 healthy pods", retryAfter: nil)
+        }
+        if !told.contains(there.node) { unnoticedEvictions.append(pod.name) }
+        evictions.append(pod.name)
+        there.deletedAt = now + .seconds(Double(pod.gracePeriodSeconds))
+        pods[pod.name] = there
+        terminating[pod.name] = there.deletedAt
+        return .accepted
+    }
+
+    // MARK: The others
+
+    /// The Notifier hears of a cordoned node, tells, waits, and says so: on its durable queue.
+    private mutating func notifierHears(_ event: Event) {
+        guard notifierIsThere, case .removalCordoned(let cordoned) = event else { return }
+        var progress = cordoned.removal
+        told.insert(progress.node)
+        progress.deadline = now + cooldown
+        send(.removalNoticed(RemovalNoticed(cluster: "prod", removal: progress)), after: .milliseconds(500))
+        progress.reason = Explanation(.allPodsAnswered, "")
+        send(.removalQuiesced(RemovalQuiesced(cluster: "prod", removal: progress)), after: cooldown)
+    }
+
+    private mutating func worldStep() {
+        for (name, end) in terminating where end <= now {
+            pods[name] = nil
+            terminating[name] = nil
+        }
+        guard let end = updateEndsAt, end <= now else { return }
+        updateEndsAt = nil
+        if let failure = updateFailure {
+            updateFailure = nil
+            stackStatus = "UPDATE_FAILED"
+            stackReason = failure
+            return
+        }
+        stackReason = ""
+        stackStatus = "UPDATE_COMPLETE"
+        shrinkOrGrow()
+    }
+
+    private mutating func shrinkOrGrow() {
+        while members.count > desired {
+            if let victim = wrongVictim, let index = members.firstIndex(where: { $0.name == victim }) {
+                wrongVictim = nil
+                members.remove(at: index)
+                // And the marked one as well, as a signal would do.
+                members.removeAll { $0.status.hasSuffix("_FAILED") }
+                continue
+            }
+            let order = members.indices.sorted {
+                let left = members[$0]
+                let right = members[$1]
+                if left.status.hasSuffix("_FAILED") != right.status.hasSuffix("_FAILED") {
+                    return left.status.hasSuffix("_FAILED")
+                }
+                return (left.bornAt, left.name) < (right.bornAt, right.name)
+            }
+            guard let victim = order.first else { return }
+            members.remove(at: victim)
+        }
+        for index in members.indices where members[index].status.hasSuffix("_FAILED") {
+            born += 1
+            members[index].id = "aaaaaa\(born)-replaced"
+            members[index].status = "CREATE_COMPLETE"
+            members[index].reason = ""
+        }
+        while members.count < desired { addMember(isReady: true) }
+    }
+}

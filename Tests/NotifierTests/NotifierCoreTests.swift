@@ -1,0 +1,284 @@
+import Messages
+import Support
+import Testing
+
+@testable import Notifier
+
+@Suite("Notice and cooldown")
+struct NotifierCoreTests {
+    @Test("every pod that moves is told by every way it offers; then noticed is said")
+    func told() {
+        var village = Village()
+        village.addPod("web-1", hook: true, gate: .serving)
+        village.addPod("plain-1")
+        village.addPod("ds-1", owner: "DaemonSet")
+        village.cordon()
+        village.run(.seconds(1))
+        #expect(village.deliveries["web-1"] == [.annotation, .gate, .hook, .bus, .event])
+        #expect(village.deliveries["plain-1"] == [.annotation, .bus, .event])
+        #expect(village.deliveries["ds-1"] == nil)
+        #expect(village.story == [.nodeRemoval, .removalNoticed])
+        #expect(village.noticed.last?.deadline == village.core.end(ofNode: "n1"))
+    }
+
+    @Test("all answer done: the cooldown ends at once")
+    func allDone() {
+        var village = Village()
+        village.addPod("web-1", hook: true)
+        village.addPod("web-2")
+        village.hookAnswers["web-1"] = .done
+        village.cordon()
+        village.run(.seconds(5))
+        #expect(!village.story.contains(.removalQuiesced))
+        #expect(village.answer("web-2", .done) == .accepted)
+        village.run(.seconds(1))
+        #expect(village.quiesced.map(\.reason.reason) == [.allPodsAnswered])
+    }
+
+    @Test("nobody answers: it ends at the deadline, on time, and names who did not")
+    func silent() {
+        var village = Village()
+        village.addPod("web-1")
+        village.cordon()
+        let ended = village.runUntil { $0.story.contains(.removalQuiesced) }
+        #expect(village.quiesced.first?.reason.reason == .cooldownExpired)
+        #expect(village.quiesced.first?.reason.detail.contains("default/web-1") == true)
+        #expect(ended - Village.start <= .seconds(61))
+        #expect(ended - Village.start >= .seconds(60))
+    }
+
+    @Test("nothing to tell: over at once")
+    func nothing() {
+        var village = Village()
+        village.addPod("ds-1", owner: "DaemonSet")
+        village.cordon()
+        village.run(.seconds(1))
+        #expect(village.quiesced.map(\.reason.reason) == [.nothingToTell])
+        #expect(village.story.contains(.removalNoticed))
+    }
+
+    @Test("a pod that goes by itself counts as answered")
+    func goes() {
+        var village = Village()
+        village.addPod("web-1")
+        village.cordon()
+        village.run(.seconds(2))
+        village.removePod("web-1")
+        village.run(.seconds(1))
+        #expect(village.quiesced.map(\.reason.reason) == [.allPodsAnswered])
+    }
+
+    @Test("more time is granted within policy, and noticed is said again with the new deadline")
+    func extend() {
+        var village = Village()
+        village.addPod("web-1")
+        village.cordon()
+        village.run(.seconds(10))
+        #expect(village.answer("web-1", .extend(.seconds(120))) == .accepted)
+        #expect(village.noticed.count == 2)
+        #expect(village.answer("web-1", .extend(.seconds(100_000))) == .clamped)
+        let ended = village.runUntil { $0.story.contains(.removalQuiesced) }
+        #expect(ended - Village.start >= .seconds(599))
+        #expect(ended - Village.start <= .seconds(601))
+    }
+
+    @Test("asking for less time than there is takes nothing away")
+    func less() {
+        var village = Village()
+        village.addPod("web-1")
+        village.cordon()
+        village.run(.seconds(1))
+        #expect(village.answer("web-1", .extend(.seconds(2))) == .accepted)
+        village.run(.seconds(30))
+        #expect(village.quiesced.isEmpty)
+    }
+
+    @Test("a refusal counts only where policy says so; then the removal is cancelled")
+    func refuse() {
+        var village = Village()
+        village.addPod("web-1")
+        village.cordon()
+        village.run(.seconds(1))
+        #expect(village.answer("web-1", .refuse) == .notAllowed)
+        #expect(!village.story.contains(.removalCancelled))
+        village = Village { $0.mayRefuse = true }
+        village.addPod("web-1")
+        village.cordon()
+        village.run(.seconds(1))
+        #expect(village.answer("web-1", .refuse) == .accepted)
+        #expect(village.story.contains(.removalCancelled))
+    }
+
+    @Test("forged, unknown, duplicate and late answers change nothing and are counted")
+    func strange() {
+        var village = Village()
+        village.addPod("web-1")
+        village.addPod("web-2")
+        village.cordon()
+        village.run(.seconds(1))
+        #expect(village.answer("web-1", .done, isAuthentic: false) == .forged)
+        #expect(village.answer("nobody", .done) == .unknown)
+        #expect(village.answer("web-1", .done, removal: "r0") == .unknown)
+        #expect(village.answer("web-1", .done) == .accepted)
+        #expect(village.answer("web-1", .done) == .duplicate)
+        #expect(village.answer("web-1", .extend(.seconds(60))) == .late)
+        _ = village.runUntil { $0.story.contains(.removalQuiesced) }
+        #expect(village.answer("web-2", .done) == .late)
+        #expect(village.heard == [.forged, .unknown, .unknown, .accepted, .duplicate, .late, .late])
+    }
+
+    @Test("a pod may answer by its annotation")
+    func annotation() {
+        var village = Village()
+        village.addPod("web-1")
+        village.cordon()
+        village.run(.seconds(1))
+        village.pods["web-1"]?.annotations[RemovalNames.podAnswer] = "done"
+        village.sees("web-1")
+        village.run(.seconds(1))
+        #expect(village.quiesced.map(\.reason.reason) == [.allPodsAnswered])
+    }
+
+    @Test("a hook that fails is tried again, then given up, and does not hold the node beyond its deadline")
+    func failingHook() {
+        var village = Village()
+        village.addPod("web-1", hook: true)
+        village.failures["web-1"] = 100
+        village.cordon()
+        village.run(.seconds(1))
+        #expect(village.story.contains(.removalNoticed))
+        let ended = village.runUntil { $0.story.contains(.removalQuiesced) }
+        #expect(village.hookTries["web-1"] == 5)
+        #expect(ended - Village.start <= .seconds(61))
+    }
+
+    @Test("cancelled: everyone who was told is told to stay, the gate is true again")
+    func cancelled() {
+        var village = Village()
+        village.addPod("web-1", hook: true, gate: .serving)
+        village.cordon()
+        village.run(.seconds(5))
+        village.step(.cancelled(Explanation(.loadReturned)))
+        village.run(.seconds(2))
+        #expect(village.withdrawals["web-1"] == [.annotation, .gate, .hook, .bus, .event])
+        #expect(village.pods["web-1"]?.gate == .serving)
+        #expect(village.pods["web-1"]?.annotations[RemovalNames.podRemoval] == nil)
+        #expect(village.quiesced.isEmpty)
+        #expect(village.answer("web-1", .done) != .accepted)
+    }
+
+    @Test("cancelled during the drain, when nothing is awaited any more: told to stay as well")
+    func cancelledLate() {
+        var village = Village()
+        village.addPod("web-1", gate: .serving)
+        village.cordon()
+        _ = village.runUntil { $0.story.contains(.removalQuiesced) }
+        village.step(.quiesced(Explanation(.cooldownExpired), deadline: village.now + .seconds(900)))
+        village.run(.seconds(5))
+        village.step(.cancelled(Explanation(.loadReturned)))
+        village.run(.seconds(2))
+        #expect(village.pods["web-1"]?.gate == .serving)
+        #expect(village.pods["web-1"]?.annotations[RemovalNames.podRemoval] == nil)
+    }
+
+    @Test("what the Actuator has not heard is said again")
+    func again() {
+        var village = Village()
+        village.cordon()
+        village.run(.seconds(12))
+        #expect(village.quiesced.count == 3)
+        village.step(.quiesced(Explanation(.nothingToTell), deadline: village.now + .seconds(900)))
+        village.run(.seconds(120))
+        #expect(village.quiesced.count == 3)
+    }
+
+    @Test("a pod with the gate serves until it is told otherwise")
+    func gates() {
+        var village = Village()
+        village.addPod("web-1", node: "n2", gate: .unset)
+        village.sees("web-1")
+        village.run(.seconds(1))
+        #expect(village.pods["web-1"]?.gate == .serving)
+    }
+
+    @Test("killed at any action and made anew, each pod is told and the cooldown keeps its deadline")
+    func crashes() {
+        var when = 1
+        var total = 100
+        while when <= total {
+            for isBefore in [true, false] {
+                var village = Village()
+                village.addPod("web-1", hook: true, gate: .serving)
+                village.addPod("web-2")
+                if isBefore { village.crashBefore = when } else { village.crashAfter = when }
+                village.cordon()
+                let ended = village.runUntil { $0.story.contains(.removalQuiesced) }
+                let label = "crash \(isBefore ? "before" : "after") \(when)"
+                #expect(village.deliveries["web-1"]?.contains(.hook) == true, "\(label)")
+                #expect(village.pods["web-1"]?.gate == .notServing, "\(label)")
+                #expect(village.pods["web-2"]?.annotations[RemovalNames.podDeadline] != nil, "\(label)")
+                #expect(village.story.contains(.removalNoticed), "\(label)")
+                #expect(ended - Village.start <= .seconds(62), "\(label)")
+                if village.crashes == 0 { total = min(total, village.steps) }
+            }
+            when += 1
+        }
+    }
+
+    @Test("killed at any action of a cancellation, nobody is left under notice")
+    func crashesOfCancellation() {
+        var when = 1
+        var total = 100
+        while when <= total {
+            var village = Village()
+            village.addPod("web-1", hook: true, gate: .serving)
+            village.cordon()
+            village.run(.seconds(5))
+            village.crashAfter = village.steps + when
+            village.step(.cancelled(Explanation(.loadReturned)))
+            village.run(.seconds(20))
+            #expect(village.pods["web-1"]?.gate == .serving, "crash after \(when)")
+            #expect(village.pods["web-1"]?.annotations[RemovalNames.podRemoval] == nil, "crash after \(when)")
+            if village.crashes == 0 { total = min(total, when) }
+            when += 1
+        }
+    }
+
+    @Test("a thousand cooldowns at once: each ends on time, from one timer queue")
+    func thousand() {
+        var core = NotifierCore(policy: NotifierPolicy(cluster: "prod"))
+        var now = Village.start
+        _ = core.handle(.nodesListed([]), at: now)
+        var ends: [String: Timestamp] = [:]
+        for index in 0..<1_000 {
+            now = Village.start + .milliseconds(Int64(index))
+            let name = "n\(index)"
+            let record = Village.record(name, at: now)
+            _ = core.handle(.nodeSeen(NotifiedNode(name: name, uid: "uid-\(name)", record: record)), at: now)
+            let pods = (0..<10).map { NodePod(name: "\(name)-\($0)", uid: "\(name)-\($0)", node: name) }
+            for action in core.handle(.podsRead(node: name, pods), at: now) {
+                if case .deliver(let id, _, _) = action {
+                    _ = core.handle(.delivered(id, .delivered(answer: nil)), at: now)
+                }
+            }
+            ends[name] = now + .seconds(60)
+        }
+        var seen = 0
+        while let wake = core.nextWake(), wake < Village.start + .seconds(70) {
+            now = max(now, wake)
+            for action in core.handle(.tick, at: now) {
+                switch action {
+                case .publish(.removalQuiesced(let event)):
+                    // Said again later, since no record ever shows it here.
+                    guard let end = ends.removeValue(forKey: event.removal.node) else { continue }
+                    seen += 1
+                    #expect(now >= end && now - end <= .milliseconds(1))
+                case .readPods(let node):
+                    _ = core.handle(.podsUnread(node: node), at: now)
+                default: break
+                }
+            }
+        }
+        #expect(seen == 1_000)
+    }
+}

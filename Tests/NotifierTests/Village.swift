@@ -1,0 +1,194 @@
+import Messages
+import Support
+
+@testable import Notifier
+
+/// Nodes and pods that carry out what the core asks for, under a stepped clock. The core can be dropped between any two
+/// actions and made anew from what stands on the nodes and pods.
+struct Village {
+    static let start = Timestamp(seconds: 1_800_000_000)
+
+    var now = Village.start
+    var policy = NotifierPolicy(cluster: "prod")
+    var core: NotifierCore
+    var node: NotifiedNode
+    var pods: [String: NodePod] = [:]
+
+    var published: [Event] = []
+    var deliveries: [String: Set<NoticeChannel>] = [:]
+    var withdrawals: [String: Set<NoticeChannel>] = [:]
+    var hookAnswers: [String: AnswerWord] = [:]
+    var hookTries: [String: Int] = [:]
+    var failures: [String: Int] = [:]
+    var heard: [AnswerVerdict] = []
+    var verdicts: [Int: AnswerVerdict] = [:]
+    var tickets = 0
+
+    var work: [NotifierAction] = []
+    var steps = 0
+    var crashBefore: Int?
+    var crashAfter: Int?
+    var crashes = 0
+
+    init(_ configure: (inout NotifierPolicy) -> Void = { _ in }) {
+        configure(&policy)
+        core = NotifierCore(policy: policy)
+        node = NotifiedNode(name: "n1", uid: "uid-n1", record: nil)
+        feed(.nodesListed([node]))
+    }
+
+    static func record(_ node: String, at now: Timestamp) -> RemovalRecord {
+        RemovalRecord(
+            id: "r1", group: "workers", nodeUID: "uid-\(node)", serverID: "server", member: "m", memberID: "physical",
+            decidedAt: now, startedAt: now, deadline: now + .seconds(660), reason: Explanation(.nodeUnneeded))
+    }
+
+    // MARK: What happens
+
+    mutating func addPod(
+        _ name: String, node: String = "n1", hook: Bool = false, gate: NodePod.Gate = .absent,
+        owner: String = "ReplicaSet"
+    ) {
+        pods[name] = NodePod(
+            name: name, uid: name, node: node, ip: "10.0.0.1",
+            annotations: hook ? [RemovalNames.shutdownHook: "http://:8080/bye"] : [:], ownerKind: owner, gate: gate)
+    }
+
+    mutating func removePod(_ name: String) {
+        pods[name] = nil
+        feed(.podGone(uid: name))
+    }
+
+    mutating func cordon() {
+        node.record = Village.record("n1", at: now)
+        feed(.nodeSeen(node))
+    }
+
+    mutating func step(_ transition: RemovalTransition) {
+        node.record = (try? node.record?.applying(transition, at: now)) ?? node.record
+        feed(.nodeSeen(node))
+    }
+
+    mutating func sees(_ name: String) {
+        if let pod = pods[name] { feed(.podSeen(pod)) }
+    }
+
+    mutating func answer(
+        _ pod: String, _ word: AnswerWord, removal: String = "r1", isAuthentic: Bool = true
+    ) -> AnswerVerdict? {
+        tickets += 1
+        feed(
+            .answered(
+                removal: removal, podUID: pod, word, .http, isAuthentic: isAuthentic, ticket: tickets))
+        return heard.last
+    }
+
+    // MARK: What can be asked
+
+    var story: [EventType] { published.map(\.type).filter { $0 != .podShutdown } }
+    var noticed: [RemovalProgress] {
+        published.compactMap { if case .removalNoticed(let event) = $0 { event.removal } else { nil } }
+    }
+    var quiesced: [RemovalProgress] {
+        published.compactMap { if case .removalQuiesced(let event) = $0 { event.removal } else { nil } }
+    }
+
+    // MARK: Running
+
+    mutating func run(_ interval: Interval) {
+        let end = now + interval
+        _ = runUntil { $0.now >= end }
+    }
+
+    /// The time at which `condition` held; ten years later if it did not within half an hour.
+    mutating func runUntil(_ condition: (Village) -> Bool) -> Timestamp {
+        let end = now + .seconds(1_800)
+        while !condition(self) {
+            guard now < end else { return now + .seconds(315_360_000) }
+            now = now + .milliseconds(250)
+            feed(.tick)
+        }
+        return now
+    }
+
+    mutating func crash() {
+        crashes += 1
+        core = NotifierCore(policy: policy)
+        work = core.handle(.nodesListed([node]), at: now)
+        for pod in pods.values.sorted(by: { $0.name < $1.name }) { work += core.handle(.podSeen(pod), at: now) }
+    }
+
+    mutating func feed(_ event: NotifierEvent) {
+        work += core.handle(event, at: now)
+        while !work.isEmpty {
+            let action = work.removeFirst()
+            steps += 1
+            if crashBefore == steps {
+                crash()
+                continue
+            }
+            let event = perform(action)
+            if crashAfter == steps {
+                crash()
+                continue
+            }
+            if let event { work += core.handle(event, at: now) }
+        }
+    }
+
+    private mutating func perform(_ action: NotifierAction) -> NotifierEvent? {
+        switch action {
+        case .publish(let event):
+            published.append(event)
+            return nil
+        case .readPods(let node):
+            return .podsRead(node: node, pods.values.filter { $0.node == node }.sorted { $0.name < $1.name })
+        case .deliver(let id, let notice, _): return .delivered(id, deliver(id, notice))
+        case .recordNotice(let notice):
+            pods[notice.pod.name]?.annotations[RemovalNames.podNotice] = PodNotice.recorded(
+                notice.outcomes, removal: notice.removal)
+            return nil
+        case .openGate(let pod):
+            pods[pod.name]?.gate = .serving
+            return .gateSet(podUID: pod.uid, true)
+        case .recordAnswer(let pod, let word, let deadline, let ticket):
+            pods[pod.name]?.annotations[RemovalNames.podAnswer] = word.text
+            pods[pod.name]?.annotations[RemovalNames.podDeadline] = deadline.rfc3339
+            return .answerRecorded(ticket: ticket)
+        case .verdict(let ticket, let verdict):
+            verdicts[ticket] = verdict
+            return nil
+        case .heard(_, let verdict, _):
+            heard.append(verdict)
+            return nil
+        case .nodeEvent, .note: return nil
+        }
+    }
+
+    private mutating func deliver(_ id: DeliveryID, _ notice: Notice) -> DeliveryOutcome {
+        let name = notice.pod.name
+        guard pods[name] != nil else { return .gone }
+        if id.channel == .hook {
+            hookTries[name, default: 0] += 1
+            if let left = failures[name], left > 0 {
+                failures[name] = left - 1
+                return .failed("connection refused", isRetriable: true)
+            }
+        }
+        switch id.channel {
+        case .annotation:
+            pods[name]?.annotations[RemovalNames.podRemoval] = notice.withdrawn ? nil : notice.removal
+            pods[name]?.annotations[RemovalNames.podDeadline] = notice.withdrawn ? nil : notice.deadline.rfc3339
+            pods[name]?.annotations[RemovalNames.podAnswer] = nil
+            pods[name]?.annotations[RemovalNames.podNotice] = nil
+        case .gate: pods[name]?.gate = notice.withdrawn ? .serving : .notServing
+        case .hook, .bus, .event: break
+        }
+        if notice.withdrawn {
+            withdrawals[name, default: []].insert(id.channel)
+        } else {
+            deliveries[name, default: []].insert(id.channel)
+        }
+        return .delivered(answer: notice.withdrawn || id.channel != .hook ? nil : hookAnswers[name])
+    }
+}

@@ -66,7 +66,9 @@ let package = Package(
         module("ServiceRuntime", ["HTTPServer", "Settings", "AMQP", "Bus", "Support", "Messages"]),
 
         // Services
-        module("Collector", ["Messages", "Kubernetes", "HTTPClient", "Bus", "ServiceRuntime", "Settings", "Support"]),
+        module(
+            "Collector",
+            ["Messages", "Kubernetes", "HTTPClient", "JSONReader", "Bus", "ServiceRuntime", "Settings", "Support"]),
         module("Decider", ["Messages", "Bus", "ServiceRuntime", "Settings", "Support"]),
         module(
             "Actuator",
@@ -89,7 +91,7 @@ let package = Package(
                 "PracticeCloud", "Decider", "Messages", "Bus", "AMQP", "HTTPClient", "Kubernetes", "OpenStack",
                 "ServiceRuntime", "Settings", "JSONReader", "Support",
             ]),
-        program("updraft-collector", ["Collector"]),
+        program("updraft-collector", ["Collector", "ServiceRuntime"]),
         program("updraft-decider", ["Decider"]),
         program("updraft-actuator", ["Actuator"]),
         program("updraft-notifier", ["Notifier"]),
@@ -118,7 +120,12 @@ let package = Package(
         tests(
             "ServiceRuntimeTests",
             ["ServiceRuntime", "HTTPClient", "HTTPServer", "Settings", "Bus", "Messages", "Support"]),
-        tests("CollectorTests", ["Collector", "Messages"]),
+        tests(
+            "CollectorTests",
+            [
+                "Collector", "Messages", "Kubernetes", "HTTPClient", "HTTPServer", "JSONReader", "ServiceRuntime", "Settings",
+                "Support", "YAML",
+            ], files: ["Fixtures"]),
         tests("DeciderTests", ["Decider", "Messages"]),
         tests("ActuatorTests", ["Actuator", "JSONReader", "Messages", "Support"]),
         tests("NotifierTests", ["Notifier", "JSONReader", "Messages", "Support"]),

@@ -1,1 +1,8 @@
-// Filled in with the service.
+import Collector
+import ServiceRuntime
+
+await ServiceMain.run(
+    name: "collector", about: "watches a Kubernetes cluster and tells the other services over the bus"
+) { context in
+    try await Collector.run(context)
+}

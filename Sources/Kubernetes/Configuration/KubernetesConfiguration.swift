@@ -119,3 +119,14 @@ enum FileText {
         return what.hasSuffix("authority") ? text : trimmed
     }
 }
+
+extension KubernetesConfiguration {
+    /// As a service's settings say: a kubeconfig file, the pod's own account, or whatever is found.
+    public static func chosen(
+        kubeconfig: String?, context: String?, inCluster: Bool, environment: [String: String]
+    ) throws(KubernetesError) -> KubernetesConfiguration {
+        if inCluster { return try self.inCluster(environment: environment) }
+        if let kubeconfig { return try self.kubeconfig(path: kubeconfig, context: context) }
+        return try automatic(environment: environment, context: context)
+    }
+}

@@ -1,0 +1,103 @@
+import Messages
+import Support
+
+extension CollectorCore {
+    /// When `ticked` is due, if nothing else happens before.
+    public var wakeAt: Timestamp? {
+        guard let active else { return nil }
+        var times = [active.heardAt + options.lease]
+        if !active.isPublishing, isComplete {
+            if active.wantsSnapshot {
+                times.append(active.lastSnapshotAt.map { $0 + options.snapshotGap } ?? active.heardAt)
+            } else {
+                times.append(active.lastPublishedAt + options.heartbeat)
+                if let last = active.lastSnapshotAt { times.append(last + options.snapshotInterval) }
+                if let changed = active.changedAt { times.append(changed + options.batchWindow) }
+            }
+        }
+        return times.min()
+    }
+
+    /// Whether all that must be known is known, if perhaps no longer up to date.
+    private var isComplete: Bool {
+        ObservedKind.allCases.allSatisfy { kind in
+            switch watches[kind] ?? .waiting {
+            case .synced, .absent: true
+            case .waiting: false
+            case .failed(_, _, let wasSynced): wasSynced || !kind.isRequired
+            }
+        }
+    }
+
+    /// Whether a watch has failed for too long to go on saying that all is known.
+    private func isStale(at now: Timestamp) -> Bool {
+        watches.contains { kind, state in
+            if case .failed(_, let since, _) = state {
+                kind.isRequired && now - since >= options.staleAfter
+            } else {
+                false
+            }
+        }
+    }
+
+    /// After each event: steps down, publishes, or waits.
+    mutating func settle(at now: Timestamp, _ actions: inout [CollectorAction]) {
+        guard let current = active else {
+            // Nobody is told, so what changed need not be remembered: a new epoch begins with a snapshot.
+            cluster.forgetChanges()
+            return
+        }
+        if now >= current.heardAt + options.lease {
+            active = nil
+            cluster.forgetChanges()
+            let silence = now - current.heardAt
+            actions.append(.stoodDown(reason: "no request has reached this replica for \(silence)"))
+            return
+        }
+        if active?.changedAt == nil, !cluster.isUnchanged { active?.changedAt = now }
+        guard !current.isPublishing, isComplete else { return }
+        if isSnapshotDue(at: now) {
+            actions.append(.publishSnapshot(snapshot(current, now)))
+        } else if current.wantsSnapshot {
+            // Soon. A delta now would say nothing that the snapshot does not say.
+        } else if let changed = active?.changedAt, now >= changed + options.batchWindow {
+            actions.append(.publishDelta(delta(current, now)))
+        } else if now >= current.lastPublishedAt + options.heartbeat, !isStale(at: now) {
+            active?.isPublishing = true
+            actions.append(
+                .publishDelta(
+                    ClusterDelta(
+                        cluster: options.cluster, epoch: current.epoch, sequence: current.sequence, takenAt: now)))
+        } else if now >= current.lastPublishedAt + options.heartbeat {
+            // Nothing may be said; look again after the same time.
+            active?.lastPublishedAt = now
+        }
+    }
+
+    private func isSnapshotDue(at now: Timestamp) -> Bool {
+        guard let active else { return false }
+        guard let last = active.lastSnapshotAt else { return true }
+        return now >= last + (active.wantsSnapshot ? options.snapshotGap : options.snapshotInterval)
+    }
+
+    private mutating func snapshot(_ current: Active, _ now: Timestamp) -> [ClusterSnapshot] {
+        active?.isPublishing = true
+        active?.wantsSnapshot = false
+        active?.lastSnapshotAt = now
+        active?.changedAt = nil
+        return cluster.snapshot(
+            ClusterSnapshot(
+                cluster: options.cluster, epoch: current.epoch, sequence: current.sequence, takenAt: now))
+    }
+
+    private mutating func delta(_ current: Active, _ now: Timestamp) -> ClusterDelta {
+        let sequence = current.sequence + 1
+        var delta = ClusterDelta(cluster: options.cluster, epoch: current.epoch, sequence: sequence, takenAt: now)
+        cluster.fill(&delta)
+        active?.sequence = sequence
+        active?.isPublishing = true
+        // What did not fit goes into the next, at once.
+        active?.changedAt = cluster.isUnchanged ? nil : current.changedAt
+        return delta
+    }
+}

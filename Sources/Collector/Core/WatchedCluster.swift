@@ -1,0 +1,207 @@
+import Messages
+import Support
+
+/// The compact state of a cluster, and what of it changed since the last message.
+struct WatchedCluster: Sendable {
+    private(set) var nodes = ObservedTable<Node>()
+    private var pods = ObservedTable<Pod>()
+    private var budgets = ObservedTable<Budget>()
+    /// One table for each kind of owner, since each has lists of its own.
+    private var workloads: [ObservedKind: ObservedTable<Workload>] = [:]
+    private var claims = ObservedTable<ObservedClaim>()
+    private var volumes = ObservedTable<ObservedVolume>()
+    private var namespaces = ObservedTable<Namespace>()
+    private var shapes = ShapeTable()
+    /// Which claims use a volume, to tell them when it changes.
+    private var claimsOfVolume: [String: Set<String>] = [:]
+    /// Names of nodes as pods name them: one copy each.
+    private var nodeNames = StringPool()
+
+    /// Bytes of JSON that one message is filled up to. The envelope quotes the payload once more, which adds a quarter.
+    static let targetBytes = 1 << 20
+
+    var shapeCount: Int { shapes.count }
+
+    func count(_ kind: ObservedKind) -> Int {
+        switch kind {
+        case .nodes: nodes.count
+        case .pods: pods.count
+        case .budgets: budgets.count
+        case .replicaSets, .replicationControllers, .statefulSets, .daemonSets, .jobs: workloads[kind]?.count ?? 0
+        case .claims: claims.count
+        case .volumes: volumes.count
+        case .namespaces: namespaces.count
+        }
+    }
+
+    var isUnchanged: Bool {
+        nodes.isUnchanged && pods.isUnchanged && budgets.isUnchanged && claims.isUnchanged && namespaces.isUnchanged
+            && workloads.values.allSatisfy(\.isUnchanged)
+    }
+
+    // MARK: Taking in
+
+    mutating func beginList(_ kind: ObservedKind) {
+        switch kind {
+        case .nodes: nodes.beginList()
+        case .pods: pods.beginList()
+        case .budgets: budgets.beginList()
+        case .replicaSets, .replicationControllers, .statefulSets, .daemonSets, .jobs:
+            workloads[kind, default: ObservedTable()].beginList()
+        case .claims: claims.beginList()
+        case .volumes: volumes.beginList()
+        case .namespaces: namespaces.beginList()
+        }
+    }
+
+    mutating func endList(_ kind: ObservedKind) {
+        switch kind {
+        case .nodes: _ = nodes.endList()
+        case .pods:
+            for pod in pods.endList() { shapes.release(pod.shape) }
+        case .budgets: _ = budgets.endList()
+        case .replicaSets, .replicationControllers, .statefulSets, .daemonSets, .jobs:
+            for workload in workloads[kind, default: ObservedTable()].endList() { release(workload) }
+        case .claims:
+            for claim in claims.endList() { unlink(claim) }
+        case .volumes:
+            for volume in volumes.endList() { touchClaims(of: volume.name) }
+        case .namespaces: _ = namespaces.endList()
+        }
+    }
+
+    mutating func upsert(_ kind: ObservedKind, _ object: ObservedObject) {
+        switch object {
+        case .node(let node): _ = nodes.upsert(node.name, node)
+        case .pod(var pod, let shape):
+            // The new use before the end of the old one: an unchanged shape must not lose its number.
+            pod.shape = shapes.retain(shape)
+            pod.node = pod.node.map { nodeNames.shared($0) }
+            if let before = pods.upsert(pod.uid, pod) { shapes.release(before.shape) }
+        case .budget(let budget): _ = budgets.upsert(budget.id, budget)
+        case .workload(var workload, let template):
+            // Deployments keep ten emptied ReplicaSets each; nothing can be owned by them.
+            guard kind != .replicaSets || workload.replicas > 0 || workload.currentReplicas > 0 else {
+                return remove(kind, workload.id)
+            }
+            workload.template = template.map { shapes.retain($0) }
+            if let before = workloads[kind, default: ObservedTable()].upsert(workload.id, workload) { release(before) }
+        case .claim(let claim):
+            if let before = claims.upsert(object.key, claim) { unlink(before) }
+            if let volume = claim.volume { claimsOfVolume[volume, default: []].insert(object.key) }
+        case .volume(let volume):
+            if volumes.upsert(volume.name, volume) != volume { touchClaims(of: volume.name) }
+        case .namespace(let namespace): _ = namespaces.upsert(namespace.name, namespace)
+        }
+    }
+
+    mutating func remove(_ kind: ObservedKind, _ key: String) {
+        switch kind {
+        case .nodes: _ = nodes.remove(key)
+        case .pods:
+            if let pod = pods.remove(key) { shapes.release(pod.shape) }
+        case .budgets: _ = budgets.remove(key)
+        case .replicaSets, .replicationControllers, .statefulSets, .daemonSets, .jobs:
+            if let workload = workloads[kind, default: ObservedTable()].remove(key) { release(workload) }
+        case .claims:
+            if let claim = claims.remove(key) { unlink(claim) }
+        case .volumes:
+            if volumes.remove(key) != nil { touchClaims(of: key) }
+        case .namespaces: _ = namespaces.remove(key)
+        }
+    }
+
+    private mutating func release(_ workload: Workload) {
+        if let template = workload.template { shapes.release(template) }
+    }
+
+    private mutating func unlink(_ claim: ObservedClaim) {
+        guard let volume = claim.volume else { return }
+        let key = "\(claim.namespace)/\(claim.name)"
+        claimsOfVolume[volume]?.remove(key)
+        if claimsOfVolume[volume]?.isEmpty == true { claimsOfVolume[volume] = nil }
+    }
+
+    private mutating func touchClaims(of volume: String) {
+        for key in claimsOfVolume[volume] ?? [] { claims.touch(key) }
+    }
+
+    private func joined(_ claim: ObservedClaim) -> Claim {
+        Claim(
+            namespace: claim.namespace, name: claim.name, isBound: claim.isBound,
+            nodeAffinity: claim.volume.flatMap { volumes[$0]?.nodeAffinity })
+    }
+
+    // MARK: Giving out
+
+    /// A message with everything will be made, or nobody is told: changes need not be kept.
+    mutating func forgetChanges() {
+        nodes.forgetChanges()
+        pods.forgetChanges()
+        budgets.forgetChanges()
+        claims.forgetChanges()
+        volumes.forgetChanges()
+        namespaces.forgetChanges()
+        for kind in workloads.keys { workloads[kind]?.forgetChanges() }
+    }
+
+    /// The whole state in parts of a bounded size; shapes come before the pods that refer to them.
+    mutating func snapshot(_ empty: ClusterSnapshot) -> [ClusterSnapshot] {
+        var parts = SnapshotParts(empty, targetBytes: WatchedCluster.targetBytes)
+        for shape in shapes.takeAll() { parts.add(shape, \.shapes, MessageSize.of(shape.shape)) }
+        for node in nodes.values { parts.add(node, \.nodes, MessageSize.of(node)) }
+        for table in workloads.values {
+            for workload in table.values { parts.add(workload, \.workloads, MessageSize.of(workload)) }
+        }
+        for budget in budgets.values { parts.add(budget, \.budgets, MessageSize.of(budget)) }
+        for claim in claims.values { parts.add(joined(claim), \.claims, MessageSize.of(claim)) }
+        for namespace in namespaces.values { parts.add(namespace, \.namespaces, MessageSize.of(namespace)) }
+        for pod in pods.values { parts.add(pod, \.pods, MessageSize.of(pod)) }
+        forgetChanges()
+        return parts.finished
+    }
+
+    /// Fills a delta with changes, as many as fit; the rest stays for the next one.
+    mutating func fill(_ delta: inout ClusterDelta) {
+        var budget = WatchedCluster.targetBytes
+        delta.nodes = nodes.takeChanged(&budget, MessageSize.of)
+        delta.removedNodes = nodes.takeRemoved(&budget)
+        delta.budgets = budgets.takeChanged(&budget, MessageSize.of)
+        delta.removedBudgets = budgets.takeRemoved(&budget)
+        delta.namespaces = namespaces.takeChanged(&budget, MessageSize.of)
+        delta.removedNamespaces = namespaces.takeRemoved(&budget)
+        delta.claims = claims.takeChanged(&budget, MessageSize.of).map { joined($0) }
+        delta.removedClaims = claims.takeRemoved(&budget)
+        var used: [Int] = []
+        for kind in ObservedKind.allCases {
+            guard var table = workloads[kind] else { continue }
+            workloads[kind] = nil
+            let changed = table.takeChanged(&budget, MessageSize.of)
+            used += changed.compactMap(\.template)
+            delta.workloads += changed
+            delta.removedWorkloads += table.takeRemoved(&budget)
+            workloads[kind] = table
+        }
+        delta.pods = pods.takeChanged(&budget) { [shapes] in
+            // Its shape may have to go with it.
+            MessageSize.of($0) + (shapes.isUnsent($0.shape) ? shapes[$0.shape].map(MessageSize.of) ?? 0 : 0)
+        }
+        delta.removedPods = pods.takeRemoved(&budget)
+        used += delta.pods.map(\.shape)
+        delta.shapes = used.compactMap { shapes.takeUnsent($0) }
+    }
+}
+
+/// Strings of which one copy is kept.
+struct StringPool: Sendable {
+    private var strings: Set<String> = []
+
+    /// The kept copy of an equal string.
+    mutating func shared(_ string: String) -> String {
+        // Up to 15 bytes need no memory of their own.
+        guard string.utf8.count > 15 else { return string }
+        // Nodes come and go for months; starting anew costs little.
+        if strings.count > 50_000 { strings = [] }
+        return strings.insert(string).memberAfterInsert
+    }
+}

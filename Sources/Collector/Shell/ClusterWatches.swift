@@ -1,0 +1,101 @@
+import Kubernetes
+import Messages
+import ServiceRuntime
+import Support
+
+/// Runs a reflector for each kind and tells the engine in its terms.
+struct ClusterWatches: Sendable {
+    let client: KubernetesClient
+    let engine: CollectorEngine
+    let pageSize: Int
+    let log: Logger
+    let failures: Counter
+    let rejects: Counter
+
+    init(_ client: KubernetesClient, _ engine: CollectorEngine, pageSize: Int, log: Logger, metrics: Metrics) {
+        self.client = client
+        self.engine = engine
+        self.pageSize = pageSize
+        self.log = log
+        failures = metrics.counter(
+            "watch_failures", "Lists and watches that failed and are tried again.",
+            .label("kind", ObservedKind.self), .label("code", atMost: 20))
+        rejects = metrics.counter(
+            "watch_rejected_objects", "Objects that could not be decoded and are left out.",
+            .label("kind", ObservedKind.self))
+    }
+
+    /// Runs until the task is cancelled.
+    func run() async {
+        await withTaskGroup { group in
+            group.addTask { await watch(.nodes, NodeObject.self) { .node($0.node) } }
+            group.addTask { await watch(.pods, PodObject.self) { .pod($0.pod, $0.shape) } }
+            group.addTask { await watch(.budgets, BudgetObject.self) { .budget($0.budget) } }
+            group.addTask { await owners(.replicaSets, ReplicaSetObject.self) }
+            group.addTask { await owners(.replicationControllers, ReplicationControllerObject.self) }
+            group.addTask { await owners(.statefulSets, StatefulSetObject.self) }
+            group.addTask { await owners(.daemonSets, DaemonSetObject.self) }
+            group.addTask { await owners(.jobs, JobObject.self) }
+            group.addTask {
+                await watch(.claims, ClaimObject.self) {
+                    .claim(
+                        ObservedClaim(
+                            namespace: $0.meta.namespace, name: $0.meta.name, isBound: $0.isBound, volume: $0.volume))
+                }
+            }
+            group.addTask {
+                await watch(.volumes, VolumeObject.self) {
+                    .volume(ObservedVolume(name: $0.meta.name, nodeAffinity: $0.nodeAffinity))
+                }
+            }
+            group.addTask { await watch(.namespaces, NamespaceObject.self) { .namespace($0.namespace) } }
+        }
+    }
+
+    private func owners<Kind: WorkloadKind>(_ kind: ObservedKind, _ type: WorkloadObject<Kind>.Type) async {
+        await watch(kind, type) { .workload($0.workload, template: $0.template) }
+    }
+
+    private func watch<Object: KubernetesResource>(
+        _ kind: ObservedKind, _ type: Object.Type, _ translate: @Sendable @escaping (Object) -> ObservedObject
+    ) async {
+        let reflector = Reflector<Object>(client, limit: pageSize)
+        await reflector.run { event in
+            switch event {
+            case .listing: await engine.handle(.listing(kind))
+            case .page(let objects): await engine.handle(.observed(kind, objects.map(translate)))
+            case .listed: await engine.handle(.listed(kind))
+            case .upserted(let object): await engine.handle(.observed(kind, [translate(object)]))
+            case .deleted(let object): await engine.handle(.gone(kind, key: translate(object).key))
+            case .watching: await engine.handle(.watching(kind))
+            case .rejected(let error):
+                rejects.increment(kind.rawValue)
+                log.warning(
+                    "an object could not be read and is left out",
+                    [.resource: .string(kind.rawValue), .error: .text(error)])
+            case .failed(let error, let retryIn): await failed(kind, error, retryIn)
+            }
+        }
+    }
+
+    private func failed(_ kind: ObservedKind, _ error: KubernetesError, _ retryIn: Interval) async {
+        failures.increment(kind.rawValue, error.label)
+        // A version that is too old, listed anew at once, is ordinary life.
+        if error.code == .gone {
+            log.info("listing again", [.resource: .string(kind.rawValue), .reason: .string(error.message)])
+            return
+        }
+        log.warning(
+            "a watch failed",
+            [
+                .resource: .string(kind.rawValue), .code: .string(error.label), .error: .text(error),
+                .retryIn: .text(retryIn),
+            ])
+        // An API that the server does not have holds nothing that could be missed. Nodes and pods it must have.
+        if error.code == .notFound, kind != .nodes, kind != .pods {
+            await engine.handle(.absent(kind))
+        } else {
+            await engine.handle(.failed(kind, reason: error.description))
+        }
+    }
+}

@@ -1,0 +1,75 @@
+import Messages
+import Support
+
+/// Holds the core, gives it events in order, and wakes it when it asks for it.
+actor CollectorEngine {
+    /// What is to be published; at most one thing at a time, for the core waits for its end.
+    nonisolated let publications: AsyncStream<[any Payload]>
+
+    private var core: CollectorCore
+    private let clock = SteadyClock()
+    private let outbox: AsyncStream<[any Payload]>.Continuation
+    private let observer: CollectorObserver
+    private var timer: (at: Timestamp, task: Task<Void, Never>)?
+
+    init(_ options: CollectorCore.Options, observer: CollectorObserver) {
+        core = CollectorCore(options)
+        self.observer = observer
+        (publications, outbox) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
+    }
+
+    /// Takes in an event. While it is at it the watch that tells it is held back.
+    func handle(_ event: CollectorEvent) {
+        for action in core.handle(event, at: clock.now) {
+            switch action {
+            case .publishSnapshot(let parts): outbox.yield(parts)
+            case .publishDelta(let delta): outbox.yield([delta])
+            case .activated(let epoch): observer.activated(epoch)
+            case .stoodDown(let reason): observer.stoodDown(reason)
+            }
+        }
+        observer.state(core)
+        setTimer()
+    }
+
+    /// The nodes, if this replica is the one that asks their kubelets.
+    var nodesToMeasure: [Node]? { core.isActive ? core.nodes : nil }
+
+    /// Nothing will be published any more.
+    func stop() {
+        timer?.task.cancel()
+        timer = nil
+        outbox.finish()
+    }
+
+    private func setTimer() {
+        guard let wakeAt = core.wakeAt else {
+            timer?.task.cancel()
+            timer = nil
+            return
+        }
+        // One that rings too early does no harm and is cheaper than a new one for each event.
+        if let timer, timer.at <= wakeAt { return }
+        timer?.task.cancel()
+        let pause = wakeAt - clock.now
+        let task = Task { [weak self] in
+            if pause > .zero { try? await Task.sleep(for: pause.duration) }
+            guard !Task.isCancelled else { return }
+            await self?.rang()
+        }
+        timer = (wakeAt, task)
+    }
+
+    private func rang() {
+        timer = nil
+        handle(.ticked)
+    }
+}
+
+/// Where the engine says what happens: logs, metrics, readiness. Must return soon.
+struct CollectorObserver: Sendable {
+    var activated: @Sendable (_ epoch: String) -> Void = { _ in }
+    var stoodDown: @Sendable (_ reason: String) -> Void = { _ in }
+    /// After each event.
+    var state: @Sendable (borrowing CollectorCore) -> Void = { _ in }
+}

@@ -145,7 +145,7 @@ struct CoreTests {
         #expect(talk.core.notReady == "pods: refused")
         #expect(talk.say(5, .probed).deltas.count == 1)
         _ = talk.say(5, .published(ok: true))
-        _ = talk.say(20, .probed)
+        _ = talk.say(20, .probed, .published(ok: true))
         var said = 0
         for second in stride(from: 21.0, through: 60, by: 1) {
             let actions = talk.say(second, .probed, .failed(.pods, reason: "still refused"))

@@ -1,0 +1,115 @@
+import HTTPServer
+import Kubernetes
+import Messages
+import ServiceRuntime
+import Settings
+import Support
+import Testing
+
+@testable import Collector
+
+@Suite("Asking kubelets")
+struct ScraperTests {
+    /// A server that is API server and kubelet at once; what it was asked, in order.
+    private final class Cluster: Sendable {
+        let server: HTTPServer
+        private let asked: Lock<[String]>
+
+        init(_ answer: @escaping @Sendable (_ path: String) -> ServerResponse) throws {
+            let asked = Lock<[String]>([])
+            self.asked = asked
+            server = try HTTPServer { request in
+                asked.withLock { $0.append(request.path) }
+                return .response(answer(request.path))
+            }
+        }
+
+        func takeAsked() -> [String] {
+            asked.withLock { asked in
+                defer { asked = [] }
+                return asked
+            }
+        }
+    }
+
+    private static let page = "node_cpu_usage_seconds_total 1\nnode_memory_working_set_bytes 5\n"
+
+    private func scraper(
+        _ cluster: Cluster, _ settings: String...
+    ) throws -> (KubeletScraper, Metrics) {
+        let loaded = try Settings.load(
+            file: nil, environment: [:],
+            flags: ["cluster=test", "bus.transport_url=rabbit://x/"] + settings.map { "collector.stats.\($0)" })
+        let client = KubernetesClient(KubernetesConfiguration(server: "http://127.0.0.1:\(cluster.server.port)"))
+        let metrics = Metrics()
+        let log = Logger(service: "collector", write: { _ in })
+        return (KubeletScraper(client, loaded.collector.stats, log: log, metrics: metrics), metrics)
+    }
+
+    private func target(port: UInt16 = 1) -> UsageMeter.Target {
+        UsageMeter.Target(
+            Node(name: "n 1", allocatable: ResourceList(), address: "127.0.0.1", kubeletPort: Int32(port)))
+    }
+
+    private func label(_ scraper: KubeletScraper) async -> String {
+        do throws(ScrapeError) {
+            _ = try await scraper.read(target(), at: .now())
+            return "ok"
+        } catch {
+            return error.label
+        }
+    }
+
+    @Test("through the API server, the first page")
+    func plain() async throws {
+        let cluster = try Cluster { _ in .text(Self.page) }
+        let (scraper, _) = try scraper(cluster)
+        #expect(try await scraper.read(target(), at: .now()).node.memoryBytes == 5)
+        #expect(cluster.takeAsked() == ["/api/v1/nodes/n 1/proxy/metrics/resource"])
+    }
+
+    @Test("a kubelet without the page is asked for the other, and next time for that one first")
+    func otherPage() async throws {
+        let cluster = try Cluster { path in
+            path.hasSuffix("/metrics/resource")
+                ? .text("scrape_error 1\n") : .json(#"{"node":{"memory":{"workingSetBytes":7}},"pods":[]}"#)
+        }
+        let (scraper, metrics) = try scraper(cluster)
+        let now = Timestamp.now()
+        #expect(try await scraper.read(target(), at: now).node.memoryBytes == 7)
+        #expect(cluster.takeAsked().count == 2)
+        #expect(metrics.text().contains(#"updraft_stats_detours_total{why="no_numbers"} 1"#))
+        _ = try await scraper.read(target(), at: now + .seconds(15))
+        #expect(cluster.takeAsked() == ["/api/v1/nodes/n 1/proxy/stats/summary"])
+        // After a while the page that is preferred is tried again.
+        _ = try await scraper.read(target(), at: now + .minutes(11))
+        #expect(cluster.takeAsked().count == 2)
+    }
+
+    @Test("a kubelet that does not answer at its own port is asked through the API server")
+    func otherRoute() async throws {
+        let cluster = try Cluster { _ in .text(Self.page) }
+        let (scraper, metrics) = try scraper(cluster, "through=kubelet")
+        #expect(try await scraper.read(target(), at: .now()).node.memoryBytes == 5)
+        #expect(cluster.takeAsked() == ["/api/v1/nodes/n 1/proxy/metrics/resource"])
+        #expect(metrics.text().contains(#"updraft_stats_detours_total{why="refused"} 1"#))
+    }
+
+    @Test("only the page that the settings name")
+    func onePage() async throws {
+        let cluster = try Cluster { _ in .text("scrape_error 1\n") }
+        let (scraper, _) = try scraper(cluster, "source=metrics_resource")
+        #expect(await label(scraper) == "no_numbers")
+        #expect(cluster.takeAsked().count == 1)
+    }
+
+    @Test("no way works: the first reason is told")
+    func failures() async throws {
+        let forbidden = try Cluster { _ in
+            .json(403, #"{"kind":"Status","message":"cannot get nodes/proxy","code":403}"#)
+        }
+        #expect(await label(try scraper(forbidden).0) == "forbidden")
+        let wrong = try Cluster { _ in .text("{") }
+        #expect(await label(try scraper(wrong, "source=stats_summary").0) == "malformed")
+    }
+}

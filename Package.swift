@@ -93,8 +93,8 @@ let package = Package(
             ]),
         program("updraft-collector", ["Collector", "ServiceRuntime"]),
         program("updraft-decider", ["Decider"]),
-        program("updraft-actuator", ["Actuator"]),
-        program("updraft-notifier", ["Notifier"]),
+        program("updraft-actuator", ["Actuator", "ServiceRuntime"]),
+        program("updraft-notifier", ["Notifier", "ServiceRuntime"]),
         program("updraft", ["UpdraftCommand"]),
 
         // Tests

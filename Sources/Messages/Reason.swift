@@ -139,6 +139,9 @@ public enum Reason: String, Sendable, Codable, CaseIterable {
     case podRefused = "PodRefused"
     case superseded = "Superseded"
 
+    /// Nothing is to be told to a pod: its node stays.
+    case notUnderRemoval = "NotUnderRemoval"
+
     // Cooldown
     case allPodsAnswered = "AllPodsAnswered"
     case cooldownExpired = "CooldownExpired"

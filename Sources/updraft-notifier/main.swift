@@ -1,1 +1,6 @@
-// Filled in with the service.
+import Notifier
+import ServiceRuntime
+
+await ServiceMain.run(name: "notifier", about: NotifierService.about) { context in
+    try await NotifierService.run(context)
+}

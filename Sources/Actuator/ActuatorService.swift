@@ -1,0 +1,140 @@
+import Bus
+import Kubernetes
+import Messages
+import OpenStack
+import ServiceRuntime
+import Settings
+import Support
+
+/// The Actuator as a service: reads decisions, drives Heat and Kubernetes, says what became of it.
+public enum ActuatorService {
+    /// One sentence for `--help`.
+    public static let about =
+        "Carries out decisions: resizes Heat groups, drains nodes with notice, removes chosen members."
+
+    /// Runs until the context's shutdown.
+    public static func run(_ context: ServiceContext) async throws {
+        let environment = ServiceMain.environmentVariables()
+        let settings = context.settings
+        let cluster = KubernetesClient(
+            try KubernetesConfiguration.chosen(
+                kubeconfig: settings.kubernetes.kubeconfig, context: settings.kubernetes.context,
+                inCluster: settings.kubernetes.inCluster, environment: environment),
+            userAgent: "updraft-actuator/\(UpdraftVersion.text)",
+            maximumInFlight: settings.kubernetes.maximumInFlight)
+        var cloud = try CloudConfiguration.load(
+            cloud: settings.openstack.cloud, file: settings.openstack.cloudsFile, region: settings.openstack.region,
+            environment: environment)
+        cloud.timeout = settings.openstack.requestTimeout
+        if let interface = settings.openstack.interface { cloud.interface = interface.rawValue }
+        let openstack = OpenStackClient(cloud)
+        let bus = try context.openBus()
+        let isDryRun = settings.actuator.dryRun
+        let engine = ActuatorEngine(
+            policy: ActuatorPolicy(settings),
+            cloud: HeatDoor(openstack, groups: settings.groups, isDryRun: isDryRun),
+            cluster: ClusterDoor(cluster, host: context.host, isDryRun: isDryRun),
+            observer: ActuatorObserver(log: context.log, metrics: context.metrics, readiness: context.readiness))
+        if isDryRun { context.log.warning("dry run: neither Heat nor Kubernetes is changed", [.dryRun: true]) }
+        await serve(engine, bus, context)
+        await bus.close(within: .seconds(5))
+        await cluster.close()
+        await openstack.close()
+    }
+
+    /// The engine with its subscriptions, until the shutdown.
+    static func serve(_ engine: ActuatorEngine, _ bus: Bus, _ context: ServiceContext) async {
+        let supervisor = context.supervisor
+        let log = context.log
+        await withTaskGroup { group in
+            group.addTask {
+                await engine.run { event in
+                    do throws(BusError) {
+                        _ = try await bus.publish(event.payload)
+                    } catch {
+                        log.error(
+                            "an event was not published",
+                            [.eventType: .string(event.type.rawValue), .error: .text(error)])
+                    }
+                }
+            }
+            group.addTask {
+                await supervisor.run("decisions") { part in
+                    part.ready()
+                    try await bus.subscribe(Self.decisions) { incoming in await Self.take(incoming, engine) }
+                }
+            }
+            group.addTask {
+                await supervisor.run("lifecycle") { part in
+                    part.ready()
+                    try await bus.subscribe(Subscription(topics: [.lifecycle])) { incoming in
+                        Self.hear(incoming, engine)
+                    }
+                }
+            }
+            group.addTask {
+                await supervisor.run("heat notifications") { part in
+                    part.ready()
+                    let spacing = Spacing(.milliseconds(500))
+                    try await bus.subscribeForeign(ForeignSubscription(exchange: "heat")) { notification in
+                        if notification.envelope.eventType.hasPrefix("orchestration."), spacing.isDue(at: .now()) {
+                            engine.tell(.stackHint)
+                        }
+                        return .done
+                    }
+                }
+            }
+            await context.shutdown.requested()
+            group.cancelAll()
+        }
+    }
+
+    /// A decision may wait in laps for as long as a stack change takes.
+    private static let decisions = Subscription(topics: [.decisions], maximumLaps: 2_000)
+
+    private static func take(_ incoming: Incoming, _ engine: ActuatorEngine) async -> Disposition {
+        let settlement: Settlement
+        switch incoming.event {
+        case .scaleDecided(let decision):
+            settlement = await engine.handle { .scaleDecided(decision, ticket: $0) }
+        case .removalDecided(let decision):
+            settlement = await engine.handle { .removalDecided(decision, ticket: $0) }
+        case .removalCancelled(let decision):
+            settlement = await engine.handle { .removalCancelled(decision, ticket: $0) }
+        case .podsDecided(let decision):
+            settlement = await engine.handle { .podsDecided(decision, ticket: $0) }
+        default: settlement = .done
+        }
+        switch settlement {
+        case .done: return .done
+        case .retryLater: return .retryLater(incoming.laps < 10 ? .seconds(1) : .seconds(5))
+        }
+    }
+
+    private static func hear(_ incoming: Incoming, _ engine: ActuatorEngine) -> Disposition {
+        switch incoming.event {
+        case .removalNoticed(let event): engine.tell(.removalNoticed(event.removal))
+        case .removalQuiesced(let event): engine.tell(.removalQuiesced(event.removal))
+        default: break
+        }
+        return .done
+    }
+}
+
+/// Lets one through in a while.
+final class Spacing: Sendable {
+    private let interval: Interval
+    private let last = Lock(Timestamp(seconds: 0))
+
+    init(_ interval: Interval) {
+        self.interval = interval
+    }
+
+    func isDue(at now: Timestamp) -> Bool {
+        last.withLock { last in
+            guard now - last >= interval else { return false }
+            last = now
+            return true
+        }
+    }
+}

@@ -1,0 +1,275 @@
+import Messages
+import ServiceRuntime
+import Support
+
+/// Carries out what the core says: one loop owns the core, each act runs beside it and comes back as an event.
+final class ActuatorEngine: Sendable {
+    /// Where events leave to.
+    typealias Publish = @Sendable (Event) async -> Void
+
+    private let cloud: any CloudActing
+    private let cluster: any ClusterActing
+    private let observer: ActuatorObserver
+    private let outbox = Outbox()
+    private let input: AsyncStream<ActuatorEvent>.Continuation
+    private let events: AsyncStream<ActuatorEvent>
+    private let policy: ActuatorPolicy
+    private let tickets = Lock(Tickets())
+
+    private struct Tickets {
+        var next = 0
+        var waiting: [Int: CheckedContinuation<Settlement, Never>] = [:]
+        var isClosed = false
+    }
+
+    /// An engine; `run` starts it.
+    init(
+        policy: ActuatorPolicy, cloud: any CloudActing, cluster: any ClusterActing, observer: ActuatorObserver
+    ) {
+        self.policy = policy
+        self.cloud = cloud
+        self.cluster = cluster
+        self.observer = observer
+        (events, input) = AsyncStream.makeStream()
+    }
+
+    // MARK: What comes in
+
+    /// Something happened for which nobody waits.
+    func tell(_ event: ActuatorEvent) {
+        input.yield(event)
+    }
+
+    /// Hands a command to the core and waits until its delivery may be settled: at most the core's `ticketHold` and
+    /// what the broker takes to confirm the answer.
+    func handle(_ command: (Int) -> ActuatorEvent) async -> Settlement {
+        let ticket = tickets.withLock { tickets -> Int in
+            tickets.next += 1
+            return tickets.next
+        }
+        let event = command(ticket)
+        return await withCheckedContinuation { continuation in
+            let isClosed = tickets.withLock { tickets -> Bool in
+                if !tickets.isClosed { tickets.waiting[ticket] = continuation }
+                return tickets.isClosed
+            }
+            // The engine ends: another one takes it up.
+            if isClosed { continuation.resume(returning: .retryLater) } else { input.yield(event) }
+        }
+    }
+
+    private func settle(_ ticket: Int, _ settlement: Settlement) {
+        let continuation = tickets.withLock { $0.waiting.removeValue(forKey: ticket) }
+        continuation?.resume(returning: settlement)
+    }
+
+    // MARK: Running
+
+    /// Runs until the task is cancelled; then what was said still leaves, within the broker's patience.
+    func run(publish: @escaping Publish) async {
+        await withTaskGroup { group in
+            let observer = observer
+            group.addTask { [outbox] in
+                await outbox.run { event in
+                    observer.published(event)
+                    await publish(event)
+                }
+            }
+            group.addTask {
+                await self.loop()
+                self.close()
+            }
+        }
+    }
+
+    private func close() {
+        let waiting = tickets.withLock { tickets -> [CheckedContinuation<Settlement, Never>] in
+            tickets.isClosed = true
+            defer { tickets.waiting = [:] }
+            return Array(tickets.waiting.values)
+        }
+        for continuation in waiting { continuation.resume(returning: .retryLater) }
+        outbox.finish()
+    }
+
+    private func loop() async {
+        await withDiscardingTaskGroup { acts in
+            acts.addTask { [cluster, input] in
+                await cluster.watchNodes { news in
+                    switch news {
+                    case .all(let views): input.yield(.nodesListed(views))
+                    case .seen(let view): input.yield(.nodeSeen(view))
+                    case .gone(let name, let uid): input.yield(.nodeGone(name: name, uid: uid))
+                    case .trouble(let what): self.observer.condition("kubernetes", what)
+                    }
+                }
+            }
+            var core = ActuatorCore(policy: policy)
+            var alarm = Alarm(input)
+            carryOut(core.handle(.tick, at: .now()), &acts)
+            alarm.set(core.nextWake())
+            for await event in events {
+                carryOut(core.handle(event, at: .now()), &acts)
+                alarm.set(core.nextWake())
+                observer.removals(core.removalsByPhase)
+            }
+            alarm.cancel()
+            acts.cancelAll()
+        }
+    }
+
+    /// Acts run beside the loop. What was published before an act that ends something leaves before that act.
+    private func carryOut(_ actions: [ActuatorAction], _ acts: inout DiscardingTaskGroup) {
+        for action in actions {
+            switch action {
+            case .publish(let event): outbox.publish(event)
+            case .settle(let ticket, let settlement):
+                outbox.then { self.settle(ticket, settlement) }
+            case .deleteNode(let node, let uid):
+                outbox.then {
+                    // Only the order matters to the outbox: it does not wait for the answer.
+                    Task { await self.delete(node, uid) }
+                }
+            case .note(let note):
+                observer.note(note)
+                if note.level == .error || note.level == .warning, note.subject.isEmpty == false {
+                    observer.count(note.explanation.reason)
+                }
+            case .condition(let name, let explanation):
+                observer.condition(name, explanation.map { "\($0.reason.rawValue): \($0.detail)" })
+            default:
+                acts.addTask {
+                    guard let event = await self.perform(action) else { return }
+                    self.input.yield(event)
+                }
+            }
+        }
+    }
+
+    private func delete(_ node: String, _ uid: String) async {
+        do throws(ActFailure) {
+            try await cluster.deleteNode(node, uid: uid)
+            input.yield(.nodeDeleted(node: node, nil))
+        } catch {
+            input.yield(.nodeDeleted(node: node, error))
+        }
+    }
+
+    private func perform(_ action: ActuatorAction) async -> ActuatorEvent? {
+        let started = Timestamp.now()
+        defer { observer.took(action.label, Timestamp.now() - started) }
+        switch action {
+        case .readGroup(let id):
+            do throws(ActFailure) {
+                return .groupRead(group: id, try await cloud.read(id))
+            } catch {
+                return .groupUnread(group: id, error)
+            }
+        case .resize(let id, let size):
+            return .resized(
+                group: id,
+                await failure { () async throws(ActFailure) in try await self.cloud.resize(id, to: size) })
+        case .mark(let id, let member, let unhealthy, let why):
+            let failure = await failure { () async throws(ActFailure) in
+                try await self.cloud.mark(id, member: member, unhealthy: unhealthy, why: why)
+            }
+            return .marked(group: id, member: member, unhealthy: unhealthy, failure)
+        case .clearHooks(let id, let members):
+            if let failure = await failure({ () async throws(ActFailure) in
+                try await self.cloud.clearHooks(id, memberIDs: members)
+            }) {
+                observer.note(ActuatorNote(.warning, id, failure.reason, "hooks: \(failure.detail)"))
+            }
+            return nil
+        case .editNode(let edit):
+            let outcome = await cluster.edit(edit)
+            if case .done(let record?) = outcome {
+                await cluster.record(record.event, isWarning: record.phase == .failed, onNode: edit.node)
+            }
+            return .nodeEdited(node: edit.node, outcome)
+        case .checkNode(let name):
+            guard let view = try? await cluster.node(name) else { return nil }
+            return .nodeChecked(name: name, view)
+        case .readPods(let node):
+            do throws(ActFailure) {
+                return .podsRead(node: node, try await cluster.pods(on: node))
+            } catch {
+                return .podsUnread(node: node, error)
+            }
+        case .evict(let node, let pod, let grace):
+            return .evicted(node: node, podUID: pod.uid, await cluster.evict(pod, grace: grace))
+        case .scaleWorkload(let decision): return .workloadScaled(decision, await cluster.scale(decision))
+        case .publish, .settle, .deleteNode, .note, .condition: return nil
+        }
+    }
+
+    private func failure(_ body: () async throws(ActFailure) -> Void) async -> ActFailure? {
+        do throws(ActFailure) {
+            try await body()
+            return nil
+        } catch {
+            return error
+        }
+    }
+}
+
+extension RemovalRecord {
+    /// For the Kubernetes Event on the Node at each step.
+    var event: Explanation {
+        let why = outcome ?? reason
+        return Explanation(why.reason, "removal \(id) \(phase.rawValue): \(why.detail)")
+    }
+}
+
+extension ActuatorAction {
+    /// For metrics.
+    var label: String {
+        switch self {
+        case .readGroup: "read_group"
+        case .resize: "resize"
+        case .mark: "mark"
+        case .clearHooks: "clear_hooks"
+        case .editNode: "edit_node"
+        case .checkNode: "check_node"
+        case .readPods: "read_pods"
+        case .evict: "evict"
+        case .deleteNode: "delete_node"
+        case .scaleWorkload: "scale_workload"
+        case .publish, .settle, .note, .condition: "other"
+        }
+    }
+
+    static let labels = [
+        "read_group", "resize", "mark", "clear_hooks", "edit_node", "check_node", "read_pods", "evict", "delete_node",
+        "scale_workload", "other",
+    ]
+}
+
+/// One timer for the core, moved as the core asks.
+struct Alarm {
+    private let input: AsyncStream<ActuatorEvent>.Continuation
+    private var time: Timestamp?
+    private var task: Task<Void, Never>?
+
+    init(_ input: AsyncStream<ActuatorEvent>.Continuation) {
+        self.input = input
+    }
+
+    mutating func set(_ next: Timestamp?) {
+        let now = Timestamp.now()
+        // One that has rung is set anew.
+        if let time, time == next, time > now { return }
+        task?.cancel()
+        time = next
+        guard let next else { return }
+        let wait = max(next - now, .zero)
+        task = Task { [input] in
+            guard (try? await Task.sleep(for: wait.duration)) != nil else { return }
+            input.yield(.tick)
+        }
+    }
+
+    func cancel() {
+        task?.cancel()
+    }
+}

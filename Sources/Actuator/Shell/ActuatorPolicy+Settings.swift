@@ -1,0 +1,24 @@
+import Messages
+import Settings
+import Support
+
+extension ActuatorPolicy {
+    /// The policy that the configuration says.
+    init(_ settings: Settings) {
+        self.init(
+            cluster: settings.cluster,
+            groups: settings.groups.enumerated().map { index, group in
+                Group(
+                    id: group.id, stack: group.stack, min: group.min, max: group.max, origin: "groups[\(index)]")
+            })
+        let actuator = settings.actuator
+        resync = actuator.resync
+        pollInterval = min(actuator.heat.pollInterval, actuator.resync)
+        maximumCooldown = settings.notifier.maximumCooldown
+        drainTimeout = actuator.drain.timeout
+        maximumGrace = actuator.drain.maximumGrace
+        evictionRetry = actuator.drain.evictionRetry
+        evictionsAtOnce = actuator.drain.parallel
+        heatTimeout = actuator.heat.timeout
+    }
+}

@@ -1,0 +1,198 @@
+import JSONReader
+import Kubernetes
+import Messages
+import Support
+
+/// What the Actuator asks of the cluster. A seam, so that the engine can be tested without one.
+protocol ClusterActing: Sendable {
+    /// Tells of all nodes, then of each change, until the task is cancelled.
+    func watchNodes(_ handler: @Sendable (NodeNews) async -> Void) async
+    /// One node; nil: there is none.
+    func node(_ name: String) async throws(ActFailure) -> NodeView?
+    /// The pods of a node.
+    func pods(on node: String) async throws(ActFailure) -> [NodePod]
+    /// Changes a node under the condition that it is as the edit assumes.
+    func edit(_ edit: NodeEdit) async -> NodeEditOutcome
+    /// Asks for an eviction.
+    func evict(_ pod: NodePod, grace: Int64?) async -> EvictionOutcome
+    /// Deletes the Node object; one that is gone is no failure.
+    func deleteNode(_ name: String, uid: String) async throws(ActFailure)
+    /// Changes replicas.
+    func scale(_ decision: PodsDecided) async -> WorkloadOutcome
+    /// Writes a Kubernetes Event on a node; failures are dropped.
+    func record(_ explanation: Explanation, isWarning: Bool, onNode node: String) async
+}
+
+/// News of nodes.
+enum NodeNews: Sendable {
+    /// All that there are.
+    case all([NodeView])
+    case seen(NodeView)
+    case gone(name: String, uid: String)
+    /// The API server does not answer, or answers again (nil).
+    case trouble(String?)
+}
+
+/// The Kubernetes API.
+///
+/// Dry run: the calls that change something are sent with `dryRun=All`, so that the server checks them as well, and
+/// then count as refused.
+final class ClusterDoor: ClusterActing {
+    private let client: KubernetesClient
+    private let recorder: EventRecorder
+    private let isDryRun: Bool
+
+    /// The cluster of this client.
+    init(_ client: KubernetesClient, host: String, isDryRun: Bool) {
+        self.client = client
+        self.isDryRun = isDryRun
+        recorder = EventRecorder(client, component: "updraft-actuator", host: host)
+    }
+
+    private static let nodes = NodeObject.resource
+    private static let dryRun = ActFailure(.dryRun, "dry run: checked by the server, not done", isRetriable: false)
+
+    func watchNodes(_ handler: @Sendable (NodeNews) async -> Void) async {
+        let listing = Lock<[NodeView]>([])
+        await Reflector<NodeObject>(client).run { event in
+            switch event {
+            case .listing: listing.withLock { $0 = [] }
+            case .page(let nodes): listing.withLock { $0 += nodes.map { NodeView($0.node) } }
+            case .listed:
+                let all = listing.withLock { views -> [NodeView] in
+                    let all = views
+                    views = []
+                    return all
+                }
+                await handler(.all(all))
+            case .upserted(let object): await handler(.seen(NodeView(object.node)))
+            case .deleted(let object): await handler(.gone(name: object.meta.name, uid: object.meta.uid))
+            case .watching: await handler(.trouble(nil))
+            case .rejected(let error): await handler(.trouble("a node cannot be read: \(error)"))
+            case .failed(let error, _): await handler(.trouble(error.description))
+            }
+        }
+    }
+
+    func node(_ name: String) async throws(ActFailure) -> NodeView? {
+        do throws(KubernetesError) {
+            return NodeView(try await client.get(NodeObject.self, name).node)
+        } catch {
+            if error.code == .notFound { return nil }
+            throw ActFailure(error)
+        }
+    }
+
+    func pods(on node: String) async throws(ActFailure) -> [NodePod] {
+        do throws(KubernetesError) {
+            return try await client.all(PodObject.self, Selection(fields: "spec.nodeName=\(node)")).map(NodePod.init)
+        } catch {
+            throw ActFailure(error)
+        }
+    }
+
+    func edit(_ edit: NodeEdit) async -> NodeEditOutcome {
+        let result = Lock(NodeEditOutcome.gone)
+        do throws(KubernetesError) {
+            let sent = try await client.edit(Self.nodes, edit.node, dryRun: isDryRun) { raw in
+                do throws(NodeEdit.Refusal) {
+                    let (patch, record) = try edit.patch(for: raw)
+                    result.withLock { $0 = .done(record) }
+                    return patch
+                } catch {
+                    result.withLock { $0 = NodeEditOutcome(error) }
+                    return nil
+                }
+            }
+            if sent && isDryRun { return .failed(Self.dryRun) }
+            return result.withLock { $0 }
+        } catch {
+            return error.code == .notFound ? .gone : .failed(ActFailure(error))
+        }
+    }
+
+    func evict(_ pod: NodePod, grace: Int64?) async -> EvictionOutcome {
+        do throws(KubernetesError) {
+            try await client.evict(
+                namespace: pod.namespace, pod.name, uid: pod.uid, gracePeriodSeconds: grace, dryRun: isDryRun)
+            return isDryRun ? .failed(Self.dryRun) : .accepted
+        } catch {
+            switch error.code {
+            case .notFound: return .gone
+            // The precondition on the uid does not hold: the pod that was meant is gone.
+            case .conflict: return .gone
+            case .disruptionBudget(let name, let isProcessing):
+                return .blocked(
+                    budget: name.map { "budget \(pod.namespace)/\($0): \(error.message)" } ?? error.message,
+                    retryAfter: isProcessing ? .seconds(1) : nil)
+            case .twoBudgets: return .blocked(budget: "\(pod.id): \(error.message)", retryAfter: nil)
+            case .tooManyRequests(let retryAfter): return .blocked(budget: error.message, retryAfter: retryAfter)
+            default: return .failed(ActFailure(error))
+            }
+        }
+    }
+
+    func deleteNode(_ name: String, uid: String) async throws(ActFailure) {
+        do throws(KubernetesError) {
+            try await client.deleteNode(name, uid: uid, dryRun: isDryRun)
+        } catch {
+            // Gone, or another one of its name: either way ours is not there.
+            if error.code == .notFound || error.code == .conflict { return }
+            throw ActFailure(error)
+        }
+        if isDryRun { throw Self.dryRun }
+    }
+
+    func scale(_ decision: PodsDecided) async -> WorkloadOutcome {
+        let parts = decision.apiVersion.split(separator: "/").map(String.init)
+        let resource = ResourceName(
+            group: parts.count == 2 ? parts[0] : "", version: parts.last ?? "v1",
+            "\(decision.kind.lowercased())s")
+        do throws(KubernetesError) {
+            let scale = try await client.scale(of: resource, namespace: decision.namespace, decision.name)
+            let found = Int(scale.replicas)
+            if found == decision.to { return .already }
+            guard found == decision.from else { return .stale(found: found) }
+            guard let replicas = Int32(exactly: decision.to) else {
+                return .failed(ActFailure(.kubernetesRefused, "too many replicas", isRetriable: false))
+            }
+            try await client.setScale(
+                of: resource, namespace: decision.namespace, decision.name, replicas: replicas,
+                resourceVersion: scale.meta.resourceVersion, dryRun: isDryRun)
+            return isDryRun ? .failed(Self.dryRun) : .done
+        } catch {
+            return .failed(ActFailure(error))
+        }
+    }
+
+    func record(_ explanation: Explanation, isWarning: Bool, onNode node: String) async {
+        guard !isDryRun else { return }
+        try? await recorder.record(
+            EventText(isWarning: isWarning, reason: explanation.reason.rawValue, message: explanation.detail),
+            on: .node(node), at: .now())
+    }
+}
+
+extension NodeEditOutcome {
+    /// What a refusal of the edit means.
+    init(_ refusal: NodeEdit.Refusal) {
+        switch refusal {
+        case .otherNode: self = .gone
+        case .overtaken(let record): self = .overtaken(record)
+        case .unreadable(let why): self = .failed(ActFailure(.memberUnresolved, why, isRetriable: false))
+        }
+    }
+}
+
+extension ActFailure {
+    /// What a failed call to Kubernetes means for whoever decided.
+    init(_ error: KubernetesError) {
+        switch error.code {
+        case .unauthorized: self.init(.credentialRefused, error.description, isRetriable: false)
+        case .forbidden, .invalid, .configuration, .notFound, .alreadyExists, .twoBudgets:
+            self.init(.kubernetesRefused, error.description, isRetriable: false)
+        case .conflict, .gone, .tooManyRequests, .disruptionBudget, .server, .transport, .malformed:
+            self.init(.kubernetesUnreachable, error.description, isRetriable: true)
+        }
+    }
+}

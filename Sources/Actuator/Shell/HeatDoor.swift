@@ -1,0 +1,216 @@
+import JSONReader
+import Messages
+import OpenStack
+import Settings
+import Support
+
+/// What the Actuator asks of the cloud. A seam, so that the engine can be tested without one.
+protocol CloudActing: Sendable {
+    /// The group as it is now.
+    func read(_ group: String) async throws(ActFailure) -> GroupReading
+    /// Sends the size; returns when Heat accepted it, long before it is so.
+    func resize(_ group: String, to size: Int) async throws(ActFailure)
+    /// Marks a member unhealthy, or takes the mark back.
+    func mark(_ group: String, member: String, unhealthy: Bool, why: String) async throws(ActFailure)
+    /// Clears pre-delete hooks that hold these members (by physical id). Hooks that are not pending are no failure.
+    func clearHooks(_ group: String, memberIDs: [String]) async throws(ActFailure)
+}
+
+/// Heat and Nova.
+///
+/// Dry run: the calls that change something are refused here, in the last line before the wire.
+final class HeatDoor: CloudActing {
+    private struct Cached<Value: Sendable>: Sendable {
+        var value: Value
+        var at: Timestamp
+    }
+
+    private struct State {
+        /// What the last reading found: stack of the group and of its members, by their ids.
+        var snapshots: [String: HeatGroupSnapshot] = [:]
+        var flavors: [String: Cached<GroupState.Flavor?>] = [:]
+        var quotas: Cached<[GroupState.Quota]>?
+    }
+
+    /// Limits change with every server anybody makes, flavors hardly ever.
+    private static let quotaAge = Interval.seconds(10)
+    private static let flavorAge = Interval.seconds(600)
+
+    private let client: OpenStackClient
+    private let groups: [String: Settings.Group]
+    private let isDryRun: Bool
+    private let state = Lock(State())
+
+    /// The cloud of these groups.
+    init(_ client: OpenStackClient, groups: [Settings.Group], isDryRun: Bool) {
+        self.client = client
+        self.groups = Dictionary(groups.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        self.isDryRun = isDryRun
+    }
+
+    // MARK: Reading
+
+    func read(_ group: String) async throws(ActFailure) -> GroupReading {
+        let begunAt = Timestamp.now()
+        let settings = try configuration(group)
+        let snapshot: HeatGroupSnapshot
+        do throws(OpenStackError) {
+            snapshot = try await client.groupSnapshot(
+                stack: settings.stack, resource: settings.resource, desiredParameter: parameter(settings))
+        } catch {
+            throw ActFailure(error)
+        }
+        state.withLock { $0.snapshots[group] = snapshot }
+        let members = snapshot.members.map { member in
+            GroupState.Member(
+                name: member.name, physicalID: member.physicalID, serverID: member.serverID,
+                status: member.status.text, statusReason: String(member.statusReason.prefix(300)),
+                createdAt: member.createdAt)
+        }
+        // The group resource itself may be in progress or failed while both stacks say nothing of it.
+        let own = snapshot.resourceStatus
+        let groupStack = snapshot.groupStack
+        let tellsMore = own.state != .complete && groupStack?.status.state == .complete
+        return GroupReading(
+            begunAt: begunAt, stackID: snapshot.stack.id.id, stackStatus: snapshot.stack.status.text,
+            stackReason: snapshot.stack.statusReason,
+            groupStackStatus: tellsMore ? own.text : groupStack?.status.text ?? own.text,
+            groupStackReason: tellsMore
+                ? snapshot.resourceStatusReason : groupStack?.statusReason ?? snapshot.resourceStatusReason,
+            scalingInProgress: snapshot.metadata.scalingInProgress, desired: snapshot.desired, members: members,
+            flavor: await flavor(group, members), quotas: await quotas())
+    }
+
+    /// What the configuration calls it, else the name that the recommended template has.
+    private func parameter(_ group: Settings.Group) -> String { group.desiredParameter ?? "desired" }
+
+    private func configuration(_ group: String) throws(ActFailure) -> Settings.Group {
+        guard let settings = groups[group] else {
+            throw ActFailure(.groupUnknown, "no group '\(group)' is configured", isRetriable: false)
+        }
+        return settings
+    }
+
+    /// The flavor of a running server of the group. Nova's word is welcome, but a group without it can be driven.
+    private func flavor(_ group: String, _ members: [GroupState.Member]) async -> GroupState.Flavor? {
+        let now = Timestamp.now()
+        if let known = state.withLock({ $0.flavors[group] }), now - known.at < Self.flavorAge { return known.value }
+        guard let serverID = members.first(where: { !$0.isFailed && $0.serverID != nil })?.serverID else { return nil }
+        guard let server = try? await client.server(serverID) else { return nil }
+        var flavor = server.flavor
+        // Before microversion 2.47 the server names only the flavor's id.
+        if let id = flavor?.id, flavor?.vcpus == nil { flavor = try? await client.flavor(id) }
+        let found = flavor.flatMap(GroupState.Flavor.init)
+        state.withLock { $0.flavors[group] = Cached(value: found, at: now) }
+        return found
+    }
+
+    private func quotas() async -> [GroupState.Quota] {
+        let now = Timestamp.now()
+        if let known = state.withLock({ $0.quotas }), now - known.at < Self.quotaAge { return known.value }
+        guard let limits = try? await client.limits() else { return state.withLock { $0.quotas?.value ?? [] } }
+        let quotas = [
+            GroupState.Quota(name: "instances", limits.instances), GroupState.Quota(name: "cores", limits.cores),
+            GroupState.Quota(name: "ramMiB", limits.memoryMiB),
+        ]
+        state.withLock { $0.quotas = Cached(value: quotas, at: now) }
+        return quotas
+    }
+
+    // MARK: Acting
+
+    func resize(_ group: String, to size: Int) async throws(ActFailure) {
+        let settings = try configuration(group)
+        try refuseInDryRun("PATCH \(settings.stack) \(parameter(settings))=\(size)")
+        let snapshot = try last(group)
+        do throws(OpenStackError) {
+            try await client.patch(snapshot.stack.id, parameters: [parameter(settings): .int(Int64(size))])
+        } catch {
+            throw ActFailure(error)
+        }
+    }
+
+    func mark(_ group: String, member: String, unhealthy: Bool, why: String) async throws(ActFailure) {
+        try refuseInDryRun("mark \(member) of \(group)")
+        let snapshot = try last(group)
+        guard snapshot.kind == .autoScalingGroup, let groupStack = snapshot.groupStack else {
+            // In a ResourceGroup a marked member is replaced and another one removed (HEAT-BEHAVIOUR §5).
+            throw ActFailure(
+                .heatRefused, "members of a \(snapshot.kind) are not removed by marking", isRetriable: false)
+        }
+        do throws(OpenStackError) {
+            try await client.mark(groupStack.id, member: member, unhealthy: unhealthy, reason: why)
+        } catch {
+            throw ActFailure(error)
+        }
+    }
+
+    func clearHooks(_ group: String, memberIDs: [String]) async throws(ActFailure) {
+        try refuseInDryRun("clear hooks of \(group)")
+        let snapshot = try last(group)
+        for member in snapshot.members {
+            guard let id = member.physicalID, memberIDs.contains(id), let stack = member.stack else { continue }
+            try await clearHooks(of: stack)
+        }
+    }
+
+    /// Clears what the events of a member stack say is pending. The events vanish with the stack, which is then no
+    /// failure: the member is gone.
+    private func clearHooks(of stack: StackID) async throws(ActFailure) {
+        do throws(OpenStackError) {
+            var pending: Set<String> = []
+            for event in try await client.events(stack, nestedDepth: 0) {
+                if event.pausedHook == "pre-delete" { pending.insert(event.resource) }
+                if event.clearedHook == "pre-delete" { pending.remove(event.resource) }
+            }
+            for resource in pending.sorted() { try await client.clearHook(stack, resource) }
+        } catch {
+            if error.code != .notFound && error.code != .badRequest { throw ActFailure(error) }
+        }
+    }
+
+    private func last(_ group: String) throws(ActFailure) -> HeatGroupSnapshot {
+        guard let snapshot = state.withLock({ $0.snapshots[group] }) else {
+            throw ActFailure(.heatUnreachable, "the group was not read yet", isRetriable: true)
+        }
+        return snapshot
+    }
+
+    private func refuseInDryRun(_ what: String) throws(ActFailure) {
+        guard isDryRun else { return }
+        throw ActFailure(.dryRun, "not sent: \(what)", isRetriable: false)
+    }
+}
+
+extension GroupState.Quota {
+    init(name: String, _ quota: NovaQuota) {
+        self.init(name: name, used: Int64(quota.used), limit: quota.limit.map(Int64.init) ?? -1)
+    }
+}
+
+extension GroupState.Flavor {
+    /// Nil while Nova does not say how large it is.
+    init?(_ flavor: NovaFlavor) {
+        guard let vcpus = flavor.vcpus, let memory = flavor.memoryMiB else { return nil }
+        self.init(
+            name: flavor.name ?? flavor.id ?? "", vcpus: Int64(vcpus), ramMiB: Int64(memory),
+            diskGiB: Int64((flavor.diskGiB ?? 0) + (flavor.ephemeralGiB ?? 0)), extraSpecs: flavor.extraSpecs)
+    }
+}
+
+extension ActFailure {
+    /// What a failed call to OpenStack means for whoever decided.
+    init(_ error: OpenStackError) {
+        let reason: Reason
+        switch error.code {
+        case .unauthorized, .forbidden: reason = .credentialRefused
+        case .notFound: reason = .stackNotFound
+        case .conflict: reason = .heatConflict
+        case .badRequest: reason = .heatRefused
+        case .quota: reason = .quotaReached
+        case .configuration: reason = .heatRefused
+        case .server, .transport, .malformed, .cancelled: reason = .heatUnreachable
+        }
+        self.init(reason, error.description, isRetriable: error.isRetriable || error.code == .cancelled)
+    }
+}

@@ -1,0 +1,84 @@
+import HTTPServer
+import Messages
+import Support
+
+/// Takes answers of pods over HTTP: `POST /answers/<removal>/<pod uid>` with `{"answer":"done|extend|refuse",
+/// "seconds":30}` and the notice's token, as `Authorization: Bearer <token>` or as `"token"` in the body.
+final class AnswerServer: Sendable {
+    private let server: HTTPServer
+    private let base: String
+
+    /// Starts to listen. `advertised`: the base URL under which pods reach it; nil: the address itself.
+    init(
+        host: String, port: UInt16, advertised: String?,
+        hear:
+            @escaping @Sendable (_ removal: String, _ podUID: String, AnswerWord, _ token: String) async ->
+            AnswerVerdict?
+    ) throws(HTTPServerError) {
+        server = try HTTPServer(host: host, port: port, maximumBodyBytes: 16 << 10, maximumConnections: 4_096) {
+            request in .response(await AnswerServer.reply(request, hear))
+        }
+        let address = host.contains(":") ? "[\(host)]" : host
+        var base = advertised ?? "http://\(address):\(server.port)"
+        while base.hasSuffix("/") { base.removeLast() }
+        self.base = base
+    }
+
+    /// Where a pod posts its answer.
+    func url(removal: String, podUID: String) -> String {
+        "\(base)/answers/\(AnswerServer.encoded(removal))/\(AnswerServer.encoded(podUID))"
+    }
+
+    /// Ends it.
+    func stop() {
+        server.stop()
+    }
+
+    private static func encoded(_ text: String) -> String {
+        text.utf8.map { byte -> String in
+            switch byte {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F, 0x7E:
+                String(UnicodeScalar(byte))
+            default:
+                "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+            }
+        }.joined()
+    }
+
+    private static func reply(
+        _ request: ServerRequest,
+        _ hear: @Sendable (String, String, AnswerWord, String) async -> AnswerVerdict?
+    ) async -> ServerResponse {
+        let parts = request.path.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 4, parts[1] == "answers", !parts[2].isEmpty, !parts[3].isEmpty else {
+            return error(404, "answers are posted to /answers/<removal>/<pod uid>")
+        }
+        guard request.method == "POST" else { return error(405, "POST") }
+        guard let body = AnswerBody(request.body), let word = body.word else {
+            return error(
+                400, "the body must be {\\\"answer\\\":\\\"done|extend|refuse\\\",\\\"seconds\\\":number for extend}")
+        }
+        let bearer = request.headers["Authorization"].flatMap { header in
+            header.hasPrefix("Bearer ") ? String(header.dropFirst(7)) : nil
+        }
+        guard let token = bearer ?? body.token else { return error(401, "the notice's token is missing") }
+        guard let verdict = await hear(parts[2], parts[3], word, token) else {
+            return error(503, "the service ends; answer again")
+        }
+        return .json(status(of: verdict), "{\"verdict\":\"\(verdict.rawValue)\"}")
+    }
+
+    private static func status(of verdict: AnswerVerdict) -> Int {
+        switch verdict {
+        case .accepted, .clamped, .duplicate: 200
+        case .late: 410
+        case .notAllowed: 403
+        case .forged: 401
+        case .unknown: 404
+        }
+    }
+
+    private static func error(_ status: Int, _ what: String) -> ServerResponse {
+        .json(status, "{\"error\":\"\(what)\"}")
+    }
+}

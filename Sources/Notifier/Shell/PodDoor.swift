@@ -1,0 +1,239 @@
+import FoundationEssentials
+import HTTPClient
+import Kubernetes
+import Messages
+import Support
+
+/// What the Notifier asks of the cluster and of its pods. A seam, so that the engine can be tested without one.
+protocol PodTelling: Sendable {
+    /// Tells of all nodes, then of each change, until the task is cancelled.
+    func watchNodes(_ handler: @Sendable (NodeNews) async -> Void) async
+    /// Tells of pods that matter here: those with the readiness gate, and those under notice.
+    func watchPods(_ handler: @Sendable (PodNews) async -> Void) async
+    /// The pods of a node; nil: they could not be read.
+    func pods(on node: String) async -> [NodePod]?
+    /// Annotation, gate, hook or Event; never the bus.
+    func deliver(_ notice: Notice, by channel: NoticeChannel, token: String, answerURL: String?) async
+        -> DeliveryOutcome
+    /// Writes what became of the deliveries.
+    func record(_ notice: Notice) async
+    /// Writes an answer and the deadline that it led to.
+    func recordAnswer(_ pod: NodePod, _ word: AnswerWord, deadline: Timestamp) async
+    /// Says that a pod with the gate serves.
+    func openGate(_ pod: NodePod) async -> Bool
+    /// Kubernetes Event on a Node.
+    func nodeEvent(_ node: String, _ explanation: Explanation) async
+}
+
+/// News of nodes.
+enum NodeNews: Sendable {
+    case all([NotifiedNode])
+    case seen(NotifiedNode)
+    case gone(name: String, uid: String)
+    /// The API server does not answer, or answers again (nil).
+    case trouble(String?)
+}
+
+/// News of pods.
+enum PodNews: Sendable {
+    case seen(NodePod)
+    case gone(uid: String)
+    case trouble(String?)
+}
+
+/// The Kubernetes API and the pods' own hooks.
+final class PodDoor: PodTelling {
+    private let client: KubernetesClient
+    private let hooks: HTTPClient
+    private let hookTimeout: Interval
+    private let recorder: EventRecorder
+    private let cluster: String
+    private let isDryRun: Bool
+
+    /// - Parameters:
+    ///   - hooks: for calls to pods. Their certificates are their own, so it does not verify them; the notice holds
+    ///     nothing but a token for this very pod.
+    init(
+        _ client: KubernetesClient, hooks: HTTPClient, hookTimeout: Interval, cluster: String, host: String,
+        isDryRun: Bool
+    ) {
+        self.client = client
+        self.hooks = hooks
+        self.hookTimeout = hookTimeout
+        self.cluster = cluster
+        self.isDryRun = isDryRun
+        recorder = EventRecorder(client, component: "updraft-notifier", host: host)
+    }
+
+    // MARK: Watching
+
+    func watchNodes(_ handler: @Sendable (NodeNews) async -> Void) async {
+        let listing = Lock<[NotifiedNode]>([])
+        await Reflector<NodeObject>(client).run { event in
+            switch event {
+            case .listing: listing.withLock { $0 = [] }
+            case .page(let nodes): listing.withLock { $0 += nodes.map { NotifiedNode($0.node) } }
+            case .listed:
+                let all = listing.withLock { nodes -> [NotifiedNode] in
+                    let all = nodes
+                    nodes = []
+                    return all
+                }
+                await handler(.all(all))
+            case .upserted(let object): await handler(.seen(NotifiedNode(object.node)))
+            case .deleted(let object): await handler(.gone(name: object.meta.name, uid: object.meta.uid))
+            case .watching: await handler(.trouble(nil))
+            case .rejected(let error): await handler(.trouble("a node cannot be read: \(error)"))
+            case .failed(let error, _): await handler(.trouble(error.description))
+            }
+        }
+    }
+
+    /// All pods pass by and none is kept: memory does not grow with the cluster.
+    func watchPods(_ handler: @Sendable (PodNews) async -> Void) async {
+        @Sendable func pass(_ object: PodObject) async {
+            let matters =
+                object.readinessGates.contains(RemovalNames.servingGate)
+                || object.shape.annotations[RemovalNames.podRemoval] != nil
+            if matters { await handler(.seen(NodePod(object))) }
+        }
+        await Reflector<PodObject>(client).run { event in
+            switch event {
+            case .page(let pods): for pod in pods { await pass(pod) }
+            case .upserted(let pod): await pass(pod)
+            case .deleted(let pod): await handler(.gone(uid: pod.meta.uid))
+            case .watching: await handler(.trouble(nil))
+            case .failed(let error, _): await handler(.trouble(error.description))
+            case .listing, .listed, .rejected: break
+            }
+        }
+    }
+
+    func pods(on node: String) async -> [NodePod]? {
+        try? await client.all(PodObject.self, Selection(fields: "spec.nodeName=\(node)")).map(NodePod.init)
+    }
+
+    // MARK: Telling
+
+    func deliver(
+        _ notice: Notice, by channel: NoticeChannel, token: String, answerURL: String?
+    ) async -> DeliveryOutcome {
+        let pod = notice.pod
+        switch channel {
+        case .annotation:
+            // The answer of an earlier removal must not count for this one.
+            let annotations: [String: String?] =
+                notice.withdrawn
+                ? [
+                    RemovalNames.podRemoval: nil, RemovalNames.podDeadline: nil, RemovalNames.podToken: nil,
+                    RemovalNames.podNotice: nil, RemovalNames.podAnswer: nil,
+                ]
+                : [
+                    RemovalNames.podRemoval: notice.removal, RemovalNames.podDeadline: notice.deadline.rfc3339,
+                    RemovalNames.podToken: token, RemovalNames.podNotice: nil, RemovalNames.podAnswer: nil,
+                ]
+            return await outcome { () async throws(KubernetesError) in
+                try await self.client.annotatePod(
+                    namespace: pod.namespace, pod.name, uid: pod.uid, annotations, dryRun: self.isDryRun)
+            }
+        case .gate:
+            return await outcome { () async throws(KubernetesError) in
+                try await self.setGate(pod, serving: notice.withdrawn, notice.reason)
+            }
+        case .event:
+            let text = EventText(
+                isWarning: !notice.withdrawn, reason: notice.withdrawn ? "NodeStays" : "NodeRemoval",
+                message: notice.withdrawn
+                    ? "node \(notice.node) stays after all: \(notice.reason.reason.rawValue)"
+                    : "node \(notice.node) goes (\(notice.reason.reason.rawValue)); this pod is evicted after "
+                        + notice.deadline.rfc3339)
+            if isDryRun { return .delivered(answer: nil) }
+            return await outcome { () async throws(KubernetesError) in
+                try await self.recorder.record(
+                    text, on: .pod(namespace: pod.namespace, pod.name, uid: pod.uid), at: .now())
+            }
+        case .hook: return await call(notice, token, answerURL)
+        case .bus: return .delivered(answer: nil)
+        }
+    }
+
+    private func setGate(_ pod: NodePod, serving: Bool, _ reason: Explanation) async throws(KubernetesError) {
+        try await client.setPodCondition(
+            namespace: pod.namespace, pod.name, uid: pod.uid, type: RemovalNames.servingGate, status: serving,
+            reason: reason.reason.rawValue, message: String(reason.detail.prefix(300)), at: .now(), dryRun: isDryRun)
+    }
+
+    private func outcome(_ body: () async throws(KubernetesError) -> some Any) async -> DeliveryOutcome {
+        do throws(KubernetesError) {
+            _ = try await body()
+            return .delivered(answer: nil)
+        } catch {
+            switch error.code {
+            // Another uid under its name, or no pod at all.
+            case .notFound, .conflict: return .gone
+            default: return .failed(error.description, isRetriable: error.isRetriable)
+            }
+        }
+    }
+
+    private func call(_ notice: Notice, _ token: String, _ answerURL: String?) async -> DeliveryOutcome {
+        let url: String
+        do throws(HookAddress.Mistake) {
+            url = try HookAddress.url(of: notice.pod)
+        } catch {
+            return .failed(error.what, isRetriable: false)
+        }
+        if isDryRun { return .delivered(answer: nil) }
+        let payload = PodShutdown(notice, cluster: cluster, token: token, answerURL: answerURL)
+        guard let body = try? JSONEncoder().encode(CloudEvent.shutdown(payload, at: .now())) else {
+            return .failed("the notice cannot be encoded", isRetriable: false)
+        }
+        do throws(HTTPError) {
+            let response = try await hooks.send(
+                HTTPRequest(
+                    .post, url, headers: ["Content-Type": "application/cloudevents+json"],
+                    body: Array(body), timeouts: HTTPTimeouts(connect: hookTimeout, total: hookTimeout),
+                    maximumResponseBytes: 64 << 10, retry: .none))
+            guard (200..<300).contains(response.status) else {
+                // 404 and the like may well pass while the application starts or reloads.
+                return .failed("the hook answered \(response.status)", isRetriable: true)
+            }
+            return .delivered(answer: AnswerBody(response.body)?.word)
+        } catch {
+            return .failed("the hook did not answer: \(error.code)", isRetriable: true)
+        }
+    }
+
+    // MARK: Recording
+
+    func record(_ notice: Notice) async {
+        let text = PodNotice.recorded(notice.outcomes, removal: notice.removal)
+        _ = await outcome { () async throws(KubernetesError) in
+            try await self.client.annotatePod(
+                namespace: notice.pod.namespace, notice.pod.name, uid: notice.pod.uid,
+                [RemovalNames.podNotice: text], dryRun: self.isDryRun)
+        }
+    }
+
+    func recordAnswer(_ pod: NodePod, _ word: AnswerWord, deadline: Timestamp) async {
+        _ = await outcome { () async throws(KubernetesError) in
+            try await self.client.annotatePod(
+                namespace: pod.namespace, pod.name, uid: pod.uid,
+                [RemovalNames.podAnswer: word.text, RemovalNames.podDeadline: deadline.rfc3339],
+                dryRun: self.isDryRun)
+        }
+    }
+
+    func openGate(_ pod: NodePod) async -> Bool {
+        let result = await outcome { () async throws(KubernetesError) in
+            try await self.setGate(pod, serving: true, Explanation(.notUnderRemoval, "the node is under no removal"))
+        }
+        return result == .delivered(answer: nil)
+    }
+
+    func nodeEvent(_ node: String, _ explanation: Explanation) async {
+        guard !isDryRun else { return }
+        try? await recorder.record(
+            EventText(reason: explanation.reason.rawValue, message: explanation.detail), on: .node(node), at: .now())
+    }
+}

@@ -1,0 +1,50 @@
+import FoundationEssentials
+import Messages
+import Support
+
+extension PodShutdown {
+    /// The message for a pod, on the bus and in the body of its hook.
+    init(_ notice: Notice, cluster: String, token: String, answerURL: String?) {
+        self.init(
+            cluster: cluster, removal: notice.removal, namespace: notice.pod.namespace, pod: notice.pod.name,
+            podUID: notice.pod.uid, labels: notice.pod.labels, node: notice.node, reason: notice.reason,
+            deadline: notice.deadline, answerURL: answerURL, token: token, withdrawn: notice.withdrawn)
+    }
+}
+
+/// A CloudEvents 1.0 event in structured JSON: what a hook is sent (`application/cloudevents+json`).
+struct CloudEvent<Payload: Encodable>: Encodable {
+    let specversion = "1.0"
+    let id: String
+    let source: String
+    let type: String
+    let subject: String
+    let time: Timestamp
+    let datacontenttype = "application/json"
+    let data: Payload
+
+    /// The same notice has the same id, however often it is sent: a hook can tell a repetition.
+    static func shutdown(_ payload: PodShutdown, at time: Timestamp) -> CloudEvent where Payload == PodShutdown {
+        CloudEvent(
+            id: "\(payload.removal)/\(payload.podUID)\(payload.withdrawn ? "/withdrawn" : "")",
+            source: "/updraft/\(payload.cluster)", type: EventType.podShutdown.rawValue,
+            subject: "\(payload.namespace)/\(payload.pod)", time: time, data: payload)
+    }
+}
+
+/// What a hook may reply, and what may be posted as an answer: `{"answer":"done|extend|refuse","seconds":30}`.
+struct AnswerBody: Decodable {
+    var answer: String?
+    var seconds: Double?
+    var token: String?
+
+    /// Nil for a body that is no such JSON.
+    init?(_ bytes: [UInt8]) {
+        guard bytes.count <= 16 << 10, let body = try? JSONDecoder().decode(AnswerBody.self, from: Data(bytes)) else {
+            return nil
+        }
+        self = body
+    }
+
+    var word: AnswerWord? { answer.flatMap { AnswerWord($0, seconds: seconds) } }
+}

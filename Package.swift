@@ -84,7 +84,7 @@ let package = Package(
             ]),
 
         // The user's command and the practice cloud
-        module("PracticeCloud", ["HTTPServer", "JSONReader", "AMQP", "Messages", "Support", "Crypto"]),
+        module("PracticeCloud", ["HTTPServer", "HTTPClient", "JSONReader", "AMQP", "Messages", "Support"]),
         module(
             "UpdraftCommand",
             [
@@ -129,7 +129,10 @@ let package = Package(
         tests("DeciderTests", ["Decider", "Messages"]),
         tests("ActuatorTests", ["Actuator", "JSONReader", "Messages", "Support"]),
         tests("NotifierTests", ["Notifier", "JSONReader", "Messages", "Support"]),
-        tests("PracticeCloudTests", ["PracticeCloud", "HTTPClient", "Kubernetes", "OpenStack"]),
+        tests(
+            "PracticeCloudTests",
+            ["PracticeCloud", "HTTPClient", "HTTPServer", "JSONReader", "Kubernetes", "Messages", "OpenStack", "Support"],
+            files: ["Fixtures"]),
         tests("UpdraftCommandTests", ["UpdraftCommand", "Messages", "Support"]),
         tests("IntegrationTests", ["AMQP", "Bus", "Messages", "Support", "Crypto"]),
     ]

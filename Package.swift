@@ -123,7 +123,8 @@ let package = Package(
         tests(
             "CollectorTests",
             [
-                "Collector", "Messages", "Kubernetes", "HTTPClient", "HTTPServer", "JSONReader", "ServiceRuntime", "Settings",
+                "Collector", "Messages", "Kubernetes", "HTTPClient", "HTTPServer", "JSONReader", "ServiceRuntime",
+                "Settings",
                 "Support", "YAML",
             ], files: ["Fixtures"]),
         tests("DeciderTests", ["Decider", "Messages"]),
@@ -131,7 +132,10 @@ let package = Package(
         tests("NotifierTests", ["Notifier", "JSONReader", "Messages", "Support"]),
         tests(
             "PracticeCloudTests",
-            ["PracticeCloud", "HTTPClient", "HTTPServer", "JSONReader", "Kubernetes", "Messages", "OpenStack", "Support"],
+            [
+                "PracticeCloud", "HTTPClient", "HTTPServer", "JSONReader", "Kubernetes", "Messages", "OpenStack",
+                "Support",
+            ],
             files: ["Fixtures"]),
         tests("UpdraftCommandTests", ["UpdraftCommand", "Messages", "Support"]),
         tests("IntegrationTests", ["AMQP", "Bus", "Messages", "Support", "Crypto"]),

@@ -115,7 +115,7 @@ let package = Package(
         tests(
             "OpenStackTests", ["OpenStack", "HTTPClient", "JSONReader", "Support", "TestServer"], files: ["Fixtures"]),
         tests("YAMLTests", ["YAML"]),
-        tests("ComposeTests", ["HTTPClient", "Settings", "Support", "YAML"]),
+        tests("ComposeTests", ["HTTPClient", "HTTPServer", "Settings", "Support", "YAML"]),
         tests("SettingsTests", ["Settings", "Messages", "Support"]),
         tests(
             "ServiceRuntimeTests",

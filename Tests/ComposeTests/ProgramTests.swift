@@ -1,0 +1,108 @@
+import Glibc
+import HTTPServer
+import Testing
+
+/// The programs as a user meets them: flags, mistakes, signals. Without a broker.
+@Suite struct ProgramTests {
+    /// Runs a program to its end: its exit code and what it printed.
+    private func run(
+        _ arguments: [String], environment: [String: String] = [:], within seconds: Int = 30
+    ) async throws -> (code: Int32?, text: String) {
+        let log = try Self.temporary()
+        defer { unlink(log) }
+        let process = try ServiceProcess(arguments, environment: environment, log: log)
+        return (try await process.ended(within: seconds), Self.text(log))
+    }
+
+    private static func temporary() throws -> String {
+        var template = Array("/tmp/updraft-program-XXXXXX".utf8CString)
+        let descriptor = mkstemp(&template)
+        try #require(descriptor >= 0)
+        close(descriptor)
+        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    private static func text(_ path: String) -> String {
+        guard let file = fopen(path, "re") else { return "" }
+        defer { fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: 1 << 20)
+        let count = fread(&bytes, 1, bytes.count, file)
+        return String(decoding: bytes[..<count], as: UTF8.self)
+    }
+
+    @Test(arguments: ComposeService.names)
+    func helpAndVersion(_ name: String) async throws {
+        let help = try await run(["updraft-\(name)", "--help"])
+        #expect(help.code == 0)
+        #expect(help.text.hasPrefix("updraft-\(name): ") && help.text.contains("Exit codes"))
+        let version = try await run(["updraft-\(name)", "--version"])
+        #expect(version.code == 0 && version.text.hasPrefix("updraft-\(name) "))
+    }
+
+    @Test func allMistakesOfAConfigurationAndExitCodeTwo() async throws {
+        let file = try Self.temporary()
+        defer { unlink(file) }
+        let handle = try #require(fopen(file, "we"))
+        fputs("cluster: [a]\nbuss: {}\nlog: {level: loud}\n", handle)
+        fclose(handle)
+        for action in [["--check-config"], []] {
+            let result = try await run(["updraft-decider", "--config", file] + action)
+            #expect(result.code == 2)
+            #expect(
+                result.text == """
+                    \(file):1: cluster: is a list (allowed: 1 to 63 of a-z, A-Z, 0-9, - and _)
+                    \(file):3: log.level: is "loud" (allowed: debug, info, warning, error)
+                    \(file):2: buss: unknown key; did you mean bus?
+
+                    """)
+        }
+        let right = try await run(
+            ["updraft-decider", "--check-config", "--set", "log.level=error"], environment: ["UPDRAFT_CLUSTER": "prod"])
+        #expect(right.code == 0 && right.text == "the configuration is right\n")
+        let url = try await run(
+            ["updraft-decider", "--check-config"],
+            environment: ["UPDRAFT_CLUSTER": "prod", "UPDRAFT_BUS_TRANSPORT_URL": "http://u:hunter2@h/"])
+        #expect(url.code == 2 && url.text.contains("bus.transport_url: ") && !url.text.contains("hunter2"))
+    }
+
+    @Test func wrongArguments() async throws {
+        let unknown = try await run(["updraft-notifier", "--frobnicate"])
+        #expect(unknown.code == 2)
+        #expect(unknown.text == "updraft-notifier: unknown argument \"--frobnicate\"; --help lists what there is\n")
+        let missing = try await run(["updraft-notifier", "--config", "/nowhere/updraft.yaml"])
+        #expect(missing.code == 2)
+        #expect(missing.text == "/nowhere/updraft.yaml: cannot be read: No such file or directory\n")
+    }
+
+    @Test func aTakenPortIsNamed() async throws {
+        let other = try HTTPServer { _ in .hangUp }
+        defer { other.stop() }
+        let result = try await run(
+            ["updraft-decider"],
+            environment: ["UPDRAFT_CLUSTER": "prod", "UPDRAFT_HEALTH_LISTEN": "127.0.0.1:\(other.port)"])
+        #expect(result.code == 1)
+        #expect(result.text.contains("cannot listen on 127.0.0.1:\(other.port): Address already in use"))
+    }
+
+    /// Nothing listens where the broker should be: the service waits for it, and ends when it is told to.
+    @Test(arguments: ComposeService.names, [SIGTERM, SIGINT])
+    func aServiceWithoutBrokerEndsInOrder(_ name: String, _ signal: Int32) async throws {
+        let log = try Self.temporary()
+        defer { unlink(log) }
+        let process = try ServiceProcess(
+            ["updraft-\(name)", "--config", Project.path("compose/updraft.yaml")],
+            environment: [
+                "UPDRAFT_BUS_TRANSPORT_URL": "rabbit://127.0.0.1:1/", "UPDRAFT_HEALTH_LISTEN": "127.0.0.1:0",
+                "UPDRAFT_KUBERNETES_KUBECONFIG": Project.path("compose/examples/kubeconfig"),
+                "UPDRAFT_OPENSTACK_CLOUDS_FILE": Project.path("compose/examples/clouds.yaml"),
+                "UPDRAFT_NOTIFIER_LISTEN": "127.0.0.1:0",
+            ], log: log)
+        for _ in 0..<600 where !Self.text(log).contains("not connected to the broker") && process.poll() == nil {
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        #expect(process.poll() == nil)
+        kill(process.pid, signal)
+        #expect(try await process.ended(within: 25) == 0, "it said: \(Self.text(log).suffix(2_000))")
+        #expect(Self.text(log).contains(#""message":"ended""#))
+    }
+}

@@ -1,4 +1,13 @@
+import PracticeCloud
+
 extension UpdraftCommand {
     /// All of them, in the order of `--help`.
-    static let subcommands: [Subcommand] = []
+    static let subcommands: [Subcommand] = [
+        Subcommand(name: "demo", summary: "play the main job on the practice cloud, with a verdict") {
+            await DemoCommand.run($0)
+        },
+        Subcommand(name: "practice-cloud", summary: "run a Keystone, Heat, Nova and Kubernetes to rehearse with") {
+            await PracticeCloudCommand.run(arguments: $0)
+        },
+    ]
 }

@@ -59,8 +59,8 @@ public struct Verdict: Sendable, Equatable {
     /// Whether every invariant held.
     public var holds: Bool { findings.allSatisfy(\.holds) }
 
-    /// Judges.
-    public init(_ facts: Facts) {
+    /// Judges. `others` are findings of somebody else, taken as they are.
+    public init(_ facts: Facts, also others: [Finding] = []) {
         let untold = facts.ended.filter { end in facts.told[end.uid].map { $0 > end.endedAt } ?? true }
         let gone = facts.serversBefore.subtracting(facts.serversAfter)
         let new = facts.serversAfter.subtracting(facts.serversBefore)
@@ -94,6 +94,6 @@ public struct Verdict: Sendable, Equatable {
                     invariant: "Heat's own choice, the oldest, was kept", holds: facts.serversAfter.contains(oldest),
                     detail: String(oldest.prefix(8))))
         }
-        self.findings = findings
+        self.findings = findings + others
     }
 }

@@ -140,7 +140,8 @@ enum NodeObjects {
         }
         value.set("status", "conditions", to: .array(conditions))
         guard value[path: "status", "phase"]?.stringValue != "Running" else { return value }
-        let address = "10.\(32 + machine.number / 250).\(machine.number % 250).\(2 + abs(pod.uid.hashValue % 250))"
+        // Every pod is reached at loopback: there its hook listens, on the port of the practice cloud.
+        let address = "127.0.0.1"
         value.set("status", "phase", to: "Running")
         value.set("status", "hostIP", to: .string(NodeObjects.address(machine)))
         value.set("status", "podIP", to: .string(address))

@@ -90,7 +90,9 @@ extension PracticeModel {
             if let seconds = body[camel]?.doubleValue { annotations["practice.updraft.io/\(field)"] = String(seconds) }
         }
         if body["hook"] != nil {
-            annotations["updraft.io/shutdown-hook"] = "\(endpoints.hooks)/hooks/\(namespace)/\(name)"
+            // Without a host, as the annotation has it: the host is always the pod's own address.
+            let port = endpoints.hooks.split(separator: ":").last ?? "80"
+            annotations["updraft.io/shutdown-hook"] = "http://:\(port)/hooks/\(namespace)/\(name)"
         }
         var spec: JSONValue = [
             "containers": [

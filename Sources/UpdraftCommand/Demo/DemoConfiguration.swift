@@ -33,12 +33,12 @@ enum DemoConfiguration {
             unremovable_recheck: 2s
         actuator:
           resync: 2s
-          drain: {timeout: 60s, eviction_retry: 1s, poll_interval: 250ms}
+          drain: {timeout: 60s, eviction_retry: 1s}
           heat: {poll_interval: 500ms}
         notifier:
           cooldown: 8s
           max_cooldown: 30s
-          hooks: {timeout: 2s, attempts: 5}
+          hooks: {timeout: 3s, attempts: 5}
 
         """
     }

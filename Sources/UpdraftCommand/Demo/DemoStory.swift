@@ -25,9 +25,9 @@ actor DemoStory {
         case .evaluation(let evaluation) where !evaluation.summary.isEmpty && evaluation.summary != lastSummary:
             lastSummary = evaluation.summary
             remark("Decider: \(evaluation.summary)")
-        case .removalNoticed(let noticed) where !saidCountdown:
-            saidCountdown = true
-            if let deadline = noticed.removal.deadline {
+        case .removalNoticed(let noticed) where !saidCountdown && noticed.removal.pods > 0:
+            if let deadline = noticed.removal.deadline, deadline > Timestamp.now() {
+                saidCountdown = true
                 remark("cooldown: until all pods have answered, at most \(deadline - Timestamp.now())")
             }
         case .scaleRefused(let refused):

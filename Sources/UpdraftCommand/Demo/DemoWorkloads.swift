@@ -12,7 +12,7 @@ enum DemoWorkloads {
     ]
     static let web: JSONValue = [
         "name": "web", "replicas": 5, "cpu": "1200m", "memory": "512Mi", "gate": true, "grace": 3,
-        "hook": ["answer": "done", "delay": 2],
+        "hook": ["answer": "done", "delay": 1],
     ]
     /// Running pods at the story's height.
     static let podsWanted = 9

@@ -30,13 +30,14 @@ public final class Consumer: Sendable {
     public var state: ConnectionState { core.link.state }
 
     /// Ends the subscription: `deliveries` ends, what was not taken from it goes back to the queue, and what was taken
-    /// can still be settled. Returns when the broker knows, or there is no connection.
+    /// can still be settled. Returns when the broker knows, or there is no connection. Another consumer may get
+    /// the rest while what was taken is still worked on; where order matters, use `close`.
     public func stop() async {
         await core.cancelSubscription()
     }
 
-    /// Stops, waits up to `within` until everything taken is settled, and closes the connection; the broker gives what
-    /// is left to another consumer.
+    /// Ends `deliveries`, waits up to `within` until everything taken from it is settled, and closes the connection; only
+    /// then the broker gives what is left to another consumer, in order.
     public func close(within: Interval = .seconds(5)) async {
         core.stop(settleUntil: monotonicNow() + within.microseconds)
         await core.link.ended()
@@ -92,8 +93,8 @@ final class Inbox: Sendable {
             case wait(UInt64)
         }
         let quick: Quick = state.withLock { state in
-            if let delivery = state.buffer.popFirst() { return .ready(delivery) }
             if state.finished { return .ready(nil) }
+            if let delivery = state.buffer.popFirst() { return .ready(delivery) }
             state.nextID += 1
             return .wait(state.nextID)
         }
@@ -131,7 +132,8 @@ final class Inbox: Sendable {
         let served = state.withLock { state in
             state.buffer.append(contentsOf: deliveries)
             var served: [(CheckedContinuation<Delivery?, Never>, Delivery)] = []
-            while !state.waiters.isEmpty, let delivery = state.buffer.popFirst() {
+            // What comes after the end waits for `clear`.
+            while !state.finished, !state.waiters.isEmpty, let delivery = state.buffer.popFirst() {
                 served.append((state.waiters.removeFirst().continuation, delivery))
             }
             return served

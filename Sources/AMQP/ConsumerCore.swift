@@ -19,6 +19,8 @@ final class ConsumerCore: Link.Work, DeliverySettler {
         var connected = false
         var cancelling = false
         var cancelled = false
+        /// Deliveries out that nobody took and nobody will: the broker gets them back when the connection closes.
+        var abandoned = 0
         var stopAt: Int64?
         var stopWaiters: [CheckedContinuation<Void, Never>] = []
     }
@@ -63,10 +65,7 @@ final class ConsumerCore: Link.Work, DeliverySettler {
     }
 
     func stop(settleUntil time: Int64) {
-        state.withLock { state in
-            state.cancelling = true
-            state.stopAt = min(state.stopAt ?? .max, time)
-        }
+        state.withLock { $0.stopAt = min($0.stopAt ?? .max, time) }
         link.doorbell.ring()
     }
 
@@ -79,6 +78,7 @@ final class ConsumerCore: Link.Work, DeliverySettler {
         state.withLock { state in
             state.generation += 1
             state.settlements = Settlements()
+            state.abandoned = 0
             state.consumerTag = tag
             state.connected = true
         }
@@ -91,8 +91,7 @@ final class ConsumerCore: Link.Work, DeliverySettler {
         while true {
             let turn = state.withLock { state in
                 state.rung = false
-                let leave = state.stopAt.map { state.settlements.outstanding == 0 || $0 <= monotonicNow() } ?? false
-                return (actions: state.settlements.flush(), cancel: state.cancelling, leave: leave)
+                return (actions: state.settlements.flush(), cancel: state.cancelling, close: state.stopAt)
             }
             try session.settle(turn.actions)
             if turn.cancel, let tag = consumerTag {
@@ -103,10 +102,25 @@ final class ConsumerCore: Link.Work, DeliverySettler {
                 handBack()
                 continue
             }
-            if turn.leave { return }
+            if let close = turn.close, isFinished(by: close) {
+                // What was settled since this turn began.
+                return try session.settle(state.withLock { $0.settlements.flush() })
+            }
             if try drain(&session, &events, generation) { continue }
-            let hurry = turn.cancel
-            link.doorbell.wait(socket: session.descriptor, milliseconds: hurry ? min(50, idle) : idle)
+            link.doorbell.wait(socket: session.descriptor, milliseconds: turn.close != nil ? min(50, idle) : idle)
+        }
+    }
+
+    /// When closing: no more is handed on, and whether everything that was is settled (or the time is up).
+    ///
+    /// The subscription stays until the connection closes: a queue with a single active consumer passes to the next
+    /// one only then, so that it sees the messages in order and none while its predecessor still works on an
+    /// earlier one.
+    private func isFinished(by time: Int64) -> Bool {
+        let left = inbox.clear(finish: true).count
+        return state.withLock { state in
+            state.abandoned += left
+            return state.settlements.outstanding <= state.abandoned || time <= monotonicNow()
         }
     }
 
@@ -115,6 +129,7 @@ final class ConsumerCore: Link.Work, DeliverySettler {
         let left = inbox.clear(finish: true)
         let waiters = state.withLock { state in
             state.cancelled = true
+            // After a close has begun too: then they are given back at once instead of with the connection.
             for delivery in left { state.settlements.settled(tag: delivery.tag, as: .requeue) }
             defer { state.stopWaiters = [] }
             return state.stopWaiters

@@ -80,8 +80,10 @@ final class Link: Sendable {
 
     private func run(_ work: any Work) {
         var backoff = settings.backoff
-        var attempt = 0
         let hosts = settings.url.hosts
+        // Clients spread over the hosts, as oslo's do.
+        var attempt = Int.random(in: 0..<hosts.count)
+        var failures = 0
         while work.idle() {
             let host = hosts[attempt % hosts.count]
             attempt += 1
@@ -103,9 +105,8 @@ final class Link: Sendable {
                 // A connection that held for a second was a success; one refused over and over is not.
                 if let connectedAt, monotonicNow() - connectedAt > 1_000_000 { backoff.succeeded() }
                 // Every host gets its chance before the first pause.
-                let pause =
-                    attempt % hosts.count == 0 || connectedAt != nil
-                    ? backoff.failed(jitter: .random(in: 0...1)) : .zero
+                failures += 1
+                let pause = failures % hosts.count == 0 ? backoff.failed(jitter: .random(in: 0...1)) : .zero
                 status.withLock { $0.state = .connecting(error) }
                 work.lost(error)
                 onEvent(.disconnected(error, retryIn: pause))

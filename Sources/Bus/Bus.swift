@@ -49,7 +49,9 @@ public final class Bus: Sendable {
         let readers = state.withLock { Array($0.readers.values) }
         let own = BusHealth.Problem("publisher", publisher.state, isForeign: false)
         let theirs = readers.compactMap { BusHealth.Problem($0.name, $0.consumer.state, isForeign: $0.isForeign) }
-        return BusHealth(problems: ([own].compactMap { $0 } + theirs).sorted { $0.connection < $1.connection })
+        return BusHealth(
+            connections: 1 + readers.count,
+            problems: ([own].compactMap { $0 } + theirs).sorted { $0.connection < $1.connection })
     }
 
     /// Messages given to the bus and not confirmed yet.

@@ -17,6 +17,8 @@ public struct BusHealth: Sendable, Equatable {
         public var description: String { "\(connection): \(text)" }
     }
 
+    /// How many connections there are: the publisher's and one for each subscription.
+    public let connections: Int
     /// Everything that does not work now.
     public let problems: [Problem]
 

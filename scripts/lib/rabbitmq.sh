@@ -9,7 +9,7 @@
 #   updraft_rabbitmq_ctl DIR …     rabbitmqctl for this node
 #
 # UPDRAFT_RABBITMQ_USER / UPDRAFT_RABBITMQ_PASSWORD: its one user (default guest/guest).
-# UPDRAFT_RABBITMQ_CONFIG: a file with more lines for rabbitmq.conf, taken at each start.
+# UPDRAFT_RABBITMQ_CONFIG: a file with more lines for rabbitmq.conf, kept for later starts.
 
 # Debian's scripts in /usr/sbin switch to the user rabbitmq; these run as whoever calls them.
 UPDRAFT_RABBITMQ_BIN=${UPDRAFT_RABBITMQ_BIN:-/usr/lib/rabbitmq/bin}
@@ -124,6 +124,7 @@ _updraft_rabbitmq_configure() {
     for name in amqp epmd dist; do
         [ -s "$dir/port.$name" ] || _updraft_free_port >"$dir/port.$name" || return
     done
+    [ -z "${UPDRAFT_RABBITMQ_CONFIG:-}" ] || cp "$UPDRAFT_RABBITMQ_CONFIG" "$dir/extra.conf" || return
     (
         umask 077
         cat >"$dir/rabbitmq.conf" <<CONF
@@ -135,7 +136,7 @@ disk_free_limit.absolute = 50MB
 log.console = false
 log.file.level = info
 CONF
-        [ -z "${UPDRAFT_RABBITMQ_CONFIG:-}" ] || cat "$UPDRAFT_RABBITMQ_CONFIG" >>"$dir/rabbitmq.conf"
+        [ ! -s "$dir/extra.conf" ] || cat "$dir/extra.conf" >>"$dir/rabbitmq.conf"
         printf '[].\n' >"$dir/advanced.config"
         printf '[].\n' >"$dir/enabled_plugins"
     )

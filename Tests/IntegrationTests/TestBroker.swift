@@ -1,0 +1,223 @@
+import AMQP
+import Bus
+import FoundationEssentials
+import Glibc
+import Support
+import Testing
+
+/// The broker that the tests talk to: a private node, given by `UPDRAFT_TEST_TRANSPORT_URL` (its URL) and, for tests that do
+/// things to it, `UPDRAFT_TEST_BROKER_DIR` (the folder given to `scripts/broker start`).
+enum TestBroker {
+    static let transportURL = environment("UPDRAFT_TEST_TRANSPORT_URL")
+    static let directory = environment("UPDRAFT_TEST_BROKER_DIR")
+
+    /// The condition of every suite here.
+    static var isGiven: Bool { transportURL != nil }
+    /// What a skipped suite says.
+    static let missing: Comment =
+        "SKIPPED: UPDRAFT_TEST_TRANSPORT_URL is not set; scripts/broker start DIR prints a URL for it"
+
+    static func environment(_ name: String) -> String? {
+        guard let value = getenv(name) else { return nil }
+        let text = String(cString: value)
+        return text.isEmpty ? nil : text
+    }
+
+    static func settings(_ text: String? = transportURL) throws -> AMQPSettings {
+        AMQPSettings(
+            url: try TransportURL(try #require(text)), heartbeat: .seconds(4),
+            backoff: Backoff(first: .milliseconds(50), cap: .milliseconds(500)), name: "updraft tests")
+    }
+
+    static func bus(
+        cluster: String, service: String, keys: SigningKeys? = nil, observer: BusObserver = .init(),
+        change: (inout BusSettings) -> Void = { _ in }
+    ) throws -> Bus {
+        var settings = BusSettings(
+            amqp: try settings(), cluster: cluster, service: service, host: "test-host", keys: keys)
+        change(&settings)
+        return try Bus(settings, observer: observer)
+    }
+
+    /// A name nobody else uses.
+    static func unique(_ prefix: String) -> String {
+        "\(prefix)-\(UInt32.random(in: 0 ... .max))"
+    }
+
+    /// The repository's folder.
+    static var repository: String {
+        var parts = #filePath.split(separator: "/", omittingEmptySubsequences: false)
+        parts.removeLast(3)
+        return parts.joined(separator: "/")
+    }
+}
+
+/// A broker of one test's own, for what would disturb others.
+final class OwnBroker: Sendable {
+    let directory: String
+    let settings: AMQPSettings
+
+    /// Starts it, with more lines for `rabbitmq.conf`.
+    init(configuration: String = "", files: [String: [UInt8]] = [:]) async throws {
+        directory = "\(environmentTemporary())/\(TestBroker.unique("updraft-broker"))"
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        for (name, bytes) in files {
+            try Data(bytes).write(to: URL(filePath: "\(directory)/\(name)"))
+        }
+        let path = "\(directory)/more.conf"
+        try Data(configuration.utf8).write(to: URL(filePath: path))
+        let result = try await Command.run(
+            ["\(TestBroker.repository)/scripts/broker", "start", directory],
+            environment: ["UPDRAFT_RABBITMQ_CONFIG": path])
+        guard result.status == 0, let url = result.output.split(separator: "\n").last else {
+            throw Failure("the broker did not start: \(result.output)")
+        }
+        settings = try TestBroker.settings(String(url))
+    }
+
+    @discardableResult
+    func run(_ command: String, _ arguments: String...) async throws -> String {
+        let result = try await Command.run(["\(TestBroker.repository)/scripts/broker", command, directory] + arguments)
+        guard result.status == 0 else { throw Failure("\(command) \(arguments): \(result.output)") }
+        return result.output
+    }
+
+    /// Stops it and removes its folder.
+    func end() async throws {
+        try await run("kill")
+        try? FileManager.default.removeItem(atPath: directory)
+    }
+
+    /// Starts a broker, runs `body`, and ends the broker whatever happens.
+    static func with(
+        configuration: String = "", files: [String: [UInt8]] = [:], _ body: (OwnBroker) async throws -> Void
+    ) async throws {
+        let broker = try await OwnBroker(configuration: configuration, files: files)
+        do {
+            try await body(broker)
+        } catch {
+            try await broker.end()
+            throw error
+        }
+        try await broker.end()
+    }
+}
+
+func environmentTemporary() -> String {
+    TestBroker.environment("TMPDIR") ?? "/tmp"
+}
+
+/// A failure with a text.
+struct Failure: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}
+
+/// Runs other programs.
+enum Command {
+    struct Result: Sendable {
+        let status: Int32
+        let output: String
+    }
+
+    /// Runs `command` to its end, off the cooperative pool; output and errors together.
+    static func run(_ command: [String], environment: [String: String] = [:]) async throws -> Result {
+        let output = "\(environmentTemporary())/\(TestBroker.unique("updraft-output"))"
+        let process = try spawn(command, environment: environment, output: output)
+        let status = await wait(process)
+        let text = (try? Data(contentsOf: URL(filePath: output))).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        unlink(output)
+        return Result(status: status, output: text)
+    }
+
+    /// Starts `command`, its output going to a file.
+    static func spawn(_ command: [String], environment: [String: String] = [:], output: String) throws -> pid_t {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        // The threads of the concurrency pool block all signals, and a child inherits that: SIGTERM would not stop it.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+        var variables = ProcessInfo.processInfo.environment
+        variables.merge(environment) { $1 }
+        var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) } + [nil]
+        var list: [UnsafeMutablePointer<CChar>?] = variables.map { strdup("\($0.key)=\($0.value)") } + [nil]
+        defer { for pointer in arguments + list { free(pointer) } }
+        var process = pid_t()
+        let status = posix_spawnp(&process, command[0], &actions, &attributes, &arguments, &list)
+        guard status == 0 else { throw Failure("\(command[0]): \(String(cString: strerror(status)))") }
+        return process
+    }
+
+    /// The exit status, once it has ended.
+    static func wait(_ process: pid_t) async -> Int32 {
+        while true {
+            var status: Int32 = 0
+            let ended = waitpid(process, &status, WNOHANG)
+            if ended == process { return (status & 0x7f) == 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f) }
+            if ended < 0 { return -1 }
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+    }
+}
+
+/// Things that happened, in order, from any thread.
+final class Log<Element: Sendable>: Sendable {
+    private let elements = Lock<[Element]>([])
+
+    func add(_ element: Element) { elements.withLock { $0.append(element) } }
+    var all: [Element] { elements.withLock { $0 } }
+    var count: Int { elements.withLock { $0.count } }
+}
+
+/// Waits until `condition` holds; records an issue and throws if it does not within a generous bound.
+func eventually(
+    _ what: String, within seconds: Double = 30, sourceLocation: SourceLocation = #_sourceLocation,
+    _ condition: () async throws -> Bool
+) async throws {
+    let deadline = ContinuousClock.now + .seconds(seconds)
+    while ContinuousClock.now < deadline {
+        if try await condition() { return }
+        try await Task.sleep(for: .milliseconds(20))
+    }
+    Issue.record("not within \(seconds) s: \(what)", sourceLocation: sourceLocation)
+    throw Failure("not within \(seconds) s: \(what)")
+}
+
+extension Consumer {
+    /// The next `count` deliveries, each acknowledged.
+    func take(_ count: Int) async -> [Delivery] {
+        var taken: [Delivery] = []
+        for await delivery in deliveries {
+            delivery.ack()
+            taken.append(delivery)
+            if taken.count == count { break }
+        }
+        return taken
+    }
+}
+
+extension Delivery {
+    var text: String { String(decoding: body, as: UTF8.self) }
+}
+
+/// The code of the error that `body` throws; nil if it throws none.
+func failure(_ body: () async throws -> Void) async -> AMQPError? {
+    do {
+        try await body()
+        return nil
+    } catch let error as AMQPError {
+        return error
+    } catch {
+        Issue.record("not an AMQPError: \(error)")
+        return nil
+    }
+}

@@ -68,6 +68,7 @@ RABBITMQ_ENABLED_PLUGINS_FILE=$dir/enabled_plugins
 RABBITMQ_MNESIA_BASE=$dir/data
 RABBITMQ_LOG_BASE=$dir/log
 RABBITMQ_PID_FILE=$dir/node.pid
+ERL_CRASH_DUMP=$dir/log/erl_crash.dump
 RABBITMQ_DIST_PORT=$(cat "$dir/port.dist")
 RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1}
 LANG=C.UTF-8
@@ -88,6 +89,7 @@ _updraft_rabbitmq_run() {
 updraft_rabbitmq_ctl() {
     local dir
     dir=$(realpath "$1") || return
+    [ -s "$dir/nodename" ] || { echo "$dir holds no broker" >&2; return 1; }
     shift
     _updraft_rabbitmq_run "$dir" "$UPDRAFT_RABBITMQ_BIN/rabbitmqctl" "$@"
 }

@@ -18,8 +18,8 @@ class Loopback(http.server.ThreadingHTTPServer):
 
 
 class HookServer:
-    """One port serves all pods of a story, as if each had a container that listens there. By default it answers 202 at once and says "done" `done_after` seconds
-    later, at the address the notice gives for answers; `done_after=None` never answers."""
+    """One port serves all pods of a story, as if each had a container that listens there. It takes a notice with 202
+    and says "done" `done_after` seconds later, at the address that the notice gives; with None it never answers."""
 
     def __init__(self, done_after=1.0):
         self.done_after = done_after
@@ -49,9 +49,10 @@ class HookServer:
 
     def received(self, path, body):
         try:
-            notice = json.loads(body)
-        except ValueError as error:
-            self.errors.append("a notice that is not JSON: %s" % error)
+            event = json.loads(body)  # CloudEvents: the notice is its data
+            notice = event["data"]
+        except (ValueError, LookupError, TypeError) as error:
+            self.errors.append("no notice: %s in %r" % (error, body[:200]))
             return
         with self.lock:
             self.notices.append((time.time(), path, notice))
@@ -63,7 +64,7 @@ class HookServer:
     def say_done(self, notice):
         """What a pod that has finished its work sends back."""
         try:
-            call("POST", answer_url(notice), {"answer": "done"})
+            call("POST", notice["answerURL"], {"answer": "done", "token": notice["token"]})
         except OSError as error:
             self.errors.append("the answer was refused: %s" % error)
 
@@ -80,6 +81,3 @@ class HookServer:
         self.server.shutdown()
         self.server.server_close()
 
-
-def answer_url(notice):
-    return notice["answer_url"]

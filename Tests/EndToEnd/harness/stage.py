@@ -1,6 +1,7 @@
 """What a story plays on: a Heat stack, its machines, a namespace, the services, and a record of what happened."""
 import os
 import secrets
+import shutil
 import sys
 import time
 
@@ -10,7 +11,7 @@ from .kubernetes import Kubernetes, is_ready, server_of
 from .machines import Machines
 from .openstack import OpenStack, Stack, delete_stacks
 from .processes import Process
-from .services import Services
+from .services import Services, free_port
 from .waiting import NotYet, until
 
 PREFIX = "updraft-e2e-"
@@ -46,7 +47,8 @@ class Stage:
         self.cluster = "e2e-" + secrets.token_hex(3)
         self.namespace = "e2e-" + story
         self.folder = os.path.join(rigs.work, story)
-        os.makedirs(self.folder, exist_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)  # the logs of an earlier run
+        os.makedirs(self.folder)
         self.kubernetes, self.machines, self.broker = rigs.kubernetes, rigs.machines, rigs.broker
         self.stack = Stack(rigs.cloud, PREFIX + story)
         self.follower = self.services = self.recorder = self.hooks = None
@@ -93,7 +95,8 @@ class Stage:
                 "unneeded_time": "6s", "delay_after_add": "5s", "delay_after_delete": "5s",
                 "delay_after_failure": "5s"}},
             "actuator": {"resync": "5s", "drain": {"eviction_retry": "1s"}, "heat": {"poll_interval": "1s"}},
-            "notifier": {"cooldown": "30s", "max_cooldown": "60s"},
+            # A port of its own: pods told before a restart still reach it.
+            "notifier": {"cooldown": "30s", "max_cooldown": "60s", "listen": "127.0.0.1:%d" % free_port()},
             "log": {"level": "debug"},
         }
 

@@ -67,6 +67,25 @@ struct MainJobTests {
         #expect(stage.sizes == ["workers": 4])
     }
 
+    @Test("A node that has registered and still has the taint not-ready is coming, not there")
+    func registered() throws {
+        var stage = Stage(groups: [workers()])
+        let running = stage.pods("busy", 1, Stage.shape(cpu: 3_500), on: "n1")
+        let waiting = stage.pods("web", 2, Stage.shape(cpu: 1_000))
+        stage.snapshot(nodes: [Stage.node("n1")], pods: running + waiting)
+        stage.group("workers", ["n1", "n2"])
+        stage.evaluate()
+        #expect(stage.scaled.isEmpty)
+        // The node controller removes the taint a moment after the kubelet said Ready.
+        let taint = Taint(key: "node.kubernetes.io/not-ready", effect: .noSchedule)
+        stage.delta(nodes: [Stage.node("n2", taints: [taint], createdAt: stage.now)])
+        stage.evaluate(after: .milliseconds(10))
+        #expect(stage.scaled.isEmpty)
+        stage.delta(nodes: [Stage.node("n2", createdAt: stage.now)])
+        stage.evaluate(after: .milliseconds(10))
+        #expect(stage.scaled.isEmpty)
+    }
+
     @Test("The group that can take the pods is chosen: selector, taint, size")
     func rightGroup() {
         let rules = [

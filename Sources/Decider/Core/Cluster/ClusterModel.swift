@@ -386,7 +386,7 @@ struct ClusterModel: Sendable {
     private mutating func note(_ node: Node, _ slot: Int) {
         nodesRevision += 1
         briefs[slot] = NodeBrief(
-            exists: true, isReady: node.readiness == .ready,
+            exists: true, isReady: node.isWorking,
             isLeaving: node.isUnderRemoval || node.deletedAt != nil
                 || node.taints.contains { $0.key == Node.peerDeletionTaint },
             isUnderRemoval: node.isUnderRemoval, createdAt: node.createdAt,
@@ -553,9 +553,21 @@ extension Node {
     /// The taint with which cluster-autoscaler marks a node that it deletes.
     static let peerDeletionTaint = "ToBeDeletedByClusterAutoscaler"
 
-    /// Whether it is ready and nobody is removing it. Cordons and taints are left to the predicates.
+    /// Taints that say that a node does not work, whatever its condition says (the peer's list).
+    static let notWorkingTaints: Set<String> = [
+        "node.kubernetes.io/not-ready", "node.kubernetes.io/disk-pressure", "node.kubernetes.io/network-unavailable",
+    ]
+
+    /// Whether it is ready. A node registers with the taint `not-ready` and keeps it for a moment after its condition
+    /// came true: taken as ready then, it would neither take pods nor count as coming, and one node too many would be
+    /// asked for.
+    var isWorking: Bool {
+        readiness == .ready && !taints.contains { Self.notWorkingTaints.contains($0.key) }
+    }
+
+    /// Whether it works and nobody is removing it. Cordons and other taints are left to the predicates.
     var takesPods: Bool {
-        readiness == .ready && deletedAt == nil && !isUnderRemoval
+        isWorking && deletedAt == nil && !isUnderRemoval
             && !taints.contains { $0.key == Self.peerDeletionTaint }
     }
 

@@ -1,12 +1,18 @@
 extension JSONReader {
     /// Reads a string: UTF-8 checked, escapes resolved.
     public mutating func string() throws(JSONError) -> String {
-        try withStringBytes { (bytes, offset) throws(JSONError) -> String in
-            guard let text = String(validating: bytes, as: UTF8.self) else {
-                throw JSONError(.badString, offset: offset, what: "string is no UTF-8")
-            }
-            return text
+        let found = try takeString()
+        let raw = UnsafeRawBufferPointer(start: base + found.start, count: found.end - found.start)
+        if found.isASCII, !found.isEscaped {
+            // Nothing to check, and the standard library's checking initializer is slow.
+            return String(decoding: raw, as: UTF8.self)
         }
+        let text =
+            found.isEscaped
+            ? String(validating: try Self.unescape(raw, offset: found.start), as: UTF8.self)
+            : String(validating: raw, as: UTF8.self)
+        guard let text else { throw JSONError(.badString, offset: found.start, what: "string is no UTF-8") }
+        return text
     }
 
     /// Reads a string, or nil for `null`.
@@ -30,22 +36,32 @@ extension JSONReader {
     public mutating func withStringBytes<Value>(
         _ body: (UnsafeBufferPointer<UInt8>, _ offset: Int) throws(JSONError) -> Value
     ) throws(JSONError) -> Value {
-        guard try nextByte() == 0x22 else { throw unexpected("string expected") }
-        let start = position + 1
-        var escaped = false
-        let end = try endOfCheckedString(from: start, escaped: &escaped)
-        position = end + 1
-        let raw = UnsafeRawBufferPointer(start: base + start, count: end - start)
-        if escaped {
-            let plain = try Self.unescape(raw, offset: start)
-            return try plain.withUnsafeBufferPointer { (bytes) throws(JSONError) -> Value in try body(bytes, start) }
+        let found = try takeString()
+        let raw = UnsafeRawBufferPointer(start: base + found.start, count: found.end - found.start)
+        if found.isEscaped {
+            let plain = try Self.unescape(raw, offset: found.start)
+            return try plain.withUnsafeBufferPointer { (bytes) throws(JSONError) -> Value in
+                try body(bytes, found.start)
+            }
         }
-        return try body(raw.assumingMemoryBound(to: UInt8.self), start)
+        return try body(raw.assumingMemoryBound(to: UInt8.self), found.start)
     }
 
-    /// As `endOfString`, but refuses control bytes and tells whether there are escapes.
-    private func endOfCheckedString(from start: Int, escaped: inout Bool) throws(JSONError) -> Int {
-        var index = start
+    /// Where the inside of a string stands, and what is known about it.
+    private struct FoundString {
+        var start: Int
+        var end: Int
+        var isEscaped = false
+        /// True: certainly. False: perhaps not.
+        var isASCII = true
+    }
+
+    /// Steps over a string. Unlike `endOfString` refuses control bytes and looks what is in it.
+    private mutating func takeString() throws(JSONError) -> FoundString {
+        guard try nextByte() == 0x22 else { throw unexpected("string expected") }
+        var found = FoundString(start: position + 1, end: position + 1)
+        var index = found.start
+        var seen: UInt64 = 0
         while true {
             while index &+ 8 <= count {
                 let bytes = word(index)
@@ -53,19 +69,29 @@ extension JSONReader {
                 let marks =
                     controls | Self.zeros(bytes ^ 0x2222_2222_2222_2222) | Self.zeros(bytes ^ 0x5C5C_5C5C_5C5C_5C5C)
                 if marks != 0 {
-                    index &+= marks.trailingZeroBitCount &>> 3
+                    let before = marks.trailingZeroBitCount &>> 3
+                    // Only what stands before the mark: what follows the string does not matter.
+                    seen |= before == 0 ? 0 : bytes &<< UInt64(64 &- before &* 8)
+                    index &+= before
                     break
                 }
+                seen |= bytes
                 index &+= 8
             }
             guard index < count else { throw truncated() }
             switch byte(index) {
-            case 0x22: return index
+            case 0x22:
+                found.end = index
+                found.isASCII = seen & 0x8080_8080_8080_8080 == 0
+                position = index + 1
+                return found
             case 0x5C:
-                escaped = true
+                found.isEscaped = true
                 index &+= 2
             case ..<0x20: throw JSONError(.badString, offset: index, what: "control byte inside a string")
-            default: index &+= 1
+            case let other:
+                seen |= UInt64(other)
+                index &+= 1
             }
         }
     }

@@ -98,6 +98,22 @@ struct JSONReaderTests {
         #expect(error?.offset == 7)
     }
 
+    @Test("a byte that is no UTF-8 is found wherever it stands; proper text passes wherever it stands")
+    func everyPlace() throws {
+        for before in 0..<20 {
+            for after in 0..<12 {
+                let (head, tail) = (String(repeating: "a", count: before), String(repeating: "b", count: after))
+                let proper = head + "é" + tail
+                #expect(try read("\"\(proper)\"") { (r) throws(JSONError) in try r.string() } == proper)
+                let bytes = Array("\"\(head)".utf8) + [0xFF] + Array("\(tail)\"".utf8)
+                let error = #expect(throws: JSONError.self) {
+                    try JSONReader.read(bytes) { (reader) throws(JSONError) in try reader.string() }
+                }
+                #expect(error?.code == .badString)
+            }
+        }
+    }
+
     @Test("whole numbers to the edge of 64 bits and not beyond")
     func integers() throws {
         let int = { (reader: inout JSONReader) throws(JSONError) -> Int64 in try reader.int() }

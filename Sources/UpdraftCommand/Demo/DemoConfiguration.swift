@@ -1,7 +1,10 @@
 /// The one configuration file of the demo's four services. Short timers, so that the story fits into two minutes.
 enum DemoConfiguration {
     /// The text of `updraft.yaml`. `kubeconfig`, `clouds` and `key` are paths.
-    static func text(kubeconfig: String, clouds: String, cloud: String, stack: String, resource: String, key: String)
+    static func text(
+        kubeconfig: String, clouds: String, cloud: String, stack: String, resource: String, sizes: ClosedRange<Int>,
+        key: String
+    )
         -> String
     {
         """
@@ -20,8 +23,8 @@ enum DemoConfiguration {
           stack: \(stack)
           resource: \(resource)
           desired_parameter: desired
-          min: 2
-          max: 6
+          min: \(sizes.lowerBound)
+          max: \(sizes.upperBound)
         collector:
           stats: {interval: 5s}
         decider:

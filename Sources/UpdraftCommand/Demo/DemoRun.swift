@@ -20,8 +20,7 @@ struct DemoRun: Sendable {
 
     /// Plays everything and returns the verdict.
     func play() async throws -> Verdict {
-        let control = try await startCloud()
-        try await startServices()
+        let control = try await start(minimum: DemoWorkloads.nodes, maximum: 6, pace: 0.2)
         let (events, sink) = AsyncStream.makeStream(of: Event.self, bufferingPolicy: .bufferingNewest(100_000))
         let bus = try openBus()
         let reader = Task {
@@ -46,12 +45,19 @@ struct DemoRun: Sendable {
 
     // MARK: Bringing it up
 
-    private func startCloud() async throws -> PracticeControl {
+    /// Starts the practice cloud with one group and the services on it; returns when all are ready.
+    func start(minimum: Int, maximum: Int, pace: Double) async throws -> PracticeControl {
+        let control = try await startCloud(minimum, maximum, pace)
+        try await startServices()
+        return control
+    }
+
+    private func startCloud(_ minimum: Int, _ maximum: Int, _ pace: Double) async throws -> PracticeControl {
         say("starting the practice cloud")
         let folder = "\(options.state)/cloud"
         try await suite.startCloud(arguments: [
-            "--state-dir", folder, "--pace", "0.2", "--boot", "15", "--min", "\(DemoWorkloads.nodes)", "--desired",
-            "\(DemoWorkloads.nodes)", "--max", "6", "--flavor", "m1.large", "--transport-url", options.transportURL,
+            "--state-dir", folder, "--pace", "\(pace)", "--boot", "15", "--min", "\(minimum)", "--desired",
+            "\(minimum)", "--max", "\(maximum)", "--flavor", "m1.large", "--transport-url", options.transportURL,
         ])
         let text = try await waitFor("the practice cloud", .seconds(30)) { DemoFiles.read("\(folder)/practice.json") }
         let state = try JSONValue.parse(text)
@@ -65,7 +71,8 @@ struct DemoRun: Sendable {
         try DemoFiles.write(
             DemoConfiguration.text(
                 kubeconfig: try field("kubeconfig"), clouds: try field("clouds"), cloud: try field("cloud"),
-                stack: try field("stack"), resource: try field("resource"), key: "\(options.state)/signing.key"),
+                stack: try field("stack"), resource: try field("resource"), sizes: minimum...maximum,
+                key: "\(options.state)/signing.key"),
             to: "\(options.state)/updraft.yaml")
         return PracticeControl(url: try field("control"), http: http)
     }

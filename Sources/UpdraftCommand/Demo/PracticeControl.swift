@@ -61,6 +61,14 @@ struct PracticeControl: Sendable {
         }
     }
 
+    /// Times of journal entries of a kind whose JSON contains `text`.
+    func times(_ kind: String, containing text: String) async -> [Timestamp] {
+        let entries = await get("/practice/journal?limit=100000&kind=\(kind)")?["entries"]?.arrayValue ?? []
+        return entries.filter { $0.text.contains(text) }.compactMap {
+            $0["time"]?.stringValue.flatMap { Timestamp($0) }
+        }
+    }
+
     /// The cloud's own verdict: what, whether it holds, and who offended.
     func verdict() async -> [Verdict.Finding] {
         let findings = await get("/practice/verdict")?["findings"]?.arrayValue ?? []

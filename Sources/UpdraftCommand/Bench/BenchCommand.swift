@@ -1,0 +1,106 @@
+import FoundationEssentials
+import Support
+
+/// `updraft bench`: measures, prints a table or JSON. Timings are compared, never asserted.
+enum BenchCommand {
+    static let help = """
+        updraft bench: measure, and print a table
+
+        usage: updraft bench list [--pods N] [--json]
+               updraft bench latency --state DIR --transport-url URL [--rounds N] [--json]
+
+          list       decode a LIST of pods of the recorded form (default 10000 pods)
+          latency    from a pod that no node can take to the request at Heat, through the four services (default 40)
+
+        scripts/bench runs all of them, with a RabbitMQ of its own.
+        """
+
+    /// One line of the table.
+    struct Row: Codable {
+        var name: String
+        var value: Double
+        var unit: String
+        var aim: String
+    }
+
+    static func run(_ arguments: [String]) async -> Int32 {
+        guard let what = arguments.first, what != "--help", what != "-h" else {
+            Terminal.line(help)
+            return arguments.isEmpty ? 2 : 0
+        }
+        var values: [String: String] = [:]
+        var asJSON = false
+        var rest = arguments.dropFirst()
+        while let flag = rest.popFirst() {
+            if flag == "--json" {
+                asJSON = true
+            } else if flag.hasPrefix("--"), let value = rest.popFirst() {
+                values[String(flag.dropFirst(2))] = value
+            } else {
+                return wrong("\(flag) needs a value, or is not known")
+            }
+        }
+        do {
+            let rows: [Row]
+            switch what {
+            case "list":
+                guard let pods = number(values["pods"], 10_000) else { return wrong("--pods: 1 to 1000000") }
+                rows = list(pods)
+            case "latency":
+                guard let rounds = number(values["rounds"], 40), let state = values["state"],
+                    let url = values["transport-url"]
+                else { return wrong("latency needs --state and --transport-url") }
+                let result = try await LatencyBench.run(rounds: rounds, state: state, transportURL: url)
+                rows = [
+                    Row(name: "pod created → PATCH at Heat, p50", value: result.p50, unit: "ms", aim: ""),
+                    Row(name: "pod created → PATCH at Heat, p99", value: result.p99, unit: "ms", aim: "< 100"),
+                    Row(name: "pod created → PATCH at Heat, worst", value: result.worst, unit: "ms", aim: ""),
+                ]
+            default: return wrong("'\(what)' is no benchmark")
+            }
+            show(rows, asJSON: asJSON)
+            return 0
+        } catch {
+            Terminal.complaint("updraft bench \(what): \(error)")
+            return 1
+        }
+    }
+
+    private static func list(_ pods: Int) -> [Row] {
+        let result = ListBench.run(pods: pods)
+        return [
+            Row(name: "LIST of \(pods) pods, all kept", value: result.keptRate, unit: "MB/s", aim: "≥ 500"),
+            Row(name: "LIST of \(pods) pods, one at a time", value: result.streamedRate, unit: "MB/s", aim: ""),
+            Row(name: "memory of the kept structs", value: Double(result.keptBytes) / 1e6, unit: "MB", aim: ""),
+        ]
+    }
+
+    private static func number(_ text: String?, _ fallback: Int) -> Int? {
+        guard let text else { return fallback }
+        return Int(text).flatMap { (1...1_000_000).contains($0) ? $0 : nil }
+    }
+
+    private static func wrong(_ text: String) -> Int32 {
+        Terminal.complaint("updraft bench: \(text); --help tells more")
+        return 2
+    }
+
+    private static func show(_ rows: [Row], asJSON: Bool) {
+        if asJSON {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            for row in rows {
+                if let data = try? encoder.encode(row) { Terminal.line(String(decoding: data, as: UTF8.self)) }
+            }
+            return
+        }
+        let width = rows.map(\.name.count).max() ?? 0
+        for row in rows {
+            let number = row.value.rounded() == row.value ? "\(Int(row.value))" : "\((row.value * 10).rounded() / 10)"
+            let name = row.name + String(repeating: " ", count: width - row.name.count)
+            Terminal.line(
+                "\(name)  \(String(repeating: " ", count: max(0, 9 - number.count)))\(number) \(row.unit)"
+                    + (row.aim.isEmpty ? "" : "   (aim \(row.aim))"))
+        }
+    }
+}

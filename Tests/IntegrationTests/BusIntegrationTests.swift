@@ -336,10 +336,11 @@ struct BusIntegrationTests {
         }
         try await eventually("it stands") { bus.health.isReading && bus.health.problems.isEmpty }
         for number in 0..<5 { try await decider.publish(decision(cluster, id: "\(number)")) }
-        try await eventually("one is in hand") { begun.count == 1 }
+        try await eventually("one is in hand") { begun.count >= 1 }
         await bus.close()
         try await task.value
-        #expect(finished.count == 1)
+        // Usually one; on a busy machine the second may have begun before the look at the first.
+        #expect(finished.count == begun.count)
         // The others are there for the next replica.
         let next = try TestBroker.bus(cluster: cluster, service: "actuator")
         let seen = Log<Incoming>()
@@ -348,7 +349,7 @@ struct BusIntegrationTests {
             return .done
         }
         try await reading(next, Subscription(topics: [.decisions]), handler: handler) {
-            try await eventually("the rest arrived") { seen.count == 4 }
+            try await eventually("the rest arrived") { seen.count == 5 - finished.count }
         }
         await decider.close()
     }

@@ -129,7 +129,13 @@ let package = Package(
             ], files: ["Fixtures"]),
         tests("DeciderTests", ["Decider", "Messages"]),
         tests("ActuatorTests", ["Actuator", "JSONReader", "Messages", "Support"]),
-        tests("NotifierTests", ["Notifier", "JSONReader", "Messages", "Support"]),
+        tests("NotifierTests", ["HTTPClient", "Notifier", "JSONReader", "Messages", "Support"]),
+        tests(
+            "RemovalTests",
+            [
+                "Actuator", "HTTPClient", "JSONReader", "Kubernetes", "Messages", "Notifier", "OpenStack",
+                "PracticeCloud", "ServiceRuntime", "Settings", "Support",
+            ]),
         tests(
             "PracticeCloudTests",
             [

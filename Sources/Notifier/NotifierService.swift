@@ -38,8 +38,9 @@ public enum NotifierService {
         let engine = NotifierEngine(
             policy: NotifierPolicy(settings),
             pods: PodDoor(
-                client, hooks: hooks, hookTimeout: notifier.hooks.timeout, cluster: settings.cluster,
-                host: context.host, isDryRun: notifier.dryRun),
+                client, hooks: hooks, hookTimeout: notifier.hooks.timeout,
+                foreignHosts: notifier.hooks.foreignHosts, cluster: settings.cluster, host: context.host,
+                isDryRun: notifier.dryRun),
             observer: NotifierObserver(log: context.log, metrics: context.metrics, readiness: context.readiness),
             tokens: AnswerTokens(settings), answerURL: { server.url(removal: $0, podUID: $1) })
         engineBox.withLock { $0 = engine }

@@ -18,6 +18,7 @@ extension ActuatorPolicy {
         drainTimeout = actuator.drain.timeout
         maximumGrace = actuator.drain.maximumGrace
         evictionRetry = actuator.drain.evictionRetry
+        drainPoll = actuator.drain.pollInterval
         evictionsAtOnce = actuator.drain.parallel
         heatTimeout = actuator.heat.timeout
     }

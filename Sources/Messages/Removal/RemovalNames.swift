@@ -8,8 +8,8 @@ public enum RemovalNames {
     /// On a Node: the label by which cloud load balancers leave it out (Kubernetes' own).
     public static let excludeFromLoadBalancers = "node.kubernetes.io/exclude-from-external-load-balancers"
 
-    /// On a Pod, set by its owner: where to POST the notice, `http(s)://:<port or port name>/path`. The host is always
-    /// the pod's own address, so that the annotation cannot make Updraft call anything else.
+    /// On a Pod, set by its owner: where to POST the notice, `http(s)://:<port or port name>/path` (the pod itself), or
+    /// a whole URL where the configuration allows other hosts.
     public static let shutdownHook = "updraft.io/shutdown-hook"
     /// On a Pod: the removal that it was told of (its id). Written by the Notifier.
     public static let podRemoval = "updraft.io/removal-id"

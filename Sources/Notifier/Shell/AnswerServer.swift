@@ -45,11 +45,28 @@ final class AnswerServer: Sendable {
         }.joined()
     }
 
+    /// Undoes percent-encoding; what is not encoded properly stays as it is.
+    private static func decoded(_ text: Substring) -> String {
+        var bytes: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "%"), rest.count >= 2, let value = UInt8(String(rest.prefix(2)) ?? "", radix: 16) {
+                bytes.append(value)
+                rest = rest.dropFirst(2)
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
     private static func reply(
         _ request: ServerRequest,
         _ hear: @Sendable (String, String, AnswerWord, String) async -> AnswerVerdict?
     ) async -> ServerResponse {
-        let parts = request.path.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        // Of the target as sent: an id may hold an encoded slash.
+        let path = request.target.prefix { $0 != "?" }
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false).map(decoded)
         guard parts.count == 4, parts[1] == "answers", !parts[2].isEmpty, !parts[3].isEmpty else {
             return error(404, "answers are posted to /answers/<removal>/<pod uid>")
         }

@@ -46,6 +46,7 @@ final class PodDoor: PodTelling {
     private let client: KubernetesClient
     private let hooks: HTTPClient
     private let hookTimeout: Interval
+    private let foreignHosts: Bool
     private let recorder: EventRecorder
     private let cluster: String
     private let isDryRun: Bool
@@ -54,12 +55,13 @@ final class PodDoor: PodTelling {
     ///   - hooks: for calls to pods. Their certificates are their own, so it does not verify them; the notice holds
     ///     nothing but a token for this very pod.
     init(
-        _ client: KubernetesClient, hooks: HTTPClient, hookTimeout: Interval, cluster: String, host: String,
-        isDryRun: Bool
+        _ client: KubernetesClient, hooks: HTTPClient, hookTimeout: Interval, foreignHosts: Bool, cluster: String,
+        host: String, isDryRun: Bool
     ) {
         self.client = client
         self.hooks = hooks
         self.hookTimeout = hookTimeout
+        self.foreignHosts = foreignHosts
         self.cluster = cluster
         self.isDryRun = isDryRun
         recorder = EventRecorder(client, component: "updraft-notifier", host: host)
@@ -179,7 +181,7 @@ final class PodDoor: PodTelling {
     private func call(_ notice: Notice, _ token: String, _ answerURL: String?) async -> DeliveryOutcome {
         let url: String
         do throws(HookAddress.Mistake) {
-            url = try HookAddress.url(of: notice.pod)
+            url = try HookAddress.url(of: notice.pod, foreignHosts: foreignHosts)
         } catch {
             return .failed(error.what, isRetriable: false)
         }

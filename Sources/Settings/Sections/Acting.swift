@@ -11,6 +11,8 @@ extension Settings {
             public var maximumGrace: Interval
             /// Between two tries of a refused eviction.
             public var evictionRetry: Interval
+            /// Between two looks at the pods of a node that drains.
+            public var pollInterval: Interval
             /// Evictions at once, per node.
             public var parallel: Int
 
@@ -24,6 +26,9 @@ extension Settings {
                 evictionRetry = reader.interval(
                     "eviction_retry", default: .seconds(5), in: .milliseconds(100) ... .minutes(10),
                     "Between two tries of an eviction that a budget refused.")
+                pollInterval = reader.interval(
+                    "poll_interval", default: .seconds(1), in: .milliseconds(50) ... .minutes(5),
+                    "Between two looks at the pods of a node while it drains.")
                 parallel = reader.count("parallel", default: 10, in: 1...1_000, "Evictions at once, per node.")
             }
         }
@@ -73,11 +78,17 @@ extension Settings {
             public var timeout: Interval
             /// Calls before a hook counts as failed.
             public var attempts: Int
+            /// Whether a hook may be on another host than its pod.
+            public var foreignHosts: Bool
 
             init(_ reader: SettingsReader) {
                 timeout = reader.interval(
                     "timeout", default: .seconds(5), in: .milliseconds(100) ... .minutes(5), "For one call.")
                 attempts = reader.count("attempts", default: 5, in: 1...100, "Calls before a hook counts as failed.")
+                foreignHosts = reader.flag(
+                    "foreign_hosts", default: true,
+                    "Whether a pod's hook may name a host other than the pod itself; off where authors of pods are not "
+                        + "trusted to choose whom the Notifier calls.")
             }
         }
 

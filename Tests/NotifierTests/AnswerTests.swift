@@ -1,0 +1,134 @@
+import FoundationEssentials
+import HTTPClient
+import JSONReader
+import Messages
+import Support
+import Testing
+
+@testable import Notifier
+
+@Suite("Hooks and answers")
+struct AnswerTests {
+    func pod(_ hook: String, ip: String? = "10.0.0.7") -> NodePod {
+        NodePod(
+            name: "web", uid: "u", node: "n", ip: ip, ports: [.init(name: "admin", number: 9_000)],
+            annotations: [RemovalNames.shutdownHook: hook])
+    }
+
+    @Test(
+        "a hook without a host is the pod itself",
+        arguments: [
+            ("http://:8080/bye", "http://10.0.0.7:8080/bye"), ("https://:8443", "https://10.0.0.7:8443/"),
+            ("http://:admin/x?y=1", "http://10.0.0.7:9000/x?y=1"), ("http://:80?y", "http://10.0.0.7:80/?y"),
+        ])
+    func own(hook: String, url: String) throws {
+        #expect(try HookAddress.url(of: pod(hook), foreignHosts: false) == url)
+    }
+
+    @Test("an IPv6 address stands in brackets")
+    func ipv6() throws {
+        #expect(
+            try HookAddress.url(of: pod("http://:80/", ip: "fd00::1"), foreignHosts: false) == "http://[fd00::1]:80/")
+    }
+
+    @Test(
+        "what leads nowhere is named",
+        arguments: [
+            "ftp://:21/", ":8080/x", "http://:0/", "http://:99999/", "http://:nobody/", "http://:80/a b",
+            "http://user:secret@host/", "",
+        ])
+    func mistakes(hook: String) {
+        #expect(throws: HookAddress.Mistake.self) { try HookAddress.url(of: pod(hook), foreignHosts: true) }
+    }
+
+    @Test("another host only where the configuration says so")
+    func foreign() throws {
+        #expect(try HookAddress.url(of: pod("http://gateway.local/x"), foreignHosts: true) == "http://gateway.local/x")
+        #expect(throws: HookAddress.Mistake.self) {
+            try HookAddress.url(of: pod("http://gateway.local/x"), foreignHosts: false)
+        }
+    }
+
+    @Test("a token is good for one pod and one removal, and is the same in every replica")
+    func tokens() {
+        let tokens = AnswerTokens(secret: "of the installation")
+        let token = tokens.token(removal: "r1", podUID: "u1")
+        #expect(token == AnswerTokens(secret: "of the installation").token(removal: "r1", podUID: "u1"))
+        #expect(token != AnswerTokens(secret: "of another").token(removal: "r1", podUID: "u1"))
+        #expect(tokens.isValid(token, removal: "r1", podUID: "u1"))
+        #expect(!tokens.isValid(token, removal: "r1", podUID: "u2"))
+        #expect(!tokens.isValid(token, removal: "r2", podUID: "u1"))
+        #expect(!tokens.isValid("", removal: "r1", podUID: "u1"))
+        #expect(!tokens.isValid("zz", removal: "r1", podUID: "u1"))
+        #expect(!tokens.isValid(String(token.dropLast(2)), removal: "r1", podUID: "u1"))
+    }
+
+    @Test("answers as words")
+    func words() {
+        #expect(AnswerWord("done") == .done)
+        #expect(AnswerWord("extend=30") == .extend(.seconds(30)))
+        #expect(AnswerWord("extend=-1") == nil)
+        #expect(AnswerWord("extend=1e99") == nil)
+        #expect(AnswerWord("extend") == nil)
+        #expect(AnswerWord("Done ") == nil)
+        #expect(AnswerWord("extend", seconds: nil) == nil)
+        #expect(AnswerWord(AnswerWord.extend(.seconds(12)).text) == .extend(.seconds(12)))
+    }
+
+    @Test("over HTTP: what is accepted, and what each mistake gets")
+    func server() async throws {
+        let heard = Lock<[String]>([])
+        let server = try AnswerServer(host: "127.0.0.1", port: 0, advertised: nil) { removal, podUID, word, token in
+            heard.withLock { $0.append("\(removal) \(podUID) \(word.text) \(token)") }
+            return token == "right" ? .accepted : .forged
+        }
+        let http = HTTPClient(userAgent: "test")
+        func post(_ body: String, token: String? = nil, method: HTTPMethod = .post, path: String? = nil) async throws
+            -> Int
+        {
+            var headers: HTTPHeaders = [:]
+            if let token { headers["Authorization"] = "Bearer \(token)" }
+            let url = server.url(removal: "r/1", podUID: "u 1")
+            let whole = path.map { url.prefix { $0 != "a" } + $0 } ?? url[...]
+            return try await http.send(
+                HTTPRequest(method, String(whole), headers: headers, body: method == .get ? nil : Array(body.utf8))
+            ).status
+        }
+        #expect(try await post(#"{"answer":"done"}"#, token: "right") == 200)
+        #expect(try await post(#"{"answer":"extend","seconds":5,"token":"right"}"#) == 200)
+        #expect(try await post(#"{"answer":"done"}"#, token: "wrong") == 401)
+        #expect(try await post(#"{"answer":"done"}"#) == 401)
+        #expect(try await post(#"{"answer":"perhaps"}"#, token: "right") == 400)
+        #expect(try await post("not json", token: "right") == 400)
+        #expect(try await post("", token: "right", method: .get) == 405)
+        #expect(try await post(String(repeating: "x", count: 100_000), token: "right") == 413)
+        #expect(
+            heard.withLock { $0 } == ["r/1 u 1 done right", "r/1 u 1 extend=5 right", "r/1 u 1 done wrong"])
+        server.stop()
+        await http.close()
+    }
+
+    @Test("a hook is sent a CloudEvent, whose id is the same however often it is sent")
+    func cloudEvent() throws {
+        let notice = Notice(
+            removal: "r1", node: "n1", serverID: "s", pod: pod("http://:80/"), reason: Explanation(.nodeUnneeded),
+            deadline: Timestamp(seconds: 1_800_000_060))
+        let payload = PodShutdown(notice, cluster: "prod", token: "t", answerURL: "http://a/answers/r1/u")
+        let bytes = Array(try JSONEncoder().encode(CloudEvent.shutdown(payload, at: Timestamp(seconds: 1_800_000_000))))
+        let event = try JSONValue.parse(bytes)
+        #expect(event["specversion"]?.stringValue == "1.0")
+        #expect(event["id"]?.stringValue == "r1/u")
+        #expect(event["type"]?.stringValue == "updraft.pod.shutdown")
+        #expect(event["subject"]?.stringValue == "default/web")
+        #expect(event[path: "data", "node"]?.stringValue == "n1")
+        #expect(event[path: "data", "token"]?.stringValue == "t")
+    }
+
+    @Test("what was told is found again in the annotation, for the same removal only")
+    func recorded() {
+        let text = PodNotice.recorded([.hook: "told", .gate: "failed: 403", .bus: "told"], removal: "r1")
+        #expect(text == "r1 gate=failed hook=told bus=told")
+        #expect(PodNotice.told(in: text, removal: "r1") == [.hook, .bus])
+        #expect(PodNotice.told(in: text, removal: "r2").isEmpty)
+    }
+}

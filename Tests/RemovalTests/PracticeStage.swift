@@ -1,0 +1,207 @@
+import FoundationEssentials
+import Glibc
+import HTTPClient
+import JSONReader
+import Kubernetes
+import Messages
+import OpenStack
+import PracticeCloud
+import ServiceRuntime
+import Settings
+import Support
+
+@testable import Actuator
+@testable import Notifier
+
+/// The Actuator's and the Notifier's engines against a practice cloud, in one process. The bus is a function call:
+/// what one publishes the other hears; decisions are handed in by the test.
+final class PracticeStage: Sendable {
+    let cloud: PracticeCloud
+    let kubernetes: KubernetesClient
+    let openstack: OpenStackClient
+    let hooks = HTTPClient(tls: TLSSettings(insecureSkipVerify: true), userAgent: "updraft-test")
+    let settings: Settings
+    private let published = Lock<[Event]>([])
+    private let running = Lock(Running())
+
+    private struct Running {
+        var actuator: ActuatorEngine?
+        var notifier: NotifierEngine?
+        var tasks: [String: Task<Void, Never>] = [:]
+    }
+
+    struct NotInTime: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    init(desired: Int = 3, minimum: Int = 1, extra: [String] = []) throws {
+        var options = PracticeCloudOptions()
+        options.pace = 0.05
+        options.boot = .seconds(2)
+        options.setGroup(minimum: minimum, desired: desired, maximum: 8)
+        cloud = try PracticeCloud(options)
+        let folder = "\(NSTemporaryDirectoryPath.value)/updraft-removal-\(UInt64.random(in: 0 ... .max))"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let clouds = folder + "/clouds.yaml"
+        try cloud.cloudsYAML.write(toFile: clouds, atomically: true, encoding: .utf8)
+        kubernetes = KubernetesClient(
+            try KubernetesConfiguration.kubeconfig(text: cloud.kubeconfig, file: "practice"), maximumInFlight: 64)
+        openstack = OpenStackClient(
+            try CloudConfiguration.load(cloud: "practice", file: clouds, environment: [:]))
+        settings = try Settings.load(
+            file: nil, environment: [:],
+            flags: [
+                "cluster=practice", "bus.transport_url=rabbit://guest:guest@127.0.0.1:1/",
+                "groups=[{id: workers, stack: k8s, resource: workers, desired_parameter: desired, min: \(minimum), max: 8}]",
+                "actuator.resync=1s", "actuator.heat.poll_interval=100ms", "actuator.drain.poll_interval=100ms",
+                "actuator.drain.eviction_retry=200ms", "actuator.drain.timeout=20s", "notifier.cooldown=2s",
+                "notifier.max_cooldown=20s", "notifier.hooks.timeout=1s",
+            ] + extra)
+    }
+
+    // MARK: Services
+
+    private var runtime: (log: Logger, metrics: Metrics, readiness: Readiness) {
+        // UPDRAFT_TEST_LOG=1 shows what the services log.
+        let quiet: @Sendable ([UInt8]) -> Void = { _ in }
+        let write = getenv("UPDRAFT_TEST_LOG") == nil ? quiet : Logger.standardError
+        return (Logger(service: "test", level: .debug, write: write), Metrics(), Readiness())
+    }
+
+    func startActuator() {
+        let (log, metrics, readiness) = runtime
+        let isDryRun = settings.actuator.dryRun
+        let engine = ActuatorEngine(
+            policy: ActuatorPolicy(settings),
+            cloud: HeatDoor(openstack, groups: settings.groups, isDryRun: isDryRun),
+            cluster: ClusterDoor(kubernetes, host: "test", isDryRun: isDryRun),
+            observer: ActuatorObserver(log: log, metrics: metrics, readiness: readiness))
+        let task = Task { await engine.run { event in await self.deliver(event) } }
+        running.withLock { running in
+            running.actuator = engine
+            running.tasks["actuator"] = task
+        }
+    }
+
+    func startNotifier() {
+        let (log, metrics, readiness) = runtime
+        let engine = NotifierEngine(
+            policy: NotifierPolicy(settings),
+            pods: PodDoor(
+                kubernetes, hooks: hooks, hookTimeout: settings.notifier.hooks.timeout,
+                foreignHosts: settings.notifier.hooks.foreignHosts, cluster: "practice", host: "test",
+                isDryRun: settings.notifier.dryRun),
+            observer: NotifierObserver(log: log, metrics: metrics, readiness: readiness),
+            tokens: AnswerTokens(settings), answerURL: { _, _ in nil })
+        let task = Task {
+            await engine.run { event in
+                await self.deliver(event)
+                return true
+            }
+        }
+        running.withLock { running in
+            running.notifier = engine
+            running.tasks["notifier"] = task
+        }
+    }
+
+    /// Ends a service without a goodbye: what it had in memory is gone.
+    func stop(_ name: String) async {
+        let task = running.withLock { $0.tasks.removeValue(forKey: name) }
+        task?.cancel()
+        await task?.value
+    }
+
+    func close() async {
+        await stop("actuator")
+        await stop("notifier")
+        await kubernetes.close()
+        await openstack.close()
+        await hooks.close()
+        await cloud.stop()
+    }
+
+    private func deliver(_ event: Event) async {
+        published.withLock { $0.append(event) }
+        let actuator = running.withLock { $0.actuator }
+        switch event {
+        case .removalNoticed(let event): actuator?.tell(.removalNoticed(event.removal))
+        case .removalQuiesced(let event): actuator?.tell(.removalQuiesced(event.removal))
+        default: break
+        }
+    }
+
+    // MARK: Decisions
+
+    /// Hands a decision to whichever Actuator runs, again and again until it is settled, as the broker does.
+    func decide(_ command: @escaping @Sendable (Int) -> ActuatorEvent) async throws {
+        for _ in 0..<200 {
+            if let engine = running.withLock({ $0.actuator }), await engine.handle(command) == .done { return }
+            try await Task.sleep(for: .milliseconds(200))
+        }
+        throw NotInTime(description: "the decision was never settled")
+    }
+
+    func answer(_ removal: String, podUID: String, _ word: AnswerWord, token: String) async -> AnswerVerdict? {
+        await running.withLock { $0.notifier }?.answer(
+            removal: removal, podUID: podUID, word, token: token, .http)
+    }
+
+    func removal(_ id: String, of node: Node, from: Int) -> RemovalDecided {
+        RemovalDecided(
+            cluster: "practice", id: id, group: "workers", from: from,
+            nodes: [
+                RemovalTarget(
+                    node: node.name, nodeUID: node.uid, serverID: node.serverID ?? "",
+                    reason: Explanation(.nodeUnneeded))
+            ], decidedAt: .now(), deadline: .now() + .seconds(60))
+    }
+
+    // MARK: Looking
+
+    var events: [Event] { published.withLock { $0 } }
+    var story: [EventType] { events.map(\.type) }
+
+    func nodes() async throws -> [Node] {
+        try await kubernetes.all(NodeObject.self).map(\.node).sorted { $0.createdAt < $1.createdAt }
+    }
+
+    func pods() async throws -> [NodePod] {
+        try await kubernetes.all(PodObject.self).map(NodePod.init)
+    }
+
+    func group() async throws -> HeatGroupSnapshot {
+        try await openstack.groupSnapshot(stack: "k8s", resource: "workers", desiredParameter: "desired")
+    }
+
+    func control(_ method: HTTPMethod, _ path: String, _ body: JSONValue) async throws {
+        let response = try await hooks.send(
+            HTTPRequest(method, cloud.controlURL + "/practice/" + path, body: body.bytes))
+        guard response.status < 300 else { throw NotInTime(description: "\(path): \(response.text)") }
+    }
+
+    func wait(
+        _ what: String, within: Interval = .seconds(60), until condition: () async throws -> Bool
+    ) async throws {
+        let end = Timestamp.now() + within
+        while true {
+            if try await condition() { return }
+            guard Timestamp.now() < end else {
+                throw NotInTime(description: "\(what): not within \(within); events: \(story.map(\.rawValue))")
+            }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+    }
+
+    /// All machines are ready nodes.
+    func ready(_ count: Int) async throws {
+        try await wait("\(count) nodes ready") {
+            try await nodes().filter { $0.readiness == .ready }.count == count
+        }
+    }
+}
+
+/// Where temporary files go.
+enum NSTemporaryDirectoryPath {
+    static var value: String { FileManager.default.temporaryDirectory.path }
+}

@@ -1,0 +1,157 @@
+import JSONReader
+import Kubernetes
+import Messages
+import Support
+import Testing
+
+@testable import Actuator
+@testable import Notifier
+
+@Suite("Actuator and Notifier on a practice cloud", .serialized)
+struct PracticeTests {
+    @Test("a group grows, and its nodes join")
+    func grows() async throws {
+        let stage = try PracticeStage(desired: 2)
+        try await stage.ready(2)
+        stage.startActuator()
+        let decision = ScaleDecided(
+            cluster: "practice", id: "s1", group: "workers", from: 2, to: 4, reason: Explanation(.podsPending),
+            decidedAt: .now(), deadline: .now() + .seconds(60))
+        try await stage.decide { .scaleDecided(decision, ticket: $0) }
+        try await stage.wait("completed") { stage.story.contains(.scaleCompleted) }
+        try await stage.ready(4)
+        try await stage.wait("two nodes announced") { stage.story.filter { $0 == .nodeReady }.count >= 2 }
+        #expect(try await stage.group().size == 4)
+        await stage.close()
+    }
+
+    @Test("a chosen node goes: told, cooled down, drained, its member removed and no other")
+    func removes() async throws {
+        let stage = try PracticeStage(desired: 3)
+        try await stage.ready(3)
+        try await stage.control(
+            .post, "workloads",
+            ["name": "web", "replicas": 6, "grace": 2, "gate": true, "hook": ["answer": "done"]])
+        stage.startActuator()
+        stage.startNotifier()
+        // The gate is opened by the Notifier; without it no pod would become ready.
+        try await stage.wait("gates open") {
+            let pods = try await stage.pods().filter { $0.gate != .absent }
+            return pods.count == 6 && pods.allSatisfy { $0.gate == .serving }
+        }
+        let nodes = try await stage.nodes()
+        let chosen = nodes[1]
+        let moved = try await stage.pods().filter { $0.node == chosen.name && $0.isMoved }
+        #expect(!moved.isEmpty)
+        let decision = stage.removal("r1", of: chosen, from: 3)
+        try await stage.decide { .removalDecided(decision, ticket: $0) }
+        try await stage.wait("completed") { stage.story.contains(.removalCompleted) }
+        try await stage.wait("the Node is gone") { try await stage.nodes().count == 2 }
+        let left = try await stage.group()
+        #expect(left.size == 2)
+        #expect(left.desired == 2)
+        #expect(Set(left.members.compactMap(\.serverID)) == Set([nodes[0], nodes[2]].compactMap(\.serverID)))
+        let told = Set(stage.events.compactMap { if case .podShutdown(let event) = $0 { event.podUID } else { nil } })
+        #expect(told == Set(moved.map(\.uid)))
+        let order = stage.story.filter { $0.rawValue.hasPrefix("updraft.removal") }
+        #expect(
+            order == [.removalCordoned, .removalNoticed, .removalQuiesced, .removalDrained, .removalCompleted])
+        await stage.close()
+    }
+
+    @Test("cancelled during the cooldown: the node serves again and its pods are told to stay")
+    func cancelled() async throws {
+        let stage = try PracticeStage(desired: 2, extra: ["notifier.cooldown=15s"])
+        try await stage.ready(2)
+        try await stage.control(
+            .post, "workloads", ["name": "web", "replicas": 4, "gate": true, "hook": ["answer": "never"]])
+        stage.startActuator()
+        stage.startNotifier()
+        try await stage.wait("gates open") { try await stage.pods().filter { $0.gate == .serving }.count == 4 }
+        let chosen = try await stage.nodes()[1]
+        let decision = stage.removal("r1", of: chosen, from: 2)
+        try await stage.decide { .removalDecided(decision, ticket: $0) }
+        try await stage.wait("noticed") { stage.story.contains(.removalNoticed) }
+        #expect(try await stage.pods().contains { $0.node == chosen.name && $0.gate == .notServing })
+        let cancel = RemovalCancelled(
+            cluster: "practice", id: "r1", nodes: [], reason: Explanation(.loadReturned), decidedAt: .now())
+        try await stage.decide { .removalCancelled(cancel, ticket: $0) }
+        try await stage.wait("uncordoned") {
+            try await stage.nodes().allSatisfy { !$0.unschedulable && $0.taints.isEmpty }
+        }
+        try await stage.wait("gates open again") { try await stage.pods().filter { $0.gate == .serving }.count == 4 }
+        try await stage.wait("no pod is left under notice") {
+            try await stage.pods().allSatisfy { $0.annotations[RemovalNames.podRemoval] == nil }
+        }
+        #expect(try await stage.group().size == 2)
+        await stage.close()
+    }
+
+    @Test("the token of the notice lets a pod answer, any other does not")
+    func answers() async throws {
+        let stage = try PracticeStage(desired: 2, extra: ["notifier.cooldown=15s"])
+        try await stage.ready(2)
+        try await stage.control(.post, "workloads", ["name": "web", "replicas": 2, "antiAffinity": "hostname"])
+        try await stage.wait("running") {
+            try await stage.pods().filter { $0.isMoved && $0.phase == .running }.count == 2
+        }
+        stage.startActuator()
+        stage.startNotifier()
+        let chosen = try await stage.nodes()[0]
+        let pod = try #require(try await stage.pods().first { $0.node == chosen.name && $0.isMoved })
+        let decision = stage.removal("r1", of: chosen, from: 2)
+        try await stage.decide { .removalDecided(decision, ticket: $0) }
+        try await stage.wait("noticed") { stage.story.contains(.removalNoticed) }
+        let token = try #require(
+            try await stage.pods().first { $0.uid == pod.uid }?.annotations[RemovalNames.podToken])
+        #expect(await stage.answer("r1", podUID: pod.uid, .done, token: "00") == .forged)
+        #expect(await stage.answer("r1", podUID: pod.uid, .done, token: token) == .accepted)
+        try await stage.wait("quiesced at once", within: .seconds(5)) { stage.story.contains(.removalQuiesced) }
+        await stage.close()
+    }
+
+    @Test(
+        "both services are ended at each step and started anew: the story ends the same",
+        arguments: [
+            EventType.removalCordoned, .removalNoticed, .removalQuiesced, .removalDrained,
+        ])
+    func restarts(at step: EventType) async throws {
+        let stage = try PracticeStage(desired: 3)
+        try await stage.ready(3)
+        try await stage.control(.post, "workloads", ["name": "web", "replicas": 6, "grace": 2])
+        stage.startActuator()
+        stage.startNotifier()
+        let nodes = try await stage.nodes()
+        let decision = stage.removal("r1", of: nodes[2], from: 3)
+        try await stage.decide { .removalDecided(decision, ticket: $0) }
+        try await stage.wait("\(step.rawValue)") { stage.story.contains(step) }
+        await stage.stop("actuator")
+        await stage.stop("notifier")
+        stage.startActuator()
+        stage.startNotifier()
+        try await stage.wait("completed") { stage.story.contains(.removalCompleted) }
+        try await stage.wait("the Node is gone") { try await stage.nodes().count == 2 }
+        let left = try await stage.group()
+        #expect(Set(left.members.compactMap(\.serverID)) == Set([nodes[0], nodes[1]].compactMap(\.serverID)))
+        await stage.close()
+    }
+
+    @Test("dry run changes nothing and says so")
+    func dryRun() async throws {
+        let stage = try PracticeStage(desired: 2, extra: ["actuator.dry_run=true"])
+        try await stage.ready(2)
+        stage.startActuator()
+        let scale = ScaleDecided(
+            cluster: "practice", id: "s1", group: "workers", from: 2, to: 4, reason: Explanation(.podsPending),
+            decidedAt: .now(), deadline: .now() + .seconds(60))
+        try await stage.decide { .scaleDecided(scale, ticket: $0) }
+        let removal = stage.removal("r1", of: try await stage.nodes()[0], from: 2)
+        try await stage.decide { .removalDecided(removal, ticket: $0) }
+        try await stage.wait("refused") {
+            stage.story.contains(.scaleRefused) && stage.story.contains(.removalFailed)
+        }
+        #expect(try await stage.group().size == 2)
+        #expect(try await stage.nodes().allSatisfy { !$0.unschedulable })
+        await stage.close()
+    }
+}

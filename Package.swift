@@ -69,7 +69,7 @@ let package = Package(
         module(
             "Collector",
             ["Messages", "Kubernetes", "HTTPClient", "JSONReader", "Bus", "ServiceRuntime", "Settings", "Support"]),
-        module("Decider", ["Messages", "Bus", "ServiceRuntime", "Settings", "Support"]),
+        module("Decider", ["Messages", "JSONReader", "Bus", "ServiceRuntime", "Settings", "Support"]),
         module(
             "Actuator",
             [
@@ -127,7 +127,7 @@ let package = Package(
                 "Settings",
                 "Support", "YAML",
             ], files: ["Fixtures"]),
-        tests("DeciderTests", ["Decider", "Messages"]),
+        tests("DeciderTests", ["Decider", "JSONReader", "Messages"], files: ["Scenarios"]),
         tests("ActuatorTests", ["Actuator", "JSONReader", "Messages", "Support"]),
         tests("NotifierTests", ["HTTPClient", "Notifier", "JSONReader", "Messages", "Support"]),
         tests(

@@ -10,5 +10,9 @@ extension UpdraftCommand {
         Subcommand(name: "practice-cloud", summary: "run a Keystone, Heat, Nova and Kubernetes to rehearse with") {
             await PracticeCloudCommand.run(arguments: $0)
         },
+        Subcommand(name: "simulate", summary: "what the decision engine answers to scenario files") {
+            await Simulate.run($0)
+        },
+        Subcommand(name: "bench", summary: "how long the decision engine takes") { await Bench.run($0) },
     ]
 }

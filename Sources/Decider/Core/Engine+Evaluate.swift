@@ -63,9 +63,10 @@ extension Engine {
 
     /// The memory without what changes in every evaluation.
     private var memoryToSave: EngineMemory {
-        var memory = memory
-        memory.number = 0
-        return memory
+        var saved = memory
+        saved.number = 0
+        for group in groups { saved.groups[group.rules.id] = group.memory }
+        return saved
     }
 
     private func note(_ deadline: Timestamp?, in result: inout EvaluationResult) {

@@ -6,13 +6,13 @@ import Support
 /// A value without clock, randomness or I/O: equal inputs give equal decisions.
 public struct Engine: Sendable {
     /// The rules.
-    public let configuration: DeciderConfiguration
+    public internal(set) var configuration: DeciderConfiguration
     /// Part of every decision's id, different each time a Decider takes over, so that ids are never used twice.
     public let term: String
     var model: ClusterModel
     var groups: [GroupRuntime]
     var memory: EngineMemory
-    let groupNumbers: [String: Int]
+    private(set) var groupNumbers: [String: Int]
     /// Group of each node slot, -1 for none.
     var groupOfSlot: [Int32] = []
     private var assignedRevision = -1
@@ -28,8 +28,13 @@ public struct Engine: Sendable {
     var measured: [String: (value: Double, at: Timestamp)] = [:]
     /// Classes of the headroom's pods, by rule.
     var headroomClasses: [String: (revision: Int, number: Int)] = [:]
+    /// Nodes that an increase was short of when its time ran out, in this evaluation.
+    var timedOut: [Int: Int] = [:]
     var ledger = Ledger()
     var simulation = ScaleDownSimulation()
+    /// Nodes that the ledger has been told of, by slot.
+    var ledgerSlots: [String: Int] = [:]
+    var departuresRevision = -1
 
     /// An engine that knows nothing of its cluster yet.
     public init(_ configuration: DeciderConfiguration, term: String) {
@@ -55,6 +60,14 @@ public struct Engine: Sendable {
     // MARK: What the groups are
 
     mutating func noteGroupsChanged() { groupsRevision += 1 }
+
+    /// A group more, while running: for rehearsals.
+    mutating func add(_ rules: GroupRules) {
+        groupNumbers[rules.id] = groups.count
+        groups.append(GroupRuntime(rules: rules))
+        configuration.groups.append(rules)
+        noteGroupsChanged()
+    }
 
     /// Finds the group of every node by its server, and a template for every group, when something changed.
     mutating func assign() {

@@ -1,52 +1,6 @@
 import Messages
 import Support
 
-/// A pod as the model keeps it: what differs between replicas, in little memory.
-struct PodRecord: Sendable {
-    var uid: String
-    var name: String
-    /// Number of its class in the catalogue.
-    var podClass: Int32
-    /// Slot of the node it runs on, -1 for none.
-    var node: Int32
-    /// Slot of the node whose room it holds (its node, or the nominated one), -1 for none.
-    var holds: Int32
-    var phase: Pod.Phase
-    var scheduling: Pod.Scheduling
-    var isTerminating: Bool
-    var createdAt: Timestamp
-    var unschedulableSince: Timestamp?
-    var deletedAt: Timestamp?
-    var nominated: Bool
-}
-
-/// A node as the model keeps it.
-struct NodeRecord: Sendable {
-    var node: Node
-    /// Records of the pods on it, terminal ones included.
-    var pods: [Int32] = []
-    /// Allocatable as a vector.
-    var allocatable: [Int64]
-    /// The server that it runs on.
-    var serverID: String?
-    /// Pods on it that are terminating.
-    var terminating = 0
-    /// DaemonSet and mirror pods on it.
-    var fixedPods = 0
-}
-
-/// What is asked of every node in every evaluation, without anything that has to be retained.
-struct NodeBrief: Sendable {
-    var exists = false
-    var isReady = false
-    /// Under removal, by whomever.
-    var isLeaving = false
-    /// Updraft's own marks are on it.
-    var isUnderRemoval = false
-    var createdAt = Timestamp(seconds: 0)
-    var readinessChangedAt: Timestamp?
-}
-
 /// What a cluster is, kept up to date by snapshots and deltas, ready to be simulated on.
 struct ClusterModel: Sendable {
     /// What applying a message came to.
@@ -82,6 +36,7 @@ struct ClusterModel: Sendable {
     private(set) var nodeSlots: [String: Int] = [:]
     private var freeNodeSlots: [Int] = []
     private(set) var pods: [PodRecord?] = []
+    private(set) var podBriefs: [PodBrief] = []
     private var podSlots: [String: Int32] = [:]
     private var freePodSlots: [Int32] = []
     /// Records of pods without a node.
@@ -303,6 +258,7 @@ struct ClusterModel: Sendable {
             hold(pod, -1)
             pod.podClass = Int32(number)
             pods[Int(index)] = pod
+            podBriefs[Int(index)].podClass = Int32(number)
             hold(pod, 1)
         }
     }
@@ -390,7 +346,10 @@ struct ClusterModel: Sendable {
             isLeaving: node.isUnderRemoval || node.deletedAt != nil
                 || node.taints.contains { $0.key == Node.peerDeletionTaint },
             isUnderRemoval: node.isUnderRemoval, createdAt: node.createdAt,
-            readinessChangedAt: node.readinessChangedAt)
+            readinessChangedAt: node.readinessChangedAt, cpu: node.allocatable.cpuMillis,
+            memory: node.allocatable.memoryBytes,
+            isSpecial: !node.annotations.isEmpty || !node.allocatable.extended.isEmpty,
+            pods: briefs[slot].pods, terminating: briefs[slot].terminating, fixedPods: briefs[slot].fixedPods)
     }
 
     private mutating func replace(_ slot: Int, _ old: NodeRecord, with node: Node) {
@@ -418,8 +377,6 @@ struct ClusterModel: Sendable {
         world.remove(slot, catalog)
         insert(node, slot)
         nodes[slot]?.pods = indices
-        nodes[slot]?.terminating = old.terminating
-        nodes[slot]?.fixedPods = old.fixedPods
         for index in indices { if let pod = pods[Int(index)] { hold(pod, 1) } }
         for index in nominated { if let pod = pods[Int(index)] { hold(pod, 1) } }
     }
@@ -439,6 +396,7 @@ struct ClusterModel: Sendable {
             hold(pod, -1)
             pod.holds = -1
             pods[Int(index)] = pod
+            podBriefs[Int(index)].holds = -1
         }
         world.remove(slot, catalog)
         nodes[slot] = nil
@@ -477,7 +435,10 @@ struct ClusterModel: Sendable {
             detach(index)
         } else {
             index = freePodSlots.popLast() ?? Int32(pods.count)
-            if Int(index) == pods.count { pods.append(nil) }
+            if Int(index) == pods.count {
+                pods.append(nil)
+                podBriefs.append(PodBrief())
+            }
             podSlots[pod.uid] = index
         }
         var record = PodRecord(
@@ -500,16 +461,23 @@ struct ClusterModel: Sendable {
             }
         }
         pods[Int(index)] = record
+        podBriefs[Int(index)] = PodBrief(
+            podClass: record.podClass, holds: record.holds, phase: record.phase, scheduling: record.scheduling,
+            isTerminating: record.isTerminating, createdAt: record.createdAt)
     }
 
     private mutating func attach(_ pod: inout PodRecord, _ index: Int32, _ slot: Int) {
         pod.node = Int32(slot)
         pod.holds = Int32(slot)
         nodes[slot]?.pods.append(index)
-        if pod.isTerminating { nodes[slot]?.terminating += 1 }
-        let podClass = catalog.classes[Int(pod.podClass)]
-        if podClass.isDaemonSet || podClass.isMirror { nodes[slot]?.fixedPods += 1 }
+        count(pod, slot, 1)
         hold(pod, 1)
+    }
+
+    private mutating func count(_ pod: PodRecord, _ slot: Int, _ change: Int32) {
+        briefs[slot].pods += change
+        if pod.isTerminating { briefs[slot].terminating += change }
+        if catalog.classes[Int(pod.podClass)].isFixed { briefs[slot].fixedPods += change }
     }
 
     private mutating func detach(_ index: Int32) {
@@ -520,9 +488,7 @@ struct ClusterModel: Sendable {
         if pod.node >= 0 {
             let slot = Int(pod.node)
             if let place = nodes[slot]?.pods.firstIndex(of: index) { nodes[slot]?.pods.remove(at: place) }
-            if pod.isTerminating { nodes[slot]?.terminating -= 1 }
-            let podClass = catalog.classes[Int(pod.podClass)]
-            if podClass.isDaemonSet || podClass.isMirror { nodes[slot]?.fixedPods -= 1 }
+            count(pod, slot, -1)
         } else if let name = waitsFor(index) {
             orphans[name]?.remove(index)
             if orphans[name]?.isEmpty == true { orphans[name] = nil }
@@ -540,39 +506,5 @@ struct ClusterModel: Sendable {
         detach(index)
         pods[Int(index)] = nil
         freePodSlots.append(index)
-    }
-}
-
-/// A pod that left a node under removal.
-struct EvictedPod: Sendable {
-    var podClass: Int32
-    var at: Timestamp
-}
-
-extension Node {
-    /// The taint with which cluster-autoscaler marks a node that it deletes.
-    static let peerDeletionTaint = "ToBeDeletedByClusterAutoscaler"
-
-    /// Taints that say that a node does not work, whatever its condition says (the peer's list).
-    static let notWorkingTaints: Set<String> = [
-        "node.kubernetes.io/not-ready", "node.kubernetes.io/disk-pressure", "node.kubernetes.io/network-unavailable",
-    ]
-
-    /// Whether it is ready. A node registers with the taint `not-ready` and keeps it for a moment after its condition
-    /// came true: taken as ready then, it would neither take pods nor count as coming, and one node too many would be
-    /// asked for.
-    var isWorking: Bool {
-        readiness == .ready && !taints.contains { Self.notWorkingTaints.contains($0.key) }
-    }
-
-    /// Whether it works and nobody is removing it. Cordons and other taints are left to the predicates.
-    var takesPods: Bool {
-        isWorking && deletedAt == nil && !isUnderRemoval
-            && !taints.contains { $0.key == Self.peerDeletionTaint }
-    }
-
-    /// Whether the Actuator has it under removal.
-    var isUnderRemoval: Bool {
-        annotations[RemovalMarks.annotation] != nil || taints.contains { $0.key == RemovalMarks.taint.key }
     }
 }

@@ -41,6 +41,8 @@ public struct ScaleDownRules: Sendable, Equatable {
     public var maximumParallelDrain = 10
     /// No group is emptied below this: Heat ignores a desired size of zero in an update (docs/architecture.md §4).
     public var smallestGroup = 1
+    /// Whether a group has one removal at a time, of one or several nodes. The peer starts further ones meanwhile.
+    public var oneRemovalPerGroup = true
     /// Limits per group or zone, by schedule.
     public var budgets: [DisruptionBudget] = []
     /// How the pods of a node bear on its removal.

@@ -20,6 +20,7 @@ extension Engine {
     /// Where every group stands. `assign` has to be done.
     mutating func standings(at now: Timestamp) -> [GroupStanding] {
         var standings = [GroupStanding](repeating: GroupStanding(), count: groups.count)
+        timedOut = [:]
         let startup = configuration.health.startupTimeout
         for slot in model.order {
             let index = Int(slot)
@@ -84,6 +85,7 @@ extension Engine {
             return
         }
         guard now > grewAt + provisionTimeout(group) else { return }
+        timedOut[number] = groups[number].memory.expected
         groups[number].memory.expected = 0
         groups[number].memory.scale = nil
         groups[number].backOff(

@@ -40,19 +40,27 @@ extension ClusterModel {
         node.taints.filter { !isPassingTaint($0) }
     }
 
+    /// Pods that a fresh node like this one would have as well: of DaemonSets and static ones, not about to end.
+    func keptPods(on slot: Int) -> [Int32] {
+        (nodes[slot]?.pods ?? []).filter { index in
+            guard let pod = pods[Int(index)], !pod.isTerminating, holdsRoom(pod) else { return false }
+            let podClass = catalog.classes[Int(pod.podClass)]
+            return podClass.isDaemonSet || podClass.isMirror
+        }
+    }
+
     /// A template made from a running node: its DaemonSet and mirror pods stay, other pods and passing taints go.
     mutating func template(from slot: Int, forceDaemonSets: Bool) -> NodeTemplate? {
         guard let record = nodes[slot] else { return nil }
         let node = record.node
-        var carried: [Int] = []
+        let kept = keptPods(on: slot)
         var owners: Set<String> = []
-        for index in record.pods {
-            guard let pod = pods[Int(index)], !pod.isTerminating || forceDaemonSets, holdsRoom(pod) else { continue }
-            let podClass = catalog.classes[Int(pod.podClass)]
-            guard podClass.isDaemonSet || podClass.isMirror else { continue }
-            carried.append(Int(pod.podClass))
-            if let owner = podClass.shape.owner { owners.insert("\(podClass.shape.namespace)/\(owner.name)") }
+        for index in kept {
+            guard let pod = pods[Int(index)] else { continue }
+            let shape = catalog.classes[Int(pod.podClass)].shape
+            if let owner = shape.owner { owners.insert("\(shape.namespace)/\(owner.name)") }
         }
+        let carried = kept.compactMap { pods[Int($0)].map { Int($0.podClass) } }
         return template(
             labels: node.labels, taints: Self.templateTaints(of: node), allocatable: node.allocatable,
             capacity: node.capacity, carried: carried, daemonSetsPresent: owners, addDaemonSets: forceDaemonSets,

@@ -5,7 +5,13 @@ extension Engine {
     /// What is said about pods without a node: by class, so that replicas share an entry.
     func podEntries(_ pass: ScaleUpPass) -> [Evaluation.PodEntry] {
         var entries: [Evaluation.PodEntry] = []
-        for (number, demand) in pass.demands.enumerated() {
+        for (number, item) in pass.demands.enumerated() {
+            var demand = item
+            // Which pods are the ones that are served matters only when not all share an outcome.
+            let outcomes =
+                (pass.fitting[number] > 0 ? 1 : 0) + (pass.plan?.placed[number].count ?? 0)
+                + (demand.open > 0 ? 1 : 0)
+            if outcomes > 1 { sortPods(&demand) }
             var rest = demand.pods[...]
             func take(_ count: Int) -> ArraySlice<Int32> {
                 defer { rest = rest.dropFirst(count) }
@@ -54,8 +60,17 @@ extension Engine {
     ) {
         var counts: [Int32: (first: Int32, count: Int)] = [:]
         for index in pods where index >= 0 {
-            guard let pod = model.pods[Int(index)] else { continue }
-            counts[pod.podClass, default: (index, 0)].count += 1
+            let podClass = model.podBriefs[Int(index)].podClass
+            if var known = counts[podClass] {
+                known.count += 1
+                // Named after the first by name, whatever the order of messages.
+                if (model.pods[Int(index)]?.name ?? "") < (model.pods[Int(known.first)]?.name ?? "") {
+                    known.first = index
+                }
+                counts[podClass] = known
+            } else {
+                counts[podClass] = (index, 1)
+            }
         }
         for item in counts.values {
             entries.append(
@@ -77,6 +92,30 @@ extension Engine {
         }
     }
 
+    private func loadedEntry(_ slot: Int, _ percent: Int16) -> Evaluation.NodeEntry {
+        let group = Int(groupOfSlot[slot])
+        let rules = group >= 0 ? groups[group].rules : nil
+        let threshold = rules?.utilizationThreshold ?? configuration.scaleDown.utilizationThreshold
+        return Evaluation.NodeEntry(
+            node: model.world.names[slot], group: rules?.id,
+            outcome: Explanation(
+                .notUnderutilized,
+                "\(percent > 0 ? "cpu" : "memory") \(abs(percent))% requested, "
+                    + "threshold \(Eligibility.percent(threshold))"),
+            utilization: Double(abs(percent)) / 100)
+    }
+
+    /// Nodes that left since this was last asked.
+    private mutating func departures() -> [String] {
+        guard departuresRevision != model.nodesRevision else { return [] }
+        departuresRevision = model.nodesRevision
+        let now = model.nodeSlots
+        let gone = ledgerSlots.filter { now[$0.key] != $0.value }
+        for slot in gone.values { ledger.forgetLoaded(slot) }
+        ledgerSlots = now
+        return gone.keys.filter { now[$0] == nil }.sorted()
+    }
+
     /// What is said about nodes, as far as it is news.
     mutating func nodeEntries(
         _ waiting: [Int: Explanation], _ chosen: [Int: [Int]], at now: Timestamp
@@ -85,6 +124,11 @@ extension Engine {
         let going = Set(chosen.values.flatMap { $0 })
         for slot in model.order {
             let index = Int(slot)
+            if index < simulation.loaded.count, simulation.loaded[index] != 0 {
+                let percent = simulation.loaded[index]
+                if ledger.noteLoaded(index, percent) { entries.append(loadedEntry(index, percent)) }
+                continue
+            }
             let reason: Explanation
             if going.contains(index) {
                 reason = Explanation(.nodeUnneeded, "is removed now")
@@ -101,10 +145,11 @@ extension Engine {
                 group: index < groupOfSlot.count ? groupOfSlot[index] : -1)
             if ledger.note(index, name, outcome) { entries.append(Ledger.entry(name, outcome, groups)) }
         }
-        let names = model.world.names
-        for name in ledger.forget(where: { $0 >= names.count || names[$0] != $1 }) {
+        for name in departures() {
             entries.append(Evaluation.NodeEntry(node: name, outcome: Explanation(.nodeGone)))
         }
+        let names = model.world.names
+        ledger.forget(where: { $0 >= names.count || names[$0] != $1 })
         return entries
     }
 }

@@ -22,6 +22,8 @@ struct Ledger: Sendable {
     private(set) var pods: [String: Evaluation.PodEntry] = [:]
     private(set) var nodes: [Int: (name: String, outcome: NodeOutcome)] = [:]
     private(set) var groups: [String: Evaluation.GroupEntry] = [:]
+    /// By slot what was said of a plainly loaded node: its load in percent (negative: memory), zero when something else was.
+    private var loaded: [Int16] = []
     private(set) var summary = ""
 
     /// Entries of pods that are new, changed or gone (those with a count of zero).
@@ -49,24 +51,41 @@ struct Ledger: Sendable {
         return changed
     }
 
+    /// Notes that a node is plainly loaded; true when it is news. A change below five percent is none.
+    @inline(__always)
+    mutating func noteLoaded(_ slot: Int, _ percent: Int16) -> Bool {
+        while loaded.count <= slot { loaded.append(0) }
+        let last = loaded[slot]
+        if last != 0 && (last > 0) == (percent > 0) && abs(last - percent) < 5 { return false }
+        loaded[slot] = percent
+        nodes[slot] = nil
+        return true
+    }
+
     /// Notes a node's outcome; true when it is news.
     mutating func note(_ slot: Int, _ name: String, _ outcome: NodeOutcome) -> Bool {
         if let last = nodes[slot], last.outcome == outcome, last.name == name { return false }
         nodes[slot] = (name, outcome)
+        if slot < loaded.count { loaded[slot] = 0 }
         return true
     }
 
-    /// Forgets nodes whose slots are not in use any more; returns their names.
-    mutating func forget(where isGone: (Int, String) -> Bool) -> [String] {
-        let gone = nodes.filter { isGone($0.key, $0.value.name) }
-        for slot in gone.keys { nodes[slot] = nil }
-        return gone.values.map(\.name).sorted()
+    /// Forgets nodes whose slots are not in use any more.
+    mutating func forget(where isGone: (Int, String) -> Bool) {
+        let gone = nodes.filter { isGone($0.key, $0.value.name) }.map(\.key)
+        for slot in gone { nodes[slot] = nil }
     }
 
     mutating func forgetAll() {
         pods = [:]
         nodes = [:]
         groups = [:]
+        loaded = []
+    }
+
+    /// The slot is another node's now, or nobody's.
+    mutating func forgetLoaded(_ slot: Int) {
+        if slot < loaded.count { loaded[slot] = 0 }
     }
 
     /// Whether the sentence is new.

@@ -36,12 +36,25 @@ struct Eligibility {
             ? Utilization(value: cpu, resource: "cpu") : Utilization(value: memory, resource: "memory")
     }
 
+    /// The utilization of a node without marks, GPUs and pods that count differently; nil for others. Retains nothing.
+    @inline(__always)
+    func plainUtilization(_ slot: Int, _ model: ClusterModel) -> (value: Double, isCPU: Bool)? {
+        let brief = model.briefs[slot]
+        guard !brief.isSpecial, !brief.isLeaving, brief.isReady, brief.terminating == 0, brief.cpu > 0,
+            brief.memory > 0, rules.gpuLabels.isEmpty,
+            brief.fixedPods == 0 || !(rules.ignoresDaemonSets || rules.ignoresMirrorPods)
+        else { return nil }
+        let cpu = Double(max(0, brief.cpu - model.world.free(slot, Catalog.cpu))) / Double(brief.cpu)
+        let memory = Double(max(0, brief.memory - model.world.free(slot, Catalog.memory))) / Double(brief.memory)
+        return cpu >= memory ? (cpu, true) : (memory, false)
+    }
+
     private func part(_ dimension: Int, _ slot: Int, _ record: NodeRecord, _ model: ClusterModel) -> Double? {
         var offered = dimension < record.allocatable.count ? record.allocatable[dimension] : 0
         guard offered > 0 else { return nil }
         var requested = offered - model.world.free(slot, dimension)
-        let looks = (rules.ignoresDaemonSets || rules.ignoresMirrorPods) && record.fixedPods > 0
-        if looks || record.terminating > 0 {
+        let looks = (rules.ignoresDaemonSets || rules.ignoresMirrorPods) && model.briefs[slot].fixedPods > 0
+        if looks || model.briefs[slot].terminating > 0 {
             for index in record.pods {
                 guard let pod = model.pods[Int(index)], model.holdsRoom(pod) else { continue }
                 let podClass = model.catalog.classes[Int(pod.podClass)]
@@ -60,19 +73,23 @@ struct Eligibility {
         return Double(max(0, requested)) / Double(offered)
     }
 
-    /// Why the node stays, judged by itself; nil: it is a candidate.
-    func obstacle(
-        _ slot: Int, group: GroupRules?, _ utilization: Utilization?, measured: Double?, _ model: ClusterModel
-    ) -> Explanation? {
+    /// What somebody has marked the node with, if that keeps it.
+    func mark(_ slot: Int, _ model: ClusterModel) -> Explanation? {
         guard let node = model.nodes[slot]?.node else { return Explanation(.noNodeInfo) }
         if isLeaving(node) { return Explanation(.currentlyBeingDeleted) }
         if node.annotations["cluster-autoscaler.kubernetes.io/scale-down-disabled"] == "true" {
             return Explanation(
                 .scaleDownDisabledAnnotation, "cluster-autoscaler.kubernetes.io/scale-down-disabled is true")
         }
-        if let until = DrainCheck.disruptionForbidden(node.annotations, now) {
-            return Explanation(.doNotDisrupt, until)
-        }
+        return DrainCheck.disruptionForbidden(node.annotations, now).map { Explanation(.doNotDisrupt, $0) }
+    }
+
+    /// Why the node stays, judged by itself; nil: it is a candidate.
+    func obstacle(
+        _ slot: Int, group: GroupRules?, _ utilization: Utilization?, measured: Double?, _ model: ClusterModel
+    ) -> Explanation? {
+        guard let node = model.nodes[slot]?.node else { return Explanation(.noNodeInfo) }
+        if let mark = mark(slot, model) { return mark }
         guard let group else { return Explanation(.notAutoscaled, "belongs to no configured group") }
         if node.readiness != .ready && !rules.removesUnready { return Explanation(.scaleDownUnreadyDisabled) }
         guard let utilization else { return Explanation(.noNodeInfo, "offers neither cpu nor memory") }

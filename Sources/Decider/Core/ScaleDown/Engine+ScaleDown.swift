@@ -12,6 +12,8 @@ struct ScaleDownSimulation: Sendable {
     /// Why each other node stays.
     var obstacles: [Int: Explanation] = [:]
     var utilizations: [Int: Utilization] = [:]
+    /// By slot, for nodes that are plainly too loaded: the load in percent, negative when memory decides, zero for others.
+    var loaded: [Int16] = []
 }
 
 extension Engine {
@@ -27,9 +29,17 @@ extension Engine {
         }
         let eligibility = Eligibility(rules: configuration.scaleDown, now: now)
         var candidates: [Int] = []
+        result.loaded = [Int16](repeating: 0, count: model.nodes.count)
         for slot in model.order {
             let index = Int(slot)
             let number = Int(groupOfSlot[index])
+            if number >= 0, let plain = eligibility.plainUtilization(index, model),
+                plain.value > groups[number].rules.utilizationThreshold ?? configuration.scaleDown.utilizationThreshold
+            {
+                let percent = Int16(clamping: Int((plain.value * 100).rounded()))
+                result.loaded[index] = plain.isCPU ? max(1, percent) : -max(1, percent)
+                continue
+            }
             let utilization = eligibility.utilization(index, model)
             result.utilizations[index] = utilization
             let rules = number >= 0 ? groups[number].rules : nil
@@ -63,6 +73,7 @@ extension Engine {
             model.order.filter { !isCandidate.contains(Int($0)) } + ordered.reversed().map { Int32($0) }
         var simulator = RemovalSimulator(
             model, world: pass.world, drain: configuration.scaleDown.drain, now: now, destinations: destinations)
+        simulator.hold(pass.held)
         for slot in ordered {
             let verdict = simulator.tryRemoving(slot)
             result.verdicts[slot] = verdict
@@ -86,13 +97,12 @@ extension Engine {
             var name: String
         }
         let costs = slots.map { slot in
-            let record = model.nodes[slot]
-            let pods = (record?.pods.count ?? 0) - (record?.fixedPods ?? 0)
+            let pods = Int(model.briefs[slot].pods - model.briefs[slot].fixedPods)
             return Cost(
                 slot: slot, isReady: model.briefs[slot].isReady, wasUnneeded: memory.unneededSince[key(slot)] != nil,
                 pods: pods, weight: pods == 0 ? 0 : disruption(slot, at: now),
                 utilization: utilizations[slot]?.value ?? 0, createdAt: model.briefs[slot].createdAt,
-                name: record?.node.name ?? "")
+                name: model.world.names[slot])
         }
         return costs.sorted { left, right in
             if (left.pods == 0) != (right.pods == 0) { return left.pods == 0 }
@@ -110,11 +120,15 @@ extension Engine {
         var sum = 0.0
         for index in model.nodes[slot]?.pods ?? [] {
             guard let pod = model.pods[Int(index)] else { continue }
-            let podClass = model.catalog.classes[Int(pod.podClass)]
-            if podClass.isDaemonSet || podClass.isMirror { continue }
+            let number = Int(pod.podClass)
+            if model.catalog.classes[number].isFixed { continue }
             var cost = 1.0
-            if let priority = podClass.shape.priority, priority > 0 { cost += Double(priority) / 1_000_000 }
-            if podClass.shape.owner?.kind == "Job" { cost += max(0, (now - pod.createdAt).inSeconds) / 600 }
+            if let priority = model.catalog.classes[number].shape.priority, priority > 0 {
+                cost += Double(priority) / 1_000_000
+            }
+            if model.catalog.classes[number].shape.owner?.kind == "Job" {
+                cost += max(0, (now - pod.createdAt).inSeconds) / 600
+            }
             sum += cost
         }
         return sum
@@ -135,6 +149,7 @@ extension Engine {
     ) -> (chosen: [Int: [Int]], waiting: [Int: Explanation], next: Timestamp?) {
         var selection = RemovalSelection(rules: configuration.scaleDown, now: now)
         selection.budgetsInUse(self)
+        let eligibility = Eligibility(rules: configuration.scaleDown, now: now)
         var waiting: [Int: Explanation] = [:]
         var next: Timestamp?
         var ripe: [RemovalSelection.Candidate] = []
@@ -142,6 +157,11 @@ extension Engine {
             guard model.nodes[slot] != nil, let since = memory.unneededSince[key(slot)] else { continue }
             let number = Int(groupOfSlot[slot])
             guard number >= 0 else { continue }
+            // Looked at again right before: a mark may have come after the simulation.
+            if let mark = eligibility.mark(slot, model) {
+                waiting[slot] = mark
+                continue
+            }
             let (due, reason) = ripeness(slot, number, since)
             if !(due < now) {
                 waiting[slot] = Explanation(reason, "until \(due)")
@@ -197,7 +217,9 @@ extension Engine {
         guard let state = group.state else { return Explanation(.groupUnknown) }
         if let problem = state.problem { return problem }
         if state.paused { return Explanation(.groupPaused) }
-        if group.memory.removal != nil { return Explanation(.groupBusy, "a removal is under way") }
+        if group.memory.removal != nil && configuration.scaleDown.oneRemovalPerGroup {
+            return Explanation(.groupBusy, "a removal is under way")
+        }
         if group.memory.scale != nil { return Explanation(.groupBusy, "a change of size is under way") }
         if growing { return Explanation(.scaleDownInCooldown, "pods wait for room") }
         if standing.refusal?.reason == .stateStale { return standing.refusal }

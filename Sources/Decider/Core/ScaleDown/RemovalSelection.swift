@@ -15,8 +15,10 @@ struct RemovalSelection {
 
     let rules: ScaleDownRules
     let now: Timestamp
-    private var running = 0
-    private var draining = 0
+    /// Nodes under removal.
+    var running = 0
+    /// Of them those with pods to move.
+    var draining = 0
     private var runningByGroup: [Int: Int] = [:]
     private var runningByZone: [String: Int] = [:]
 
@@ -87,19 +89,28 @@ struct RemovalSelection {
         return best
     }
 
+    /// Groups that go whole or not at all come first. One of them may go beyond the budgets, or it would starve behind
+    /// nodes that go one by one (the peer's rule).
     private mutating func chooseAtomic(
         _ candidates: [Candidate], _ engine: Engine, _ chosen: inout [Int: [Int]],
         _ waiting: inout [Int: Explanation], _ left: inout [String: Int64]
     ) {
+        var mayOverflow = true
         for (group, members) in Dictionary(grouping: candidates, by: \.group).sorted(by: { $0.key < $1.key }) {
-            let size = engine.groups[group].target
+            let drains = members.filter { !$0.isEmpty }.count
+            let room = rules.maximumParallel - running
+            let drainRoom = min(room, rules.maximumParallelDrain - draining)
             var reason: Explanation?
-            if members.count < size {
+            if members.count < engine.groups[group].target {
                 reason = Explanation(
-                    .atomicScaleDownFailed, "\(members.count) of \(size) nodes may go, all or none do")
-            } else if running + size > rules.maximumParallel {
-                reason = Explanation(.deletionBudgetReached, "\(size) nodes at once are more than allowed")
+                    .atomicScaleDownFailed,
+                    "\(members.count) of \(engine.groups[group].target) nodes may go, all or none do")
+            } else if room < members.count || drainRoom < drains {
+                if room <= 0 || (drains > 0 && drainRoom <= 0) || !mayOverflow {
+                    reason = Explanation(.deletionBudgetReached, "\(members.count) nodes at once are more than allowed")
+                }
             }
+            if reason == nil { mayOverflow = false }
             for member in members {
                 if let reason {
                     waiting[member.slot] = reason

@@ -13,6 +13,12 @@ enum RemovalVerdict: Sendable {
     }
 }
 
+/// Pods of one class that a simulation put on a node.
+struct Held: Sendable {
+    var podClass: Int
+    var count: Int
+}
+
 /// Tries to empty nodes one after the other: every pod has to fit on a node that stays, together with all pods moved before.
 struct RemovalSimulator {
     private(set) var world: World
@@ -23,7 +29,8 @@ struct RemovalSimulator {
     /// Slots that may take pods, best first.
     private var destinations: [Int32]
     private var packers: [Int: Packer] = [:]
-    private var received: Set<Int> = []
+    /// Pods that the simulation has put on a node: they move with its own.
+    private var received: [Int: [Held]] = [:]
 
     /// - Parameters:
     ///   - world: the cluster with what is reserved in it.
@@ -37,10 +44,18 @@ struct RemovalSimulator {
         budgets = BudgetTracker(Array(model.budgets.values))
     }
 
-    /// Keeps room for pods of a class (evicted, not recreated yet); one that fits nowhere reserves nothing.
+    /// Pods that the world already holds beyond those that run: pending and evicted ones.
+    mutating func hold(_ pods: [Int: [Held]]) {
+        received = pods
+    }
+
+    /// Keeps room for a pod of a class (evicted, not recreated yet); one that fits nowhere reserves nothing.
+    @discardableResult
     mutating func reserve(_ podClass: Int) -> Bool {
         var packer = Packer(model.catalog.classes[podClass], nodes: destinations, world)
-        return packer.place(1, in: &world, model.catalog) { _, _ in } == 1
+        return packer.place(1, in: &world, model.catalog) { node, count in
+            received[node, default: []].append(Held(podClass: podClass, count: count))
+        } == 1
     }
 
     /// Decides about one node. A node that may go takes no pods from now on, yet remains a topology domain.
@@ -94,7 +109,7 @@ struct RemovalSimulator {
     /// Moves pods off the node; on failure everything is as before and the obstacle is returned.
     private mutating func move(_ pods: [Int32], from slot: Int) -> Explanation? {
         let wasOpen = world.isOpen[slot]
-        let groups = grouped(pods)
+        let groups = grouped(pods, received[slot] ?? [])
         // Everything off first: a pod may need the place in a domain that another leaves.
         for group in groups {
             world.place(
@@ -116,10 +131,15 @@ struct RemovalSimulator {
             if podClass.isPlain { packers[key] = packer }
             guard placed < group.count else { continue }
             let obstacle = Explanation(
-                .noPlaceToMovePods, "\(podName(group.first)) fits on no other node")
+                .noPlaceToMovePods,
+                "\(group.first >= 0 ? podName(group.first) : "a pod that waits for room") fits on no other node")
             undo(moves, groups, slot, wasOpen)
             packers = saved
             return obstacle
+        }
+        received[slot] = nil
+        for move in moves {
+            received[move.node, default: []].append(Held(podClass: move.podClass, count: move.count))
         }
         return nil
     }
@@ -146,10 +166,30 @@ struct RemovalSimulator {
         var priority: Int32
     }
 
+    private func moving(
+        _ podClass: PodClass, _ number: Int, _ first: Int32, _ count: Int, terminating: Bool
+    ) -> Moving {
+        let requests = podClass.shape.requests
+        return Moving(
+            podClass: number, terminating: terminating, count: count, first: first,
+            size: Double(requests.cpuMillis) / 1_000 + Double(requests.memoryBytes) / 4_294_967_296,
+            priority: podClass.shape.priority ?? 0)
+    }
+
     /// Pods by behaviour, the important and then the large first: they are the hardest to place.
-    private func grouped(_ pods: [Int32]) -> [Moving] {
+    private func grouped(_ pods: [Int32], _ held: [Held]) -> [Moving] {
         var groups: [Moving] = []
         var numbers: [Int: Int] = [:]
+        for item in held {
+            let podClass = model.catalog.classes[item.podClass]
+            let key = podClass.behaviour * 2
+            if let number = numbers[key] {
+                groups[number].count += item.count
+            } else {
+                numbers[key] = groups.count
+                groups.append(moving(podClass, item.podClass, -1, item.count, terminating: false))
+            }
+        }
         for index in pods {
             guard let pod = model.pods[Int(index)] else { continue }
             let podClass = model.catalog.classes[Int(pod.podClass)]
@@ -158,13 +198,7 @@ struct RemovalSimulator {
                 groups[number].count += 1
             } else {
                 numbers[key] = groups.count
-                let cpu = podClass.shape.requests.cpuMillis
-                let memory = podClass.shape.requests.memoryBytes
-                groups.append(
-                    Moving(
-                        podClass: Int(pod.podClass), terminating: pod.isTerminating, count: 1, first: index,
-                        size: Double(cpu) / 1_000 + Double(memory) / 4_294_967_296,
-                        priority: podClass.shape.priority ?? 0))
+                groups.append(moving(podClass, Int(pod.podClass), index, 1, terminating: pod.isTerminating))
             }
         }
         return groups.sorted {

@@ -186,7 +186,10 @@ extension Engine {
     private func sample(_ plan: ScaleUpPlan, _ group: Int, _ demands: [Demand]) -> [String] {
         var names: [String] = []
         for (index, placed) in plan.placed.enumerated() where placed[group] ?? 0 > 0 {
-            for pod in demands[index].pods.prefix(5) where names.count < 10 && pod >= 0 { names.append(podName(pod)) }
+            guard names.count < 10, demands[index].pods.first ?? -1 >= 0 else { continue }
+            var demand = demands[index]
+            if demand.pods.count <= 1_000 { sortPods(&demand) }
+            for pod in demand.pods.prefix(min(5, 10 - names.count)) { names.append(podName(pod)) }
         }
         return names
     }

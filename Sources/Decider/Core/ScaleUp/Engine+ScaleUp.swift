@@ -11,6 +11,10 @@ struct ScaleUpPass {
     var returned: [Int] = []
     /// Slots whose return was asked for before: they count as there.
     var returning: Set<Int> = []
+    /// Pods that the simulation put on nodes that are there, by slot.
+    var held: [Int: [Held]] = [:]
+    /// Pending pods placed on nodes that are there or coming, in order.
+    var placements: [Placement] = []
     /// Pods that do not ask for room, by class and reason.
     var excused: [ExcuseKey: Excuse] = [:]
     var plan: ScaleUpPlan?
@@ -55,41 +59,52 @@ extension Engine {
     /// Sorts the pods without a node into demands; those that do not ask for room are set down with the reason.
     func collectDemands(_ pass: inout ScaleUpPass, at now: Timestamp) {
         let filter = PendingFilter(rules: configuration.scaleUp, now: now)
+        var byClass: [Int32: [Int32]] = [:]
+        for index in model.unplaced {
+            let brief = model.podBriefs[Int(index)]
+            if brief.phase == .succeeded || brief.phase == .failed || brief.isTerminating { continue }
+            byClass[brief.podClass, default: []].append(index)
+        }
         var numbers: [DemandKey: Int] = [:]
-        let keepsOrder = configuration.scaleUp.keepsPodOrder
-        var candidates = Array(model.unplaced)
-        if keepsOrder { candidates.sort { (model.pods[Int($0)]?.uid ?? "") < (model.pods[Int($1)]?.uid ?? "") } }
-        for index in candidates {
-            guard let pod = model.pods[Int(index)], pod.phase != .succeeded, pod.phase != .failed, !pod.isTerminating
-            else { continue }
-            let podClass = model.catalog.classes[Int(pod.podClass)]
-            guard pod.scheduling == .gated || pod.holds >= 0 || filter.isUnschedulable(pod, podClass.shape) else {
-                continue
-            }
-            let expendable = model.isExpendable(podClass.shape)
-            if let obstacle = filter.obstacle(pod, podClass, isExpendable: expendable) {
-                let key = ScaleUpPass.ExcuseKey(podClass: pod.podClass, reason: obstacle.reason)
-                if var known = pass.excused[key] {
-                    known.count += 1
-                    if podName(index) < podName(known.pod) { known.pod = index }
-                    pass.excused[key] = known
-                } else {
-                    pass.excused[key] = ScaleUpPass.Excuse(pod: index, count: 1, explanation: obstacle)
+        for (number, pods) in byClass.sorted(by: { $0.key < $1.key }) {
+            let podClass = model.catalog.classes[Int(number)]
+            let rule = filter.rule(podClass, isExpendable: model.isExpendable(podClass.shape))
+            var asking: [Int32] = []
+            asking.reserveCapacity(pods.count)
+            for index in pods {
+                switch rule.judge(model.podBriefs[Int(index)], now) {
+                case .asks: asking.append(index)
+                case .isNotMeant: break
+                case .excused(let reason): excuse(index, number, reason, &pass)
                 }
-                continue
             }
+            guard !asking.isEmpty else { continue }
             let key = DemandKey(behaviour: podClass.behaviour, priority: podClass.shape.priority ?? 0)
-            if let number = numbers[key] {
-                pass.demands[number].pods.append(index)
+            if let known = numbers[key] {
+                pass.demands[known].pods += asking
             } else {
                 numbers[key] = pass.demands.count
-                pass.demands.append(
-                    Demand(podClass: Int(pod.podClass), pods: [index], priority: key.priority, open: 0))
+                pass.demands.append(Demand(podClass: Int(number), pods: asking, priority: key.priority, open: 0))
             }
         }
-        for number in pass.demands.indices { pass.demands[number].open = pass.demands[number].pods.count }
+        let keepsOrder = configuration.scaleUp.keepsPodOrder
+        for number in pass.demands.indices {
+            pass.demands[number].open = pass.demands[number].pods.count
+            if keepsOrder { sortPods(&pass.demands[number]) }
+        }
         sortDemands(&pass.demands, keepsOrder: keepsOrder)
         pass.fitting = Array(repeating: 0, count: pass.demands.count)
+    }
+
+    private func excuse(_ index: Int32, _ podClass: Int32, _ reason: Explanation, _ pass: inout ScaleUpPass) {
+        let key = ScaleUpPass.ExcuseKey(podClass: podClass, reason: reason.reason)
+        guard var known = pass.excused[key] else {
+            pass.excused[key] = ScaleUpPass.Excuse(pod: index, count: 1, explanation: reason)
+            return
+        }
+        known.count += 1
+        if podName(index) < podName(known.pod) { known.pod = index }
+        pass.excused[key] = known
     }
 
     private struct DemandKey: Hashable {
@@ -97,15 +112,19 @@ extension Engine {
         var priority: Int32
     }
 
+    /// Brings the pods of a demand into an order that does not depend on how they came: the oldest first.
+    func sortPods(_ demand: inout Demand) {
+        let keepsOrder = configuration.scaleUp.keepsPodOrder
+        demand.pods.sort { left, right in
+            guard left >= 0, right >= 0 else { return left > right }
+            let (one, other) = (model.podBriefs[Int(left)].createdAt, model.podBriefs[Int(right)].createdAt)
+            if one != other && !keepsOrder { return one < other }
+            return (model.pods[Int(left)]?.uid ?? "") < (model.pods[Int(right)]?.uid ?? "")
+        }
+    }
+
     /// Important first, then large first, then by what the pods are: never by the order in which they came.
     private func sortDemands(_ demands: inout [Demand], keepsOrder: Bool) {
-        for number in demands.indices {
-            demands[number].pods.sort { left, right in
-                guard let one = model.pods[Int(left)], let other = model.pods[Int(right)] else { return left < right }
-                return one.createdAt != other.createdAt && !keepsOrder
-                    ? one.createdAt < other.createdAt : one.uid < other.uid
-            }
-        }
         struct Rank {
             var priority: Int32
             var size: Double
@@ -113,17 +132,23 @@ extension Engine {
         }
         let ranks = demands.map { demand in
             let requests = model.catalog.classes[demand.podClass].shape.requests
+            let size = Double(requests.cpuMillis) / 1_000 + Double(requests.memoryBytes) / 4_294_967_296
             return Rank(
-                priority: demand.priority,
-                size: keepsOrder
-                    ? 0 : Double(requests.cpuMillis) / 1_000 + Double(requests.memoryBytes) / 4_294_967_296,
-                uid: demand.pods.first.flatMap { model.pods[Int($0)]?.uid } ?? "")
+                priority: demand.priority, size: keepsOrder ? 0 : size,
+                uid: keepsOrder ? model.pods[Int(demand.pods[0])]?.uid ?? "" : "")
+        }
+        var firsts: [Int: String] = [:]
+        func first(_ number: Int) -> String {
+            if let known = firsts[number] { return known }
+            let least = demands[number].pods.lazy.map { model.pods[Int($0)]?.uid ?? "" }.min() ?? ""
+            firsts[number] = least
+            return least
         }
         let order = demands.indices.sorted { left, right in
             let (one, other) = (ranks[left], ranks[right])
             if one.priority != other.priority { return one.priority > other.priority }
             if one.size != other.size { return one.size > other.size }
-            return one.uid < other.uid
+            return keepsOrder ? one.uid < other.uid : first(left) < first(right)
         }
         demands = order.map { demands[$0] }
     }
@@ -132,8 +157,12 @@ extension Engine {
     func placeOnExisting(_ pass: inout ScaleUpPass) {
         let nodes = model.order + pass.upcoming
         for number in pass.demands.indices {
-            var packer = Packer(model.catalog.classes[pass.demands[number].podClass], nodes: nodes, pass.world)
-            let placed = packer.place(pass.demands[number].open, in: &pass.world, model.catalog) { _, _ in }
+            let podClass = pass.demands[number].podClass
+            var packer = Packer(model.catalog.classes[podClass], nodes: nodes, pass.world)
+            let placed = packer.place(pass.demands[number].open, in: &pass.world, model.catalog) { node, count in
+                pass.held[node, default: []].append(Held(podClass: podClass, count: count))
+                pass.placements.append(Placement(podClass: podClass, node: node, count: count))
+            }
             pass.fitting[number] += placed
             pass.demands[number].open -= placed
         }
@@ -141,6 +170,7 @@ extension Engine {
 
     /// Keeps room for what removals under way displace. Nodes whose pods have no place any more are returned.
     func reserveForRemovals(_ pass: inout ScaleUpPass, at now: Timestamp) {
+        guard model.order.contains(where: { model.briefs[Int($0)].isLeaving }) || !model.evicted.isEmpty else { return }
         let budgets = BudgetTracker(Array(model.budgets.values))
         let check = DrainCheck(rules: configuration.scaleDown.drain, now: now, budgets: budgets)
         for slot in model.order where model.briefs[Int(slot)].isLeaving && !pass.returning.contains(Int(slot)) {
@@ -148,27 +178,37 @@ extension Engine {
             var fits = true
             for index in outcome.evict {
                 guard let pod = model.pods[Int(index)], model.holdsRoom(pod), !pod.isTerminating else { continue }
-                var packer = Packer(
-                    model.catalog.classes[Int(pod.podClass)], nodes: model.order + pass.upcoming, pass.world)
-                if packer.place(1, in: &pass.world, model.catalog, report: { _, _ in }) == 0 { fits = false }
+                let podClass = Int(pod.podClass)
+                var packer = Packer(model.catalog.classes[podClass], nodes: model.order + pass.upcoming, pass.world)
+                let placed = packer.place(1, in: &pass.world, model.catalog) { node, count in
+                    pass.held[node, default: []].append(Held(podClass: podClass, count: count))
+                }
+                if placed == 0 { fits = false }
             }
             if !fits && canReturn(Int(slot)) { pass.returned.append(Int(slot)) }
         }
-        for item in model.evicted where item.at + configuration.scaleDown.evictedMemory > now && isStillMissing(item) {
-            var packer = Packer(
-                model.catalog.classes[Int(item.podClass)], nodes: model.order + pass.upcoming, pass.world)
-            _ = packer.place(1, in: &pass.world, model.catalog) { _, _ in }
+        for item in missingEvicted(at: now) {
+            let podClass = Int(item.podClass)
+            var packer = Packer(model.catalog.classes[podClass], nodes: model.order + pass.upcoming, pass.world)
+            _ = packer.place(1, in: &pass.world, model.catalog) { node, count in
+                pass.held[node, default: []].append(Held(podClass: podClass, count: count))
+            }
         }
     }
 
-    /// Whether the owner of an evicted pod has fewer pods than it wants. Unknown owners: assumed so.
-    func isStillMissing(_ item: EvictedPod) -> Bool {
-        let shape = model.catalog.classes[Int(item.podClass)].shape
-        guard let owner = shape.owner, owner.kind != "DaemonSet",
-            shape.annotations["kubernetes.io/config.mirror"] == nil
-        else { return false }
-        guard let workload = model.workloads["\(owner.kind)/\(shape.namespace)/\(owner.name)"] else { return true }
-        return workload.currentReplicas < workload.replicas
+    /// Evicted pods that their owners have not replaced yet: of each owner as many as it has too few. Unknown owners: all.
+    func missingEvicted(at now: Timestamp) -> [EvictedPod] {
+        var missing: [String: Int32] = [:]
+        return model.evicted.filter { item in
+            guard item.at + configuration.scaleDown.evictedMemory > now else { return false }
+            let podClass = model.catalog.classes[Int(item.podClass)]
+            guard let owner = podClass.shape.owner, !podClass.isDaemonSet, !podClass.isMirror else { return false }
+            let id = "\(owner.kind)/\(podClass.shape.namespace)/\(owner.name)"
+            guard let workload = model.workloads[id] else { return true }
+            let left = missing[id] ?? workload.replicas - workload.currentReplicas
+            missing[id] = left - 1
+            return left > 0
+        }
     }
 
     /// Nodes that are on their way back take pods already.

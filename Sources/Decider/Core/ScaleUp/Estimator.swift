@@ -1,5 +1,12 @@
 import Messages
 
+/// Pods of one class put on a node by the simulation.
+struct Placement: Sendable, Equatable {
+    var podClass: Int
+    var node: Int
+    var count: Int
+}
+
 /// How many nodes of a template a set of demands needs: first-fit decreasing over demands, on new nodes only.
 struct Estimator {
     let template: NodeTemplate
@@ -7,6 +14,8 @@ struct Estimator {
     /// Most nodes.
     let limit: Int
     private(set) var nodes: [Int32] = []
+    /// What was placed where, in order.
+    private(set) var placements: [Placement] = []
     private var isCut = false
 
     init(template: NodeTemplate, group: Int, limit: Int) {
@@ -40,7 +49,7 @@ struct Estimator {
         for index in Self.order(demands, template: template, catalog, keepsOrder: keepsOrder)
         where demands[index].open > 0 {
             let podClass = catalog.classes[demands[index].podClass]
-            let placed = place(podClass, demands[index].open, &world, &catalog)
+            let placed = place(podClass, demands[index].podClass, demands[index].open, &world, &catalog)
             guard placed > 0 else { continue }
             option.placed[index] = placed
             for need in podClass.needs { option.requested[need.dimension] += need.amount * Int64(placed) }
@@ -51,10 +60,12 @@ struct Estimator {
     }
 
     private mutating func place(
-        _ podClass: PodClass, _ count: Int, _ world: inout World, _ catalog: inout Catalog
+        _ podClass: PodClass, _ number: Int, _ count: Int, _ world: inout World, _ catalog: inout Catalog
     ) -> Int {
         var packer = Packer(podClass, nodes: nodes, world)
-        var placed = packer.place(count, in: &world, catalog) { _, _ in }
+        var placed = packer.place(count, in: &world, catalog) { node, count in
+            placements.append(Placement(podClass: number, node: node, count: count))
+        }
         while placed < count {
             guard nodes.count < limit else {
                 isCut = true
@@ -62,7 +73,9 @@ struct Estimator {
             }
             let node = addNode(&world, &catalog)
             packer.append(node, world)
-            let more = packer.place(count - placed, in: &world, catalog) { _, _ in }
+            let more = packer.place(count - placed, in: &world, catalog) { node, count in
+                placements.append(Placement(podClass: number, node: node, count: count))
+            }
             guard more > 0 else {
                 // It does not fit an empty node, so the rest will not either.
                 takeBack(node, &world, catalog)

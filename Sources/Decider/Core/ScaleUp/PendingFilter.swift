@@ -8,33 +8,52 @@ struct PendingFilter {
 
     static let delayAnnotation = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay"
 
-    /// Why the pod does not ask for room; nil: it does.
-    func obstacle(_ pod: PodRecord, _ podClass: PodClass, isExpendable: Bool) -> Explanation? {
-        let shape = podClass.shape
-        if pod.scheduling == .gated { return Explanation(.otherScheduler, "not offered to the scheduler yet") }
-        if !rules.allowedSchedulers.isEmpty && !rules.allowedSchedulers.contains(shape.schedulerName) {
-            return Explanation(.otherScheduler, "scheduler \(shape.schedulerName) is not served")
+    /// What holds for all pods of a class.
+    struct Rule {
+        enum Judgement {
+            case asks
+            /// It is no pending pod that anybody waits for.
+            case isNotMeant
+            case excused(Explanation)
         }
-        if isExpendable {
-            return Explanation(
-                .expendable, "priority \(shape.priority ?? 0) is below \(rules.expendablePriorityCutoff)")
+
+        /// Holds for every pod of the class.
+        fileprivate var excuse: Explanation?
+        fileprivate var delay: Interval
+        fileprivate var isBypassed: Bool
+
+        func judge(_ pod: PodBrief, _ now: Timestamp) -> Judgement {
+            switch pod.scheduling {
+            case .gated: return .excused(Explanation(.otherScheduler, "not offered to the scheduler yet"))
+            case .unseen where !isBypassed && pod.holds < 0: return .isNotMeant
+            case .scheduled: return .isNotMeant
+            case .unseen, .unschedulable: break
+            }
+            if let excuse { return .excused(excuse) }
+            if pod.holds >= 0 {
+                return .excused(Explanation(.nominated, "waits for a preemption on its nominated node"))
+            }
+            if delay > .zero && !(pod.createdAt + delay < now) {
+                return .excused(Explanation(.tooYoung, "waits until it is \(delay) old"))
+            }
+            return .asks
         }
-        if pod.holds >= 0 { return Explanation(.nominated, "waits for a preemption on its nominated node") }
-        if podClass.isDaemonSet { return Explanation(.daemonSetPod) }
-        let delay = delay(shape)
-        if delay > .zero && !(pod.createdAt + delay < now) {
-            return Explanation(.tooYoung, "waits until it is \(delay) old")
-        }
-        return nil
     }
 
-    /// Whether the scheduler has given up on the pod, or is one that we do not wait for.
-    func isUnschedulable(_ pod: PodRecord, _ shape: PodShape) -> Bool {
-        switch pod.scheduling {
-        case .unschedulable: true
-        case .unseen: rules.bypassedSchedulers.contains(shape.schedulerName)
-        case .gated, .scheduled: false
+    /// What holds for the pods of a class.
+    func rule(_ podClass: PodClass, isExpendable: Bool) -> Rule {
+        let shape = podClass.shape
+        var excuse: Explanation?
+        if !rules.allowedSchedulers.isEmpty && !rules.allowedSchedulers.contains(shape.schedulerName) {
+            excuse = Explanation(.otherScheduler, "scheduler \(shape.schedulerName) is not served")
+        } else if isExpendable {
+            excuse = Explanation(
+                .expendable, "priority \(shape.priority ?? 0) is below \(rules.expendablePriorityCutoff)")
+        } else if podClass.isDaemonSet {
+            excuse = Explanation(.daemonSetPod)
         }
+        return Rule(
+            excuse: excuse, delay: delay(shape), isBypassed: rules.bypassedSchedulers.contains(shape.schedulerName))
     }
 
     /// The delay of a pod; its annotation may lengthen but not shorten the general one.

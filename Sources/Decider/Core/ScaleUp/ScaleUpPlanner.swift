@@ -15,6 +15,8 @@ struct ScaleUpPlan: Sendable {
     var obstacles: [[Int: Explanation]]
     /// What bound each group.
     var bounds: [Int: [Explanation]] = [:]
+    /// What was placed on new nodes, in order.
+    var placements: [Placement] = []
     /// Why nothing at all was added, when that is so.
     var refusal: Explanation?
 }
@@ -227,6 +229,7 @@ struct ScaleUpPlanner {
             guard let template = candidates[group].template else { continue }
             var estimator = Estimator(template: template, group: group, limit: count)
             let option = estimator.run(demands, keepsOrder: rules.keepsPodOrder, &world, &catalog)
+            plan.placements += estimator.placements
             // A zero-or-max group grows whole; a share that turns out empty is not ordered.
             let nodes = candidates[group].zeroOrMax ? count : rules.severalGroups ? option.nodes : count
             for (index, placed) in option.placed {

@@ -13,7 +13,9 @@ struct Catalog: Sendable {
     static let hostKey = 0
 
     private(set) var resources = ["cpu", "memory", "ephemeral-storage", "pods"]
-    private var resourceNumbers: [String: Int] = [:]
+    private var resourceNumbers = [
+        "cpu": Catalog.cpu, "memory": Catalog.memory, "ephemeral-storage": Catalog.storage, "pods": Catalog.pods,
+    ]
     private(set) var topologyKeys = [NodeClass.hostLabel]
     private var topologyKeyNumbers = [NodeClass.hostLabel: 0]
     private var domainNumbers: [[String: Int32]] = [[:]]
@@ -25,6 +27,11 @@ struct Catalog: Sendable {
     /// Per predicate the verdict on each node class, as far as asked.
     private(set) var rows: [[UInt8]] = []
     private(set) var counters: [CounterSpec] = []
+    /// Topology key of each counter.
+    private(set) var counterKeys: [Int] = []
+    /// Whether each counter is one of topology spread, and the numbers of those that are.
+    private(set) var isSpread: [Bool] = []
+    private(set) var spreadCounters: [Int] = []
     private var counterNumbers: [CounterSpec: Int] = [:]
     private(set) var ports: [PodShape.HostPort] = []
     private var portNumbers: [PodShape.HostPort: Int] = [:]
@@ -100,6 +107,13 @@ struct Catalog: Sendable {
         if let number = counterNumbers[spec] { return number }
         let number = counters.count
         counters.append(spec)
+        counterKeys.append(spec.key)
+        if case .spread = spec.kind {
+            isSpread.append(true)
+            spreadCounters.append(number)
+        } else {
+            isSpread.append(false)
+        }
         counterNumbers[spec] = number
         return number
     }

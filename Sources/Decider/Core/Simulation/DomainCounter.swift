@@ -1,23 +1,24 @@
 /// The numbers of one `CounterSpec`.
 struct DomainCounter: Sendable {
     /// Pods per domain.
-    var counts: [Int32] = []
+    private(set) var counts: [Int32] = []
     /// Pods in all domains.
-    var total = 0
+    private(set) var total = 0
     /// For spread: nodes per domain that take part. Empty for other kinds.
-    var nodes: [Int32] = []
+    private(set) var nodes: [Int32] = []
     /// For spread: number of domains that take part.
     private(set) var domains = 0
     private var histogram: [Int32] = [0]
     private var lowest = 0
 
-    mutating func grow(to size: Int, isSpread: Bool) {
-        if counts.count < size {
-            counts.append(contentsOf: repeatElement(0, count: size - counts.count))
-        }
-        if isSpread && nodes.count < size {
-            nodes.append(contentsOf: repeatElement(0, count: size - nodes.count))
-        }
+    /// Pods in a domain; one never seen has none.
+    @inline(__always)
+    func count(_ domain: Int) -> Int32 {
+        domain < counts.count ? counts[domain] : 0
+    }
+
+    private static func grow(_ array: inout [Int32], to size: Int) {
+        if array.count < size { array.append(contentsOf: repeatElement(0, count: size - array.count)) }
     }
 
     /// The smallest count among the domains that take part; zero when there are fewer than `minDomains`.
@@ -26,10 +27,11 @@ struct DomainCounter: Sendable {
     }
 
     mutating func bump(_ domain: Int, by change: Int32) {
+        Self.grow(&counts, to: domain + 1)
         let before = counts[domain]
         counts[domain] = before + change
         total += Int(change)
-        if !nodes.isEmpty && nodes[domain] > 0 {
+        if domain < nodes.count && nodes[domain] > 0 {
             leave(Int(before))
             enter(Int(before + change))
             settle()
@@ -37,10 +39,11 @@ struct DomainCounter: Sendable {
     }
 
     mutating func addNode(_ domain: Int) {
+        Self.grow(&nodes, to: domain + 1)
         nodes[domain] += 1
         if nodes[domain] == 1 {
             domains += 1
-            enter(Int(counts[domain]))
+            enter(Int(count(domain)))
             settle()
         }
     }
@@ -49,7 +52,7 @@ struct DomainCounter: Sendable {
         nodes[domain] -= 1
         if nodes[domain] == 0 {
             domains -= 1
-            leave(Int(counts[domain]))
+            leave(Int(count(domain)))
             settle()
         }
     }

@@ -118,11 +118,11 @@ struct Packer {
         }
         for check in podClass.blockedBy where check.key != Catalog.hostKey {
             let domain = world.domain(check.key, node)
-            if domain >= 0 && world.counters[check.counter].counts[domain] > 0 { return false }
+            if domain >= 0 && world.counters[check.counter].count(domain) > 0 { return false }
         }
         for check in podClass.antiAffinity where check.key != Catalog.hostKey {
             let domain = world.domain(check.key, node)
-            if domain >= 0 && world.counters[check.counter].counts[domain] > 0 { return false }
+            if domain >= 0 && world.counters[check.counter].count(domain) > 0 { return false }
         }
         return true
     }
@@ -157,7 +157,7 @@ struct Packer {
             world.room(podClass.needs, node, limit: 1) > 0, world.portsFree(podClass, node, catalog)
         else { return .never }
         for check in hostBlocks {
-            if world.hosts[node] != nil && world.counters[check.counter].counts[node] > 0 { return .never }
+            if world.hosts[node] != nil && world.counters[check.counter].count(node) > 0 { return .never }
         }
         for check in hostSpread where world.spreadForbids(check, world.domain(check.key, node)) {
             return world.hosts[node] == nil ? .never : .notNow

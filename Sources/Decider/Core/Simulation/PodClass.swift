@@ -23,7 +23,7 @@ struct DomainCheck: Hashable, Sendable {
 
 /// Pods that are interchangeable for placing: a shape with its volumes' places, and what it means for the simulation.
 struct PodClass: Sendable {
-    var shape: PodShape
+    let shape: PodShape
     var needs: [Need]
     var predicate: Int
     var ports: [Int]
@@ -47,12 +47,23 @@ struct PodClass: Sendable {
         spread.isEmpty && affinity.isEmpty && antiAffinity.isEmpty && blockedBy.isEmpty && ports.isEmpty
     }
 
-    var isDaemonSet: Bool {
-        shape.owner?.kind == "DaemonSet"
-            || shape.annotations["cluster-autoscaler.kubernetes.io/daemonset-pod"] == "true"
-    }
+    /// Whether it belongs to a DaemonSet, or says that it is to be treated so.
+    let isDaemonSet: Bool
+    /// Whether it is a static pod's mirror.
+    let isMirror: Bool
+    /// Whether it stays with its node.
+    var isFixed: Bool { isDaemonSet || isMirror }
 
-    var isMirror: Bool { shape.annotations["kubernetes.io/config.mirror"] != nil }
+    init(shape: PodShape, needs: [Need], predicate: Int, ports: [Int]) {
+        self.shape = shape
+        self.needs = needs
+        self.predicate = predicate
+        self.ports = ports
+        isDaemonSet =
+            shape.owner?.kind == "DaemonSet"
+            || shape.annotations["cluster-autoscaler.kubernetes.io/daemonset-pod"] == "true"
+        isMirror = shape.annotations["kubernetes.io/config.mirror"] != nil
+    }
 }
 
 /// What distinguishes a class for the simulation.

@@ -31,11 +31,11 @@ extension World {
         }
         for check in podClass.blockedBy {
             let domain = domain(check.key, node)
-            if domain >= 0 && counters[check.counter].counts[domain] > 0 { return .podAntiAffinityConflict }
+            if domain >= 0 && counters[check.counter].count(domain) > 0 { return .podAntiAffinityConflict }
         }
         for check in podClass.antiAffinity {
             let domain = domain(check.key, node)
-            if domain >= 0 && counters[check.counter].counts[domain] > 0 { return .podAntiAffinityConflict }
+            if domain >= 0 && counters[check.counter].count(domain) > 0 { return .podAntiAffinityConflict }
         }
         if !podClass.affinity.isEmpty && !affinityHolds(podClass, node) { return .podAffinityMismatch }
         return nil
@@ -43,8 +43,9 @@ extension World {
 
     func spreadForbids(_ check: SpreadCheck, _ domain: Int) -> Bool {
         guard domain >= 0 else { return true }
-        let counter = counters[check.counter]
-        let skew = counter.counts[domain] + (check.countsItself ? 1 : 0) - counter.minimum(minDomains: check.minDomains)
+        let skew =
+            counters[check.counter].count(domain) + (check.countsItself ? 1 : 0)
+            - counters[check.counter].minimum(minDomains: check.minDomains)
         return skew > check.maxSkew
     }
 
@@ -54,7 +55,7 @@ extension World {
         for check in podClass.affinity {
             let domain = domain(check.key, node)
             guard domain >= 0 else { return false }
-            if counters[check.counter].counts[domain] == 0 { allPresent = false }
+            if counters[check.counter].count(domain) == 0 { allPresent = false }
             if counters[check.counter].total > 0 { anywhere = true }
         }
         if allPresent { return true }

@@ -80,20 +80,11 @@ struct World: Sendable {
         while counters.count < catalog.counters.count {
             let number = counters.count
             counters.append(DomainCounter())
-            fit(counter: number, catalog)
             guard case .spread = catalog.counters[number].kind else { continue }
             for node in 0..<slots where nodeClass[node] >= 0 && takesPart(node, in: number, catalog) {
                 counters[number].addNode(domain(catalog.counters[number].key, node))
             }
         }
-    }
-
-    private mutating func fit(counter number: Int, _ catalog: Catalog) {
-        let spec = catalog.counters[number]
-        let size = spec.key == Catalog.hostKey ? slots : catalog.domainCount(key: spec.key)
-        var isSpread = false
-        if case .spread = spec.kind { isSpread = true }
-        counters[number].grow(to: size, isSpread: isSpread)
     }
 
     /// Adds a node in `slot`, or at the end. Returns its slot.
@@ -119,19 +110,20 @@ struct World: Sendable {
             domains[key][node] = catalog.domain(key: key, labels: labels)
         }
         if !seed.ports.isEmpty { ports[node] = seed.ports }
-        for number in counters.indices {
-            fit(counter: number, catalog)
-            guard case .spread = catalog.counters[number].kind, takesPart(node, in: number, catalog) else { continue }
-            counters[number].addNode(domain(catalog.counters[number].key, node))
+        for number in catalog.spreadCounters where number < counters.count {
+            if takesPart(node, in: number, catalog) {
+                counters[number].addNode(domain(catalog.counterKeys[number], node))
+            }
         }
         return node
     }
 
     /// Empties a slot. Its pods have to be taken off before.
     mutating func remove(_ node: Int, _ catalog: Catalog) {
-        for number in counters.indices {
-            guard case .spread = catalog.counters[number].kind, takesPart(node, in: number, catalog) else { continue }
-            counters[number].removeNode(domain(catalog.counters[number].key, node))
+        for number in catalog.spreadCounters where number < counters.count {
+            if takesPart(node, in: number, catalog) {
+                counters[number].removeNode(domain(catalog.counterKeys[number], node))
+            }
         }
         nodeClass[node] = -1
         isOpen[node] = false
@@ -171,7 +163,7 @@ struct World: Sendable {
     }
 
     private mutating func changeGhost(_ node: Int, _ catalog: Catalog, leaves: Bool) {
-        for number in counters.indices {
+        for number in catalog.spreadCounters where number < counters.count {
             guard case .spread(let filter, _) = catalog.counters[number].kind,
                 let tolerations = catalog.predicates[filter].tolerations,
                 !tolerations.contains(where: { $0.tolerates(RemovalMarks.taint) }),
@@ -224,8 +216,8 @@ struct World: Sendable {
 
     /// Counts pods of a class for one counter alone: it is new and the pods were there before.
     mutating func bump(_ number: Int, _ node: Int, _ count: Int, _ catalog: Catalog) {
-        let domain = domain(catalog.counters[number].key, node)
-        guard domain >= 0, takesPart(node, in: number, catalog) else { return }
+        let domain = domain(catalog.counterKeys[number], node)
+        guard domain >= 0, !catalog.isSpread[number] || takesPart(node, in: number, catalog) else { return }
         counters[number].bump(domain, by: Int32(count))
     }
 }

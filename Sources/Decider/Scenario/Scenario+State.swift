@@ -1,0 +1,214 @@
+import JSONReader
+import Messages
+import Support
+
+extension Scenario {
+    private func note(_ requests: [JSONValue], in engine: inout Engine) {
+        for request in requests {
+            guard let number = engine.groupNumbers[request["group"]?.stringValue ?? ""] else { continue }
+            var at = now
+            if let ago = request["agoSeconds"]?.doubleValue { at = now - .seconds(ago) }
+            if let seconds = request["atSeconds"]?.doubleValue { at = values.base + .seconds(seconds) }
+            engine.groups[number].grow(by: Int(request["delta"]?.intValue ?? 0), at: at)
+        }
+    }
+
+    func clusterState() -> JSONValue {
+        var engine = engine()
+        note(list("scaleUpRequests"), in: &engine)
+        let standings = engine.standings(at: now)
+        return stateResult(engine, standings, at: now)
+    }
+
+    private func stateResult(_ engine: Engine, _ standings: [GroupStanding], at time: Timestamp) -> JSONValue {
+        var upcoming: [String: JSONValue] = [:]
+        var registered: [String: JSONValue] = [:]
+        var healthy: [String: JSONValue] = [:]
+        var failures: [JSONValue] = []
+        var counts = (ready: 0, unready: 0, starting: 0)
+        for (number, standing) in standings.enumerated() {
+            let id = engine.groups[number].rules.id
+            upcoming[id] = .int(Int64(standing.upcoming))
+            if standing.upcoming > 0 && !standing.readiness.starting.isEmpty {
+                registered[id] = .array(standing.readiness.starting.map { .string(engine.model.world.names[$0]) })
+            }
+            healthy[id] = .bool(standing.isHealthy)
+            counts.ready += standing.readiness.ready.count
+            counts.unready += standing.readiness.unready.count
+            counts.starting += standing.readiness.starting.count
+            if let delta = engine.timedOut[number] {
+                failures.append(
+                    .object([
+                        "group": .string(id), "code": "timeout", "class": "OtherErrorClass",
+                        "delta": .int(Int64(delta)),
+                    ]))
+            }
+        }
+        let clusterHealthy = engine.clusterProblem(standings, at: time) == nil
+        let growing = engine.groups.contains { $0.isGrowing(at: time, timeout: engine.provisionTimeout($0)) }
+        let backedOff = engine.groups.contains { $0.isBackedOff(at: time) }
+        return .object([
+            "upcoming": .object(upcoming), "upcomingRegistered": .object(registered),
+            "clusterHealthy": .bool(clusterHealthy), "groupHealthy": .object(healthy),
+            "counts": .object([
+                "ready": .int(Int64(counts.ready)), "unready": .int(Int64(counts.unready)),
+                "notStarted": .int(Int64(counts.starting)),
+            ]), "scaleUpFailures": .array(failures),
+            "status": .object([
+                "health": clusterHealthy ? "Healthy" : "Unhealthy",
+                "scaleUp": growing ? "InProgress" : backedOff ? "Backoff" : "NoActivity",
+            ]),
+        ])
+    }
+
+    /// The inputs of the steps; what they expect is left alone.
+    var steps: [JSONValue] {
+        document["steps"]?.arrayValue ?? document[path: "expect", "steps"]?.arrayValue ?? []
+    }
+
+    func clusterStateSteps() -> JSONValue {
+        var engine = Engine(configuration(), term: "scenario")
+        note(list("scaleUpRequests"), in: &engine)
+        var results: [JSONValue] = []
+        for (index, step) in steps.enumerated() {
+            let time = values.base + .seconds(step["atSeconds"]?.doubleValue ?? 0)
+            var snapshot = snapshot(at: time, sequence: Int64(index + 1))
+            var names = list("nodes").filter { $0["group"]?.stringValue != nil }.compactMap { $0["name"]?.stringValue }
+            if let wanted = step["registered"] {
+                names = ScenarioValues.list(wanted)
+            } else if let count = step["registeredCount"]?.intValue {
+                let group = list("nodeGroups").first?["id"]?.stringValue ?? ""
+                while names.count < count { names.append("\(group)-\(names.count + 1)") }
+            }
+            for name in names where !snapshot.nodes.contains(where: { $0.name == name }) {
+                let plain = JSONValue.object(["allocatable": .object(["cpu": "1000m", "memory": 1_000, "pods": 100])])
+                snapshot.nodes.append(values.node(plain, name: name))
+            }
+            snapshot.nodes.removeAll { !names.contains($0.name) }
+            _ = engine.apply(snapshot, at: time)
+            for group in list("nodeGroups") { _ = engine.apply(state(of: group, nodes: names, at: time), at: time) }
+            applyWords(step["after"]?.stringValue ?? "", to: &engine, at: time)
+            engine.assign()
+            let standings = engine.standings(at: time)
+            var result = stepResult(&engine, standings, names, at: time)
+            // What happened before the step, in words, is an input; it is given back with the answer.
+            if let words = step["after"] { result["after"] = words }
+            results.append(result)
+        }
+        return .object(["steps": .array(results)])
+    }
+
+    /// A step may say in words that a request came in between: `second request, 121 s old, times out`.
+    private func applyWords(_ words: String, to engine: inout Engine, at time: Timestamp) {
+        let parts = words.split(separator: " ")
+        guard let unit = parts.firstIndex(of: "s"), unit > 0, let age = Double(parts[unit - 1]),
+            words.contains("request"), !engine.groups.isEmpty
+        else { return }
+        engine.groups[0].memory.expected = 0
+        engine.groups[0].grow(by: 1, at: time - .seconds(age))
+    }
+
+    private func stepResult(
+        _ engine: inout Engine, _ standings: [GroupStanding], _ names: [String], at time: Timestamp
+    ) -> JSONValue {
+        var result = stateResult(engine, standings, at: time).objectValue ?? [:]
+        let first = engine.groups.first
+        let backedOff = first?.isBackedOff(at: time) ?? false
+        let healthy = standings.first?.isHealthy ?? true
+        result["healthy"] = .bool(healthy)
+        result["backedOff"] = .bool(backedOff)
+        result["safeToScale"] = .bool(healthy && !backedOff)
+        result["registeredCount"] = .int(Int64(names.count))
+        result["registered"] = .array(names.map { .string($0) })
+        var discarded = EvaluationResult(
+            evaluation: Evaluation(cluster: "scenario", number: 0, at: time, summary: ""))
+        _ = engine.decideRepairs(standings, at: time, &discarded)
+        if let mismatch = engine.groups.first?.memory.mismatch {
+            result["incorrect"] = .object([
+                "expected": .int(Int64(mismatch.expected)), "current": .int(Int64(mismatch.current)),
+                "firstObservedSeconds": .int((mismatch.since - values.base).microseconds / 1_000_000),
+            ])
+        }
+        return .object(result)
+    }
+
+    // MARK: Whole loops
+
+    func loop() -> JSONValue {
+        var engine = Engine(configuration(), term: "scenario")
+        var groups = list("nodeGroups")
+        var podChanges: [String: JSONValue] = [:]
+        var results: [JSONValue] = []
+        let firstTime = steps.first?["atSeconds"]?.doubleValue ?? 0
+        if firstTime > 0 {
+            // The program ran before the first step that is looked at.
+            let time = values.base
+            play(&engine, groups, steps.first ?? .null, podChanges, at: time, sequence: 1)
+            engine.assign()
+            _ = engine.standings(at: time)
+        }
+        for (index, step) in steps.enumerated() {
+            let time = values.base + .seconds(step["atSeconds"]?.doubleValue ?? 0)
+            engine.configuration.apply(step["configChange"])
+            for (id, change) in step["groupChange"]?.objectValue ?? [:] {
+                guard let number = groups.firstIndex(where: { $0["id"]?.stringValue == id }) else { continue }
+                for (key, value) in change.objectValue ?? [:] { groups[number][key] = value }
+            }
+            if let added = step["groupAdd"] {
+                groups.append(added)
+                engine.add(group(added))
+            }
+            for (name, change) in step["podChange"]?.objectValue ?? [:] { podChanges[name] = change }
+            play(&engine, groups, step, podChanges, at: time, sequence: Int64(index + 2))
+            let result = engine.evaluate(at: time, complete: true)
+            results.append(loopResult(engine, result, groups))
+        }
+        return .object(["steps": .array(results)])
+    }
+
+    private func play(
+        _ engine: inout Engine, _ groups: [JSONValue], _ step: JSONValue, _ podChanges: [String: JSONValue],
+        at time: Timestamp, sequence: Int64
+    ) {
+        let nodes = step["nodes"].map { Set(ScenarioValues.list($0)) }
+        let pods = step["pods"].map { Set(ScenarioValues.list($0)) }
+        let snapshot = snapshot(nodes: nodes, pods: pods, at: time, sequence: sequence) { name, pod in
+            for (key, value) in podChanges[name]?.objectValue ?? [:] { pod[key] = value }
+        }
+        _ = engine.apply(snapshot, at: time)
+        for group in groups {
+            let own = list("nodes").filter { $0["group"] == group["id"] }.compactMap { $0["name"]?.stringValue }
+                .filter { nodes?.contains($0) ?? true }
+            _ = engine.apply(state(of: group, nodes: own, at: time), at: time)
+        }
+    }
+
+    private func loopResult(_ engine: Engine, _ result: EvaluationResult, _ groups: [JSONValue]) -> JSONValue {
+        var added: [String: JSONValue] = [:]
+        var changed: [String: JSONValue] = [:]
+        var deleted: [JSONValue] = []
+        for decision in result.decisions {
+            switch decision {
+            case .scaleDecided(let scale):
+                if scale.reason.reason == .sizeMismatch {
+                    let size = groups.first { $0["id"]?.stringValue == scale.group }?["size"]?.intValue ?? 0
+                    changed[scale.group] = .int(Int64(scale.to) - size)
+                } else {
+                    added[scale.group] = .int(Int64(scale.to - scale.from))
+                }
+            case .removalDecided(let removal):
+                for target in removal.nodes {
+                    deleted.append(.string(String(target.serverID.dropFirst("server-".count))))
+                }
+            default: break
+            }
+        }
+        let unneeded = engine.model.order.map { Int($0) }
+            .filter { engine.memory.unneededSince[engine.key($0)] != nil }
+            .map { JSONValue.string(engine.model.world.names[$0]) }
+        return .object([
+            "scaleUp": .object(added), "delete": .array(deleted), "unneeded": .array(unneeded),
+            "targetChange": .object(changed),
+        ])
+    }
+}

@@ -1,0 +1,66 @@
+import JSONReader
+
+/// `updraft bench decide`: how long the decision engine takes.
+enum Bench {
+    static let help = """
+        usage: updraft bench decide [--workload NAME]… [--json]
+
+        Measures whole evaluations of the decision engine on clusters made up in memory (docs/performance.md). Without
+        --workload all are run. Build with -c release for figures that mean something.
+
+        Workloads: \(DecideBench.workloads.joined(separator: ", "))
+        """
+
+    static func run(_ arguments: [String]) async -> Int32 {
+        var rest = arguments[...]
+        guard let subject = rest.popFirst(), subject == "decide" else {
+            let wantsHelp = arguments.first == "--help" || arguments.first == "-h"
+            wantsHelp ? Terminal.line(help) : Terminal.complaint(help)
+            return wantsHelp ? 0 : 2
+        }
+        var names: [String] = []
+        var isJSON = false
+        while let argument = rest.popFirst() {
+            switch argument {
+            case "--json": isJSON = true
+            case "--workload":
+                guard let name = rest.popFirst() else {
+                    Terminal.complaint(help)
+                    return 2
+                }
+                names.append(name)
+            case "--help", "-h":
+                Terminal.line(help)
+                return 0
+            default:
+                Terminal.complaint("updraft bench: unknown argument \(argument)\n\n\(help)")
+                return 2
+            }
+        }
+        for name in names.isEmpty ? DecideBench.workloads : names {
+            guard let result = DecideBench.run(workload: name) else {
+                Terminal.complaint("updraft bench: no workload \(name)\n\n\(help)")
+                return 2
+            }
+            Terminal.line(isJSON ? json(result).text : line(result))
+        }
+        return 0
+    }
+
+    private static func rounded(_ value: Double) -> Double { (value * 1_000).rounded() / 1_000 }
+
+    private static func line(_ result: DecideBenchResult) -> String {
+        let name = result.workload + String(repeating: " ", count: max(0, 26 - result.workload.count))
+        return "\(name) nodes \(result.nodes), unserved \(result.unserved), median \(rounded(result.median)) ms, "
+            + "p99 \(rounded(result.percentile(0.99))) ms, peak \(Int(result.peakMebibytes)) MiB"
+    }
+
+    private static func json(_ result: DecideBenchResult) -> JSONValue {
+        [
+            "workload": .string(result.workload), "nodes": .int(Int64(result.nodes)),
+            "unserved": .int(Int64(result.unserved)), "medianMilliseconds": .double(rounded(result.median)),
+            "p99Milliseconds": .double(rounded(result.percentile(0.99))),
+            "runs": .int(Int64(result.milliseconds.count)), "peakMebibytes": .double(rounded(result.peakMebibytes)),
+        ]
+    }
+}

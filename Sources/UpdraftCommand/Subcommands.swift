@@ -13,6 +13,5 @@ extension UpdraftCommand {
         Subcommand(name: "simulate", summary: "what the decision engine answers to scenario files") {
             await Simulate.run($0)
         },
-        Subcommand(name: "bench", summary: "how long the decision engine takes") { await Bench.run($0) },
     ]
 }

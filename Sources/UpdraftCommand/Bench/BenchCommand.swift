@@ -7,9 +7,11 @@ enum BenchCommand {
         updraft bench: measure, and print a table
 
         usage: updraft bench list [--pods N] [--json]
+               updraft bench decide [--workload NAME]… [--json]
                updraft bench latency --state DIR --transport-url URL [--rounds N] [--json]
 
           list       decode a LIST of pods of the recorded form (default 10000 pods)
+          decide     whole evaluations of the decision engine; --help lists the workloads
           latency    from a pod that no node can take to the request at Heat, through the four services (default 40)
 
         scripts/bench runs all of them, with a RabbitMQ of its own.
@@ -28,6 +30,7 @@ enum BenchCommand {
             Terminal.line(help)
             return arguments.isEmpty ? 2 : 0
         }
+        if what == "decide" { return await DecideCommand.run(arguments) }
         var values: [String: String] = [:]
         var asJSON = false
         var rest = arguments.dropFirst()

@@ -1,7 +1,7 @@
 import JSONReader
 
 /// `updraft bench decide`: how long the decision engine takes.
-enum Bench {
+enum DecideCommand {
     static let help = """
         usage: updraft bench decide [--workload NAME]… [--json]
 

@@ -50,6 +50,9 @@ actor DemoSuite {
         guard let child = running[name] else { return }
         child.signal(9)
         while child.isRunning { try? await Task.sleep(for: .milliseconds(5)) }
+        // Two kills of one service at nearly the same time wait for the same end: only the first starts it again, or
+        // one of two new ones would be forgotten and run on after the demo.
+        guard running[name] === child else { return }
         try startService(name)
     }
 

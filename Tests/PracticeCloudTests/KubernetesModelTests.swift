@@ -76,6 +76,18 @@ final class CloudStory {
         #expect(story.nodes.allSatisfy { $0.taints.isEmpty })
     }
 
+    @Test func manyNodesComeUpAndTheQuotaBitesOnlyWhenAsked() throws {
+        let story = CloudStory(size: 600, maximum: 601)
+        #expect(story.nodes.count == 600)
+        #expect(story.model.heat.stacks[0].state.text == "CREATE_COMPLETE")
+        story.control("POST", "actions/quota", ["instances": 600])
+        let stack = story.model.heat.stacks[0].id
+        try story.model.heat.update(
+            stack: stack, parameters: ["desired": 601], user: "x", isDelegated: false, at: story.now)
+        story.pass(60)
+        #expect(story.model.heat.stacks[0].state.reason.contains("Quota exceeded for instances"))
+    }
+
     @Test func pendingPodsRunOnceTheGroupHasGrown() throws {
         let story = CloudStory(size: 1)
         story.control("POST", "workloads", ["name": "web", "replicas": 7, "cpu": "1", "memory": "1Gi"])

@@ -5,8 +5,7 @@ import Support
 extension HeatModel {
     /// A new member begins.
     mutating func appear(_ place: Int, _ group: Int, name: String, replaces: Bool = false, at now: Timestamp) {
-        let current = stacks[place].groups[group]
-        let stackName = "\(current.stackName)-\(name)-\(random.heatSuffix())"
+        let stackName = "\(stacks[place].groups[group].stackName)-\(name)-\(random.heatSuffix())"
         let member = HeatMember(
             name: name, stackID: random.uuid(), stackName: stackName, created: now,
             state: HeatState("CREATE", "IN_PROGRESS"), serverState: HeatState("INIT", "COMPLETE", ""),

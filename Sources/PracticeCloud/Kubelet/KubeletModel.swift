@@ -67,6 +67,8 @@ struct KubeletModel: Sendable {
     private(set) var serverOf: [String: String] = [:]
     private var dues = DeadlineQueue<Due>()
     private var machinesMade = 0
+    /// Off while the cloud's past is played at its start: nobody reads what leases were renewed then.
+    private var renewsLeases = false
     private var random: Generator
     private var facts: [(String, [String: JSONValue])] = []
 
@@ -276,7 +278,16 @@ struct KubeletModel: Sendable {
         } else {
             store.update(.lease, key) { $0.set("spec", "renewTime", to: .string(now.rfc3339)) }
         }
-        dues.add(.renewLease(node: node, server: server), due: now + timing.lease)
+        if renewsLeases { dues.add(.renewLease(node: node, server: server), due: now + timing.lease) }
+    }
+
+    /// From now on leases are renewed, spread over the interval: not all nodes in step.
+    mutating func startLeases(at now: Timestamp) {
+        renewsLeases = true
+        for (number, entry) in serverOf.sorted(by: { $0.key < $1.key }).enumerated() {
+            let part = Double(number) / Double(serverOf.count)
+            dues.add(.renewLease(node: entry.key, server: entry.value), due: now + timing.lease * part)
+        }
     }
 
     private mutating func lose(

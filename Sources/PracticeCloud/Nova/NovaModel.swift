@@ -62,6 +62,8 @@ struct NovaModel: Sendable {
     /// Each of the next servers goes to ERROR (no valid host).
     var failuresAhead = 0
     private(set) var servers: [String: Server] = [:]
+    private var coresUsed = 0
+    private var ramUsed = 0
     private var building = DeadlineQueue<String>()
     private var events: [Event] = []
     private var random: Generator
@@ -73,16 +75,7 @@ struct NovaModel: Sendable {
     }
 
     /// What the project uses: instances, cores, MiB.
-    var usage: (instances: Int, cores: Int, ram: Int) {
-        var cores = 0
-        var ram = 0
-        for server in servers.values {
-            guard let flavor = flavor(server.flavor) else { continue }
-            cores += flavor.vcpus
-            ram += flavor.ram
-        }
-        return (servers.count, cores, ram)
-    }
+    var usage: (instances: Int, cores: Int, ram: Int) { (servers.count, coresUsed, ramUsed) }
 
     /// A flavor by id or name.
     func flavor(_ name: String) -> Flavor? {
@@ -113,6 +106,8 @@ struct NovaModel: Sendable {
             id: random.uuid(), name: name, flavor: flavor.id, status: "BUILD", created: now, updated: now,
             metadata: metadata, template: template)
         servers[server.id] = server
+        coresUsed += flavor.vcpus
+        ramUsed += flavor.ram
         building.add(server.id, due: now + buildTime)
         events.append(.created(server))
         return .success(server.id)
@@ -122,6 +117,10 @@ struct NovaModel: Sendable {
     @discardableResult
     mutating func delete(_ id: String) -> Bool {
         guard let server = servers.removeValue(forKey: id) else { return false }
+        if let flavor = flavor(server.flavor) {
+            coresUsed -= flavor.vcpus
+            ramUsed -= flavor.ram
+        }
         events.append(.deleted(server))
         return true
     }

@@ -60,7 +60,7 @@ struct PracticeModel: Sendable {
         keystone.trusts = [.init(id: credentials.trustID, trustorID: owner.id, trusteeID: trustee.id)]
         nova = NovaModel(
             flavors: settings.flavors, buildTime: settings.serverBuild * settings.pace, random: random.fork())
-        nova.quota = settings.quota
+        nova.quota = settings.ampleQuota
         heat = HeatModel(projectID: projectID, timing: settings.pacedHeat, random: random.fork())
         store = KubernetesStore(random: random.fork())
         scheduler = SchedulerModel(random: random.fork())
@@ -85,6 +85,7 @@ struct PracticeModel: Sendable {
             _ = try? heat.create(stack, owner: owner.id, at: clock)
         }
         advance(to: now)
+        kubelets.startLeases(at: now)
         outputs = []
         broadcast = []
     }

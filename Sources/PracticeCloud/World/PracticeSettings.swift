@@ -26,6 +26,24 @@ struct PracticeSettings: Sendable {
     ]
     var stacks: [StackDefinition] = [StackDefinition(name: "k8s", groups: [GroupDefinition()])]
 
+    /// The quota, raised to what the groups' limits need: a quota that bites is switched on by the control API.
+    var ampleQuota: NovaModel.Quota {
+        var ample = quota
+        var instances = 0
+        var cores = 0
+        var ram = 0
+        for group in stacks.flatMap(\.groups) {
+            let flavor = flavors.first { $0.name == group.flavor || $0.id == group.flavor }
+            instances += group.maximum
+            cores += group.maximum * (flavor?.vcpus ?? 0)
+            ram += group.maximum * (flavor?.ram ?? 0)
+        }
+        if ample.instances >= 0 { ample.instances = max(ample.instances, instances) }
+        if ample.cores >= 0 { ample.cores = max(ample.cores, cores) }
+        if ample.ram >= 0 { ample.ram = max(ample.ram, ram) }
+        return ample
+    }
+
     /// Times as they are played.
     var pacedHeat: HeatTiming { heat.scaled(by: pace) }
     var pacedKubelets: KubeletModel.Timing { kubelets.scaled(by: pace) }

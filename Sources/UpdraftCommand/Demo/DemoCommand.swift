@@ -1,6 +1,7 @@
 import Dispatch
 import Glibc
 import HTTPClient
+import ServiceRuntime
 import Support
 
 /// `updraft demo`: see `DemoOptions.help`.
@@ -16,22 +17,22 @@ enum DemoCommand {
             return 2
         }
         let suite = DemoSuite(options, programs: DemoFiles.programFolder())
-        let interrupted = interruptions()
+        let interruption = Shutdown()
+        let signals = Interruptions(interruption)
         let story = Task { await play(options, suite) }
         let watcher = Task {
-            for await _ in interrupted {
-                story.cancel()
-                return
-            }
+            await interruption.requested()
+            story.cancel()
         }
         var code = await story.value
-        if story.isCancelled { code = 130 }
-        if options.keep, code != 130 {
+        if interruption.isRequested { code = 130 }
+        if options.keep, !interruption.isRequested {
             Terminal.line(looking(options))
-            for await _ in interrupted { break }
+            await interruption.requested()
         }
         watcher.cancel()
         await suite.stop()
+        signals.cancel()
         return code
     }
 
@@ -68,27 +69,19 @@ enum DemoCommand {
         """
     }
 
-    /// SIGINT and SIGTERM as a stream, from now on.
-    private static func interruptions() -> AsyncStream<Int32> {
-        let (stream, continuation) = AsyncStream.makeStream(of: Int32.self)
-        let sources = [SIGINT, SIGTERM].map { number in
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler { @Sendable in continuation.yield(number) }
-            source.resume()
-            return source
-        }
-        let keeper = Keeper(sources: sources)
-        continuation.onTermination = { _ in keeper.cancel() }
-        return stream
-    }
-
+    /// SIGINT and SIGTERM as a wish to end, from now on.
     // @unchecked: Dispatch's sources may be cancelled from any thread, which its Swift overlay does not say.
-    private final class Keeper: @unchecked Sendable {
+    private final class Interruptions: @unchecked Sendable {
         private let sources: [any DispatchSourceSignal]
 
-        init(sources: [any DispatchSourceSignal]) {
-            self.sources = sources
+        init(_ wish: Shutdown) {
+            sources = [SIGINT, SIGTERM].map { number in
+                signal(number, SIG_IGN)
+                let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+                source.setEventHandler { @Sendable in wish.request("signal \(number)") }
+                source.resume()
+                return source
+            }
         }
 
         func cancel() {

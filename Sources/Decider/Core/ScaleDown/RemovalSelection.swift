@@ -55,6 +55,7 @@ struct RemovalSelection {
     mutating func choose(
         _ ripe: [Candidate], _ engine: Engine, _ waiting: inout [Int: Explanation]
     ) -> [Int: [Int]] {
+        guard !ripe.isEmpty else { return [:] }
         var chosen: [Int: [Int]] = [:]
         var left = engine.remaining()
         var zones = engine.zoneSizes()

@@ -13,6 +13,18 @@ struct Demand: Sendable {
     var placed: Int { pods.count - open }
 }
 
+/// In which order new nodes are tried for pods with rules on other pods. No order is best for all: the estimate takes the one
+/// that needs the fewest nodes.
+enum PackingStrategy: Sendable, CaseIterable {
+    /// The oldest first.
+    case firstFit
+    /// The oldest first, and one replica of each demand after the other: replicas that keep apart by the same rule otherwise
+    /// fill nodes in lockstep, as many as there are replicas.
+    case interleaved
+    /// The fullest first.
+    case tightest
+}
+
 /// New nodes of one group and the pods that would run there.
 struct ScaleUpOption: Sendable {
     var group: Int
@@ -23,6 +35,8 @@ struct ScaleUpOption: Sendable {
     var requested: [Int64]
     /// A limit stopped the estimate before the pods were placed.
     var isCut = false
+    /// How nodes were tried for pods with rules on other pods.
+    var strategy = PackingStrategy.firstFit
     /// Sum of soft preferences that the new nodes satisfy; a tie-breaker.
     var preference: Int64 = 0
 

@@ -13,6 +13,7 @@ struct Estimator {
     let group: Int
     /// Most nodes.
     let limit: Int
+    var strategy = PackingStrategy.firstFit
     private(set) var nodes: [Int32] = []
     /// What was placed where, in order.
     private(set) var placements: [Placement] = []
@@ -46,23 +47,34 @@ struct Estimator {
     ) -> ScaleUpOption {
         var option = ScaleUpOption(
             group: group, nodes: 0, placed: [:], requested: [Int64](repeating: 0, count: catalog.stride))
-        for index in Self.order(demands, template: template, catalog, keepsOrder: keepsOrder)
-        where demands[index].open > 0 {
-            let podClass = catalog.classes[demands[index].podClass]
-            let placed = place(podClass, demands[index].podClass, demands[index].open, &world, &catalog)
-            guard placed > 0 else { continue }
-            option.placed[index] = placed
-            for need in podClass.needs { option.requested[need.dimension] += need.amount * Int64(placed) }
+        var order = Self.order(demands, template: template, catalog, keepsOrder: keepsOrder)
+            .filter { demands[$0].open > 0 }
+        func note(_ index: Int, _ placed: Int) {
+            guard placed > 0 else { return }
+            option.placed[index, default: 0] += placed
+            for need in catalog.classes[demands[index].podClass].needs {
+                option.requested[need.dimension] += need.amount * Int64(placed)
+            }
+        }
+        if strategy == .interleaved {
+            let ruled = order.filter { !catalog.classes[demands[$0].podClass].isPlain }
+            for (index, placed) in interleave(ruled, demands, &world, &catalog) { note(index, placed) }
+            order.removeAll { !catalog.classes[demands[$0].podClass].isPlain }
+        }
+        for index in order {
+            let number = demands[index].podClass
+            note(index, place(catalog.classes[number], number, demands[index].open, &world, &catalog))
         }
         option.nodes = nodes.count
         option.isCut = isCut
+        option.strategy = strategy
         return option
     }
 
     private mutating func place(
         _ podClass: PodClass, _ number: Int, _ count: Int, _ world: inout World, _ catalog: inout Catalog
     ) -> Int {
-        var packer = Packer(podClass, nodes: nodes, world)
+        var packer = Packer(podClass, nodes: podClass.isPlain ? nodes : ordered(world), world)
         var placed = packer.place(count, in: &world, catalog) { node, count in
             placements.append(Placement(podClass: number, node: node, count: count))
         }
@@ -84,6 +96,62 @@ struct Estimator {
             placed += more
         }
         return placed
+    }
+
+    /// One pod of each demand after the other, until none of them has room or pods left.
+    private mutating func interleave(
+        _ indices: [Int], _ demands: [Demand], _ world: inout World, _ catalog: inout Catalog
+    ) -> [(Int, Int)] {
+        var packers = indices.map { Packer(catalog.classes[demands[$0].podClass], nodes: [], world) }
+        var known = [Int](repeating: 0, count: indices.count)
+        var placed = [Int](repeating: 0, count: indices.count)
+        var isDone = [Bool](repeating: false, count: indices.count)
+        while isDone.contains(false) {
+            for item in indices.indices where !isDone[item] {
+                let number = demands[indices[item]].podClass
+                while known[item] < nodes.count {
+                    packers[item].append(Int(nodes[known[item]]), world)
+                    known[item] += 1
+                }
+                var count = placeOne(&packers[item], number, &world, catalog)
+                if count == 0 {
+                    if nodes.count < limit {
+                        let node = addNode(&world, &catalog)
+                        packers[item].append(node, world)
+                        known[item] = nodes.count
+                        count = placeOne(&packers[item], number, &world, catalog)
+                        if count == 0 { takeBack(node, &world, catalog) }
+                    } else {
+                        isCut = true
+                    }
+                }
+                placed[item] += count
+                isDone[item] = count == 0 || placed[item] == demands[indices[item]].open
+            }
+        }
+        return Array(zip(indices, placed))
+    }
+
+    private mutating func placeOne(
+        _ packer: inout Packer, _ number: Int, _ world: inout World, _ catalog: Catalog
+    ) -> Int {
+        packer.place(1, in: &world, catalog) { node, count in
+            placements.append(Placement(podClass: number, node: node, count: count))
+        }
+    }
+
+    private func ordered(_ world: World) -> [Int32] {
+        switch strategy {
+        case .firstFit, .interleaved: return nodes
+        case .tightest:
+            let cpu = Double(max(1, template.allocatable[Catalog.cpu]))
+            let memory = Double(max(1, template.allocatable[Catalog.memory]))
+            let room = nodes.map { node in
+                Double(world.free(Int(node), Catalog.cpu)) / cpu
+                    + Double(world.free(Int(node), Catalog.memory)) / memory
+            }
+            return nodes.indices.sorted { room[$0] != room[$1] ? room[$0] < room[$1] : $0 < $1 }.map { nodes[$0] }
+        }
     }
 
     private mutating func addNode(_ world: inout World, _ catalog: inout Catalog) -> Int {

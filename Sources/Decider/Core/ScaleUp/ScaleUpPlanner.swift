@@ -123,15 +123,31 @@ struct ScaleUpPlanner {
             if rules.balancesSimilarGroups {
                 for other in similar(to: group, among: usable) { limit += candidates[other].room }
             }
-            var estimator = Estimator(template: template, group: group, limit: min(limit, rest))
-            var scratch = world
-            var option = estimator.run(demands, keepsOrder: rules.keepsPodOrder, &scratch, &catalog)
-            guard option.podCount > 0 else { continue }
+            guard var option = fewest(demands, template, group, min(limit, rest), world, &catalog) else { continue }
             if rules.softTieBreaks { option.preference = preference(option, demands, template, catalog) }
             if candidates[group].zeroOrMax { option.nodes = candidates[group].room }
             options.append(option)
         }
         return options
+    }
+
+    /// The estimate of the strategy that serves the most pods with the fewest nodes.
+    private func fewest(
+        _ demands: [Demand], _ template: NodeTemplate, _ group: Int, _ limit: Int, _ world: World,
+        _ catalog: inout Catalog
+    ) -> ScaleUpOption? {
+        let hasRules = demands.contains { $0.open > 0 && !catalog.classes[$0.podClass].isPlain }
+        var best: ScaleUpOption?
+        for strategy in hasRules ? PackingStrategy.allCases : [.firstFit] {
+            var estimator = Estimator(template: template, group: group, limit: limit)
+            estimator.strategy = strategy
+            var scratch = world
+            let option = estimator.run(demands, keepsOrder: rules.keepsPodOrder, &scratch, &catalog)
+            guard option.podCount > 0 else { continue }
+            if let known = best, (known.podCount, -known.nodes) >= (option.podCount, -option.nodes) { continue }
+            best = option
+        }
+        return best
     }
 
     private func choose(_ options: [ScaleUpOption]) -> ScaleUpOption? {
@@ -228,6 +244,7 @@ struct ScaleUpPlanner {
         for (group, count) in shares {
             guard let template = candidates[group].template else { continue }
             var estimator = Estimator(template: template, group: group, limit: count)
+            estimator.strategy = best.strategy
             let option = estimator.run(demands, keepsOrder: rules.keepsPodOrder, &world, &catalog)
             plan.placements += estimator.placements
             // A zero-or-max group grows whole; a share that turns out empty is not ordered.

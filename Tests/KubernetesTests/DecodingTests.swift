@@ -35,6 +35,18 @@ struct DecodingTests {
         #expect(shape.schedulerName == "default-scheduler")
     }
 
+    @Test("a pod whose binding failed still asks for room; a gated one does not")
+    func schedulerError() throws {
+        let fixture = String(decoding: try Fixture.bytes("pod-pending-unschedulable.json"), as: UTF8.self)
+        for (reason, scheduling) in [("SchedulerError", Pod.Scheduling.unschedulable), ("SchedulingGated", .gated)] {
+            let text = fixture.replacing("\"Unschedulable\"", with: "\"\(reason)\"")
+            let object = try JSONReader.read(Array(text.utf8)) { (reader) throws(JSONError) in
+                try PodObject.read(&reader, version: "v1")
+            }
+            #expect(object.pod.scheduling == scheduling)
+        }
+    }
+
     @Test("a pod that fits nowhere, and when that was said first")
     func unschedulablePod() throws {
         for name in ["pod-pending-unschedulable.json", "pod-pending-no-nodes.json"] {

@@ -114,7 +114,7 @@ extension Engine {
         let (world, upcoming) = worldWithUpcoming(standings)
         var pass = ScaleUpPass(world: world)
         pass.upcoming = upcoming
-        reopenReturning(&pass)
+        reopenReturning(&pass, at: now)
         collectDemands(&pass, at: now)
         reserveForRemovals(&pass, at: now)
         placeOnExisting(&pass)

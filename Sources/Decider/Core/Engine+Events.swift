@@ -106,6 +106,7 @@ extension Engine {
                 .loadReturned, .cancelledByOperator, .decisionStale, .decisionExpired, .superseded,
                 .alreadyApplied,
             ]
+            givenBack[progress.node] = now
             if !wasCancelled && !harmless.contains(progress.reason.reason) {
                 groups[number].memory.removalFailedAt = now
                 memory.removalFailedAt = now

@@ -32,6 +32,8 @@ public struct Engine: Sendable {
     var timedOut: [Int: Int] = [:]
     var ledger = Ledger()
     var simulation = ScaleDownSimulation()
+    /// Nodes whose removal was given up, and when: the Actuator's word may come before the Collector has seen the marks go.
+    var givenBack: [String: Timestamp] = [:]
     /// Nodes that the ledger has been told of, by slot.
     var ledgerSlots: [String: Int] = [:]
     var departuresRevision = -1

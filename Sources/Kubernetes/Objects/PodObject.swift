@@ -150,7 +150,9 @@ private struct PodStatus {
             case "reason":
                 if try reader.isNull() { return }
                 let word = try reader.word()
-                isUnschedulable = word == "Unschedulable"
+                // The scheduler's own mishap (a node that it did not know yet, a bind that failed): it tries again, and
+                // until then the pod asks for room like any other.
+                isUnschedulable = word == "Unschedulable" || word == "SchedulerError"
                 if name != nil { reason = word.text }
             case "lastTransitionTime" where !isTrue: since = try reader.time()
             default: try reader.skip()

@@ -193,6 +193,58 @@ struct MainJobTests {
         #expect(stage.scaled.isEmpty)
     }
 
+    @Test("A node that was given back is not replaced before its marks are seen to be gone")
+    func givenBack() throws {
+        var stage = Stage(groups: [workers()]) { $0.scaleDown.unneededTime = .seconds(10) }
+        let running = stage.pods("busy", 1, Stage.shape(cpu: 3_500), on: "n1")
+        stage.snapshot(nodes: [Stage.node("n1"), Stage.node("n2")], pods: running)
+        stage.group("workers", ["n1", "n2"], min: 1)
+        stage.evaluate()
+        stage.evaluate(after: .seconds(11))
+        let removal = try #require(stage.removed.first)
+        var leaving = Stage.node("n2", taints: [Taint(key: "updraft.io/removing", effect: .noSchedule)])
+        leaving.unschedulable = true
+        leaving.annotations["updraft.io/removal"] = "{}"
+        stage.delta(nodes: [leaving], pods: stage.pods("web", 2, Stage.shape(cpu: 1_500)))
+        stage.evaluate(after: .seconds(2))
+        #expect(stage.cancelled.map(\.id) == [removal.id])
+        // The Actuator says so before the Collector has seen the Node change.
+        let progress = RemovalProgress(
+            id: removal.id, group: "workers", node: "n2", nodeUID: "uid-n2", serverID: "server-n2",
+            reason: Explanation(.loadReturned), at: stage.now)
+        stage.receive(.removalFailed(RemovalFailed(cluster: "test", removal: progress)))
+        stage.evaluate(after: .milliseconds(10))
+        #expect(stage.scaled.isEmpty)
+        stage.delta(nodes: [Stage.node("n2")])
+        stage.evaluate(after: .milliseconds(10))
+        #expect(stage.scaled.isEmpty)
+        #expect(stage.removed.isEmpty)
+    }
+
+    @Test("A node that a pending pod waits for is not idle, however long the scheduler takes")
+    func awaitedNode() throws {
+        var stage = Stage(groups: [workers()]) {
+            $0.scaleDown.unneededTime = .seconds(5)
+            $0.scaleDown.delayAfterAdd = .zero
+        }
+        let shape = Stage.shape(cpu: 900)
+        let running =
+            stage.pods("a", 2, shape, on: "n1") + stage.pods("b", 2, shape, on: "n2") + stage.pods("web", 1, shape)
+        stage.snapshot(nodes: [Stage.node("n1", cpu: 2_000), Stage.node("n2", cpu: 2_000)], pods: running)
+        stage.group("workers", ["n1", "n2", "n3"], min: 1)
+        stage.evaluate()
+        let taint = Taint(key: "node.kubernetes.io/not-ready", effect: .noSchedule)
+        let created = stage.now
+        stage.delta(nodes: [Stage.node("n3", cpu: 2_000, taints: [taint], readiness: .notReady, createdAt: created)])
+        for _ in 0..<3 { stage.evaluate(after: .seconds(1)) }
+        stage.delta(nodes: [Stage.node("n3", cpu: 2_000, createdAt: created)])
+        for _ in 0..<12 {
+            stage.evaluate(after: .seconds(1))
+            #expect(stage.removed.isEmpty)
+            #expect(stage.scaled.isEmpty)
+        }
+    }
+
     @Test("A removal past its drain is not taken back: a new machine is ordered")
     func tooLateToTakeBack() throws {
         var stage = Stage(groups: [workers()]) { $0.scaleDown.unneededTime = .seconds(10) }

@@ -212,9 +212,15 @@ extension Engine {
     }
 
     /// Nodes that are on their way back take pods already.
-    mutating func reopenReturning(_ pass: inout ScaleUpPass) {
+    mutating func reopenReturning(_ pass: inout ScaleUpPass, at now: Timestamp) {
+        // Longer than any snapshot takes; a node that is still marked then is not on its way back.
+        givenBack = givenBack.filter { $0.value + .seconds(30) > now }
         for slot in model.order where model.briefs[Int(slot)].isUnderRemoval {
-            guard let target = removalTarget(Int(slot)), target.isCancelled, !target.isDrained else { continue }
+            let isGivenBack = model.nodes[Int(slot)].map { givenBack[$0.node.name] != nil } ?? false
+            let target = removalTarget(Int(slot))
+            guard isGivenBack && target == nil || target.map({ $0.isCancelled && !$0.isDrained }) ?? false else {
+                continue
+            }
             reopen(Int(slot), &pass.world)
             pass.returning.insert(Int(slot))
         }

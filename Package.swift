@@ -144,6 +144,8 @@ let package = Package(
             ],
             files: ["Fixtures"]),
         tests("UpdraftCommandTests", ["UpdraftCommand", "Messages", "Support"]),
-        tests("IntegrationTests", ["AMQP", "Bus", "Messages", "Support", "Crypto"]),
+        tests(
+            "IntegrationTests",
+            ["AMQP", "Bus", "Crypto", "HTTPClient", "JSONReader", "Messages", "PracticeCloud", "Support"]),
     ]
 )

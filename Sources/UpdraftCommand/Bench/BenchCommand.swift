@@ -1,3 +1,4 @@
+import AMQP
 import FoundationEssentials
 import Support
 
@@ -7,11 +8,13 @@ enum BenchCommand {
         updraft bench: measure, and print a table
 
         usage: updraft bench list [--pods N] [--json]
+               updraft bench bus --transport-url URL [--messages N] [--json]
                updraft bench decide [--workload NAME]… [--json]
                updraft bench latency --state DIR --transport-url URL [--rounds N] [--json]
 
           list       decode a LIST of pods of the recorded form (default 10000 pods)
           decide     whole evaluations of the decision engine; --help lists the workloads
+          bus        publish with confirms and consume, messages of 1 KiB (default 20000)
           latency    from a pod that no node can take to the request at Heat, through the four services (default 40)
 
         scripts/bench runs all of them, with a RabbitMQ of its own.
@@ -49,6 +52,12 @@ enum BenchCommand {
             case "list":
                 guard let pods = number(values["pods"], 10_000) else { return wrong("--pods: 1 to 1000000") }
                 rows = list(pods)
+            case "bus":
+                guard let messages = number(values["messages"], 20_000), let url = values["transport-url"] else {
+                    return wrong("bus needs --transport-url")
+                }
+                let result = try await BusBench.run(url: try TransportURL(url), messages: messages, size: 1_024)
+                rows = bus(result)
             case "latency":
                 guard let rounds = number(values["rounds"], 40), let state = values["state"],
                     let url = values["transport-url"]
@@ -75,6 +84,23 @@ enum BenchCommand {
             Row(name: "LIST of \(pods) pods, all kept", value: result.keptRate, unit: "MB/s", aim: "≥ 500"),
             Row(name: "LIST of \(pods) pods, one at a time", value: result.streamedRate, unit: "MB/s", aim: ""),
             Row(name: "memory of the kept structs", value: Double(result.keptBytes) / 1e6, unit: "MB", aim: ""),
+        ]
+    }
+
+    private static func bus(_ result: BusBenchResult) -> [Row] {
+        let kind = "\(result.size) bytes, \(result.queueType)"
+        return [
+            Row(name: "published, confirmed (\(kind))", value: result.publish.rate, unit: "messages/s", aim: ""),
+            Row(
+                name: "published, client CPU", value: result.publish.cpuMicroseconds, unit: "µs/message", aim: "≤ 16"),
+            Row(name: "each confirm waited for", value: result.publishWaiting.rate, unit: "messages/s", aim: ""),
+            Row(
+                name: "published and consumed at once", value: result.publishAndConsume.rate, unit: "messages/s",
+                aim: ""),
+            Row(name: "publish → confirm, p50", value: result.confirmLatency.p50, unit: "ms", aim: ""),
+            Row(name: "publish → confirm, p99", value: result.confirmLatency.p99, unit: "ms", aim: ""),
+            Row(name: "publish → consumer, p50", value: result.deliveryLatency.p50, unit: "ms", aim: ""),
+            Row(name: "publish → consumer, p99", value: result.deliveryLatency.p99, unit: "ms", aim: ""),
         ]
     }
 

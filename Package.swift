@@ -146,6 +146,7 @@ let package = Package(
         tests("UpdraftCommandTests", ["UpdraftCommand", "Messages", "Support"]),
         tests(
             "IntegrationTests",
-            ["AMQP", "Bus", "Crypto", "HTTPClient", "JSONReader", "Messages", "PracticeCloud", "Support"]),
+            ["AMQP", "Bus", "Crypto", "HTTPClient", "JSONReader", "Messages", "PracticeCloud", "Support"],
+            files: ["oslo"]),
     ]
 )

@@ -53,7 +53,7 @@ public struct BusBenchResult: Sendable, Equatable, Codable {
 /// Measures publishing with confirms and consuming at a real broker. Messages are persistent; queues are made for the
 /// purpose and deleted by the broker a minute later.
 public enum BusBench {
-    /// Runs every measurement with `messages` messages of `size` bytes.
+    /// Runs every measurement with about `messages` messages (at least 1,000) of `size` bytes.
     public static func run(
         url: TransportURL, messages: Int, size: Int, queueType: String = "classic"
     ) async throws(AMQPError) -> BusBenchResult {
@@ -63,7 +63,7 @@ public enum BusBench {
         return BusBenchResult(
             queueType: queueType, size: size,
             publish: try await bench.publish(messages),
-            publishTasks: try await bench.publishTasks(messages, tasks: 1_000),
+            publishTasks: try await bench.publishTasks(max(1_000, messages), tasks: 1_000),
             publishWaiting: try await bench.publishTasks(max(100, messages / 20), tasks: 1),
             publishAndConsume: try await bench.publishAndConsume(messages),
             confirmLatency: try await bench.confirmLatency(), deliveryLatency: try await bench.deliveryLatency())
@@ -112,9 +112,10 @@ private struct Bench: Sendable {
         let (name, topology) = queue()
         let publisher = try await publisher(topology, name)
         let batch = Array(repeating: message(name), count: 100)
-        let rate = try await measured(messages) { () async throws(AMQPError) in
+        let rounds = max(1, messages / 1_000)
+        let rate = try await measured(rounds * 1_000) { () async throws(AMQPError) in
             try await together(tasks: 10) { task throws(AMQPError) in
-                for _ in 0..<(messages / 1_000) { try await publisher.publish(batch) }
+                for _ in 0..<rounds { try await publisher.publish(batch) }
             }
         }
         await publisher.close()
@@ -139,11 +140,12 @@ private struct Bench: Sendable {
         let publisher = try await publisher(topology, name)
         let consumer = try Consumer(settings: settings, topology: topology, queue: name, prefetch: 1_000)
         let batch = Array(repeating: message(name), count: 100)
-        let total = messages / 1_000 * 1_000
+        let rounds = max(1, messages / 1_000)
+        let total = rounds * 1_000
         let rate = try await measured(total) { () async throws(AMQPError) in
             async let consumed: Void = take(total, consumer)
             try await together(tasks: 10) { task throws(AMQPError) in
-                for _ in 0..<(messages / 1_000) { try await publisher.publish(batch) }
+                for _ in 0..<rounds { try await publisher.publish(batch) }
             }
             await consumed
         }

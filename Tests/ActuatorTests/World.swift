@@ -107,6 +107,13 @@ struct World {
         ]
     }
 
+    /// The machine of a member registers, and the watch tells.
+    mutating func register(_ name: String) {
+        guard let member = members.first(where: { $0.name == name }) else { return }
+        addNode(member)
+        if let view = view("node-\(name)") { work += core.handle(.nodeSeen(view), at: now) }
+    }
+
     mutating func addPod(_ name: String, on node: String, grace: Int64 = 1, priority: Int32 = 0) {
         pods[name] = NodePod(
             name: name, uid: "uid-\(name)", node: node, priority: priority, gracePeriodSeconds: grace)

@@ -24,10 +24,12 @@ extension ActuatorCore {
     /// Takes all drained nodes of the group into one change.
     mutating func beginRemovals(_ id: String, _ reading: GroupReading) -> Bool {
         guard let track = groups[id], track.pause == nil, !reading.isBusy, reading.problem == nil else { return false }
-        let names = drained(in: id).filter {
+        var names = drained(in: id).filter {
             guard let removal = removals[$0] else { return false }
             return removal.editing == nil && removal.record.since <= reading.begunAt
         }
+        let machines = names.filter { removals[$0]?.isMachine == true }
+        if !machines.isEmpty { names = machines }
         guard let latest = names.compactMap({ removals[$0]?.record.since }).max() else { return false }
         if now - latest < policy.coalesce {
             timers.setEarlier(.group(id), at: latest + policy.coalesce)
@@ -42,8 +44,13 @@ extension ActuatorCore {
         var left = reading.counted.count
         for name in names {
             guard let removal = removals[name] else { continue }
-            let counts = reading.counted.contains { $0.physicalID == removal.record.memberID }
+            let counts = reading.counted.contains { $0.identity == removal.record.memberID }
             if counts && left - 1 < track.policy.floor {
+                // A machine that is no Node and cannot be spared is replaced: the size stays as it is.
+                if removal.isMachine {
+                    going.append(name)
+                    continue
+                }
                 fail(
                     name,
                     Explanation(
@@ -70,7 +77,7 @@ extension ActuatorCore {
     /// A failed member goes with any shrink. If one that nobody chose is a live node, its pods would go untold.
     private func strangersThatFailed(_ chosen: Set<String>, _ reading: GroupReading) -> String? {
         let strangers = reading.members.filter { member in
-            member.isFailed && !chosen.contains(member.physicalID ?? "") && isNode(member)
+            member.isFailed && !chosen.contains(member.identity) && isNode(member)
         }
         guard let first = strangers.first else { return nil }
         return "member \(first.name) is \(first.status) and still a node: it would be removed with the others"
@@ -126,6 +133,7 @@ extension ActuatorCore {
         }
         if present.isEmpty { return verify(names, change, reading) }
         if let sentAt = change.sentAt, !change.sawBusy, now - sentAt < policy.statusLag { return }
+        if change.sentAt == nil, let why = machineThatRegistered(names) { return giveUp(names, change, reading, why) }
         if change.attempts >= policy.heatAttempts || now > change.deadline {
             let why =
                 change.lastFailure?.explanation
@@ -143,12 +151,16 @@ extension ActuatorCore {
             }
             return
         }
-        let target = reading.counted.count
+        var target = reading.counted.count
         let floor = groups[change.group]?.policy.floor ?? 1
-        guard target >= floor else {
-            return giveUp(
-                names, change, reading,
-                Explanation(.minimumReached, "\(target) members would be left, at least \(floor) needed"))
+        if target < floor {
+            // Marked members are replaced by an update that does not lower the size.
+            guard names.allSatisfy({ removals[$0]?.isMachine == true }) else {
+                return giveUp(
+                    names, change, reading,
+                    Explanation(.minimumReached, "\(target) members would be left, at least \(floor) needed"))
+            }
+            target = floor
         }
         changes[stack]?.step = .sending(target)
         emit(.resize(group: change.group, to: target))
@@ -158,7 +170,7 @@ extension ActuatorCore {
     static let markPrefix = "updraft removal "
 
     private static func mark(of names: [String], _ member: GroupState.Member, _ removals: [String: Removal]) -> String {
-        let id = names.compactMap { removals[$0]?.record }.first { $0.memberID == member.physicalID }?.id ?? ""
+        let id = names.compactMap { removals[$0]?.record }.first { $0.memberID == member.identity }?.id ?? ""
         return markPrefix + id
     }
 
@@ -199,7 +211,7 @@ extension ActuatorCore {
 
     /// The chosen are gone. Are the others still there?
     private mutating func verify(_ names: [String], _ change: StackChange, _ reading: GroupReading) {
-        let present = Set(reading.members.compactMap { $0.physicalID.map { String($0.prefix(8)) } })
+        let present = Set(reading.members.map { String($0.identity.prefix(8)) })
         let expected = Set(names.flatMap { removals[$0]?.record.change?.survivors ?? [] })
         let chosen = Set(names.compactMap { removals[$0]?.record.memberID.prefix(8) }.map(String.init))
         let missing = expected.subtracting(present).subtracting(chosen).sorted()
@@ -225,7 +237,8 @@ extension ActuatorCore {
         let mine = Set(names.compactMap { removals[$0]?.record.memberID })
         // What Heat has begun to delete cannot be unmarked.
         let marked = reading.members.filter {
-            $0.isFailed && !$0.status.hasPrefix("DELETE_") && mine.contains($0.physicalID ?? "")
+            $0.isFailed && $0.statusReason.hasPrefix(ActuatorCore.markPrefix) && !$0.status.hasPrefix("DELETE_")
+                && mine.contains($0.identity)
         }
         changes[change.stackKey(groups)]?.step = .undoing(Set(marked.map(\.name)), why)
         for member in marked {
@@ -249,19 +262,41 @@ extension ActuatorCore {
 
     /// Members that carry our mark while no removal claims them: the record was taken away by hand, or the node went.
     /// The next update of anyone would replace or remove them.
+    ///
+    /// Not at once: the decision of a machine without a Node may be on its way again, and a size that was sent by a
+    /// process that died may not show yet.
     mutating func unmarkOrphans(_ id: String, _ reading: GroupReading) {
         guard let stack = groups[id]?.policy.stack, nodesAreKnown, !reading.isBusy else { return }
         let claimed = Set(removals.values.filter { !$0.record.phase.isOver }.map(\.record.memberID))
         let orphans = reading.members.filter {
             $0.isFailed && $0.statusReason.hasPrefix(ActuatorCore.markPrefix)
-                && !$0.status.hasPrefix("DELETE_") && !claimed.contains($0.physicalID ?? "")
+                && !$0.status.hasPrefix("DELETE_") && !claimed.contains($0.identity)
         }
-        guard !orphans.isEmpty else { return }
+        let known = groups[id]?.orphans ?? [:]
+        let since = Dictionary(
+            orphans.map { ($0.identity, known[$0.identity] ?? now) }, uniquingKeysWith: { first, _ in first })
+        groups[id]?.orphans = since
+        guard let youngest = since.values.max() else { return }
+        guard now - youngest >= policy.statusLag else {
+            timers.setEarlier(.group(id), at: youngest + policy.statusLag)
+            return
+        }
+        for member in orphans {
+            note(.warning, id, .memberFailed, "member \(member.name) carries the mark of a removal that is not there")
+        }
+        if (reading.desired ?? .max) <= reading.counted.count, !orphans.contains(where: { isNode($0) }),
+            reading.counted.count >= groups[id]?.policy.floor ?? 1
+        {
+            // The size without them was sent already: unmarked they would be too many, and an older one would go.
+            changes[stack] = StackChange(
+                group: id, kind: .repair, step: .sending(reading.counted.count), deadline: now + policy.heatTimeout)
+            emit(.resize(group: id, to: reading.counted.count))
+            return
+        }
         changes[stack] = StackChange(
             group: id, kind: .unmark, step: .marking(Set(orphans.map(\.name)), nil),
             deadline: now + policy.heatTimeout)
         for member in orphans {
-            note(.warning, id, .memberFailed, "member \(member.name) carries the mark of a removal that is not there")
             emit(.mark(group: id, member: member.name, unhealthy: false, why: "no removal claims it"))
         }
     }

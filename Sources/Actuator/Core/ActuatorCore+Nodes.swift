@@ -20,12 +20,13 @@ extension ActuatorCore {
     mutating func nodeSeen(_ view: NodeView) {
         nodes[view.name] = view
         lookForArrival(view)
+        machineRegistered(view)
         if let mistake = view.recordMistake {
             note(.error, view.name, .memberUnresolved, "its removal cannot be read and is left alone: \(mistake)")
             return
         }
         let removal = removals[view.name]
-        guard removal?.editing == nil, removal?.isDeleting != true else { return }
+        guard removal?.editing == nil, removal?.isDeleting != true, removal?.isMachine != true else { return }
         guard let record = view.record else {
             // The watch may lag behind our own write, so look again before believing that a person was here.
             if removal != nil || view.hasTaint { emit(.checkNode(view.name)) }

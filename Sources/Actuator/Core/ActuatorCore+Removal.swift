@@ -33,6 +33,10 @@ extension ActuatorCore {
         let decision = start.decision
         var begun: Set<String> = []
         for target in decision.nodes {
+            if target.nodeUID == RemovalNames.unregistered {
+                if beginMachine(target, decision, reading) { begun.insert(target.node) }
+                continue
+            }
             if let removal = removals[target.node], removal.record.id == decision.id {
                 // It came again: go on with what is there.
                 if removal.record.phase == .cordoned, removal.editing != nil { begun.insert(target.node) }
@@ -296,7 +300,7 @@ extension ActuatorCore {
     }
 
     /// The first step of a node is durable, or was refused: its decision may be settled.
-    private mutating func started(_ node: String) {
+    mutating func started(_ node: String) {
         for (ticket, nodes) in starting where nodes.contains(node) {
             starting[ticket] = nodes.subtracting([node])
             if nodes.count == 1 { settle(ticket) }
@@ -337,6 +341,7 @@ extension ActuatorCore {
                         RemovalCompleted(
                             cluster: policy.cluster,
                             removal: record.progress(node: node, reason: record.reason, at: now)))))
+            machineEnded(node)
             deleteNode(node)
         case .cancelled, .failed:
             emit(
@@ -344,6 +349,7 @@ extension ActuatorCore {
                     .removalFailed(
                         RemovalFailed(cluster: policy.cluster, removal: record.progress(node: node, at: now)))))
             removalIsWritten(node)
+            machineEnded(node)
             if record.outcome?.reason == .wrongMemberRemoved, let outcome = record.outcome {
                 pauseGroup(record.group, outcome)
             }

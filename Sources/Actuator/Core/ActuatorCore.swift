@@ -11,7 +11,8 @@ import Support
 /// - *scale.decided*: settled when Heat has accepted the size (its `desired` parameter) or the refusal was published.
 ///   While the stack is busy the delivery goes back to the broker's wait queue. After a crash the decision comes
 ///   again and meets the size that it asked for, or `group.state` tells the Decider how the change ended.
-/// - *removal.decided*: settled when each node carries its record or was refused.
+/// - *removal.decided*: settled when each node carries its record or was refused; a machine that never became a Node
+///   must be gone first.
 /// - *removal.cancelled*: settled when the record says so.
 /// - *removal.noticed*, *removal.quiesced*: settled at once; the Notifier repeats them until the record says so.
 public struct ActuatorCore: Sendable {
@@ -45,6 +46,8 @@ public struct ActuatorCore: Sendable {
     var cancelled = RecentIDs()
     /// Ids of decisions whose delivery was put off, so that it is no surprise when it comes again.
     var postponed = RecentIDs()
+    /// Removals of machines without a Node that are over, `<decision>/<server>`: their delivery may come once more.
+    var machinesEnded = RecentIDs()
     /// What came before the nodes were known.
     var early: [ActuatorEvent] = []
     /// How decisions ended: a repeated delivery gets the same answer.

@@ -60,8 +60,8 @@ public struct GroupReading: Sendable, Equatable {
         return String(reason.prefix(500))
     }
 
-    /// The member with this physical id.
-    public func member(id: String) -> GroupState.Member? { members.first { $0.physicalID == id } }
+    /// The member with this identity.
+    public func member(id: String) -> GroupState.Member? { members.first { $0.identity == id } }
 
     /// Why the group cannot be changed, if so. `UPDATE_FAILED` and `CREATE_FAILED` can: the next update repairs them.
     public var problem: Explanation? {
@@ -74,6 +74,11 @@ public struct GroupReading: Sendable, Equatable {
         if desired == nil { return Explanation(.heatRefused, "the stack has no parameter that sets the size") }
         return nil
     }
+}
+
+extension GroupState.Member {
+    /// What tells it from others: its physical id, or its name while it has none.
+    var identity: String { physicalID ?? name }
 }
 
 /// Why an act or a reading failed.

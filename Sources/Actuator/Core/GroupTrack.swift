@@ -35,6 +35,9 @@ struct GroupTrack: Sendable {
     /// Why nothing is changed any more, after an incident.
     var pause: Explanation?
 
+    /// Since when members carry our mark and no removal claims them, by identity.
+    var orphans: [String: Timestamp] = [:]
+
     var published: GroupState?
     var publishedAt = Timestamp(seconds: 0)
 
@@ -103,6 +106,8 @@ struct Removal: Sendable {
     var editFailures = 0
     var editRetries = false
     var queue: [Request] = []
+    /// There never was a Node object: see `ActuatorCore+Machines`.
+    var isMachine = false
     /// The Node object is gone: steps are kept in memory only.
     var nodeIsGone = false
     var drain = DrainPlan()

@@ -28,7 +28,7 @@ extension Engine {
     }
 
     /// The node name and UID of a target that has no Node: the server's id and this word.
-    static let unregisteredUID = "unregistered"
+    static let unregisteredUID = RemovalNames.unregistered
 
     private mutating func removeUnregistered(
         _ number: Int, _ standing: GroupStanding, at now: Timestamp, _ result: inout EvaluationResult

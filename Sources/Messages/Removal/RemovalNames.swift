@@ -3,6 +3,8 @@
 public enum RemovalNames {
     /// On a Node: the `RemovalRecord` as JSON. Written by the Actuator only.
     public static let record = "updraft.io/removal"
+    /// In place of a Node's UID: the target of a removal is a machine that never became a Node, named by its server's id.
+    public static let unregistered = "unregistered"
     /// On a Node: the taint that keeps new pods away (effect `NoSchedule`, no value).
     public static let taint = "updraft.io/removing"
     /// On a Node: the label by which cloud load balancers leave it out (Kubernetes' own).

@@ -131,6 +131,26 @@ public enum Reason: String, Sendable, Codable, CaseIterable {
     case kubernetesRefused = "KubernetesRefused"
     case evictionBlocked = "EvictionBlocked"
     case drainTimedOut = "DrainTimedOut"
+    /// Pods were deleted without asking their budgets, because the drain's deadline had passed and policy says so.
+    case drainForced = "DrainForced"
+    /// Volumes of pods that are gone are still attached to the node.
+    case volumesAttached = "VolumesAttached"
+    /// A workload got one replica more before its only pod was evicted.
+    case surged = "Surged"
+    /// Nova knows no such server (any more); Heat does not notice.
+    case serverGone = "ServerGone"
+    /// Nova says that the server is in ERROR; Heat does not notice.
+    case serverFailed = "ServerFailed"
+    /// The annotation of a removal cannot be read.
+    case recordUnreadable = "RecordUnreadable"
+    /// Something of a removal was left behind that no removal claims.
+    case leftover = "Leftover"
+    /// Heat made a new machine in place of the one to be removed.
+    case memberReplaced = "MemberReplaced"
+    /// A change of the stack does not move on: its engine died.
+    case stackStuck = "StackStuck"
+    /// A Node's provider id is missing or no server of any group.
+    case providerUnknown = "ProviderUnknown"
     case wrongMemberRemoved = "WrongMemberRemoved"
     case sizeMismatch = "SizeMismatch"
     case provisionTimedOut = "ProvisionTimedOut"

@@ -58,6 +58,19 @@ struct World {
     var evictions: [String] = []
     var unnoticedEvictions: [String] = []
     var terminating: [String: Timestamp] = [:]
+    /// Pods that do not go when they are told to (their kubelet is dead).
+    var stuckPods: Set<String> = []
+    var deletions: [String] = []
+    var graces: [String: Int64?] = [:]
+    /// Volumes attached to nodes, and until when.
+    var volumes: [String: Timestamp] = [:]
+    var volumeFailure: ActFailure?
+    /// Replicas of the one workload that `web-only` belongs to, when its second pod is ready, and who changed it.
+    var replicas = 1
+    var secondPodReadyAt: Timestamp?
+    var secondPodTakes = Interval.seconds(10)
+    var scales: [Int] = []
+    var evictedAt: [String: Timestamp] = [:]
 
     // Bus
     var queue: [Message] = []
@@ -107,6 +120,11 @@ struct World {
         ]
     }
 
+    /// With the policy as it is now.
+    mutating func restart() {
+        core = ActuatorCore(policy: policy)
+    }
+
     /// The machine of a member registers, and the watch tells.
     mutating func register(_ name: String) {
         guard let member = members.first(where: { $0.name == name }) else { return }
@@ -114,9 +132,11 @@ struct World {
         if let view = view("node-\(name)") { work += core.handle(.nodeSeen(view), at: now) }
     }
 
-    mutating func addPod(_ name: String, on node: String, grace: Int64 = 1, priority: Int32 = 0) {
+    mutating func addPod(
+        _ name: String, on node: String, grace: Int64 = 1, priority: Int32 = 0, owner: String = "ReplicaSet"
+    ) {
         pods[name] = NodePod(
-            name: name, uid: "uid-\(name)", node: node, priority: priority, gracePeriodSeconds: grace)
+            name: name, uid: "uid-\(name)", node: node, ownerKind: owner, priority: priority, gracePeriodSeconds: grace)
     }
 
     func target(_ member: String) -> RemovalTarget {
@@ -310,11 +330,26 @@ struct World {
         case .checkNode(let name): return .nodeChecked(name: name, view(name))
         case .readPods(let node):
             return .podsRead(node: node, pods.values.filter { $0.node == node }.sorted { $0.name < $1.name })
-        case .evict(let node, let pod, _): return .evicted(node: node, podUID: pod.uid, evict(pod))
+        case .evict(let node, let pod, let grace):
+            graces[pod.name] = grace
+            return .evicted(node: node, podUID: pod.uid, evict(pod))
         case .deleteNode(let node, _):
             nodes[node] = nil
             return .nodeDeleted(node: node, nil)
-        case .scaleWorkload(let decision): return .workloadScaled(decision, .done)
+        case .deletePod(let node, let pod, let grace):
+            return .evicted(node: node, podUID: pod.uid, delete(pod, grace))
+        case .readVolumes(let node):
+            if let volumeFailure { return .volumesUnread(node: node, volumeFailure) }
+            return .volumesRead(node: node, volumes.filter { $0.value > now }.keys.sorted())
+        case .readWorkload(let node, let pod):
+            guard pod.name == "web-only" else { return .workloadRead(node: node, podUID: pod.uid, nil) }
+            let isReady = secondPodReadyAt.map { $0 <= now } ?? false
+            return .workloadRead(
+                node: node, podUID: pod.uid,
+                WorkloadView(
+                    apiVersion: "apps/v1", kind: "Deployment", namespace: "default", name: "web", replicas: replicas,
+                    readyElsewhere: isReady ? 1 : 0))
+        case .scaleWorkload(let decision): return .workloadScaled(decision, scale(decision))
         case .clearHooks, .note, .condition: return nil
         }
     }
@@ -379,6 +414,26 @@ struct World {
         return .object(result)
     }
 
+    private mutating func scale(_ decision: PodsDecided) -> WorkloadOutcome {
+        if replicas == decision.to { return .already }
+        guard replicas == decision.from else { return .stale(found: replicas) }
+        replicas = decision.to
+        scales.append(decision.to)
+        if decision.to == 2 { secondPodReadyAt = now + secondPodTakes }
+        return .done
+    }
+
+    private mutating func delete(_ pod: NodePod, _ grace: Int64?) -> EvictionOutcome {
+        guard pods[pod.name]?.uid == pod.uid else { return .gone }
+        deletions.append(pod.name)
+        graces[pod.name] = grace
+        // Nothing but a grace of zero takes the object of a pod away whose kubelet does not answer.
+        let end = now + .seconds(Double(grace ?? pod.gracePeriodSeconds))
+        pods[pod.name]?.deletedAt = end
+        if grace == 0 { pods[pod.name] = nil } else if !stuckPods.contains(pod.name) { terminating[pod.name] = end }
+        return .accepted
+    }
+
     private mutating func evict(_ pod: NodePod) -> EvictionOutcome {
         guard var there = pods[pod.name], there.uid == pod.uid else { return .gone }
         if let left = budget[pod.name], left > 0 {
@@ -387,9 +442,10 @@ struct World {
         }
         if !told.contains(there.node) { unnoticedEvictions.append(pod.name) }
         evictions.append(pod.name)
+        evictedAt[pod.name] = now
         there.deletedAt = now + .seconds(Double(pod.gracePeriodSeconds))
         pods[pod.name] = there
-        terminating[pod.name] = there.deletedAt
+        if !stuckPods.contains(pod.name) { terminating[pod.name] = there.deletedAt }
         return .accepted
     }
 

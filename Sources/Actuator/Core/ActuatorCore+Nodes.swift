@@ -70,6 +70,7 @@ extension ActuatorCore {
     /// Somebody took the record from the Node: that ends the removal, whoever it was. What was cordoned stays so,
     /// since the record alone knew whose cordon it was.
     mutating func takenAway(_ node: String) {
+        returnSurges(node)
         guard let removal = removals.removeValue(forKey: node) else { return }
         timers.cancel(.removal(node))
         removalIsWritten(node)
@@ -120,6 +121,7 @@ extension ActuatorCore {
                 return entered(node)
             }
             settle(removal.editRequest?.ticket)
+            returnSurges(node)
             removals[node] = nil
             timers.cancel(.removal(node))
             removalIsWritten(node)

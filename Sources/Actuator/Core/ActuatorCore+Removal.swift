@@ -135,7 +135,7 @@ extension ActuatorCore {
         if removal.record.phase.order >= RemovalPhase.quiesced.order { return }
         // Repeated while the first is being written.
         if removal.isAskedFor(.quiesced) { return }
-        request(progress.node, .quiesced(progress.reason, deadline: now + policy.drainTimeout))
+        request(progress.node, .quiesced(progress.reason, deadline: drainDeadline(removal.record)))
     }
 
     /// The removal that an event is about, if it is ours.
@@ -208,7 +208,7 @@ extension ActuatorCore {
                 removal.record = next
                 removals[node] = removal
                 settle(ticket)
-                return entered(node)
+                return entered(node, after: transition)
             }
             var undo = false
             switch transition {
@@ -247,14 +247,14 @@ extension ActuatorCore {
                 removals[node] = nil
                 timers.cancel(.removal(node))
             } else {
-                entered(node)
+                entered(node, after: asked?.transition)
             }
         case .overtaken(let record):
             started(node)
             if let record {
                 removal.record = record
                 // Another replica was faster. What was asked for is asked for again if it still leads anywhere.
-                if let asked, record.id == edit.recordID, record.phase.allows(asked.transition.phase) {
+                if let asked, record.id == edit.recordID, record.phase.allows(asked.transition) {
                     removal.queue.insert(asked, at: 0)
                 } else {
                     settle(ticket)
@@ -309,9 +309,11 @@ extension ActuatorCore {
 
     /// The record says where the removal is now: the act of that phase. Also after a restart, so each act is
     /// harmless when repeated.
-    mutating func entered(_ node: String) {
+    mutating func entered(_ node: String, after transition: RemovalTransition? = nil) {
         guard let removal = removals[node] else { return }
         let record = removal.record
+        // Within a phase: what the phase announces was announced.
+        if case .draining = transition, record.phase != .quiesced { return }
         switch record.phase {
         case .cordoned:
             emit(
@@ -344,6 +346,7 @@ extension ActuatorCore {
             machineEnded(node)
             deleteNode(node)
         case .cancelled, .failed:
+            returnSurges(node)
             emit(
                 .publish(
                     .removalFailed(
@@ -379,7 +382,7 @@ extension ActuatorCore {
                 Explanation(.cooldownExpired, "no Notifier said that the pods were told: is one running?"))
         case .noticed where now >= record.deadline:
             let why = Explanation(.cooldownExpired, "the Notifier did not say that the cooldown is over")
-            request(node, .quiesced(why, deadline: now + policy.drainTimeout))
+            request(node, .quiesced(why, deadline: drainDeadline(record)))
         case .quiesced: readPods(node)
         case .drained where now >= record.deadline && !isInChange(node):
             let failure = groups[record.group]?.failure?.explanation
@@ -399,6 +402,14 @@ extension ActuatorCore {
         guard let removal = removals[node], removal.record.outcome?.reason != .wrongMemberRemoved,
             nodes[node]?.hasTaint != true
         else { return }
+        if removal.record.drain?.surges.isEmpty == false {
+            // Replicas are still to be put back.
+            returnSurges(node)
+            return timers.set(.removal(node), at: now + policy.resync)
+        }
+        guard now >= removal.record.since + policy.retention else {
+            return timers.set(.removal(node), at: removal.record.since + policy.retention)
+        }
         let edit = NodeEdit(node: node, uid: removal.uid, kind: .forget(id: removal.record.id))
         removals[node]?.editing = edit
         emit(.editNode(edit))
@@ -418,56 +429,6 @@ extension ActuatorCore {
         changes.values.contains {
             if case .removal(let nodes) = $0.kind { nodes.contains(node) } else { false }
         }
-    }
-
-    // MARK: Draining
-
-    mutating func readPods(_ node: String) {
-        guard let removal = removals[node], !removal.isReadingPods else { return }
-        removals[node]?.isReadingPods = true
-        emit(.readPods(node: node))
-    }
-
-    mutating func podsRead(_ node: String, _ pods: [NodePod]) {
-        guard var removal = removals[node] else { return }
-        removal.isReadingPods = false
-        guard removal.record.phase == .quiesced else { return removals[node] = removal }
-        let deadline = removal.record.deadline
-        let step = removal.drain.next(pods: pods, at: now, deadline: deadline, policy: policy)
-        removals[node] = removal
-        switch step {
-        case .drained: request(node, .drained(deadline: now + policy.heatTimeout))
-        case .evict(let evictions, let again):
-            if now >= deadline {
-                let left = pods.filter(\.isMoved)
-                let names = left.prefix(3).map(\.id).joined(separator: ", ")
-                let obstacle = removal.drain.obstacle
-                return fail(
-                    node,
-                    Explanation(
-                        obstacle?.reason ?? .drainTimedOut,
-                        "\(left.count) pods left (\(names))\(obstacle.map { ": \($0.detail)" } ?? "")"))
-            }
-            // A cancellation that is being written stops further evictions.
-            guard removal.editing == nil else { return }
-            for eviction in evictions { emit(.evict(node: node, eviction.pod, grace: eviction.grace)) }
-            timers.set(.removal(node), at: again)
-        }
-    }
-
-    mutating func podsUnread(_ node: String, _ failure: ActFailure) {
-        guard let removal = removals[node] else { return }
-        removals[node]?.isReadingPods = false
-        guard removal.record.phase == .quiesced else { return }
-        note(.warning, node, failure.reason, failure.detail)
-        if now >= removal.record.deadline { return fail(node, failure.explanation) }
-        timers.set(.removal(node), at: now + policy.pollInterval)
-    }
-
-    mutating func evicted(_ node: String, _ podUID: String, _ outcome: EvictionOutcome) {
-        if case .blocked(let budget, _) = outcome { note(.info, node, .evictionBlocked, budget) }
-        if case .failed(let failure) = outcome { note(.warning, node, failure.reason, failure.detail) }
-        removals[node]?.drain.evicted(podUID, outcome, at: now, policy: policy)
     }
 
     // MARK: The Node object

@@ -250,6 +250,7 @@ extension ActuatorCore {
     }
 
     mutating func workloadScaled(_ decision: PodsDecided, _ outcome: WorkloadOutcome) {
+        if let act = surgeActs.removeValue(forKey: decision.id) { return surgeAnswered(act, outcome) }
         let ticket = workloadTickets.removeValue(forKey: decision.id)
         switch outcome {
         case .done: answer(decision, decision.reason, isDone: true)

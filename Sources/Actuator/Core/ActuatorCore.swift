@@ -42,6 +42,8 @@ public struct ActuatorCore: Sendable {
     /// Nodes of a `removal.decided` whose first step is under way, by ticket.
     var starting: [Int: Set<String>] = [:]
     var workloadTickets: [String: Int] = [:]
+    /// Changes of replicas for a drain that are under way, by the id of their `PodsDecided`.
+    var surgeActs: [String: SurgeAct] = [:]
     /// Ids of removals that were cancelled, so that one that arrives after its cancellation does not begin.
     var cancelled = RecentIDs()
     /// Ids of decisions whose delivery was put off, so that it is no surprise when it comes again.
@@ -105,6 +107,10 @@ public struct ActuatorCore: Sendable {
         case .podsRead(let node, let pods): podsRead(node, pods)
         case .podsUnread(let node, let failure): podsUnread(node, failure)
         case .evicted(let node, let uid, let outcome): evicted(node, uid, outcome)
+        case .volumesRead(let node, let names): volumesRead(node, names)
+        case .volumesUnread(let node, let failure): volumesUnread(node, failure)
+        case .workloadRead(let node, let uid, let view): workloadRead(node, uid, view)
+        case .workloadUnread(let node, let uid, let failure): workloadUnread(node, uid, failure)
         case .nodeDeleted(let node, let failure): nodeDeleted(node, failure)
         case .workloadScaled(let decision, let outcome): workloadScaled(decision, outcome)
         case .tick:

@@ -29,7 +29,14 @@ public enum ActuatorEvent: Sendable {
     case nodeEdited(node: String, NodeEditOutcome)
     case podsRead(node: String, [NodePod])
     case podsUnread(node: String, ActFailure)
+    /// Also the answer to `deletePod`.
     case evicted(node: String, podUID: String, EvictionOutcome)
+    /// The volumes of pods that are gone and that are still attached to the node, by name.
+    case volumesRead(node: String, [String])
+    case volumesUnread(node: String, ActFailure)
+    /// The workload that a pod belongs to; nil: none that can be scaled.
+    case workloadRead(node: String, podUID: String, WorkloadView?)
+    case workloadUnread(node: String, podUID: String, ActFailure)
     case nodeDeleted(node: String, ActFailure?)
     case workloadScaled(PodsDecided, WorkloadOutcome)
 
@@ -47,6 +54,34 @@ public enum EvictionOutcome: Sendable, Equatable {
     case blocked(budget: String, retryAfter: Interval?)
     /// It failed otherwise.
     case failed(ActFailure)
+}
+
+/// A workload whose replicas can be changed.
+public struct WorkloadView: Sendable, Equatable {
+    /// e.g. `apps/v1`.
+    public var apiVersion: String
+    /// e.g. `Deployment`.
+    public var kind: String
+    /// Namespace.
+    public var namespace: String
+    /// Name.
+    public var name: String
+    /// Replicas that it shall have.
+    public var replicas: Int
+    /// Ready pods of it on other nodes, those on their way out left out.
+    public var readyElsewhere: Int
+
+    /// From its parts.
+    public init(
+        apiVersion: String, kind: String, namespace: String, name: String, replicas: Int, readyElsewhere: Int
+    ) {
+        self.apiVersion = apiVersion
+        self.kind = kind
+        self.namespace = namespace
+        self.name = name
+        self.replicas = replicas
+        self.readyElsewhere = readyElsewhere
+    }
 }
 
 /// What became of a change of replicas.
@@ -83,6 +118,12 @@ public enum ActuatorAction: Sendable, Equatable {
     case readPods(node: String)
     /// Evict; answered by `evicted`. `grace`: seconds, where the pod's own are too many.
     case evict(node: String, NodePod, grace: Int64?)
+    /// Delete a pod without asking its budgets; answered by `evicted`. `grace` as with `evict`.
+    case deletePod(node: String, NodePod, grace: Int64?)
+    /// Look which volumes of pods that are gone are still attached; answered by `volumesRead` or `volumesUnread`.
+    case readVolumes(node: String)
+    /// Look for the workload of a pod; answered by `workloadRead` or `workloadUnread`.
+    case readWorkload(node: String, NodePod)
     /// Delete the Node object; answered by `nodeDeleted`.
     case deleteNode(node: String, uid: String)
     /// Change replicas; answered by `workloadScaled`.

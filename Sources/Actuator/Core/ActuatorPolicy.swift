@@ -54,6 +54,20 @@ public struct ActuatorPolicy: Sendable {
     public var drainPoll: Interval = .seconds(1)
     /// Evictions of one node under way at once.
     public var evictionsAtOnce = 10
+    /// Pods of DaemonSets go when the others are gone; else they stay with their node.
+    public var evictsDaemonSets = false
+    /// How long volumes of pods that are gone may stay attached; zero: nobody looks.
+    public var volumeDetachTimeout: Interval = .seconds(120)
+    /// Volumes that stay attached end the removal; else it goes on with a warning.
+    public var volumesMustDetach = false
+    /// Whether pods are deleted, budgets or not, when the drain's deadline has passed; for so long more.
+    public var forceTimeout: Interval?
+    /// The grace period that such pods get; nil: their own.
+    public var forceGrace: Interval?
+    /// Whether a workload gets one replica more before its only pod is evicted, and how long that one has to be ready.
+    public var surgeTimeout: Interval?
+    /// From the label that tells load balancers until the first eviction at least.
+    public var loadBalancerWait: Interval = .zero
     /// How long a drained node may wait for its stack, and a change of the stack may take.
     public var heatTimeout: Interval = .seconds(5_400)
     /// How long a drained node waits for others of its group, so that they go in one change of the stack.

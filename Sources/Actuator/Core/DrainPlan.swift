@@ -10,6 +10,8 @@ public struct DrainPlan: Sendable {
     struct Attempt: Sendable {
         var isInFlight = false
         var isAccepted = false
+        /// Deleted, not evicted.
+        var isForced = false
         var retryAt: Timestamp?
         var obstacle: Explanation?
     }
@@ -33,6 +35,8 @@ public struct DrainPlan: Sendable {
     static let criticalPriority: Int32 = 2_000_000_000
 
     private var attempts: [String: Attempt] = [:]
+    /// The DaemonSet pods that were there when the others were gone; their controller may bring new ones, which stay.
+    private var daemonSets: [String: Attempt]?
 
     /// Nothing was tried yet.
     public init() {}
@@ -43,20 +47,27 @@ public struct DrainPlan: Sendable {
     }
 
     /// The next step, given the pods that are on the node now.
+    /// - Parameters:
+    ///   - held: UIDs of pods that wait for something else.
+    ///   - isForced: pods are deleted: all at once, those that a budget held before as well.
     public mutating func next(
-        pods: [NodePod], at now: Timestamp, deadline: Timestamp, policy: ActuatorPolicy
+        pods: [NodePod], held: Set<String> = [], isForced: Bool = false, at now: Timestamp, deadline: Timestamp,
+        policy: ActuatorPolicy
     ) -> Step {
         let left = pods.filter(\.isMoved)
         let present = Set(left.map(\.uid))
         attempts = attempts.filter { present.contains($0.key) || $0.value.isInFlight }
         guard !left.isEmpty else { return .drained }
+        if isForced {
+            return .evict(force(left, at: now, deadline, policy), again: min(now + policy.drainPoll, deadline))
+        }
         let ordinary = left.filter { $0.priority < DrainPlan.criticalPriority }
         let wave = (ordinary.isEmpty ? left : ordinary).sorted(by: DrainPlan.precedes)
         var room = policy.evictionsAtOnce - attempts.values.count(where: \.isInFlight)
         var ordered = Set(
             wave.filter { $0.ownerKind == "StatefulSet" && isMoving($0) }.map(\.ownerUID))
         var evictions: [Eviction] = []
-        for pod in wave where room > 0 && !isMoving(pod) {
+        for pod in wave where room > 0 && !isMoving(pod) && !held.contains(pod.uid) {
             if let retryAt = attempts[pod.uid]?.retryAt, retryAt > now { continue }
             if pod.ownerKind == "StatefulSet", !ordered.insert(pod.ownerUID).inserted { continue }
             attempts[pod.uid, default: Attempt()].isInFlight = true
@@ -66,11 +77,72 @@ public struct DrainPlan: Sendable {
         return .evict(evictions, again: min(now + policy.drainPoll, deadline))
     }
 
-    /// What became of an eviction.
+    private mutating func force(
+        _ left: [NodePod], at now: Timestamp, _ deadline: Timestamp, _ policy: ActuatorPolicy
+    ) -> [Eviction] {
+        var deletions: [Eviction] = []
+        for pod in left.sorted(by: DrainPlan.precedes) {
+            let attempt = attempts[pod.uid] ?? Attempt()
+            if attempt.isInFlight || (attempt.isForced && attempt.isAccepted) { continue }
+            if let retryAt = attempt.retryAt, attempt.isForced, retryAt > now { continue }
+            // Its grace period runs already; only a shorter one is a reason to say it again.
+            if pod.deletedAt != nil && policy.forceGrace == nil { continue }
+            attempts[pod.uid] = Attempt(isInFlight: true, isForced: true, obstacle: attempt.obstacle)
+            deletions.append(Eviction(pod: pod, grace: DrainPlan.forcedGrace(pod, at: now, deadline, policy)))
+        }
+        return deletions
+    }
+
+    /// The next step with DaemonSet pods, when the others are gone.
+    public mutating func nextOfDaemonSets(
+        pods: [NodePod], at now: Timestamp, deadline: Timestamp, policy: ActuatorPolicy
+    ) -> Step {
+        var known =
+            daemonSets
+            ?? Dictionary(
+                pods.filter(DrainPlan.isDaemonSetPod).map { ($0.uid, Attempt()) },
+                uniquingKeysWith: { first, _ in first })
+        let left = pods.filter { known[$0.uid] != nil }.sorted(by: DrainPlan.precedes)
+        var evictions: [Eviction] = []
+        for pod in left where pod.deletedAt == nil {
+            guard let attempt = known[pod.uid], !attempt.isInFlight, !attempt.isAccepted else { continue }
+            if let retryAt = attempt.retryAt, retryAt > now { continue }
+            known[pod.uid]?.isInFlight = true
+            evictions.append(Eviction(pod: pod, grace: DrainPlan.grace(pod, at: now, deadline, policy)))
+        }
+        daemonSets = known
+        return left.isEmpty ? .drained : .evict(evictions, again: min(now + policy.drainPoll, deadline))
+    }
+
+    /// Those that their owner wants to stay (cluster-autoscaler's annotation) do.
+    private static func isDaemonSetPod(_ pod: NodePod) -> Bool {
+        pod.ownerKind == "DaemonSet" && pod.annotations[RemovalNames.mirror] == nil && pod.phase != .succeeded
+            && pod.phase != .failed && pod.annotations[daemonSetAnnotation] != "false"
+    }
+
+    static let daemonSetAnnotation = "cluster-autoscaler.kubernetes.io/enable-ds-eviction"
+
+    /// An eviction was not asked for after all.
+    mutating func withdraw(_ podUID: String) {
+        attempts[podUID]?.isInFlight = false
+        daemonSets?[podUID]?.isInFlight = false
+    }
+
+    /// What became of an eviction or a deletion.
     public mutating func evicted(
         _ podUID: String, _ outcome: EvictionOutcome, at now: Timestamp, policy: ActuatorPolicy
     ) {
-        guard var attempt = attempts[podUID] else { return }
+        if let attempt = attempts[podUID] {
+            attempts[podUID] = DrainPlan.answered(attempt, outcome, at: now, policy)
+        } else if let attempt = daemonSets?[podUID] {
+            daemonSets?[podUID] = DrainPlan.answered(attempt, outcome, at: now, policy)
+        }
+    }
+
+    private static func answered(
+        _ attempt: Attempt, _ outcome: EvictionOutcome, at now: Timestamp, _ policy: ActuatorPolicy
+    ) -> Attempt {
+        var attempt = attempt
         attempt.isInFlight = false
         switch outcome {
         case .accepted, .gone:
@@ -83,7 +155,7 @@ public struct DrainPlan: Sendable {
             attempt.retryAt = now + policy.evictionRetry
             attempt.obstacle = failure.explanation
         }
-        attempts[podUID] = attempt
+        return attempt
     }
 
     private func isMoving(_ pod: NodePod) -> Bool {
@@ -106,6 +178,16 @@ public struct DrainPlan: Sendable {
     ) -> Int64? {
         let allowed = Int64(min(policy.maximumGrace, deadline - now).inSeconds)
         return pod.gracePeriodSeconds > allowed ? max(1, allowed) : nil
+    }
+
+    /// As above, with policy's word for pods that are deleted; zero only where that says so.
+    private static func forcedGrace(
+        _ pod: NodePod, at now: Timestamp, _ deadline: Timestamp, _ policy: ActuatorPolicy
+    ) -> Int64? {
+        guard let limit = policy.forceGrace else { return grace(pod, at: now, deadline, policy) }
+        if limit == .zero { return 0 }
+        let allowed = max(1, Int64(min(limit, deadline - now).inSeconds))
+        return pod.gracePeriodSeconds > allowed ? allowed : nil
     }
 }
 

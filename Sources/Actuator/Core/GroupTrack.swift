@@ -111,7 +111,13 @@ struct Removal: Sendable {
     /// The Node object is gone: steps are kept in memory only.
     var nodeIsGone = false
     var drain = DrainPlan()
+    var surges = SurgePlan()
     var isReadingPods = false
+    var isReadingVolumes = false
+    /// Since when no pod is left and volumes are waited for.
+    var emptySince: Timestamp?
+    /// The volumes are detached, or nothing waits for them any more.
+    var volumesAreSettled = false
     var isDeleting = false
 
     /// Whether a step to `phase` is being written or waits.

@@ -198,6 +198,25 @@ final class ActuatorEngine: Sendable {
             }
         case .evict(let node, let pod, let grace):
             return .evicted(node: node, podUID: pod.uid, await cluster.evict(pod, grace: grace))
+        case .deletePod(let node, let pod, let grace):
+            let outcome = await cluster.deletePod(pod, grace: grace)
+            if outcome == .accepted {
+                let why = "pod \(pod.id) was deleted: the drain's deadline had passed and the configuration says so"
+                await cluster.record(Explanation(.drainForced, why), isWarning: true, onNode: node)
+            }
+            return .evicted(node: node, podUID: pod.uid, outcome)
+        case .readVolumes(let node):
+            do throws(ActFailure) {
+                return .volumesRead(node: node, try await cluster.volumesLeft(on: node))
+            } catch {
+                return .volumesUnread(node: node, error)
+            }
+        case .readWorkload(let node, let pod):
+            do throws(ActFailure) {
+                return .workloadRead(node: node, podUID: pod.uid, try await cluster.workload(of: pod))
+            } catch {
+                return .workloadUnread(node: node, podUID: pod.uid, error)
+            }
         case .scaleWorkload(let decision): return .workloadScaled(decision, await cluster.scale(decision))
         case .publish, .settle, .deleteNode, .note, .condition: return nil
         }
@@ -233,6 +252,9 @@ extension ActuatorAction {
         case .checkNode: "check_node"
         case .readPods: "read_pods"
         case .evict: "evict"
+        case .deletePod: "delete_pod"
+        case .readVolumes: "read_volumes"
+        case .readWorkload: "read_workload"
         case .deleteNode: "delete_node"
         case .scaleWorkload: "scale_workload"
         case .publish, .settle, .note, .condition: "other"
@@ -240,8 +262,8 @@ extension ActuatorAction {
     }
 
     static let labels = [
-        "read_group", "resize", "mark", "clear_hooks", "edit_node", "check_node", "read_pods", "evict", "delete_node",
-        "scale_workload", "other",
+        "read_group", "resize", "mark", "clear_hooks", "edit_node", "check_node", "read_pods", "evict", "delete_pod",
+        "read_volumes", "read_workload", "delete_node", "scale_workload", "other",
     ]
 }
 

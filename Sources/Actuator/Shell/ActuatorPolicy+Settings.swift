@@ -20,6 +20,13 @@ extension ActuatorPolicy {
         evictionRetry = actuator.drain.evictionRetry
         drainPoll = actuator.drain.pollInterval
         evictionsAtOnce = actuator.drain.parallel
+        evictsDaemonSets = actuator.drain.daemonSets == .last
+        volumeDetachTimeout = actuator.drain.volumeDetachTimeout
+        volumesMustDetach = actuator.drain.volumesLeft == .fail
+        forceTimeout = actuator.drain.force == .afterDeadline ? actuator.drain.forceTimeout : nil
+        forceGrace = actuator.drain.forceGrace
+        surgeTimeout = actuator.drain.surge ? actuator.drain.surgeTimeout : nil
+        loadBalancerWait = actuator.loadBalancerWait
         heatTimeout = actuator.heat.timeout
     }
 }

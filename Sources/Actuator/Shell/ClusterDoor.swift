@@ -15,6 +15,12 @@ protocol ClusterActing: Sendable {
     func edit(_ edit: NodeEdit) async -> NodeEditOutcome
     /// Asks for an eviction.
     func evict(_ pod: NodePod, grace: Int64?) async -> EvictionOutcome
+    /// Deletes a pod, budgets or not.
+    func deletePod(_ pod: NodePod, grace: Int64?) async -> EvictionOutcome
+    /// The volumes that are still attached to a node and belong to no pod on it.
+    func volumesLeft(on node: String) async throws(ActFailure) -> [String]
+    /// The workload of a pod whose replicas can be changed; nil: none.
+    func workload(of pod: NodePod) async throws(ActFailure) -> WorkloadView?
     /// Deletes the Node object; one that is gone is no failure.
     func deleteNode(_ name: String, uid: String) async throws(ActFailure)
     /// Changes replicas.
@@ -38,9 +44,9 @@ enum NodeNews: Sendable {
 /// Dry run: the calls that change something are sent with `dryRun=All`, so that the server checks them as well, and
 /// then count as refused.
 final class ClusterDoor: ClusterActing {
-    private let client: KubernetesClient
+    let client: KubernetesClient
     private let recorder: EventRecorder
-    private let isDryRun: Bool
+    let isDryRun: Bool
 
     /// The cluster of this client.
     init(_ client: KubernetesClient, host: String, isDryRun: Bool) {
@@ -50,7 +56,7 @@ final class ClusterDoor: ClusterActing {
     }
 
     private static let nodes = NodeObject.resource
-    private static let dryRun = ActFailure(.dryRun, "dry run: checked by the server, not done", isRetriable: false)
+    static let dryRun = ActFailure(.dryRun, "dry run: checked by the server, not done", isRetriable: false)
 
     func watchNodes(_ handler: @Sendable (NodeNews) async -> Void) async {
         let listing = Lock<[NodeView]>([])
@@ -125,7 +131,7 @@ final class ClusterDoor: ClusterActing {
                 return .blocked(
                     budget: name.map { "budget \(pod.namespace)/\($0): \(error.message)" } ?? error.message,
                     retryAfter: isProcessing ? .seconds(1) : nil)
-            case .twoBudgets: return .blocked(budget: "\(pod.id): \(error.message)", retryAfter: nil)
+            case .twoBudgets: return .blocked(budget: await budgets(of: pod, error.message), retryAfter: nil)
             case .tooManyRequests(let retryAfter): return .blocked(budget: error.message, retryAfter: retryAfter)
             default: return .failed(ActFailure(error))
             }

@@ -131,12 +131,15 @@ extension KubernetesClient {
     }
 
     /// Deletes an object. With `uid` only that very one: `conflict` if another has taken its name.
+    /// `gracePeriodSeconds`: for pods, in place of their own.
     public func delete<Object: KubernetesResource>(
-        _ type: Object.Type, namespace: String? = nil, _ name: String, uid: String? = nil, dryRun: Bool = false
+        _ type: Object.Type, namespace: String? = nil, _ name: String, uid: String? = nil,
+        gracePeriodSeconds: Int64? = nil, dryRun: Bool = false
     ) async throws(KubernetesError) {
         let resource = try await resolved(type.resource)
         var options: JSONValue = ["apiVersion": "v1", "kind": "DeleteOptions"]
         if let uid { options["preconditions"] = ["uid": .string(uid)] }
+        if let gracePeriodSeconds { options["gracePeriodSeconds"] = .int(max(0, gracePeriodSeconds)) }
         if dryRun { options["dryRun"] = ["All"] }
         let call = Call(.delete, resource.path(namespace: namespace, name: name), body: options.bytes)
         _ = try await request(call)

@@ -153,6 +153,45 @@ extension String {
     }
 }
 
+/// A VolumeAttachment: a volume at a node. The object stays until the volume is detached.
+public struct AttachmentObject: KubernetesResource, Hashable {
+    /// Where its objects live.
+    public static let resource = ResourceName(group: "storage.k8s.io", "volumeattachments", isNamespaced: false)
+
+    /// Metadata.
+    public var meta: ObjectMeta
+    /// Name of the node.
+    public var node: String
+    /// Name of the PersistentVolume; nil for a volume that stands in a pod.
+    public var volume: String?
+
+    /// Decodes one object.
+    public static func read(_ reader: inout JSONReader, version: String) throws(JSONError) -> AttachmentObject {
+        var full = FullMeta()
+        var node = ""
+        var volume: String?
+        try reader.object { (reader, key) throws(JSONError) in
+            switch key {
+            case "metadata": full = try FullMeta(reading: &reader)
+            case "spec":
+                try reader.object { (reader, key) throws(JSONError) in
+                    switch key {
+                    case "nodeName": node = try reader.string()
+                    case "source":
+                        try reader.object { (reader, key) throws(JSONError) in
+                            if key == "persistentVolumeName" { volume = try reader.stringOrNull() }
+                        }
+                    default: try reader.skip()
+                    }
+                }
+            default: try reader.skip()
+            }
+        }
+        guard !full.meta.name.isEmpty, !node.isEmpty else { throw reader.invalid("an attachment without name or node") }
+        return AttachmentObject(meta: full.meta, node: node, volume: volume)
+    }
+}
+
 /// A Lease of coordination.k8s.io/v1.
 public struct LeaseObject: KubernetesResource, Hashable {
     /// Where its objects live.

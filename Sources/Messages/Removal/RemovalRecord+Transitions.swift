@@ -6,6 +6,8 @@ public enum RemovalTransition: Sendable, Hashable {
     case noticed(until: Timestamp)
     /// The cooldown is over because of `outcome`; the drain must end by `deadline`.
     case quiesced(Explanation, deadline: Timestamp)
+    /// What the drain has done changes and nothing else; with a new deadline for the drain, if any.
+    case draining(RemovalRecord.Drain, deadline: Timestamp?)
     /// The pods are gone; Heat must have taken the change by `deadline`.
     case drained(deadline: Timestamp)
     /// Heat is called next.
@@ -17,11 +19,12 @@ public enum RemovalTransition: Sendable, Hashable {
     /// Given up. `stayCordoned`: the machine is not fit to take pods (half deleted).
     case failed(Explanation, stayCordoned: Bool)
 
-    /// Where it leads.
-    public var phase: RemovalPhase {
+    /// Where it leads; nil: nowhere, the phase stays.
+    public var phase: RemovalPhase? {
         switch self {
         case .noticed: .noticed
         case .quiesced: .quiesced
+        case .draining: nil
         case .drained: .drained
         case .removing: .removing
         case .removed: .removed
@@ -65,6 +68,13 @@ extension RemovalPhase {
         default: false
         }
     }
+
+    /// Whether a removal may take this step from here.
+    public func allows(_ transition: RemovalTransition) -> Bool {
+        if let next = transition.phase { return allows(next) }
+        // Replicas that were raised are put back also when the removal is over already.
+        return order >= RemovalPhase.quiesced.order
+    }
 }
 
 extension RemovalRecord {
@@ -72,17 +82,22 @@ extension RemovalRecord {
     public func applying(
         _ transition: RemovalTransition, at now: Timestamp
     ) throws(ImpossibleTransition) -> RemovalRecord {
-        guard phase.allows(transition.phase) else {
-            throw ImpossibleTransition(from: phase, to: transition.phase)
+        guard phase.allows(transition) else {
+            throw ImpossibleTransition(from: phase, to: transition.phase ?? .quiesced)
         }
         var next = self
-        if phase != transition.phase { next.since = now }
-        next.phase = transition.phase
+        if let to = transition.phase {
+            if phase != to { next.since = now }
+            next.phase = to
+        }
         switch transition {
         case .noticed(let until): next.cooldownUntil = until
         case .quiesced(let outcome, let deadline):
             next.outcome = outcome
             next.deadline = deadline
+        case .draining(let drain, let deadline):
+            next.drain = drain == RemovalRecord.Drain() ? nil : drain
+            if let deadline { next.deadline = deadline }
         case .drained(let deadline): next.deadline = deadline
         case .removing(let change, let deadline):
             next.change = change

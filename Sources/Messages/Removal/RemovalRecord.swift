@@ -36,6 +36,55 @@ public struct RemovalRecord: Sendable, Hashable, Codable {
         }
     }
 
+    /// A workload that got one replica more before its only pod is evicted. It is put back; until then it stands here.
+    public struct Surge: Sendable, Hashable, Codable {
+        /// e.g. `apps/v1`.
+        public var apiVersion: String
+        /// e.g. `Deployment`.
+        public var kind: String
+        /// Namespace.
+        public var namespace: String
+        /// Name.
+        public var name: String
+        /// Replicas before.
+        public var from: Int
+        /// Replicas that we set. Another number there is somebody else's, and stays.
+        public var to: Int
+        /// UID of the pod that is to be evicted.
+        public var podUID: String
+        /// When it was decided on.
+        public var since: Timestamp
+
+        /// From its parts.
+        public init(
+            apiVersion: String, kind: String, namespace: String, name: String, from: Int, to: Int, podUID: String,
+            since: Timestamp
+        ) {
+            self.apiVersion = apiVersion
+            self.kind = kind
+            self.namespace = namespace
+            self.name = name
+            self.from = from
+            self.to = to
+            self.podUID = podUID
+            self.since = since
+        }
+    }
+
+    /// What the drain has done that another process must know, or undo.
+    public struct Drain: Sendable, Hashable, Codable {
+        /// Why pods are deleted without asking their budgets.
+        public var forced: Explanation?
+        /// Workloads with one replica too many, for now.
+        public var surges: [Surge]
+
+        /// From its parts.
+        public init(forced: Explanation? = nil, surges: [Surge] = []) {
+            self.forced = forced
+            self.surges = surges
+        }
+    }
+
     /// Id of the `RemovalDecided`.
     public var id: String
     /// The node group.
@@ -68,6 +117,8 @@ public struct RemovalRecord: Sendable, Hashable, Codable {
     public var ours: Ours
     /// The Heat change, once it is about to be made.
     public var change: Change?
+    /// What the drain has done beyond evictions.
+    public var drain: Drain?
 
     /// A removal that begins: the node is about to be cordoned.
     public init(

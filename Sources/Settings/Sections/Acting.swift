@@ -5,6 +5,24 @@ extension Settings {
     public struct Actuator: Sendable, Hashable {
         /// `actuator.drain`.
         public struct Drain: Sendable, Hashable {
+            /// What becomes of pods of DaemonSets.
+            public enum DaemonSets: String, Sendable, CaseIterable {
+                /// They stay with their node.
+                case leave
+                /// They are evicted when the other pods are gone and their volumes are detached.
+                case last
+            }
+            /// Whether pods are deleted that cannot be evicted.
+            public enum Force: String, Sendable, CaseIterable {
+                case never
+                case afterDeadline = "after_deadline"
+            }
+            /// What volumes that stay attached mean.
+            public enum VolumesLeft: String, Sendable, CaseIterable {
+                case proceed = "continue"
+                case fail
+            }
+
             /// From the first eviction until the last pod is gone.
             public var timeout: Interval
             /// A pod's own grace counts up to this.
@@ -15,6 +33,22 @@ extension Settings {
             public var pollInterval: Interval
             /// Evictions at once, per node.
             public var parallel: Int
+            /// Pods of DaemonSets.
+            public var daemonSets: DaemonSets
+            /// Volumes of pods that are gone may stay attached for so long.
+            public var volumeDetachTimeout: Interval
+            /// What it means when they stay longer.
+            public var volumesLeft: VolumesLeft
+            /// Whether pods are deleted at the deadline.
+            public var force: Force
+            /// How long those may take to go.
+            public var forceTimeout: Interval
+            /// Their grace period; nil: their own.
+            public var forceGrace: Interval?
+            /// Whether the only pod of a workload is doubled before it is evicted.
+            public var surge: Bool
+            /// How long the second pod has to become ready.
+            public var surgeTimeout: Interval
 
             init(_ reader: SettingsReader) {
                 timeout = reader.interval(
@@ -30,6 +64,33 @@ extension Settings {
                     "poll_interval", default: .seconds(1), in: .milliseconds(50) ... .minutes(5),
                     "Between two looks at the pods of a node while it drains.")
                 parallel = reader.count("parallel", default: 10, in: 1...1_000, "Evictions at once, per node.")
+                daemonSets = reader.choice(
+                    "daemonsets", default: .leave,
+                    "Pods of DaemonSets stay with their node (`leave`) or are evicted after all others (`last`); one "
+                        + "annotated `cluster-autoscaler.kubernetes.io/enable-ds-eviction: \"false\"` stays.")
+                volumeDetachTimeout = reader.interval(
+                    "volume_detach_timeout", default: .minutes(2), in: .zero ... .minutes(1_440),
+                    "How long volumes of pods that are gone may stay attached to the node; 0: nobody looks.")
+                volumesLeft = reader.choice(
+                    "volumes_left", default: .proceed,
+                    "When they stay longer, the removal goes on with a warning (`continue`) or fails (`fail`).")
+                force = reader.choice(
+                    "force", default: .never,
+                    "Whether pods that are left at the deadline are deleted, budgets or not, with their grace period.")
+                forceTimeout = reader.interval(
+                    "force_timeout", default: .minutes(5), in: .seconds(1) ... .minutes(1_440),
+                    "How long deleted pods have to be gone; then the removal fails after all.")
+                forceGrace = reader.interval(
+                    "force_grace", in: .zero ... .minutes(1_440),
+                    "Grace period of pods that are deleted, if shorter than their own; 0 kills them at once.")
+                surge = reader.flag(
+                    "surge", default: false,
+                    "Raise the replicas of a Deployment, ReplicaSet or ReplicationController by one before its only pod "
+                        + "is evicted, and put them back afterwards.")
+                surgeTimeout = reader.interval(
+                    "surge_timeout", default: .minutes(5), in: .seconds(1) ... .minutes(1_440),
+                    "How long the pod more may take to become ready elsewhere; then the only pod is evicted all the same."
+                )
             }
         }
 
@@ -52,6 +113,8 @@ extension Settings {
 
         /// Everything but the last call.
         public var dryRun: Bool
+        /// From the label that takes a node out of load balancers until its first eviction.
+        public var loadBalancerWait: Interval
         /// Between two looks at Heat without any cause.
         public var resync: Interval
         /// Draining.
@@ -65,6 +128,10 @@ extension Settings {
             resync = reader.interval(
                 "resync", default: .seconds(30), in: .seconds(1) ... .minutes(60),
                 "Between two looks at Heat and the nodes without any cause.")
+            loadBalancerWait = reader.interval(
+                "load_balancer_wait", default: .zero, in: .zero ... .minutes(60),
+                "From the label that takes a node out of load balancers until its first eviction at least; the cooldown "
+                    + "counts towards it.")
             drain = reader.section("drain", "Moving the pods of a node away.", Drain.init)
             heat = reader.section("heat", "Changing the stacks.", Heat.init)
         }

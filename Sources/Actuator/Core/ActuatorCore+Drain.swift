@@ -1,0 +1,152 @@
+import Messages
+import Support
+
+/// Emptying a node whose cooldown is over: pods, then their volumes, then (where policy says so) DaemonSet pods.
+extension ActuatorCore {
+    /// The drain's time counts from its first possible eviction.
+    func drainDeadline(_ record: RemovalRecord) -> Timestamp {
+        max(now, record.startedAt + policy.loadBalancerWait) + policy.drainTimeout
+    }
+
+    mutating func readPods(_ node: String) {
+        guard let removal = removals[node], !removal.isReadingPods else { return }
+        // Load balancers were told when the node was cordoned; until they have heard, its pods and its ports serve.
+        let earliest = removal.record.startedAt + policy.loadBalancerWait
+        if now < earliest { return timers.set(.removal(node), at: earliest) }
+        removals[node]?.isReadingPods = true
+        emit(.readPods(node: node))
+    }
+
+    mutating func podsRead(_ node: String, _ pods: [NodePod]) {
+        guard var removal = removals[node] else { return }
+        removal.isReadingPods = false
+        removals[node] = removal
+        guard removal.record.phase == .quiesced else { return }
+        let isForced = removal.record.drain?.forced != nil
+        if !isForced { surge(node, pods) }
+        guard let held = removals[node]?.surges.held else { return }
+        let step = removal.drain.next(
+            pods: pods, held: isForced ? [] : held, isForced: isForced, at: now, deadline: removal.record.deadline,
+            policy: policy)
+        removals[node]?.drain = removal.drain
+        switch step {
+        case .drained: podsAreGone(node, pods)
+        case .evict(let evictions, let again):
+            removals[node]?.emptySince = nil
+            if now >= removal.record.deadline { return drainIsLate(node, pods.filter(\.isMoved)) }
+            carryOut(evictions, node, isForced: isForced)
+            timers.set(.removal(node), at: again)
+        }
+    }
+
+    private mutating func carryOut(_ evictions: [DrainPlan.Eviction], _ node: String, isForced: Bool) {
+        // A cancellation that is being written stops further evictions.
+        guard let removal = removals[node] else { return }
+        guard removal.editing == nil else {
+            for eviction in evictions { removals[node]?.drain.withdraw(eviction.pod.uid) }
+            return
+        }
+        for eviction in evictions {
+            if isForced {
+                let why = removal.record.drain?.forced?.detail ?? ""
+                note(.warning, node, .drainForced, "pod \(eviction.pod.id) is deleted: \(why)")
+                emit(.deletePod(node: node, eviction.pod, grace: eviction.grace))
+            } else {
+                emit(.evict(node: node, eviction.pod, grace: eviction.grace))
+            }
+        }
+    }
+
+    /// The deadline has passed and pods are left.
+    private mutating func drainIsLate(_ node: String, _ left: [NodePod]) {
+        guard let removal = removals[node], removal.editing == nil else { return }
+        let names = left.prefix(3).map(\.id).joined(separator: ", ") + (left.count > 3 ? ", …" : "")
+        let obstacle = removal.drain.obstacle
+        let text = "\(left.count) pods left (\(names))\(obstacle.map { ": \($0.detail)" } ?? "")"
+        if let more = policy.forceTimeout, removal.record.drain?.forced == nil {
+            var drain = removal.record.drain ?? RemovalRecord.Drain()
+            drain.forced = Explanation(.drainForced, "the drain took longer than \(policy.drainTimeout), \(text)")
+            return request(node, .draining(drain, deadline: now + more))
+        }
+        fail(node, Explanation(obstacle?.reason ?? .drainTimedOut, text))
+    }
+
+    mutating func podsUnread(_ node: String, _ failure: ActFailure) {
+        guard let removal = removals[node] else { return }
+        removals[node]?.isReadingPods = false
+        guard removal.record.phase == .quiesced else { return }
+        note(.warning, node, failure.reason, failure.detail)
+        if now >= removal.record.deadline { return fail(node, failure.explanation) }
+        timers.set(.removal(node), at: now + policy.pollInterval)
+    }
+
+    mutating func evicted(_ node: String, _ podUID: String, _ outcome: EvictionOutcome) {
+        if case .blocked(let budget, _) = outcome { note(.info, node, .evictionBlocked, budget) }
+        if case .failed(let failure) = outcome { note(.warning, node, failure.reason, failure.detail) }
+        removals[node]?.drain.evicted(podUID, outcome, at: now, policy: policy)
+        if outcome == .accepted || outcome == .gone { returnSurge(node, podUID) }
+    }
+
+    // MARK: When the pods are gone
+
+    private mutating func podsAreGone(_ node: String, _ pods: [NodePod]) {
+        guard var removal = removals[node], removal.editing == nil else { return }
+        if removal.emptySince == nil { removal.emptySince = now }
+        removals[node] = removal
+        if !removal.volumesAreSettled && policy.volumeDetachTimeout > .zero {
+            guard !removal.isReadingVolumes else { return }
+            removals[node]?.isReadingVolumes = true
+            return emit(.readVolumes(node: node))
+        }
+        let isLate = now >= removal.record.deadline
+        if policy.evictsDaemonSets && !isLate {
+            let step = removal.drain.nextOfDaemonSets(
+                pods: pods, at: now, deadline: removal.record.deadline, policy: policy)
+            removals[node]?.drain = removal.drain
+            if case .evict(let evictions, let again) = step {
+                carryOut(evictions, node, isForced: false)
+                return timers.set(.removal(node), at: again)
+            }
+        }
+        if removal.record.drain?.surges.isEmpty == false {
+            // Put back before the record moves on; if that does not succeed in time it goes on being tried.
+            returnSurges(node)
+            if !isLate { return timers.set(.removal(node), at: min(now + policy.drainPoll, removal.record.deadline)) }
+        }
+        request(node, .drained(deadline: now + policy.heatTimeout))
+    }
+
+    mutating func volumesRead(_ node: String, _ names: [String]) {
+        guard let removal = removals[node] else { return }
+        removals[node]?.isReadingVolumes = false
+        guard removal.record.phase == .quiesced else { return }
+        let since = removal.emptySince ?? now
+        if names.isEmpty { return volumesAreSettled(node) }
+        let end = min(since + policy.volumeDetachTimeout, removal.record.deadline)
+        guard now >= end else { return timers.set(.removal(node), at: min(now + policy.drainPoll, end)) }
+        let shown = names.prefix(5).joined(separator: ", ") + (names.count > 5 ? ", …" : "")
+        let why = Explanation(.volumesAttached, "still attached \(now - since) after their pods had gone: \(shown)")
+        if policy.volumesMustDetach { return fail(node, why) }
+        note(.warning, node, why.reason, why.detail)
+        volumesAreSettled(node)
+    }
+
+    mutating func volumesUnread(_ node: String, _ failure: ActFailure) {
+        guard let removal = removals[node] else { return }
+        removals[node]?.isReadingVolumes = false
+        guard removal.record.phase == .quiesced else { return }
+        note(.warning, node, failure.reason, "volume attachments: \(failure.detail)")
+        let end = min((removal.emptySince ?? now) + policy.volumeDetachTimeout, removal.record.deadline)
+        if failure.isRetriable && now < end {
+            return timers.set(.removal(node), at: min(now + policy.pollInterval, end))
+        }
+        // Who may not look cannot wait for what it would see, unless policy insists.
+        if policy.volumesMustDetach { return fail(node, failure.explanation) }
+        volumesAreSettled(node)
+    }
+
+    private mutating func volumesAreSettled(_ node: String) {
+        removals[node]?.volumesAreSettled = true
+        readPods(node)
+    }
+}

@@ -1,0 +1,244 @@
+import Messages
+import Support
+import Testing
+
+@testable import Actuator
+
+@Suite("Draining: volumes, DaemonSets, force, load balancers")
+struct DrainTests {
+    @Test("drained means that the volumes of the pods are detached")
+    func volumes() {
+        var world = World(nodes: 3)
+        world.addPod("db-0", on: "node-m2", owner: "StatefulSet")
+        world.volumes = ["pvc-1": world.now + .seconds(40)]
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.pods.isEmpty })
+        world.pass(.seconds(10))
+        #expect(world.record("node-m2")?.phase == .quiesced)
+        #expect(world.run { $0.story.contains(.removalCompleted) })
+        #expect(world.now - World.start >= .seconds(40))
+    }
+
+    @Test("volumes that stay: the removal goes on after the time, or fails where policy says so")
+    func volumesStay() {
+        for mustDetach in [false, true] {
+            var world = World(nodes: 3)
+            world.policy.volumesMustDetach = mustDetach
+            world.restart()
+            world.volumes = ["pvc-1": world.now + .seconds(100_000)]
+            world.send(world.removal("r1", ["m2"]))
+            #expect(world.run { $0.story.contains(.removalCompleted) || $0.story.contains(.removalFailed) })
+            if mustDetach {
+                #expect(world.reasons(.removalFailed) == [.volumesAttached])
+                #expect(world.record("node-m2")?.outcome?.detail.contains("pvc-1") == true)
+                #expect(!world.isCordoned("node-m2"))
+            } else {
+                #expect(world.story.last == .removalCompleted)
+            }
+            let took = world.now - World.start
+            #expect(took >= .seconds(120) && took < .seconds(160), "\(took)")
+        }
+    }
+
+    @Test("who may not see attachments does not wait for them")
+    func volumesForbidden() {
+        var world = World(nodes: 3)
+        world.volumeFailure = ActFailure(.kubernetesRefused, "403", isRetriable: false)
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run(within: .seconds(30)) { $0.story.contains(.removalCompleted) })
+        // Nor for ever when the server does not answer.
+        world = World(nodes: 3)
+        world.volumeFailure = ActFailure(.kubernetesUnreachable, "503", isRetriable: true)
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run(within: .seconds(180)) { $0.story.contains(.removalCompleted) })
+    }
+
+    @Test("DaemonSet pods are left, or go last and once")
+    func daemonSets() {
+        for last in [false, true] {
+            var world = World(nodes: 3)
+            world.policy.evictsDaemonSets = last
+            world.restart()
+            world.addPod("web-1", on: "node-m2", grace: 5)
+            world.addPod("agent-1", on: "node-m2", owner: "DaemonSet")
+            world.addPod("agent-stays", on: "node-m2", owner: "DaemonSet")
+            world.pods["agent-stays"]?.annotations[DrainPlan.daemonSetAnnotation] = "false"
+            world.addPod("static", on: "node-m2", owner: "Node")
+            world.send(world.removal("r1", ["m2"]))
+            #expect(world.run { $0.pods["web-1"] == nil })
+            if last {
+                #expect(world.run { $0.pods["agent-1"] == nil })
+                // Its controller is faster than we are: the new one does not hold the node.
+                world.addPod("agent-2", on: "node-m2", owner: "DaemonSet")
+            }
+            #expect(world.run { $0.story.contains(.removalCompleted) })
+            #expect(world.evictions == (last ? ["web-1", "agent-1"] : ["web-1"]))
+            if last, let web = world.evictedAt["web-1"], let agent = world.evictedAt["agent-1"] {
+                #expect(agent - web >= .seconds(5), "before the other pod was gone")
+            }
+        }
+    }
+
+    @Test("a DaemonSet pod that does not go holds the node until the deadline only")
+    func stuckDaemonSet() {
+        var world = World(nodes: 3)
+        world.policy.evictsDaemonSets = true
+        world.policy.drainTimeout = .seconds(60)
+        world.restart()
+        world.addPod("agent-1", on: "node-m2", owner: "DaemonSet")
+        world.stuckPods = ["agent-1"]
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.story.contains(.removalCompleted) })
+        #expect(world.now - World.start >= .seconds(60))
+    }
+
+    @Test("force: only after the deadline, recorded before the first deletion, with the pods' own grace")
+    func forced() {
+        var world = World(nodes: 3)
+        world.policy.forceTimeout = .seconds(120)
+        world.policy.drainTimeout = .seconds(60)
+        world.restart()
+        world.addPod("web-1", on: "node-m2", grace: 7)
+        world.budget["web-1"] = 1_000_000
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.record("node-m2")?.drain?.forced != nil })
+        #expect(world.deletions.isEmpty)
+        #expect(world.now - World.start >= .seconds(60))
+        let why = world.record("node-m2")?.drain?.forced
+        #expect(why?.reason == .drainForced)
+        #expect(why?.detail.contains("the budget web") == true, "\(why?.detail ?? "")")
+        world.crash()
+        #expect(world.run { $0.story.contains(.removalCompleted) })
+        #expect(world.deletions == ["web-1"])
+        #expect(world.graces["web-1"] == .some(nil), "its own grace period")
+    }
+
+    @Test("a pod that is deleted and does not go: failed in the end, unless policy kills it")
+    func forcedInVain() {
+        for grace in [nil, Interval.seconds(3), .zero] {
+            var world = World(nodes: 3)
+            world.policy.forceTimeout = .seconds(60)
+            world.policy.forceGrace = grace
+            world.policy.drainTimeout = .seconds(60)
+            world.restart()
+            world.addPod("web-1", on: "node-m2", grace: 20)
+            world.stuckPods = ["web-1"]
+            world.send(world.removal("r1", ["m2"]))
+            #expect(world.run { $0.story.contains(.removalCompleted) || $0.story.contains(.removalFailed) })
+            #expect(
+                world.story.last == (grace == .zero ? .removalCompleted : .removalFailed),
+                "\(String(describing: grace))")
+            // Its own grace runs since the eviction; only a shorter one is said again.
+            #expect(world.deletions == (grace == nil ? [] : ["web-1"]))
+            if grace != nil { #expect(world.graces["web-1"] == (grace == .zero ? 0 : 3)) }
+        }
+    }
+
+    @Test("no eviction before load balancers had their time, which counts from the cordon")
+    func loadBalancers() {
+        var world = World(nodes: 3)
+        world.policy.loadBalancerWait = .seconds(30)
+        world.restart()
+        world.addPod("web-1", on: "node-m2")
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.isCordoned("node-m2") })
+        let cordonedAt = world.now
+        #expect(world.run { $0.record("node-m2")?.phase == .quiesced })
+        #expect(world.now - cordonedAt < .seconds(10))
+        world.crash()
+        #expect(world.run { $0.story.contains(.removalCompleted) })
+        let waited = (world.evictedAt["web-1"] ?? cordonedAt) - cordonedAt
+        #expect(waited >= .seconds(30) && waited < .seconds(33), "\(waited)")
+        // A cooldown that was longer leaves nothing to wait for.
+        world = World(nodes: 3)
+        world.policy.loadBalancerWait = .seconds(5)
+        world.cooldown = .seconds(20)
+        world.restart()
+        world.addPod("web-1", on: "node-m2")
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.evictedAt["web-1"] != nil })
+        #expect(world.now - World.start < .seconds(23))
+    }
+
+    // MARK: Surge
+
+    func surging() -> World {
+        var world = World(nodes: 3)
+        world.policy.surgeTimeout = .seconds(60)
+        world.restart()
+        world.addPod("web-only", on: "node-m2")
+        world.addPod("other-1", on: "node-m2")
+        return world
+    }
+
+    @Test("the only pod of a workload goes when a second one is ready; then the number is put back")
+    func surge() {
+        var world = surging()
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.replicas == 2 })
+        #expect(world.record("node-m2")?.drain?.surges.map(\.name) == ["web"])
+        #expect(world.run { $0.evictions.contains("web-only") })
+        #expect(world.now >= world.secondPodReadyAt ?? .now())
+        #expect(world.run { $0.story.contains(.removalCompleted) })
+        #expect(world.replicas == 1)
+        #expect(world.scales == [2, 1])
+        #expect(world.evictions == ["other-1", "web-only"], "the others do not wait for it")
+    }
+
+    @Test("a second pod that never is ready: evicted all the same, and put back")
+    func surgeInVain() {
+        var world = surging()
+        world.secondPodTakes = .seconds(10_000)
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.story.contains(.removalCompleted) })
+        #expect(world.scales == [2, 1])
+        #expect(world.now - World.start >= .seconds(60))
+    }
+
+    @Test("somebody else changes the number meanwhile: theirs stays")
+    func surgeOverruled() {
+        var world = surging()
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.replicas == 2 })
+        world.replicas = 5
+        #expect(world.run { $0.story.contains(.removalCompleted) })
+        #expect(world.replicas == 5)
+    }
+
+    @Test("cancelled or failed while it is raised: put back")
+    func surgeCancelled() {
+        var world = surging()
+        world.secondPodTakes = .seconds(10_000)
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.replicas == 2 })
+        world.send(world.cancellation())
+        #expect(world.run { $0.story.contains(.removalFailed) })
+        #expect(world.run { $0.replicas == 1 && $0.record("node-m2")?.drain == nil })
+        #expect(!world.isCordoned("node-m2"))
+        #expect(world.story.filter { $0 == .removalFailed }.count == 1)
+        world.pass(.seconds(700))
+        #expect(world.record("node-m2") == nil)
+    }
+
+    @Test("killed before or after any action while it surges: no replica is left over, none is missing")
+    func surgeCrashes() {
+        var total = 80
+        var when = 1
+        while when <= total {
+            for isBefore in [true, false] {
+                var world = surging()
+                if isBefore { world.crashBefore = when } else { world.crashAfter = when }
+                world.send(world.removal("r1", ["m2"]))
+                let ended = world.run {
+                    $0.nodes.count == 2 && $0.members.count == 2 && $0.inHand.isEmpty && $0.queue.isEmpty
+                        && $0.stackStatus == "UPDATE_COMPLETE"
+                }
+                #expect(ended, "crash \(isBefore ? "before" : "after") \(when)")
+                #expect(world.replicas == 1, "crash \(isBefore ? "before" : "after") \(when): \(world.scales)")
+                #expect(world.scales.count == 2 || world.scales == [2, 1, 2, 1])
+                if world.crashes == 0 { total = min(total, world.steps) }
+            }
+            when += 1
+        }
+    }
+}

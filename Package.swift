@@ -127,7 +127,7 @@ let package = Package(
                 "Settings",
                 "Support", "YAML",
             ], files: ["Fixtures"]),
-        tests("DeciderTests", ["Decider", "JSONReader", "Messages"], files: ["Scenarios"]),
+        tests("DeciderTests", ["Decider", "JSONReader", "Messages", "Settings", "Support"], files: ["Scenarios"]),
         tests("ActuatorTests", ["Actuator", "JSONReader", "Messages", "Support"]),
         tests("NotifierTests", ["HTTPClient", "Notifier", "JSONReader", "Messages", "Support"]),
         tests(

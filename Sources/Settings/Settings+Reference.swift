@@ -23,10 +23,12 @@ extension Settings {
         "UPDRAFT_" + path.uppercased().replacing(".", with: "_")
     }
 
-    /// The one declared path whose last part is `name`; nil if there is none or more than one.
-    static func declaredPath(endingIn name: String) -> String? {
-        let found = declarations.filter { $0.path.split(separator: ".").last.map(String.init) == name }
-        return found.count == 1 ? found[0].path : nil
+    /// The one declared path whose last part is `name`, rather below `level` than elsewhere; nil if there is none or more
+    /// than one.
+    static func declaredPath(endingIn name: String, near level: String) -> String? {
+        let found = declarations.map(\.path).filter { $0.split(separator: ".").last.map(String.init) == name }
+        let near = found.filter { $0.hasPrefix(level + ".") }
+        return near.count == 1 ? near[0] : found.count == 1 ? found[0] : nil
     }
 
     /// The configuration reference, Markdown: `docs/configuration.md`.

@@ -52,12 +52,26 @@ public struct Settings: Sendable, Hashable {
         log = reader.section("log", "The log: JSON lines on standard error.", Log.init)
         health = reader.section("health", "`/healthz`, `/readyz` and `/metrics` of each service.", Health.init)
         Self.checkGroups(groups, reader)
+        Self.checkBudgets(decider.scaleDown.budgets, groups, reader)
     }
 
     private static func checkGroups(_ groups: [Group], _ reader: SettingsReader) {
         var seen: Set<String> = []
         for group in groups where !group.id.isEmpty && !seen.insert(group.id).inserted {
             reader.mistake("groups", "the id \"\(group.id)\" is used twice", allowed: "an id of its own for each group")
+        }
+    }
+
+    private static func checkBudgets(
+        _ budgets: [Decider.ScaleDown.Budget], _ groups: [Group], _ reader: SettingsReader
+    ) {
+        for (index, budget) in budgets.enumerated() {
+            guard let group = budget.group, group != "*", !groups.contains(where: { $0.id == group }) else { continue }
+            reader.log.mistakes.append(
+                SettingsMistake(
+                    origin: budget.groupOrigin ?? "", path: "decider.scale_down.budgets[\(index)].group",
+                    what: "there is no group \(SettingsReader.quoted(group))",
+                    allowed: (groups.map(\.id) + ["*"]).joined(separator: ", ")))
         }
     }
 

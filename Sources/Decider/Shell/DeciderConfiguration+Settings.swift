@@ -14,29 +14,50 @@ extension DeciderConfiguration {
             case .leastWaste: .leastWaste
             case .mostPods: .mostPods
             case .leastNodes: .leastNodes
-            case .priority: .priority([])
+            case .priority:
+                .priority(decider.priorities.map { PriorityPatterns(priority: $0.priority, patterns: $0.patterns) })
             case .price: .price
             case .random: .random
             }
         }
+        scaleUp.severalGroups = decider.severalGroups
+        scaleUp.softTieBreaks = decider.softTieBreaks
+        scaleUp.allOrNothing = decider.allOrNothing
         scaleUp.balancesSimilarGroups = decider.balanceSimilarGroups
+        scaleUp.similarity.ignoredLabels = Set(decider.balancingIgnoredLabels)
         scaleUp.maximumNodesPerDecision = decider.maximumNodesPerDecision
+        scaleUp.maximumNodesPerMinute = decider.maximumNodesPerMinute
+        scaleUp.allowedSchedulers = Set(decider.schedulers)
+        scaleUp.bypassedSchedulers = Set(decider.bypassedSchedulers)
         scaleUp.expendablePriorityCutoff = Int32(clamping: decider.expendablePriorityCutoff)
         scaleUp.newPodDelay = decider.newPodDelay
         scaleUp.initialBackoff = decider.backoff
         scaleUp.maximumBackoff = decider.maximumBackoff
         scaleUp.backoffReset = decider.backoffReset
+        health.startupTimeout = decider.startupTimeout
         health.toleratedUnready = decider.okUnready
         health.maximumUnreadyPercent = decider.maximumUnreadyPercent
         health.stateTimeout = decider.stateMaximumAge
         health.groupTimeout = max(decider.stateMaximumAge, health.groupTimeout)
         scaleDown = ScaleDownRules(decider.scaleDown)
         limits = ClusterLimits(decider.limits)
-        if decider.headroom.percent > 0 {
+        headroom = HeadroomRule.rules(decider.headroom)
+    }
+}
+
+extension HeadroomRule {
+    static func rules(_ settings: Settings.Decider.Headroom) -> [HeadroomRule] {
+        var rules = settings.shapes.map { shape in
+            HeadroomRule(
+                id: shape.name, amount: .pods(count: shape.count, requests: shape.requests),
+                nodeSelector: shape.nodeSelector, tolerations: shape.tolerations)
+        }
+        if settings.percent > 0 {
             // In small pieces, so that any node with room counts.
             let piece = ResourceList(cpuMillis: 100, memoryBytes: 256 << 20)
-            headroom = [HeadroomRule(id: "percent", amount: .percent(decider.headroom.percent, requests: piece))]
+            rules.append(HeadroomRule(id: "percent", amount: .percent(settings.percent, requests: piece)))
         }
+        return rules
     }
 }
 
@@ -46,6 +67,11 @@ extension GroupRules {
         priority = group.priority
         price = group.price
         provisionTimeout = group.provisionTimeout
+        zeroOrMax = group.zeroOrMax
+        utilizationThreshold = group.utilizationThreshold
+        gpuUtilizationThreshold = group.gpuUtilizationThreshold
+        unneededTime = group.unneededTime
+        unreadyTime = group.unreadyTime
         var template = Template(
             reserved: group.template.reserved, labels: group.template.labels, taints: group.template.taints)
         if let zone = group.template.zone { template.labels["topology.kubernetes.io/zone"] = zone }
@@ -77,6 +103,16 @@ extension ScaleDownRules {
         delaysPerGroup = settings.delaysPerGroup
         maximumParallel = settings.maximumParallel
         maximumParallelDrain = settings.maximumParallelDrains
+        budgets = settings.budgets.enumerated().map { index, budget in
+            DisruptionBudget(
+                group: DisruptionBudget.Scope(budget.group), zone: DisruptionBudget.Scope(budget.zone),
+                nodes: budget.nodes, percent: budget.percent, schedule: budget.schedule,
+                origin: "decider.scale_down.budgets[\(index)]")
+        }
+        balancesZones = settings.balanceZones
+        gpuResources = settings.gpuResources
+        usesMeasuredLoad = settings.measuredUtilization
+        measurementLifetime = settings.measurementMaximumAge
         ignoresDaemonSets = settings.ignoreDaemonSets
         ignoresMirrorPods = settings.ignoreMirrorPods
         drain.localStorageHolds = settings.skipLocalStorage
@@ -84,6 +120,17 @@ extension ScaleDownRules {
         drain.systemPodTimeout = settings.systemPodTimeout
         drain.customControllersHold = settings.skipCustomControllers
         drain.minimumReplicas = Int32(clamping: settings.minimumReplicas)
+    }
+}
+
+extension DisruptionBudget.Scope {
+    /// As the settings write it.
+    init(_ text: String?) {
+        switch text {
+        case nil: self = .all
+        case "*"?: self = .each
+        case let name?: self = .named(name)
+        }
     }
 }
 
@@ -96,6 +143,9 @@ extension ClusterLimits {
             quotas.append(
                 Quota(id: "cluster", groups: nil, limits: [resource: limit], origin: "decider.limits.\(field)"))
         }
+        minimum["nodes"] = settings.minimumNodes.map { Int64($0) }
+        minimum["cpu"] = settings.minimumCoresMillis.map { ($0 + 999) / 1_000 }
+        minimum["memory"] = settings.minimumMemoryBytes
         add("cpu", settings.coresMillis.map { $0 / 1_000 }, "cores")
         add("memory", settings.memoryBytes, "memory")
         for (name, count) in settings.gpus.sorted(by: { $0.key < $1.key }) { add(name, Int64(count), "gpus") }

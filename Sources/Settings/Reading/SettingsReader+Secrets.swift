@@ -18,24 +18,31 @@ extension SettingsReader {
     /// The secret in a file. Nil and a mistake if it cannot be had.
     func secret(inFile file: String, field: String) -> Secret? {
         guard !log.isDescribing else { return nil }
-        guard let handle = fopen(file, "re") else {
-            mistake(field, "\(file) cannot be read: \(String(cString: strerror(errno)))")
+        errno = 0
+        guard var bytes = Self.content(file, limit: 65_536) else {
+            mistake(
+                field,
+                errno == 0
+                    ? "\(file) is larger than 64 KiB" : "\(file) cannot be read: \(String(cString: strerror(errno)))")
             return nil
         }
-        defer { fclose(handle) }
-        var bytes = [UInt8](repeating: 0, count: 65_537)
-        let count = fread(&bytes, 1, bytes.count, handle)
-        guard ferror(handle) == 0, count < bytes.count else {
-            mistake(field, "\(file) cannot be read, or is larger than 64 KiB")
-            return nil
-        }
-        bytes.removeLast(bytes.count - count)
         while let last = bytes.last, last == 10 || last == 13 { bytes.removeLast() }
         guard !bytes.isEmpty, let text = String(validating: bytes, as: UTF8.self) else {
             mistake(field, "\(file) is empty or not UTF-8")
             return nil
         }
         return Secret(text)
+    }
+
+    /// The bytes of a file of at most `limit` bytes. Nil when it cannot be read (`errno` says why) or is larger.
+    static func content(_ file: String, limit: Int) -> [UInt8]? {
+        guard let handle = fopen(file, "re") else { return nil }
+        defer { fclose(handle) }
+        var bytes = [UInt8](repeating: 0, count: limit + 1)
+        let count = fread(&bytes, 1, bytes.count, handle)
+        guard ferror(handle) == 0, count <= limit else { return nil }
+        bytes.removeLast(bytes.count - count)
+        return bytes
     }
 
     /// The secret in a variable of the environment. Nil and a mistake if it is not there.

@@ -99,7 +99,7 @@ final class SettingsReader {
     private func finish() {
         for entry in entries where !known.contains(entry.key) {
             let near = Suggestion.nearest(entry.key, among: known)
-            let elsewhere = near == nil ? Settings.declaredPath(endingIn: entry.key) : nil
+            let elsewhere = near == nil ? Settings.declaredPath(endingIn: entry.key, near: prefix) : nil
             let hint = (near.map { path($0) } ?? elsewhere).map { "; did you mean \($0)?" } ?? ""
             log.mistakes.append(
                 SettingsMistake(

@@ -42,7 +42,7 @@ extension Settings {
                 }
             }
 
-            private static func taints(_ node: SettingNode) throws(SettingsReader.Refusal) -> [Taint] {
+            static func taints(_ node: SettingNode) throws(SettingsReader.Refusal) -> [Taint] {
                 guard case .list(let items) = node.content else {
                     throw SettingsReader.Refusal("is \(node.kind)")
                 }
@@ -79,6 +79,16 @@ extension Settings {
         public var price: Double?
         /// A machine that is no ready node by then has failed.
         public var provisionTimeout: Interval
+        /// Whether its size is zero or `max`, nothing between.
+        public var zeroOrMax: Bool
+        /// Instead of `decider.scale_down.utilization_threshold`.
+        public var utilizationThreshold: Double?
+        /// Instead of `decider.scale_down.gpu_utilization_threshold`.
+        public var gpuUtilizationThreshold: Double?
+        /// Instead of `decider.scale_down.unneeded_time`.
+        public var unneededTime: Interval?
+        /// Instead of `decider.scale_down.unready_time`.
+        public var unreadyTime: Interval?
         /// What a new node looks like.
         public var template: Template
 
@@ -99,6 +109,15 @@ extension Settings {
             provisionTimeout = reader.interval(
                 "provision_timeout", default: .minutes(15), in: .seconds(1) ... .minutes(1_440),
                 "A machine that is no ready node by then has failed: the group backs off and the machine is replaced.")
+            zeroOrMax = reader.flag(
+                "zero_or_max", default: false,
+                "The group is empty or at its `max`, nothing between: for machines that are of use together only.")
+            utilizationThreshold = reader.number(
+                "utilization_threshold", in: 0...1, "Instead of `decider.scale_down.utilization_threshold`.")
+            gpuUtilizationThreshold = reader.number(
+                "gpu_utilization_threshold", in: 0...1, "Instead of `decider.scale_down.gpu_utilization_threshold`.")
+            unneededTime = reader.interval("unneeded_time", "Instead of `decider.scale_down.unneeded_time`.")
+            unreadyTime = reader.interval("unready_time", "Instead of `decider.scale_down.unready_time`.")
             template = reader.section(
                 "template",
                 "What a new node looks like. A ready node of the group is the better witness, then the flavor; this fills "

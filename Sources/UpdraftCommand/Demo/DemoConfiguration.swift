@@ -33,7 +33,6 @@ enum DemoConfiguration {
             unneeded_time: 4s
             delay_after_add: 4s
             delay_after_failure: 4s
-            unremovable_recheck: 2s
         actuator:
           resync: 2s
           drain: {timeout: 60s, eviction_retry: 1s}

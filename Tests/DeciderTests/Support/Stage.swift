@@ -103,14 +103,16 @@ struct Stage {
     }
 
     mutating func delta(
-        nodes: [Node] = [], removedNodes: [String] = [], pods: [Pod] = [], removedPods: [String] = []
+        nodes: [Node] = [], removedNodes: [String] = [], pods: [Pod] = [], removedPods: [String] = [],
+        claims: [Claim] = [], workloads: [Workload] = []
     ) {
         sequence += 1
         receive(
             .clusterDelta(
                 ClusterDelta(
                     cluster: "test", epoch: "e1", sequence: sequence, takenAt: now, shapes: numbered(), nodes: nodes,
-                    removedNodes: removedNodes, pods: pods, removedPods: removedPods)))
+                    removedNodes: removedNodes, pods: pods, removedPods: removedPods, workloads: workloads,
+                    claims: claims)))
     }
 
     mutating func heartbeat() {
@@ -124,8 +126,12 @@ struct Stage {
     }
 
     mutating func group(_ id: String, _ nodes: [String], min: Int = 0, max: Int = 10) {
-        let state = Stage.group(id, nodes, min: min, max: max, at: now)
-        groups[id] = state
+        group(Stage.group(id, nodes, min: min, max: max, at: now))
+    }
+
+    /// A state of a group that is said again with each heartbeat.
+    mutating func group(_ state: GroupState) {
+        groups[state.group] = state
         receive(.groupState(state))
     }
 

@@ -74,6 +74,8 @@ public struct GroupRules: Sendable, Equatable {
     public var provisionTimeout: Interval?
     /// Overrides `scaleDown.utilizationThreshold`.
     public var utilizationThreshold: Double?
+    /// Overrides `scaleDown.gpuUtilizationThreshold`.
+    public var gpuUtilizationThreshold: Double?
     /// Overrides `scaleDown.unneededTime`.
     public var unneededTime: Interval?
     /// Overrides `scaleDown.unreadyTime`.

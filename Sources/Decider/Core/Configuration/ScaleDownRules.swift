@@ -87,10 +87,25 @@ public struct DrainRules: Sendable, Equatable {
 
 /// How many nodes may be under removal at once, in a group or zone, while a schedule holds.
 public struct DisruptionBudget: Sendable, Equatable {
-    /// The group; nil: all groups together.
-    public var group: String?
-    /// The zone; nil: all.
-    public var zone: String?
+    /// Which groups or zones share the budget.
+    public enum Scope: Sendable, Equatable {
+        /// All of them together.
+        case all
+        /// Each has it for itself.
+        case each
+        /// One alone has it.
+        case named(String)
+
+        func covers(_ name: String) -> Bool {
+            if case .named(let own) = self { return own == name }
+            return true
+        }
+    }
+
+    /// The groups.
+    public var group: Scope
+    /// The zones.
+    public var zone: Scope
     /// Most nodes at once.
     public var nodes: Int?
     /// Most percent of the nodes at once, rounded down, but never less than one unless it is zero.
@@ -102,7 +117,7 @@ public struct DisruptionBudget: Sendable, Equatable {
 
     /// From its parts.
     public init(
-        group: String? = nil, zone: String? = nil, nodes: Int? = nil, percent: Double? = nil,
+        group: Scope = .all, zone: Scope = .all, nodes: Int? = nil, percent: Double? = nil,
         schedule: Schedule? = nil, origin: String = "scaleDown.budgets"
     ) {
         self.group = group
@@ -111,5 +126,16 @@ public struct DisruptionBudget: Sendable, Equatable {
         self.percent = percent
         self.schedule = schedule
         self.origin = origin
+    }
+
+    /// Most nodes at once, of so many that it covers.
+    func most(of nodes: Int) -> Int {
+        var most = self.nodes ?? Int.max
+        if let percent {
+            // Rounded where binary fractions fall short of a whole number: 10 percent of 30 is 3.
+            let share = Int((Double(nodes) * percent / 100 + 1e-9).rounded(.down))
+            most = min(most, percent <= 0 ? 0 : max(1, share))
+        }
+        return most
     }
 }

@@ -95,7 +95,9 @@ struct Eligibility {
         guard let utilization else { return Explanation(.noNodeInfo, "offers neither cpu nor memory") }
         let isGPU = utilization.resource != "cpu" && utilization.resource != "memory"
         let threshold =
-            isGPU ? rules.gpuUtilizationThreshold : group.utilizationThreshold ?? rules.utilizationThreshold
+            isGPU
+            ? group.gpuUtilizationThreshold ?? rules.gpuUtilizationThreshold
+            : group.utilizationThreshold ?? rules.utilizationThreshold
         if utilization.value > threshold {
             return Explanation(
                 .notUnderutilized,

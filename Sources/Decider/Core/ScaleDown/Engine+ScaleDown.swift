@@ -147,12 +147,10 @@ extension Engine {
     mutating func selectRemovals(
         _ standings: [GroupStanding], growing: Bool, at now: Timestamp
     ) -> (chosen: [Int: [Int]], waiting: [Int: Explanation], next: Timestamp?) {
-        var selection = RemovalSelection(rules: configuration.scaleDown, now: now)
-        selection.budgetsInUse(self)
         let eligibility = Eligibility(rules: configuration.scaleDown, now: now)
         var waiting: [Int: Explanation] = [:]
         var next: Timestamp?
-        var ripe: [RemovalSelection.Candidate] = []
+        var ripe: [(slot: Int, group: Int)] = []
         for slot in simulation.removable {
             guard model.nodes[slot] != nil, let since = memory.unneededSince[key(slot)] else { continue }
             let number = Int(groupOfSlot[slot])
@@ -177,9 +175,13 @@ extension Engine {
                 waiting[slot] = refusal
                 continue
             }
-            ripe.append(selection.candidate(slot, number, self))
+            ripe.append((slot, number))
         }
-        let chosen = selection.choose(ripe, self, &waiting)
+        guard !ripe.isEmpty else { return ([:], waiting, next) }
+        var selection = RemovalSelection(rules: configuration.scaleDown, now: now)
+        selection.budgetsInUse(self)
+        if let end = selection.budgetsEnd { next = min(next ?? end, end) }
+        let chosen = selection.choose(ripe.map { selection.candidate($0.slot, $0.group, self) }, self, &waiting)
         return (chosen, waiting, next)
     }
 

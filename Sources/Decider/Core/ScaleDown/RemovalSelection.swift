@@ -19,12 +19,23 @@ struct RemovalSelection {
     var running = 0
     /// Of them those with pods to move.
     var draining = 0
-    private var runningByGroup: [Int: Int] = [:]
-    private var runningByZone: [String: Int] = [:]
+    /// Nodes under removal by where they are.
+    private var runningIn: [Place: Int] = [:]
+    /// Nodes of the groups by where they are.
+    private var nodesIn: [Place: Int] = [:]
+    /// The budgets that hold now.
+    private let budgets: [DisruptionBudget]
+
+    /// A group's part of a zone.
+    private struct Place: Hashable {
+        var group: Int
+        var zone: String
+    }
 
     init(rules: ScaleDownRules, now: Timestamp) {
         self.rules = rules
         self.now = now
+        budgets = rules.budgets.filter { $0.schedule?.holds(at: now) ?? true }
     }
 
     /// Counts the removals that are under way.
@@ -34,12 +45,20 @@ struct RemovalSelection {
             for target in removal.targets {
                 running += 1
                 if target.drains { draining += 1 }
-                runningByGroup[number, default: 0] += 1
-                if let slot = engine.model.nodeSlots[target.node], let node = engine.model.nodes[slot]?.node {
-                    runningByZone[node.labels[rules.zoneLabel] ?? "", default: 0] += 1
-                }
+                let slot = engine.model.nodeSlots[target.node]
+                runningIn[Place(group: number, zone: slot.map { engine.zone(of: $0) } ?? ""), default: 0] += 1
             }
         }
+        guard !budgets.isEmpty else { return }
+        for slot in engine.model.order where engine.groupOfSlot[Int(slot)] >= 0 {
+            let place = Place(group: Int(engine.groupOfSlot[Int(slot)]), zone: engine.zone(of: Int(slot)))
+            nodesIn[place, default: 0] += 1
+        }
+    }
+
+    /// When the first of the budgets with a schedule stops holding.
+    var budgetsEnd: Timestamp? {
+        budgets.compactMap { $0.schedule?.end(at: now) }.min()
     }
 
     func candidate(_ slot: Int, _ group: Int, _ engine: Engine) -> Candidate {
@@ -47,7 +66,7 @@ struct RemovalSelection {
         var isEmpty = true
         if case .removable(let pods) = engine.simulation.verdicts[slot] { isEmpty = pods.isEmpty }
         return Candidate(
-            slot: slot, group: group, zone: node?.labels[rules.zoneLabel] ?? "", isEmpty: isEmpty,
+            slot: slot, group: group, zone: engine.zone(of: slot), isEmpty: isEmpty,
             cores: ((node?.capacity.cpuMillis ?? 0) + 999) / 1_000, memory: node?.capacity.memoryBytes ?? 0)
     }
 
@@ -111,6 +130,7 @@ struct RemovalSelection {
                     reason = Explanation(.deletionBudgetReached, "\(members.count) nodes at once are more than allowed")
                 }
             }
+            if reason == nil { reason = atomicBudgetObstacle(members, engine) }
             if reason == nil { mayOverflow = false }
             for member in members {
                 if let reason {
@@ -126,8 +146,7 @@ struct RemovalSelection {
     private mutating func take(_ candidate: Candidate, _ left: inout [String: Int64]) {
         running += 1
         if !candidate.isEmpty { draining += 1 }
-        runningByGroup[candidate.group, default: 0] += 1
-        runningByZone[candidate.zone, default: 0] += 1
+        runningIn[Place(group: candidate.group, zone: candidate.zone), default: 0] += 1
         left["nodes", default: 0] -= 1
         left["cpu", default: 0] -= candidate.cores
         left["memory", default: 0] -= candidate.memory
@@ -172,21 +191,36 @@ struct RemovalSelection {
     }
 
     private func budgetObstacle(_ candidate: Candidate, _ engine: Engine) -> Explanation? {
-        for budget in rules.budgets {
-            if let schedule = budget.schedule, !schedule.holds(at: now) { continue }
-            if let group = budget.group, group != engine.groups[candidate.group].rules.id { continue }
-            if let zone = budget.zone, zone != candidate.zone { continue }
-            let inUse =
-                budget.zone != nil
-                ? runningByZone[candidate.zone] ?? 0
-                : budget.group != nil ? runningByGroup[candidate.group] ?? 0 : running
-            var most = budget.nodes ?? Int.max
-            if let percent = budget.percent {
-                let of = budget.group != nil ? engine.groups[candidate.group].target : engine.model.order.count
-                most = min(most, percent <= 0 ? 0 : max(1, Int(Double(of) * percent / 100)))
-            }
-            if inUse >= most {
-                return Explanation(.deletionBudgetReached, "\(inUse) under removal, at most \(most) (\(budget.origin))")
+        for budget in budgets {
+            guard let (inUse, most) = use(of: budget, by: candidate, engine), inUse >= most else { continue }
+            return Explanation(.deletionBudgetReached, "\(inUse) under removal, at most \(most) (\(budget.origin))")
+        }
+        return nil
+    }
+
+    /// What a budget that covers the candidate has in use, and its limit.
+    private func use(of budget: DisruptionBudget, by candidate: Candidate, _ engine: Engine) -> (Int, Int)? {
+        guard budget.group.covers(engine.groups[candidate.group].rules.id), budget.zone.covers(candidate.zone) else {
+            return nil
+        }
+        func shares(_ place: Place) -> Bool {
+            (budget.group == .all || place.group == candidate.group)
+                && (budget.zone == .all || place.zone == candidate.zone)
+        }
+        func sum(_ counts: [Place: Int]) -> Int { counts.reduce(0) { $0 + (shares($1.key) ? $1.value : 0) } }
+        return (sum(runningIn), budget.most(of: sum(nodesIn)))
+    }
+
+    /// All of them go or none does: what a budget is short of by size alone is overlooked as long as nothing else uses it.
+    private func atomicBudgetObstacle(_ members: [Candidate], _ engine: Engine) -> Explanation? {
+        for member in members {
+            for budget in budgets {
+                guard let (inUse, most) = use(of: budget, by: member, engine) else { continue }
+                if most == 0 || inUse > 0 && inUse + members.count > most {
+                    return Explanation(
+                        .deletionBudgetReached,
+                        "\(inUse) under removal and \(members.count) at once, at most \(most) (\(budget.origin))")
+                }
             }
         }
         return nil
@@ -211,12 +245,15 @@ extension Engine {
     func zoneSizes() -> [Int: [String: Int]] {
         guard configuration.scaleDown.balancesZones else { return [:] }
         var sizes: [Int: [String: Int]] = [:]
-        let label = configuration.scaleDown.zoneLabel
         for slot in model.order where groupOfSlot[Int(slot)] >= 0 && !model.briefs[Int(slot)].isLeaving {
-            let number = Int(model.world.nodeClass[Int(slot)])
-            let zone = model.catalog.nodeClasses[number].labels[label] ?? ""
-            sizes[Int(groupOfSlot[Int(slot)]), default: [:]][zone, default: 0] += 1
+            sizes[Int(groupOfSlot[Int(slot)]), default: [:]][zone(of: Int(slot)), default: 0] += 1
         }
         return sizes
+    }
+
+    /// The zone of a node, empty when it says none.
+    func zone(of slot: Int) -> String {
+        let number = Int(model.world.nodeClass[slot])
+        return number < 0 ? "" : model.catalog.nodeClasses[number].labels[configuration.scaleDown.zoneLabel] ?? ""
     }
 }

@@ -91,6 +91,10 @@ extension Engine {
                 limit *= 1_048_576
             default: continue
             }
+            for (number, template) in templates.enumerated() {
+                guard let template else { continue }
+                used += Allowance.weight(dimension, template) * Int64(serversToCome(number))
+            }
             allowance.items.append(
                 Allowance.Item(
                     name: "OpenStack quota \(quota.name)", groups: nil, dimension: dimension, used: used, limit: limit,
@@ -99,9 +103,17 @@ extension Engine {
         for (number, quota) in perGroup {
             allowance.items.append(
                 Allowance.Item(
-                    name: "OpenStack quota \(quota.name)", groups: [number], dimension: nil, used: quota.used,
-                    limit: quota.limit, reason: .quotaReached, origin: "OpenStack server group"))
+                    name: "OpenStack quota \(quota.name)", groups: [number], dimension: nil,
+                    used: quota.used + Int64(serversToCome(number)), limit: quota.limit, reason: .quotaReached,
+                    origin: "OpenStack server group"))
         }
+    }
+
+    /// Servers that were asked for and that the cloud does not count yet.
+    private func serversToCome(_ number: Int) -> Int {
+        let group = groups[number]
+        let counted = (group.state?.members ?? []).filter { $0.serverID != nil && !$0.isLeaving }.count
+        return max(0, group.target - counted)
     }
 
     /// Most nodes that may be added now, and the rule that says so.

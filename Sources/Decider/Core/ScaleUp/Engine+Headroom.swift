@@ -30,7 +30,10 @@ extension Engine {
                 podClass: number, pods: (0..<count).map { -1 - Int32($0) }, priority: Int32.min, open: count)
             var packer = Packer(
                 model.catalog.classes[number], nodes: model.order + pass.upcoming, pass.world)
-            let placed = packer.place(count, in: &pass.world, model.catalog) { _, _ in }
+            // Held: a node with room that is kept goes only when there is as much on others.
+            let placed = packer.place(count, in: &pass.world, model.catalog) { node, count in
+                pass.held[node, default: []].append(Held(podClass: number, count: count))
+            }
             demand.open -= placed
             pass.demands.append(demand)
             pass.fitting.append(placed)

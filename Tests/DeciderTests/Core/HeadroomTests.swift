@@ -1,0 +1,92 @@
+import Messages
+import Support
+import Testing
+
+@testable import Decider
+
+@Suite("Spare capacity")
+struct HeadroomTests {
+    private func rule(_ count: Int, cpu: Int64, _ change: (inout HeadroomRule) -> Void = { _ in }) -> HeadroomRule {
+        var rule = HeadroomRule(id: "spare", amount: .pods(count: count, requests: ResourceList(cpuMillis: cpu)))
+        change(&rule)
+        return rule
+    }
+
+    @Test("Room for so many pods of a shape is kept: nodes are added until it is there, and pods use it up")
+    func shapes() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) { $0.headroom = [self.rule(3, cpu: 2_000)] }
+        stage.snapshot(nodes: [Stage.node("n1")], pods: stage.pods("web", 1, Stage.shape(cpu: 3_000), on: "n1"))
+        stage.group("w", ["n1"])
+        stage.evaluate()
+        #expect(stage.sizes == ["w": 3])
+        stage.delta(nodes: [Stage.node("n2"), Stage.node("n3")])
+        stage.group("w", ["n1", "n2", "n3"])
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.scaled.isEmpty)
+        // A pod takes part of it: no wait for the pod, and the headroom is filled up behind it.
+        stage.delta(pods: stage.pods("new", 1, Stage.shape(cpu: 3_500, app: "new", owner: "new")))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.record?.pods.first { $0.pod.contains("new") }?.outcome.reason == .fitsExisting)
+        #expect(stage.sizes == ["w": 4])
+    }
+
+    @Test("Selector and tolerations say where the room has to be")
+    func places() {
+        let taint = Taint(key: "team", value: "a", effect: .noSchedule)
+        var stage = Stage(groups: [GroupRules(id: "plain", min: 0, max: 9), GroupRules(id: "team", min: 0, max: 9)]) {
+            $0.headroom = [
+                self.rule(1, cpu: 2_000) {
+                    $0.nodeSelector = ["disk": "ssd"]
+                    $0.tolerations = [Toleration(key: "team", exists: true)]
+                }
+            ]
+        }
+        let labels = ["disk": "ssd"]
+        stage.snapshot(
+            nodes: [Stage.node("p1"), Stage.node("t1", labels: labels, taints: [taint])],
+            pods: stage.pods(
+                "web", 1, Stage.shape(cpu: 3_000) { $0.tolerations = [Toleration(key: "team", exists: true)] }, on: "t1"
+            ))
+        stage.group("plain", ["p1"])
+        stage.group("team", ["t1"])
+        stage.evaluate()
+        #expect(stage.sizes == ["team": 2])
+    }
+
+    @Test("A node that holds the spare room is not removed; a second one that is spare beyond it goes")
+    func kept() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 1, max: 9)]) { $0.headroom = [self.rule(1, cpu: 3_000)] }
+        stage.snapshot(
+            nodes: ["n1", "n2", "n3"].map { Stage.node($0) },
+            pods: stage.pods("web", 3, Stage.shape(cpu: 1_000), on: "n1"))
+        stage.group("w", ["n1", "n2", "n3"], min: 1)
+        stage.evaluate()
+        stage.evaluate(after: .minutes(11))
+        let gone = Set(stage.removed.flatMap(\.nodes).map(\.node))
+        #expect(gone.count == 1)
+        let stays = ["n1", "n2", "n3"].filter { !gone.contains($0) }
+        stage.delta(removedNodes: Array(gone))
+        stage.group("w", stays, min: 1)
+        for _ in 0..<5 {
+            stage.evaluate(after: .minutes(11))
+            #expect(stage.decisions.isEmpty)
+        }
+        let kept = stage.record?.nodes.first { $0.outcome.reason == .noPlaceToMovePods }
+        #expect(kept != nil || stage.core.engine.counts.nodes == 2)
+    }
+
+    @Test("Percent of what the groups' nodes offer")
+    func percent() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) {
+            $0.headroom = [HeadroomRule(id: "p", amount: .percent(25, requests: ResourceList(cpuMillis: 100)))]
+        }
+        // 8 cores, 7.5 in use; 2 have to be free.
+        let pods =
+            stage.pods("a", 3, Stage.shape(cpu: 1_250), on: "n1")
+            + stage.pods("b", 3, Stage.shape(cpu: 1_250), on: "n2")
+        stage.snapshot(nodes: [Stage.node("n1"), Stage.node("n2")], pods: pods)
+        stage.group("w", ["n1", "n2"])
+        stage.evaluate()
+        #expect(stage.sizes == ["w": 3])
+    }
+}

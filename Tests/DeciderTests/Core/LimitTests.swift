@@ -1,0 +1,157 @@
+import Messages
+import Support
+import Testing
+
+@testable import Decider
+
+@Suite("Limits bind and are named")
+struct LimitTests {
+    /// Two groups with a flavor of 4 cores and 8 GiB each, nothing running, `count` pods of a core and a half waiting: two a node.
+    private func stage(
+        _ count: Int, quotas: [String: [GroupState.Quota]] = [:],
+        configure: (inout DeciderConfiguration) -> Void = { _ in }
+    ) -> Stage {
+        var rules = [GroupRules(id: "a", min: 0, max: 9), GroupRules(id: "b", min: 0, max: 9)]
+        rules[0].priority = 1
+        var stage = Stage(groups: rules) { configuration in
+            configuration.scaleUp.expanders = [.priority([])]
+            configure(&configuration)
+        }
+        stage.snapshot(nodes: [], pods: stage.pods("web", count, Stage.shape(cpu: 1_500)))
+        for id in ["a", "b"] { members(0, of: id, &stage, quotas[id] ?? []) }
+        return stage
+    }
+
+    private func members(_ count: Int, of id: String, _ stage: inout Stage, _ quotas: [GroupState.Quota] = []) {
+        var state = Stage.group(id, (0..<count).map { "\(id)\($0)" }, at: stage.now)
+        state.flavor = GroupState.Flavor(name: "m1.large", vcpus: 4, ramMiB: 8_192, diskGiB: 40)
+        state.quotas = quotas
+        stage.group(state)
+    }
+
+    private func bound(_ stage: Stage, _ group: String, _ reason: Reason) -> String? {
+        stage.record?.groups.first { $0.group == group }?.bound.first { $0.reason == reason }?.detail
+    }
+
+    @Test(
+        "An OpenStack quota of the project binds all groups together",
+        arguments: [
+            ("instances", 10, 13, 3, "10 of 13 used, 1 per node"), ("cores", 30, 43, 3, "30 of 43 used, 4 per node"),
+            (
+                "ramMiB", 100, 100 + 3 * 8_192 + 5, 3,
+                "104857600 of 25879904256 used, 8589934592 per node"
+            ),
+        ])
+    func projectQuota(name: String, used: Int64, limit: Int64, nodes: Int, text: String) throws {
+        let quota = GroupState.Quota(name: name, used: used, limit: limit)
+        var stage = stage(20, quotas: ["a": [quota], "b": [quota]])
+        stage.evaluate()
+        #expect(stage.scaled.map { $0.to - $0.from }.reduce(0, +) == nodes)
+        #expect(stage.sizes == ["a": nodes])
+        let detail = try #require(bound(stage, "a", .quotaReached))
+        #expect(detail.contains("OpenStack quota \(name)"))
+        #expect(detail.hasSuffix("(OpenStack limits of the project)"))
+        #expect(detail.contains(text), "\(detail)")
+        // The pods that get nothing are told why.
+        let unserved = stage.record?.pods.first { $0.group == nil }
+        #expect(unserved?.outcome.reason == .quotaReached)
+        #expect(unserved?.count == 20 - 2 * nodes)
+    }
+
+    @Test("What was asked for and has no server yet counts against the quota")
+    func inFlight() {
+        let quota = GroupState.Quota(name: "instances", used: 0, limit: 3)
+        var stage = stage(4, quotas: ["a": [quota], "b": [quota]])
+        stage.evaluate()
+        #expect(stage.sizes == ["a": 2])
+        stage.delta(pods: stage.pods("more", 8, Stage.shape(cpu: 1_500, app: "more", owner: "more")))
+        stage.evaluate(after: .seconds(1))
+        // Group a is busy; the quota has room for one more.
+        #expect(stage.sizes == ["b": 1])
+    }
+
+    @Test("A full server group binds its group alone; another group serves the rest at once")
+    func serverGroup() throws {
+        let quota = GroupState.Quota(name: "serverGroupMembers", used: 8, limit: 10)
+        var stage = stage(10, quotas: ["a": [quota]])
+        stage.evaluate()
+        #expect(stage.sizes == ["a": 2, "b": 3])
+        let detail = try #require(bound(stage, "a", .quotaReached))
+        #expect(detail == "OpenStack quota serverGroupMembers: 8 of 10 used, 1 per node (OpenStack server group)")
+    }
+
+    @Test("A quota of -1 is no limit")
+    func unlimited() {
+        var stage = stage(10, quotas: ["a": [GroupState.Quota(name: "instances", used: 100, limit: -1)]])
+        stage.evaluate()
+        #expect(stage.sizes == ["a": 5])
+    }
+
+    @Test("A group that failed for want of quota is left alone, and another takes over at once")
+    func fallBack() throws {
+        var stage = stage(10)
+        stage.evaluate()
+        let first = try #require(stage.scaled.first)
+        #expect(first.group == "a")
+        let progress = ScaleProgress(
+            id: first.id, group: "a", from: 0, to: 5,
+            reason: Explanation(.quotaReached, "Quota exceeded for instances"), at: stage.now)
+        stage.receive(.scaleFailed(ScaleFailed(cluster: "test", scale: progress)))
+        #expect(stage.core.isDirty)
+        stage.evaluate(after: .milliseconds(20))
+        #expect(stage.sizes == ["b": 5])
+        let detail = try #require(bound(stage, "a", .groupBackedOff))
+        #expect(detail.contains("after QuotaReached: Quota exceeded for instances"))
+        // When the time is over, group a is used again: here for new pods.
+        members(5, of: "b", &stage)
+        stage.delta(pods: stage.pods("more", 2, Stage.shape(cpu: 1_500, app: "more", owner: "more")))
+        stage.evaluate(after: .minutes(6))
+        #expect(stage.sizes["a"] == 1)
+    }
+
+    @Test("Limits of the whole cluster: nodes, cores, memory, GPUs, each with where it was set")
+    func wholeCluster() throws {
+        func quota(_ resource: String, _ limit: Int64) -> ClusterLimits.Quota {
+            ClusterLimits.Quota(
+                id: "cluster", groups: nil, limits: [resource: limit], origin: "decider.limits.\(resource)")
+        }
+        var nodes = stage(20) { $0.limits.maximumNodes = 3 }
+        nodes.evaluate()
+        #expect(nodes.sizes == ["a": 3])
+        #expect(bound(nodes, "a", .batchLimitReached)?.contains("decider.limits.nodes") == true)
+        var cores = stage(20) { $0.limits.quotas = [quota("cpu", 11)] }
+        cores.evaluate()
+        #expect(cores.sizes == ["a": 2])
+        #expect(
+            bound(cores, "a", .totalCoresReached)?.contains("0 of 11 used, 4 per node (decider.limits.cpu)") == true)
+        var memory = stage(20) { $0.limits.quotas = [quota("memory", 30 << 30)] }
+        memory.evaluate()
+        #expect(memory.sizes == ["a": 3])
+        #expect(bound(memory, "a", .totalMemoryReached) != nil)
+    }
+
+    @Test("Nodes per minute: the rest comes when the minute is over")
+    func perMinute() {
+        var stage = stage(12) { $0.scaleUp.maximumNodesPerMinute = 4 }
+        stage.evaluate()
+        #expect(stage.sizes == ["a": 4])
+        #expect(bound(stage, "a", .batchLimitReached)?.contains("decider.scale_up.max_nodes_per_minute") == true)
+        members(4, of: "a", &stage)
+        stage.evaluate(after: .seconds(59))
+        #expect(stage.scaled.isEmpty)
+        stage.evaluate(after: .seconds(2))
+        #expect(stage.sizes == ["a": 6])
+    }
+
+    @Test("The minimum of cores that has to stay keeps an idle node, and says so")
+    func minimum() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) { $0.limits.minimum = ["cpu": 8] }
+        stage.snapshot(nodes: ["n1", "n2", "n3"].map { Stage.node($0) })
+        stage.group("w", ["n1", "n2", "n3"])
+        stage.evaluate()
+        stage.evaluate(after: .minutes(11))
+        #expect(stage.removed.flatMap(\.nodes).map(\.node) == ["n1"])
+        let kept = stage.record?.nodes.first { $0.outcome.reason == .minimalResourceLimitExceeded }
+        #expect(kept?.outcome.detail == "cpu 8, at least 8 (decider.limits)")
+    }
+}

@@ -1,0 +1,164 @@
+import Glibc
+import Messages
+import Settings
+import Support
+import Testing
+
+@Suite("Settings of the Decider")
+struct DeciderSettingsTests {
+    /// The settings of a text, or the lines of mistakes, the file called FILE.
+    private func load(_ text: String) throws -> Result<Settings, SettingsErrors> {
+        let path = "/tmp/updraft-decider-settings-\(getpid())-\(UInt64.random(in: 0...UInt64.max)).yaml"
+        let file = try #require(fopen(path, "w"))
+        fputs(text, file)
+        fclose(file)
+        defer { unlink(path) }
+        do throws(SettingsErrors) {
+            return .success(try Settings.load(file: path))
+        } catch {
+            return .failure(
+                SettingsErrors(
+                    error.mistakes.map {
+                        SettingsMistake(
+                            origin: $0.origin.replacing(path, with: "FILE"), path: $0.path, what: $0.what,
+                            allowed: $0.allowed)
+                    }))
+        }
+    }
+
+    private func mistakes(_ text: String) throws -> [String] {
+        guard case .failure(let errors) = try load(text) else { return [] }
+        return errors.mistakes.map(\.description)
+    }
+
+    @Test("Budgets, headroom, priorities and what groups override are read")
+    func all() throws {
+        let settings = try load(
+            """
+            cluster: prod
+            groups:
+            - {id: a, stack: s, resource: r, utilization_threshold: 0.3, unneeded_time: 1m, unready_time: 2m, zero_or_max: true}
+            decider:
+              expander: [priority, price, least-waste]
+              priorities:
+              - {priority: 10, patterns: ["^spot-", "cheap"]}
+              - {patterns: ['.*']}
+              several_groups: false
+              soft_tie_breaks: false
+              max_nodes_per_minute: 30
+              limits: {min_nodes: 3, min_cores: 2500m, min_memory: 4Gi}
+              headroom:
+                percent: 5
+                shapes:
+                - name: big
+                  count: 2
+                  cpu: 1500m
+                  memory: 2Gi
+                  extended: {nvidia.com/gpu: 1}
+                  node_selector: {disk: ssd}
+                  tolerations: [dedicated, "team=a:NoSchedule", "spot:PreferNoSchedule", "*"]
+              scale_down:
+                measured_utilization: true
+                measurement_max_age: 30s
+                budgets:
+                - {nodes: 5}
+                - {group: a, percent: 10}
+                - zone: "*"
+                  nodes: 0
+                  schedule: "0 8 * * mon-fri"
+                  duration: 9h
+                  time_zone: Europe/Berlin
+            """
+        ).get()
+        let decider = settings.decider
+        #expect(decider.priorities.map(\.priority) == [10, 0])
+        #expect(decider.priorities[0].patterns == ["^spot-", "cheap"])
+        #expect(!decider.severalGroups && !decider.softTieBreaks)
+        #expect(decider.maximumNodesPerMinute == 30)
+        #expect(decider.limits.minimumCoresMillis == 2_500)
+        let shape = try #require(decider.headroom.shapes.first)
+        #expect(shape.requests.cpuMillis == 1_500)
+        #expect(shape.requests.extended == ["nvidia.com/gpu": 1])
+        #expect(
+            shape.tolerations == [
+                Toleration(key: "dedicated", exists: true),
+                Toleration(key: "team", exists: false, value: "a", effect: .noSchedule),
+                Toleration(key: "spot", exists: true, effect: .preferNoSchedule), Toleration(key: nil, exists: true),
+            ])
+        #expect(decider.scaleDown.measuredUtilization)
+        #expect(decider.scaleDown.budgets.count == 3)
+        let schedule = try #require(decider.scaleDown.budgets[2].schedule)
+        #expect(schedule.zone.name == "Europe/Berlin")
+        // A Monday in summer, ten to eight and ten past eight there.
+        #expect(!schedule.holds(at: try #require(Timestamp("2026-07-06T05:50:00Z"))))
+        #expect(schedule.holds(at: try #require(Timestamp("2026-07-06T06:10:00Z"))))
+        let group = try #require(settings.groups.first)
+        #expect(group.utilizationThreshold == 0.3)
+        #expect(group.unneededTime == .minutes(1))
+        #expect(group.unreadyTime == .minutes(2))
+        #expect(group.zeroOrMax)
+    }
+
+    @Test("Each mistake is named with its file and line")
+    func wrong() throws {
+        let found = try mistakes(
+            """
+            cluster: prod
+            groups:
+            - {id: a, stack: s, resource: r}
+            decider:
+              priorities:
+              - {priority: 1, patterns: ["("]}
+              - priority: 2
+              headroom:
+                shapes:
+                - {name: none}
+                - name: b
+                  cpu: 1
+                  tolerations: ["key:Never"]
+                - {name: b, cpu: 1}
+              scale_down:
+                budgets:
+                - group: a
+                - group: nobody
+                  nodes: 1
+                  schedule: "0 25 * * *"
+                  duration: 1h
+                - nodes: 1
+                  schedule: "0 2 * * *"
+                - nodes: 1
+                  duration: 2h
+                - nodes: 1
+                  schedule: "0 2 * * *"
+                  duration: 2h
+                  time_zone: Mars/Olympus
+                - {nodes: 1, time_zone: ../../etc/passwd}
+                - {percent: 101}
+            """)
+        let expected = [
+            #"FILE:6: decider.priorities[0].patterns: "(" is no regular expression"#,
+            "FILE:7: decider.priorities[1].patterns: is missing or empty (allowed: at least one pattern)",
+            "FILE:17: decider.scale_down.budgets[0].nodes: neither nodes nor percent is given (allowed: at least "
+                + "one of them)",
+            #"FILE:20: decider.scale_down.budgets[1].schedule: "0 25 * * *" is not understood as five fields: "#
+                + "minute, hour, day of month, month, day of week (allowed: cron expression)",
+            "FILE:23: decider.scale_down.budgets[2].schedule: is given without duration (allowed: both or neither)",
+            "FILE:25: decider.scale_down.budgets[3].duration: is given without schedule (allowed: both or neither)",
+            #"FILE:29: decider.scale_down.budgets[4].time_zone: is "Mars/Olympus", and there is no "#
+                + "/usr/share/zoneinfo/Mars/Olympus (allowed: name of a time zone, e.g. `Europe/Berlin`)",
+            #"FILE:30: decider.scale_down.budgets[5].time_zone: "../../etc/passwd" is no name of a time zone "#
+                + "(allowed: name of a time zone, e.g. `Europe/Berlin`)",
+            #"FILE:31: decider.scale_down.budgets[6].percent: is "101" (allowed: number, 0 … 100)"#,
+            "FILE:31: decider.scale_down.budgets[6].nodes: neither nodes nor percent is given (allowed: at least "
+                + "one of them)",
+            "FILE:10: decider.headroom.shapes[0].name: asks for nothing (allowed: cpu, memory, ephemeral_storage "
+                + "or extended)",
+            #"FILE:13: decider.headroom.shapes[1].tolerations: has "key:Never" (allowed: list of `key`, "#
+                + "`key=value`, `key:Effect`, `key=value:Effect` or `*`)",
+            #"FILE:10: decider.headroom.shapes: the name "b" is used twice (allowed: a name of its own for each)"#,
+            #"FILE:18: decider.scale_down.budgets[1].group: there is no group "nobody" (allowed: a, *)"#,
+        ]
+        for (one, other) in zip(found, expected) { #expect(one == other) }
+        #expect(found.count == expected.count)
+    }
+}

@@ -19,10 +19,14 @@ class Loopback(http.server.ThreadingHTTPServer):
 
 class HookServer:
     """One port serves all pods of a story, as if each had a container that listens there. It takes a notice with 202
-    and says "done" `done_after` seconds later, at the address that the notice gives; with None it never answers."""
+    and says "done" `done_after` seconds later, at the address that the notice gives; with None it never answers.
+
+    A story may set `reply` to what stands in the body of that 202 (`{"answer": "refuse"}`), or `silent`: then the
+    connection is taken, and nothing ever comes back."""
 
     def __init__(self, done_after=1.0):
-        self.done_after = done_after
+        self.done_after, self.reply, self.silent = done_after, None, False
+        self.closing = threading.Event()
         self.notices = []  # (time, path, parsed body)
         self.errors = []
         self.lock = threading.Lock()
@@ -32,9 +36,14 @@ class HookServer:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 owner.received(self.path, body)
+                if owner.silent:
+                    owner.closing.wait(600)
+                    return
+                reply = b"" if owner.reply is None else json.dumps(owner.reply).encode()
                 self.send_response(202)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", str(len(reply)))
                 self.end_headers()
+                self.wfile.write(reply)
 
             def log_message(self, *_):
                 pass
@@ -56,7 +65,7 @@ class HookServer:
             return
         with self.lock:
             self.notices.append((time.time(), path, notice))
-        if self.done_after is not None:
+        if self.done_after is not None and not notice.get("withdrawn"):
             timer = threading.Timer(self.done_after, self.say_done, [notice])
             timer.daemon = True
             timer.start()
@@ -73,11 +82,13 @@ class HookServer:
         for _, _, notice in self.received_notices():
             self.say_done(notice)
 
-    def received_notices(self):
+    def received_notices(self, withdrawn=False):
+        """(time, path, notice) of the notices so far, or of those that take one back."""
         with self.lock:
-            return list(self.notices)
+            return [n for n in self.notices if bool(n[2].get("withdrawn")) == withdrawn]
 
     def close(self):
+        self.closing.set()
         self.server.shutdown()
         self.server.server_close()
 

@@ -62,7 +62,7 @@ class Kubernetes:
     def events(self, namespace):
         return self.get("/api/v1/namespaces/%s/events" % namespace)["items"]
 
-    def deployment(self, namespace, name, replicas, cpu, memory="64Mi", annotations=None, **pod_spec):
+    def deployment(self, namespace, name, replicas, cpu, memory="64Mi", annotations=None, grace=10, **pod_spec):
         labels = {"app": name}
         container = {"name": "main", "image": "registry.example/%s:1" % name,
                      "resources": {"requests": {"cpu": cpu, "memory": memory}}}
@@ -70,7 +70,20 @@ class Kubernetes:
             "metadata": {"name": name}, "spec": {
                 "replicas": replicas, "selector": {"matchLabels": labels},
                 "template": {"metadata": {"labels": labels, "annotations": annotations or {}},
-                             "spec": dict(pod_spec, containers=[container], terminationGracePeriodSeconds=10)}}})
+                             "spec": dict(pod_spec, containers=[container], terminationGracePeriodSeconds=grace)}}})
+
+    def budget(self, namespace, app, **spec):
+        """A PodDisruptionBudget over the pods of a deployment; without it `delete_budget`."""
+        self.request("POST", "/apis/policy/v1beta1/namespaces/%s/poddisruptionbudgets" % namespace, {
+            "metadata": {"name": app}, "spec": dict(spec, selector={"matchLabels": {"app": app}})})
+
+    def budget_holds(self, namespace, app):
+        """True once the API server has counted it, and it allows nothing; for `until`."""
+        status = self.get("/apis/policy/v1beta1/namespaces/%s/poddisruptionbudgets/%s" % (namespace, app))["status"]
+        return status.get("observedGeneration") and status.get("disruptionsAllowed") == 0
+
+    def delete_budget(self, namespace, app):
+        self._delete("/apis/policy/v1beta1/namespaces/%s/poddisruptionbudgets/%s" % (namespace, app))
 
     def scale(self, namespace, name, replicas):
         self.request("PATCH", "/apis/apps/v1/namespaces/%s/deployments/%s" % (namespace, name),

@@ -1,0 +1,147 @@
+"""What stands in the way of a removal: budgets, long goodbyes, hooks that do not answer or want more."""
+import time
+
+from harness.registry import story
+from harness.waiting import NotYet, check, holds, until
+
+from .main_removal import three_nodes_one_idle, two_nodes_as_promised
+
+
+def removal_begins(stage, idle):
+    """The notice is out: (the record of the node's cordon, the record of the notice)."""
+    cordoned = until("the node is cordoned", lambda: stage.recorder.first("removal.cordoned", node=idle), 60, every=0.1)
+    until("the pod's hook was called", stage.hooks.received_notices, 30, every=0.1)
+    noticed = until("the pods were told", lambda: stage.recorder.first("removal.noticed", node=idle), 30, every=0.1)
+    stage.say("%s is cordoned, its pod was told" % idle)
+    return cordoned, noticed
+
+
+def removal_ends(stage, members, idle, within=120):
+    until("the removal is complete", lambda: stage.recorder.first("removal.completed", node=idle), within)
+    check(not stage.recorder.all("removal.failed"), "a removal failed: %s" % stage.recorder.all("removal.failed"))
+    two_nodes_as_promised(stage, members, idle)
+
+
+def reason(message):
+    return message.payload["removal"]["reason"]["reason"]
+
+
+@story("removal-budget-blocks")
+def budget_blocks(stage):
+    """A budget that appears during the cooldown blocks the eviction: the pod stays, the budget is named, and once it is
+    lifted the removal ends well."""
+    members, idle = three_nodes_one_idle(stage)
+    stage.hooks.done_after = None
+    stage.start_services()
+    removal_begins(stage, idle)
+    stage.kubernetes.budget(stage.namespace, "small", minAvailable=1)
+    until("the budget allows nothing", lambda: stage.kubernetes.budget_holds(stage.namespace, "small"), 30)
+    stage.hooks.say_done_to_all()
+    until("the cooldown ends", lambda: stage.recorder.first("removal.quiesced", node=idle), 30)
+    until("the Actuator names the budget", lambda: any(
+        "EvictionBlocked" in str(line) and "small" in str(line) for line in stage.services["actuator"].log_lines()), 30)
+    stage.say("the budget blocks the eviction, and the log names it")
+    holds("the pod stays while its budget says so", lambda: not stage.pod_history.leaving(idle), 6)
+    check(stage.stack.desired == 3, "Heat was called before the node was empty")
+    stage.kubernetes.delete_budget(stage.namespace, "small")
+    stage.say("the budget is lifted")
+    removal_ends(stage, members, idle)
+
+
+@story("removal-long-grace")
+def long_grace(stage):
+    """A pod with a grace period of 60 s that uses 25 of them: *drained* is said when it is gone, not when it is asked."""
+    members, idle = three_nodes_one_idle(stage, grace=60, annotations={"hollow/stop-delay": "25"})
+    stage.start_services()
+    removal_begins(stage, idle)
+    until("the pod is on its way out", lambda: stage.pod_history.leaving(idle), 60, every=0.1)
+    asked, pod = time.time(), stage.pod_history.leaving(idle)[0]
+    check(pod["metadata"]["deletionGracePeriodSeconds"] == 60, "its grace period is %r" % (
+        pod["metadata"].get("deletionGracePeriodSeconds"),))
+    stage.say("the pod was asked to end; it takes 25 s")
+
+    def drained():
+        message = stage.recorder.first("removal.drained", node=idle)
+        left = any(p["metadata"]["uid"] == pod["metadata"]["uid"] for p in stage.pods())
+        check(not (message and left), "drained was said while the pod was still there")
+        return message
+
+    said = until("the node is drained", drained, 90, every=0.1)
+    check(said.seen - asked > 20, "drained was said %.1f s after the pod was asked to end" % (said.seen - asked))
+    removal_ends(stage, members, idle)
+
+
+@story("removal-hook-never-answers")
+def hook_never_answers(stage):
+    """A hook that takes the connection and says nothing holds the node until its deadline, and no longer."""
+    members, idle = three_nodes_one_idle(stage, notifier__cooldown="12s", notifier__hooks={"timeout": "2s"})
+    stage.hooks.silent, stage.hooks.done_after = True, None
+    stage.start_services()
+    cordoned, _ = removal_begins(stage, idle)
+    quiesced = until("the cooldown ends", lambda: stage.recorder.first("removal.quiesced", node=idle), 60, every=0.1)
+    lasted = quiesced.seen - cordoned.seen
+    check(reason(quiesced) == "CooldownExpired", "it ended because of %s" % reason(quiesced))
+    check(10 < lasted < 25, "the cooldown of 12 s took %.1f s" % lasted)
+    stage.say("the cooldown ran out after %.1f s" % lasted)
+    removal_ends(stage, members, idle)
+
+
+@story("removal-hook-asks-for-more")
+def hook_asks_for_more(stage):
+    """A pod that asks for far more time gets what policy has, and the node goes after that."""
+    members, idle = three_nodes_one_idle(stage, notifier__cooldown="5s", notifier__max_cooldown="20s")
+    stage.hooks.reply, stage.hooks.done_after = {"answer": "extend", "seconds": 3000}, None
+    stage.start_services()
+    cordoned, _ = removal_begins(stage, idle)
+    quiesced = until("the cooldown ends", lambda: stage.recorder.first("removal.quiesced", node=idle), 60, every=0.1)
+    lasted = quiesced.seen - cordoned.seen
+    check(15 < lasted < 30, "the cooldown, at most 20 s by policy, took %.1f s" % lasted)
+    stage.say("50 minutes were asked for, the policy's 20 s were given (%.1f s)" % lasted)
+    removal_ends(stage, members, idle)
+
+
+def the_node_stays(stage, members, idle):
+    """Everything is undone: schedulable, without our marks, the pod told *stay*, Heat never called."""
+    def undone():
+        node = stage.kubernetes.nodes()[idle]
+        taints = [t["key"] for t in node["spec"].get("taints", [])]
+        if node["spec"].get("unschedulable") or "updraft.io/removing" in taints:
+            raise NotYet("unschedulable %s, taints %s" % (node["spec"].get("unschedulable"), taints))
+        return True
+
+    until("the node takes pods again", undone, 60)
+    until("the pod is told to stay", lambda: stage.hooks.received_notices(withdrawn=True), 30)
+    check(not stage.pod_history.leaving(idle), "a pod of the node was ended")
+    check(stage.stack.desired >= 3, "Heat was called")
+    check({m.server_id for m in members} <= {m.server_id for m in stage.stack.members()}, "a member was replaced")
+
+
+@story("removal-refused")
+def refused(stage):
+    """A pod that may refuse, and does: the removal is cancelled, and nothing is left of it."""
+    members, idle = three_nodes_one_idle(stage, notifier__may_refuse=True)
+    stage.hooks.reply, stage.hooks.done_after = {"answer": "refuse"}, None
+    stage.start_services()
+    removal_begins(stage, idle)
+    cancelled = until("the removal is cancelled", lambda: stage.recorder.first("removal.cancelled"), 30)
+    check(cancelled.payload["reason"]["reason"] == "PodRefused", "because of %s" % cancelled.payload["reason"])
+    stage.say("the pod refused, the removal is cancelled")
+    the_node_stays(stage, members, idle)
+
+
+@story("removal-load-returns")
+def load_returns(stage):
+    """Load comes back during the cooldown: the node is taken back instead of a new machine being made."""
+    members, idle = three_nodes_one_idle(stage, notifier__cooldown="60s")
+    stage.hooks.done_after = None
+    stage.start_services()
+    removal_begins(stage, idle)
+    stage.kubernetes.deployment(stage.namespace, "late", 1, cpu="1500m")
+    stage.say("a pod comes that only this node has room for")
+    cancelled = until("the removal is cancelled", lambda: stage.recorder.first("removal.cancelled"), 30)
+    check(cancelled.payload["reason"]["reason"] == "LoadReturned", "because of %s" % cancelled.payload["reason"])
+    the_node_stays(stage, members, idle)
+    pod = until("the pod runs", lambda: [p for p in stage.pods("late") if p["status"].get("phase") == "Running"], 60)[0]
+    check(pod["spec"]["nodeName"] == idle, "it runs on %s" % pod["spec"]["nodeName"])
+    check(not stage.recorder.all("scale.decided"), "a machine was asked for: %s" % stage.recorder.all("scale.decided"))
+    check(stage.stack.desired == 3, "the group has %d members" % stage.stack.desired)

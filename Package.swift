@@ -102,7 +102,7 @@ let package = Package(
         tests("JSONReaderTests", ["JSONReader"], files: ["Fixtures"]),
         tests("CryptoTests", ["Crypto"]),
         tests("MessagesTests", ["Messages", "Support"], files: ["Fixtures"]),
-        tests("AMQPTests", ["AMQP"]),
+        tests("AMQPTests", ["AMQP", "Support", "TestServer"]),
         tests("BusTests", ["Bus", "Messages", "Crypto"]),
         .target(
             name: "TestServer", dependencies: ["Support"], path: "Tests/TestServer",
@@ -146,7 +146,10 @@ let package = Package(
         tests("UpdraftCommandTests", ["UpdraftCommand", "Messages", "Support"]),
         tests(
             "IntegrationTests",
-            ["AMQP", "Bus", "Crypto", "HTTPClient", "JSONReader", "Messages", "PracticeCloud", "Support"],
+            [
+                "AMQP", "Bus", "Crypto", "HTTPClient", "JSONReader", "Messages", "PracticeCloud", "Support",
+                "updraft-actuator", "updraft-decider", "updraft-notifier",
+            ],
             files: ["oslo"]),
     ]
 )

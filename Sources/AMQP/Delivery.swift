@@ -15,8 +15,10 @@ public struct Delivery: Sendable {
     /// Whether the broker has handed it out before.
     public let redelivered: Bool
 
+    /// Which connection of its consumer it came by: grows with each one.
+    public let generation: UInt64
+
     let tag: UInt64
-    let generation: UInt64
     let settler: any DeliverySettler
 
     package init(

@@ -30,32 +30,50 @@ public enum ActuatorService {
         let openstack = OpenStackClient(cloud)
         let bus = try context.openBus()
         let isDryRun = settings.actuator.dryRun
-        let engine = ActuatorEngine(
-            policy: ActuatorPolicy(settings),
-            cloud: HeatDoor(openstack, groups: settings.groups, isDryRun: isDryRun),
-            cluster: ClusterDoor(cluster, host: context.host, isDryRun: isDryRun),
-            observer: ActuatorObserver(log: context.log, metrics: context.metrics, readiness: context.readiness))
+        let cloudDoor = HeatDoor(openstack, groups: settings.groups, isDryRun: isDryRun)
+        let clusterDoor = ClusterDoor(cluster, host: context.host, isDryRun: isDryRun)
+        let observer = ActuatorObserver(log: context.log, metrics: context.metrics, readiness: context.readiness)
+        let nodes = WarmTable<NodeView> { $0.name }
         if isDryRun { context.log.warning("dry run: neither Heat nor Kubernetes is changed", [.dryRun: true]) }
-        await serve(engine, bus, context)
+        await withTaskGroup { group in
+            group.addTask {
+                await clusterDoor.watchNodes(into: nodes) { trouble in
+                    context.readiness.set("kubernetes", ok: trouble == nil, reason: trouble ?? "")
+                }
+            }
+            await context.whileActive(bus) { lease in
+                let engine = ActuatorEngine(
+                    policy: ActuatorPolicy(settings), cloud: cloudDoor, cluster: clusterDoor, nodes: nodes,
+                    lease: lease, observer: observer)
+                await serve(engine, bus, context, lease)
+                observer.ended()
+            }
+            group.cancelAll()
+        }
         await bus.close(within: .seconds(5))
         await cluster.close()
         await openstack.close()
     }
 
-    /// The engine with its subscriptions, until the shutdown.
-    static func serve(_ engine: ActuatorEngine, _ bus: Bus, _ context: ServiceContext) async {
+    /// The engine with its subscriptions, until the task is cancelled. Only the active replica reads them.
+    static func serve(_ engine: ActuatorEngine, _ bus: Bus, _ context: ServiceContext, _ lease: Lease) async {
         let supervisor = context.supervisor
         let log = context.log
         await withTaskGroup { group in
             group.addTask {
                 await engine.run { event in
-                    do throws(BusError) {
-                        _ = try await bus.publish(event.payload)
-                    } catch {
-                        log.error(
-                            "an event was not published",
-                            [.eventType: .string(event.type.rawValue), .error: .text(error)])
+                    let failure = await lease.finishing { () -> BusError? in
+                        do throws(BusError) {
+                            _ = try await bus.publish(event.payload)
+                            return nil
+                        } catch {
+                            return error
+                        }
                     }
+                    guard let failure else { return }
+                    log.error(
+                        "an event was not published",
+                        [.eventType: .string(event.type.rawValue), .error: .text(failure)])
                 }
             }
             group.addTask {
@@ -67,7 +85,7 @@ public enum ActuatorService {
             group.addTask {
                 await supervisor.run("lifecycle") { part in
                     part.ready()
-                    try await bus.subscribe(Subscription(topics: [.lifecycle])) { incoming in
+                    try await bus.subscribe(Self.lifecycle) { incoming in
                         Self.hear(incoming, engine)
                     }
                 }
@@ -76,7 +94,7 @@ public enum ActuatorService {
                 await supervisor.run("heat notifications") { part in
                     part.ready()
                     let spacing = Spacing(.milliseconds(500))
-                    try await bus.subscribeForeign(ForeignSubscription(exchange: "heat")) { notification in
+                    try await bus.subscribeForeign(Self.heat) { notification in
                         if notification.envelope.eventType.hasPrefix("orchestration."), spacing.isDue(at: .now()) {
                             engine.tell(.stackHint)
                         }
@@ -84,16 +102,17 @@ public enum ActuatorService {
                     }
                 }
             }
-            await context.shutdown.requested()
-            group.cancelAll()
         }
     }
 
     /// A decision may wait in laps for as long as a stack change takes.
-    private static let decisions = Subscription(topics: [.decisions], maximumLaps: 2_000)
+    private static let decisions = Subscription(
+        topics: [.decisions], maximumLaps: 2_000, heartbeat: Bus.probeHeartbeat)
+    private static let lifecycle = Subscription(topics: [.lifecycle], heartbeat: Bus.probeHeartbeat)
+    private static let heat = ForeignSubscription(exchange: "heat", heartbeat: Bus.probeHeartbeat)
 
     private static func take(_ incoming: Incoming, _ engine: ActuatorEngine) async -> Disposition {
-        let settlement: Settlement
+        let settlement: Settlement?
         switch incoming.event {
         case .scaleDecided(let decision):
             settlement = await engine.handle { .scaleDecided(decision, ticket: $0) }
@@ -106,6 +125,7 @@ public enum ActuatorService {
         default: settlement = .done
         }
         switch settlement {
+        case nil: return .requeue
         case .done: return .done
         case .retryLater: return .retryLater(incoming.laps < 10 ? .seconds(1) : .seconds(5))
         }

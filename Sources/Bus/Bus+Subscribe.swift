@@ -14,9 +14,12 @@ extension Bus {
         let queue = settings.queueName(subscription)
         var intake = Intake(settings, queue: queue)
         try await withReader(
-            queue, topology: settings.topology(subscription), prefetch: subscription.prefetch, isForeign: false
+            queue, topology: settings.topology(subscription), prefetch: subscription.prefetch, isForeign: false,
+            heartbeat: subscription.heartbeat
         ) { consumer in
             for await delivery in consumer.deliveries {
+                // What had arrived already is for whoever reads next.
+                guard !Task.isCancelled else { return delivery.nack(requeue: true) }
                 switch intake.judge(delivery, now: .now()) {
                 case .repeated:
                     observer.refused(.replayed, "delivered again; handled before")
@@ -114,9 +117,11 @@ extension Bus {
     ) async throws(BusError) {
         let queue = settings.queueName(subscription)
         try await withReader(
-            queue, topology: settings.topology(subscription), prefetch: subscription.prefetch, isForeign: true
+            queue, topology: settings.topology(subscription), prefetch: subscription.prefetch, isForeign: true,
+            heartbeat: subscription.heartbeat
         ) { consumer in
             for await delivery in consumer.deliveries {
+                guard !Task.isCancelled else { return delivery.nack(requeue: true) }
                 await take(delivery, queue, handler)
             }
         }

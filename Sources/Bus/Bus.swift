@@ -76,13 +76,15 @@ public final class Bus: Sendable {
 
     /// A subscription's connection, counted as a part of the bus while `body` runs.
     func withReader(
-        _ name: String, topology: Topology, prefetch: Int, isForeign: Bool,
+        _ name: String, topology: Topology, prefetch: Int, isForeign: Bool, heartbeat: Interval?,
         _ body: (Consumer) async -> Void
     ) async throws(BusError) {
         let consumer: Consumer
+        var connection = settings.connection(name)
+        if let heartbeat { connection.heartbeat = min(heartbeat, connection.heartbeat) }
         do throws(AMQPError) {
             consumer = try Consumer(
-                settings: settings.connection(name), topology: topology, queue: name, prefetch: prefetch
+                settings: connection, topology: topology, queue: name, prefetch: prefetch
             ) { [onEvent] in onEvent(name, $0) }
         } catch {
             throw BusError(error)

@@ -131,6 +131,21 @@ extension BusSettings {
             }) + dead
     }
 
+    /// `updraft.<cluster>.<service>.active`.
+    var probeQueueName: String { "updraft.\(cluster).\(service).active" }
+
+    /// The queue by which the broker says which replica acts. Old probes say nothing.
+    var probeTopology: Topology {
+        Topology(queues: [
+            .init(
+                probeQueueName,
+                arguments: [
+                    "x-queue-type": .string(queueType.rawValue), "x-single-active-consumer": true,
+                    "x-max-length": 100, "x-overflow": "drop-head", "x-message-ttl": 5_000,
+                ])
+        ])
+    }
+
     /// `updraft.<cluster>.<service>.<name>`.
     func checkpointQueueName(_ name: String) -> String {
         "updraft.\(cluster).\(service).\(name)"

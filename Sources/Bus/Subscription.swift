@@ -27,12 +27,16 @@ public struct Subscription: Sendable, Equatable {
     public var laps: [Interval]
     /// How often a message may be put off before it is parked.
     public var maximumLaps: Int
+    /// Heartbeat of its connection, where another replica must soon get what a silent one holds (the broker gives a
+    /// connection up after two to three of them); nil, or longer than the settings': theirs.
+    public var heartbeat: Interval?
 
     /// A subscription. Without `kind`: commands are kept, the rest is bounded by 10,000 messages and 10 minutes.
     public init(
         topics: [Topic], kind: Kind? = nil, suffix: String? = nil, singleActive: Bool = true,
         exclusive: Bool = false, prefetch: Int = 32,
-        laps: [Interval] = [.seconds(1), .seconds(5), .seconds(30)], maximumLaps: Int = 200
+        laps: [Interval] = [.seconds(1), .seconds(5), .seconds(30)], maximumLaps: Int = 200,
+        heartbeat: Interval? = nil
     ) {
         self.topics = topics
         self.kind =
@@ -44,6 +48,7 @@ public struct Subscription: Sendable, Equatable {
         self.prefetch = prefetch
         self.laps = laps
         self.maximumLaps = maximumLaps
+        self.heartbeat = heartbeat
     }
 }
 
@@ -64,12 +69,14 @@ public struct ForeignSubscription: Sendable, Equatable {
     public var singleActive: Bool
     /// How many messages are handed out before the first is settled.
     public var prefetch: Int
+    /// As of `Subscription`.
+    public var heartbeat: Interval?
 
     /// A subscription.
     public init(
         exchange: String, routingKeys: [String] = ["notifications.info", "notifications.error"],
         declareExchange: Bool = false, maximumLength: Int = 10_000, ttl: Interval = .seconds(600),
-        singleActive: Bool = true, prefetch: Int = 64
+        singleActive: Bool = true, prefetch: Int = 64, heartbeat: Interval? = nil
     ) {
         self.exchange = exchange
         self.routingKeys = routingKeys
@@ -78,6 +85,7 @@ public struct ForeignSubscription: Sendable, Equatable {
         self.ttl = ttl
         self.singleActive = singleActive
         self.prefetch = prefetch
+        self.heartbeat = heartbeat
     }
 }
 

@@ -27,58 +27,107 @@ public enum NotifierService {
             tls: TLSSettings(insecureSkipVerify: true), maximumInFlight: 256,
             userAgent: "updraft-notifier/\(UpdraftVersion.text)")
         let bus = try context.openBus()
-        // The server hears answers for the engine, and the engine's notices name the server: they meet here.
+        let tokens = AnswerTokens(settings)
+        // The server of any replica hears answers: for its own engine while it acts, else for the bus.
         let engineBox = Lock<NotifierEngine?>(nil)
         let server = try AnswerServer(
             host: notifier.listen.host, port: notifier.listen.port, advertised: notifier.advertiseURL
         ) { removal, podUID, word, token in
-            guard let engine = engineBox.withLock({ $0 }) else { return nil }
-            return await engine.answer(removal: removal, podUID: podUID, word, token: token, .http)
+            if let engine = engineBox.withLock({ $0 }),
+                let verdict = await engine.answer(removal: removal, podUID: podUID, word, token: token, .http)
+            {
+                return .verdict(verdict)
+            }
+            guard tokens.isValid(token, removal: removal, podUID: podUID) else { return .verdict(.forged) }
+            let answer = Answer(removal: removal, podUID: podUID, token: token)
+            return await forward(answer, word, cluster: settings.cluster, bus) ? .forwarded : .lost
         }
-        let engine = NotifierEngine(
-            policy: NotifierPolicy(settings),
-            pods: PodDoor(
-                client, hooks: hooks, hookTimeout: notifier.hooks.timeout,
-                foreignHosts: notifier.hooks.foreignHosts, cluster: settings.cluster, host: context.host,
-                isDryRun: notifier.dryRun),
-            observer: NotifierObserver(log: context.log, metrics: context.metrics, readiness: context.readiness),
-            tokens: AnswerTokens(settings), answerURL: { server.url(removal: $0, podUID: $1) })
-        engineBox.withLock { $0 = engine }
+        let observer = NotifierObserver(log: context.log, metrics: context.metrics, readiness: context.readiness)
+        let pods = PodDoor(
+            client, hooks: hooks, hookTimeout: notifier.hooks.timeout, foreignHosts: notifier.hooks.foreignHosts,
+            cluster: settings.cluster, host: context.host, isDryRun: notifier.dryRun)
+        let warm = WarmCluster()
         if notifier.dryRun { context.log.warning("dry run: no pod is told", [.dryRun: true]) }
-        await serve(engine, bus, context)
+        await withTaskGroup { group in
+            group.addTask { await warm.watch(client) { observer.condition($0, $1) } }
+            await context.whileActive(bus) { lease in
+                let engine = NotifierEngine(
+                    policy: NotifierPolicy(settings), pods: pods, warm: warm, lease: lease, observer: observer,
+                    tokens: tokens, answerURL: { server.url(removal: $0, podUID: $1) })
+                engineBox.withLock { $0 = engine }
+                await serve(engine, bus, context, lease)
+                engineBox.withLock { $0 = nil }
+                observer.ended()
+            }
+            group.cancelAll()
+        }
         server.stop()
         await bus.close(within: .seconds(5))
         await client.close()
         await hooks.close()
     }
 
-    private static func serve(_ engine: NotifierEngine, _ bus: Bus, _ context: ServiceContext) async {
+    /// How long a pod waits for the broker to take its answer from a replica that stands by.
+    private static let forwardWithin = Interval.seconds(5)
+
+    /// An answer that this replica cannot take goes to the one that acts, as if the pod had sent it by the bus.
+    private static func forward(_ answer: Answer, _ word: AnswerWord, cluster: String, _ bus: Bus) async -> Bool {
+        let publishing = Task {
+            do throws(BusError) {
+                switch word {
+                case .done: try await bus.publish(PodShutdownDone(cluster: cluster, answer: answer))
+                case .refuse: try await bus.publish(PodShutdownRefuse(cluster: cluster, answer: answer))
+                case .extend(let more):
+                    // More than a week is not even a message; policy clamps it anyway.
+                    let seconds = min(max(0, more.inSeconds), 604_800)
+                    try await bus.publish(PodShutdownExtend(cluster: cluster, answer: answer, seconds: seconds))
+                }
+                return true
+            } catch {
+                // In the log and metrics already; the pod is told to try again.
+                return false
+            }
+        }
+        let bound = Task {
+            if (try? await Task.sleep(for: forwardWithin.duration)) != nil { publishing.cancel() }
+        }
+        defer { bound.cancel() }
+        return await publishing.value
+    }
+
+    /// The engine with its subscription, until the task is cancelled. Only the active replica reads it.
+    private static func serve(
+        _ engine: NotifierEngine, _ bus: Bus, _ context: ServiceContext, _ lease: Lease
+    ) async {
         let log = context.log
         let supervisor = context.supervisor
         await withTaskGroup { group in
             group.addTask {
                 await engine.run { event in
-                    do throws(BusError) {
-                        _ = try await bus.publish(event.payload)
-                        return true
-                    } catch {
-                        log.error(
-                            "an event was not published",
-                            [.eventType: .string(event.type.rawValue), .error: .text(error)])
-                        return false
+                    let failure = await lease.finishing { () -> BusError? in
+                        do throws(BusError) {
+                            _ = try await bus.publish(event.payload)
+                            return nil
+                        } catch {
+                            return error
+                        }
                     }
+                    guard let failure else { return true }
+                    log.error(
+                        "an event was not published",
+                        [.eventType: .string(event.type.rawValue), .error: .text(failure)])
+                    return false
                 }
             }
             group.addTask {
                 await supervisor.run("answers") { part in
                     part.ready()
-                    try await bus.subscribe(Subscription(topics: [.answers])) { incoming in
+                    try await bus.subscribe(Subscription(topics: [.answers], heartbeat: Bus.probeHeartbeat)) {
+                        incoming in
                         await hear(incoming, engine)
                     }
                 }
             }
-            await context.shutdown.requested()
-            group.cancelAll()
         }
     }
 
@@ -93,7 +142,7 @@ public enum NotifierService {
         }
         let verdict = await engine.answer(
             removal: answer.removal, podUID: answer.podUID, word, token: answer.token, .bus)
-        // Without a verdict the service ends: whoever takes over hears it.
+        // Without a verdict this replica's turn ends: whoever acts next hears it.
         return verdict == nil ? .requeue : .done
     }
 }

@@ -65,6 +65,10 @@ struct CoreTests {
         #expect(talk.say(0, .probed) == [.activated(epoch: "r1-1000000000")])
         #expect(talk.core.notReady?.contains("pods: not listed yet") == true)
         var actions = talk.sync([(.nodes, node("n1")), (.pods, pod("a", node: "n1")), (.pods, pod("b"))], at: 1)
+        // What comes together with the end of the list belongs to it.
+        #expect(actions.isEmpty)
+        #expect(talk.core.wakeAt == Talk.at(1.02))
+        actions = talk.say(1.02, .ticked)
         #expect(actions.count == 1)
         let parts = try #require(actions.snapshots.first)
         #expect(parts.count == 1)
@@ -178,13 +182,56 @@ struct CoreTests {
         var talk = Talk.running([(.pods, pod("a"))])
         #expect(talk.say(0.5, .snapshotRequested(why: "gap"), .snapshotRequested(why: "gap")).isEmpty)
         #expect(talk.core.wakeAt == Talk.at(1))
+        // Those who did not ask do not wait for it.
         _ = talk.say(0.6, .observed(.pods, [pod("b")]))
+        #expect(talk.core.wakeAt == Talk.at(0.62))
+        #expect(talk.say(0.62, .ticked).deltas.first?.pods.map(\.uid) == ["b"])
+        _ = talk.say(0.63, .published(ok: true))
         let parts = try #require(talk.say(1, .ticked).snapshots.first)
+        #expect(parts[0].sequence == 1)
         #expect(parts[0].pods.count == 2)
         _ = talk.say(1.1, .published(ok: true))
         // What the snapshot said is not said again.
         #expect(talk.say(1.2, .ticked).isEmpty)
         #expect(talk.say(5, .snapshotRequested(why: "started")).snapshots.count == 1)
+    }
+
+    @Test(
+        "a burst around the first snapshots is not cut in two: neither by the list's end nor by a snapshot that is due")
+    func burstAtTheStart() throws {
+        var talk = Talk()
+        _ = talk.say(0, .probed)
+        // The list holds the first pod of a burst, the watch brings the rest while it goes on.
+        _ = talk.sync([(.nodes, node("n1")), (.pods, pod("0"))], at: 1)
+        for number in 1...8 {
+            let time = 1 + Double(number) * 0.003
+            #expect(talk.say(time, .observed(.pods, [pod("\(number)")])).isEmpty)
+        }
+        let wake = try #require(talk.core.wakeAt)
+        #expect(wake > Talk.at(1.028) && wake < Talk.at(1.030))
+        #expect(try #require(talk.say(1.030, .ticked).snapshots.first)[0].pods.count == 9)
+        _ = talk.say(1.031, .published(ok: true))
+        // The Decider asked at its start; its snapshot falls due in the middle of the next burst.
+        _ = talk.say(1.5, .snapshotRequested(why: "the Decider started"))
+        var published: [Int] = []
+        for number in 9...18 {
+            let time = 2.015 + Double(number - 8) * 0.002
+            let actions = talk.say(time, .observed(.pods, [pod("\(number)")]), .ticked)
+            published += actions.snapshots.map { $0[0].pods.count } + actions.deltas.map { $0.pods.count }
+        }
+        #expect(published == [])
+        let due = try #require(talk.core.wakeAt)
+        #expect(due <= Talk.at(2.045))
+        #expect(try #require(talk.say(2.045, .ticked).snapshots.first)[0].pods.count == 19)
+    }
+
+    @Test("a single change waits for the window and no longer, also while a snapshot waits for its distance")
+    func singleChange() throws {
+        var talk = Talk.running([(.nodes, node("n1"))])
+        _ = talk.say(0.1, .snapshotRequested(why: "gap"))
+        _ = talk.say(0.2, .observed(.pods, [pod("a")]))
+        #expect(talk.core.wakeAt == Talk.at(0.22))
+        #expect(talk.say(0.22, .ticked).deltas.count == 1)
     }
 
     @Test("what could not be published is made good by a snapshot")

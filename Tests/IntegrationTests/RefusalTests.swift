@@ -61,6 +61,19 @@ struct RefusalTests {
         await consumer.close()
     }
 
+    @Test func `Exchange of another type: both types are named`() async throws {
+        let name = TestBroker.unique("test.kind")
+        let settings = try TestBroker.settings()
+        try await OneShot.check(settings, topology: Topology(exchanges: [.init(name, kind: "fanout")]))
+        let error = await failure {
+            try await OneShot.check(settings, topology: Topology(exchanges: [.init(name, kind: "topic")]))
+        }
+        #expect(error?.code == .preconditionFailed)
+        #expect(error?.isLasting == true)
+        let text = error?.text ?? ""
+        #expect(text.contains(name) && text.contains("'topic'") && text.contains("'fanout'"), "\(text)")
+    }
+
     @Test func `Queue or exchange that is only checked for and missing`() async throws {
         let settings = try TestBroker.settings()
         let queue = Topology(queues: [.init(TestBroker.unique("none"), mode: .passive)])

@@ -80,7 +80,12 @@ struct AnswerTests {
         let heard = Lock<[String]>([])
         let server = try AnswerServer(host: "127.0.0.1", port: 0, advertised: nil) { removal, podUID, word, token in
             heard.withLock { $0.append("\(removal) \(podUID) \(word.text) \(token)") }
-            return token == "right" ? .accepted : .forged
+            switch token {
+            case "right": return .verdict(.accepted)
+            case "standby": return .forwarded
+            case "nobody": return .lost
+            default: return .verdict(.forged)
+            }
         }
         let http = HTTPClient(userAgent: "test")
         func post(_ body: String, token: String? = nil, method: HTTPMethod = .post, path: String? = nil) async throws
@@ -98,12 +103,17 @@ struct AnswerTests {
         #expect(try await post(#"{"answer":"extend","seconds":5,"token":"right"}"#) == 200)
         #expect(try await post(#"{"answer":"done"}"#, token: "wrong") == 401)
         #expect(try await post(#"{"answer":"done"}"#) == 401)
+        #expect(try await post(#"{"answer":"done"}"#, token: "standby") == 202)
+        #expect(try await post(#"{"answer":"done"}"#, token: "nobody") == 503)
         #expect(try await post(#"{"answer":"perhaps"}"#, token: "right") == 400)
         #expect(try await post("not json", token: "right") == 400)
         #expect(try await post("", token: "right", method: .get) == 405)
         #expect(try await post(String(repeating: "x", count: 100_000), token: "right") == 413)
         #expect(
-            heard.withLock { $0 } == ["r/1 u 1 done right", "r/1 u 1 extend=5 right", "r/1 u 1 done wrong"])
+            heard.withLock { $0 } == [
+                "r/1 u 1 done right", "r/1 u 1 extend=5 right", "r/1 u 1 done wrong", "r/1 u 1 done standby",
+                "r/1 u 1 done nobody",
+            ])
         server.stop()
         await http.close()
     }

@@ -21,6 +21,9 @@ final class PracticeStage: Sendable {
     let openstack: OpenStackClient
     let hooks = HTTPClient(tls: TLSSettings(insecureSkipVerify: true), userAgent: "updraft-test")
     let settings: Settings
+    /// What the services say of themselves in `/readyz` and `/metrics`.
+    let readiness = Readiness()
+    let metrics = Metrics()
     private let published = Lock<[Event]>([])
     private let running = Lock(Running())
 
@@ -65,18 +68,26 @@ final class PracticeStage: Sendable {
         // UPDRAFT_TEST_LOG=1 shows what the services log.
         let quiet: @Sendable ([UInt8]) -> Void = { _ in }
         let write = getenv("UPDRAFT_TEST_LOG") == nil ? quiet : Logger.standardError
-        return (Logger(service: "test", level: .debug, write: write), Metrics(), Readiness())
+        return (Logger(service: "test", level: .debug, write: write), metrics, readiness)
     }
 
     func startActuator() {
         let (log, metrics, readiness) = runtime
         let isDryRun = settings.actuator.dryRun
+        let door = ClusterDoor(kubernetes, host: "test", isDryRun: isDryRun)
+        let nodes = WarmTable<NodeView> { $0.name }
         let engine = ActuatorEngine(
             policy: ActuatorPolicy(settings),
             cloud: HeatDoor(openstack, groups: settings.groups, isDryRun: isDryRun),
-            cluster: ClusterDoor(kubernetes, host: "test", isDryRun: isDryRun),
+            cluster: door, nodes: nodes, lease: .unlimited,
             observer: ActuatorObserver(log: log, metrics: metrics, readiness: readiness))
-        let task = Task { await engine.run { event in await self.deliver(event) } }
+        let task = Task {
+            await withTaskGroup { group in
+                group.addTask { await door.watchNodes(into: nodes) { _ in } }
+                await engine.run { event in await self.deliver(event) }
+                group.cancelAll()
+            }
+        }
         running.withLock { running in
             running.actuator = engine
             running.tasks["actuator"] = task
@@ -85,18 +96,23 @@ final class PracticeStage: Sendable {
 
     func startNotifier() {
         let (log, metrics, readiness) = runtime
+        let warm = WarmCluster()
         let engine = NotifierEngine(
             policy: NotifierPolicy(settings),
             pods: PodDoor(
                 kubernetes, hooks: hooks, hookTimeout: settings.notifier.hooks.timeout,
                 foreignHosts: settings.notifier.hooks.foreignHosts, cluster: "practice", host: "test",
-                isDryRun: settings.notifier.dryRun),
+                isDryRun: settings.notifier.dryRun), warm: warm, lease: .unlimited,
             observer: NotifierObserver(log: log, metrics: metrics, readiness: readiness),
             tokens: AnswerTokens(settings), answerURL: { _, _ in nil })
         let task = Task {
-            await engine.run { event in
-                await self.deliver(event)
-                return true
+            await withTaskGroup { group in
+                group.addTask { await warm.watch(self.kubernetes) { _, _ in } }
+                await engine.run { event in
+                    await self.deliver(event)
+                    return true
+                }
+                group.cancelAll()
             }
         }
         running.withLock { running in

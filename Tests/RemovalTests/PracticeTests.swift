@@ -140,6 +140,41 @@ struct PracticeTests {
         await stage.close()
     }
 
+    @Test("a token that expires is renewed unseen; a revoked credential is said, and refuses what is asked")
+    func credentials() async throws {
+        let stage = try PracticeStage(desired: 1)
+        try await stage.ready(1)
+        stage.startActuator()
+        @Sendable func scale(_ id: String, _ from: Int, _ to: Int) -> ScaleDecided {
+            ScaleDecided(
+                cluster: "practice", id: id, group: "workers", from: from, to: to, reason: Explanation(.podsPending),
+                decidedAt: .now(), deadline: .now() + .seconds(60))
+        }
+        try await stage.wait("the group was read") { stage.story.contains(.groupState) }
+        try await stage.control(.post, "actions/expire-tokens", [:])
+        try await stage.decide { .scaleDecided(scale("s1", 1, 2), ticket: $0) }
+        try await stage.wait("grown with a new token") { stage.story.contains(.scaleCompleted) }
+        #expect(stage.readiness.all["group/workers"]?.ok != false)
+
+        try await stage.control(.post, "actions/revoke-credential", [:])
+        try await stage.control(.post, "actions/expire-tokens", [:])
+        try await stage.wait("it lasts, so it is said") { stage.readiness.all["group/workers"]?.ok == false }
+        let reason = try #require(stage.readiness.all["group/workers"]?.reason)
+        #expect(reason.hasPrefix(Reason.credentialRefused.rawValue), "\(reason)")
+        try await stage.decide { .scaleDecided(scale("s2", 2, 3), ticket: $0) }
+        try await stage.wait("refused with the reason") {
+            stage.events.contains { event in
+                guard case .scaleRefused(let refused) = event else { return false }
+                return refused.scale.id == "s2" && refused.scale.reason.reason == .credentialRefused
+            }
+        }
+        let text = stage.metrics.text()
+        #expect(text.contains("updraft_actuator_troubles_total{reason=\"\(Reason.credentialRefused.rawValue)\"}"))
+        // The rest goes on: Kubernetes is still watched and nothing was changed.
+        #expect(try await stage.nodes().count == 2)
+        await stage.close()
+    }
+
     @Test("dry run changes nothing and says so")
     func dryRun() async throws {
         let stage = try PracticeStage(desired: 2, extra: ["actuator.dry_run=true"])

@@ -38,6 +38,11 @@ import Testing
         answer = try await get(server, "/readyz")
         #expect(answer.status == 200)
         #expect(answer.body == #"{"status":"ready","failing":{},"conditions":["bus","heat","kubernetes"]}"#)
+        // A note is neither good nor bad.
+        readiness.note("replica", "standby")
+        answer = try await get(server, "/readyz")
+        #expect(answer.status == 200)
+        #expect(answer.body.hasSuffix(#""conditions":["bus","heat","kubernetes"],"notes":{"replica":"standby"}}"#))
     }
 
     @Test func theOtherPages() async throws {

@@ -3,12 +3,17 @@ import ServiceRuntime
 import Support
 
 /// Carries out what the core says: one loop owns the core, each act runs beside it and comes back as an event.
+///
+/// One engine is one turn of this replica: it does nothing, publishes nothing and settles nothing without its lease, and
+/// whoever acts next begins with a new core.
 final class ActuatorEngine: Sendable {
     /// Where events leave to.
     typealias Publish = @Sendable (Event) async -> Void
 
     private let cloud: any CloudActing
     private let cluster: any ClusterActing
+    private let nodes: WarmTable<NodeView>
+    private let lease: Lease
     private let observer: ActuatorObserver
     private let outbox = Outbox()
     private let input: AsyncStream<ActuatorEvent>.Continuation
@@ -18,17 +23,20 @@ final class ActuatorEngine: Sendable {
 
     private struct Tickets {
         var next = 0
-        var waiting: [Int: CheckedContinuation<Settlement, Never>] = [:]
+        var waiting: [Int: CheckedContinuation<Settlement?, Never>] = [:]
         var isClosed = false
     }
 
     /// An engine; `run` starts it.
     init(
-        policy: ActuatorPolicy, cloud: any CloudActing, cluster: any ClusterActing, observer: ActuatorObserver
+        policy: ActuatorPolicy, cloud: any CloudActing, cluster: any ClusterActing, nodes: WarmTable<NodeView>,
+        lease: Lease, observer: ActuatorObserver
     ) {
         self.policy = policy
         self.cloud = cloud
         self.cluster = cluster
+        self.nodes = nodes
+        self.lease = lease
         self.observer = observer
         (events, input) = AsyncStream.makeStream()
     }
@@ -41,8 +49,8 @@ final class ActuatorEngine: Sendable {
     }
 
     /// Hands a command to the core and waits until its delivery may be settled: at most the core's `ticketHold` and
-    /// what the broker takes to confirm the answer.
-    func handle(_ command: (Int) -> ActuatorEvent) async -> Settlement {
+    /// what the broker takes to confirm the answer. Nil: the engine ends, and whoever acts next takes it up.
+    func handle(_ command: (Int) -> ActuatorEvent) async -> Settlement? {
         let ticket = tickets.withLock { tickets -> Int in
             tickets.next += 1
             return tickets.next
@@ -53,14 +61,13 @@ final class ActuatorEngine: Sendable {
                 if !tickets.isClosed { tickets.waiting[ticket] = continuation }
                 return tickets.isClosed
             }
-            // The engine ends: another one takes it up.
-            if isClosed { continuation.resume(returning: .retryLater) } else { input.yield(event) }
+            if isClosed { continuation.resume(returning: nil) } else { input.yield(event) }
         }
     }
 
     private func settle(_ ticket: Int, _ settlement: Settlement) {
         let continuation = tickets.withLock { $0.waiting.removeValue(forKey: ticket) }
-        continuation?.resume(returning: settlement)
+        continuation?.resume(returning: lease.isHeld ? settlement : nil)
     }
 
     // MARK: Running
@@ -69,8 +76,9 @@ final class ActuatorEngine: Sendable {
     func run(publish: @escaping Publish) async {
         await withTaskGroup { group in
             let observer = observer
-            group.addTask { [outbox] in
-                await outbox.run { event in
+            group.addTask {
+                await self.outbox.run { event in
+                    guard self.lease.isHeld else { return }
                     observer.published(event)
                     await publish(event)
                 }
@@ -83,29 +91,26 @@ final class ActuatorEngine: Sendable {
     }
 
     private func close() {
-        let waiting = tickets.withLock { tickets -> [CheckedContinuation<Settlement, Never>] in
+        let waiting = tickets.withLock { tickets -> [CheckedContinuation<Settlement?, Never>] in
             tickets.isClosed = true
             defer { tickets.waiting = [:] }
             return Array(tickets.waiting.values)
         }
-        for continuation in waiting { continuation.resume(returning: .retryLater) }
+        for continuation in waiting { continuation.resume(returning: nil) }
         outbox.finish()
     }
 
     private func loop() async {
         await withDiscardingTaskGroup { acts in
-            acts.addTask { [cluster, input] in
-                await cluster.watchNodes { news in
-                    switch news {
-                    case .all(let views): input.yield(.nodesListed(views))
-                    case .seen(let view): input.yield(.nodeSeen(view))
-                    case .gone(let name, let uid): input.yield(.nodeGone(name: name, uid: uid))
-                    case .trouble(let what): self.observer.condition("kubernetes", what)
-                    }
+            nodes.listen { [input] change in
+                switch change {
+                case .all(let views): input.yield(.nodesListed(views))
+                case .seen(let view): input.yield(.nodeSeen(view))
+                case .gone(let view): input.yield(.nodeGone(name: view.name, uid: view.uid))
                 }
             }
             var core = ActuatorCore(policy: policy)
-            var alarm = Alarm(input)
+            var alarm = Alarm { [input] in input.yield(.tick) }
             carryOut(core.handle(.tick, at: .now()), &acts)
             alarm.set(core.nextWake())
             for await event in events {
@@ -147,6 +152,7 @@ final class ActuatorEngine: Sendable {
     }
 
     private func delete(_ node: String, _ uid: String) async {
+        guard lease.isHeld else { return }
         do throws(ActFailure) {
             try await cluster.deleteNode(node, uid: uid)
             input.yield(.nodeDeleted(node: node, nil))
@@ -156,6 +162,7 @@ final class ActuatorEngine: Sendable {
     }
 
     private func perform(_ action: ActuatorAction) async -> ActuatorEvent? {
+        guard lease.isHeld else { return nil }
         let started = Timestamp.now()
         defer { observer.took(action.label, Timestamp.now() - started) }
         switch action {
@@ -265,33 +272,4 @@ extension ActuatorAction {
         "read_group", "resize", "mark", "clear_hooks", "edit_node", "check_node", "read_pods", "evict", "delete_pod",
         "read_volumes", "read_workload", "delete_node", "scale_workload", "other",
     ]
-}
-
-/// One timer for the core, moved as the core asks.
-struct Alarm {
-    private let input: AsyncStream<ActuatorEvent>.Continuation
-    private var time: Timestamp?
-    private var task: Task<Void, Never>?
-
-    init(_ input: AsyncStream<ActuatorEvent>.Continuation) {
-        self.input = input
-    }
-
-    mutating func set(_ next: Timestamp?) {
-        let now = Timestamp.now()
-        // One that has rung is set anew.
-        if let time, time == next, time > now { return }
-        task?.cancel()
-        time = next
-        guard let next else { return }
-        let wait = max(next - now, .zero)
-        task = Task { [input] in
-            guard (try? await Task.sleep(for: wait.duration)) != nil else { return }
-            input.yield(.tick)
-        }
-    }
-
-    func cancel() {
-        task?.cancel()
-    }
 }

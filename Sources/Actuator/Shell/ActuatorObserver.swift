@@ -11,6 +11,7 @@ struct ActuatorObserver: Sendable {
     private let acts: Histogram
     private let underRemoval: Gauge
     private let groupSize: Gauge
+    private let ownConditions = Lock<Set<String>>([])
 
     /// Writes to these.
     init(log: Logger, metrics: Metrics, readiness: Readiness) {
@@ -75,9 +76,16 @@ struct ActuatorObserver: Sendable {
         troubles.increment(reason.rawValue)
     }
 
-    /// Something that lasts; nil: it is well.
+    /// Something that lasts, as the active replica sees it; nil: it is well.
     func condition(_ name: String, _ what: String?) {
+        ownConditions.withLock { _ = $0.insert(name) }
         readiness.set(name, ok: what == nil, reason: what ?? "")
+    }
+
+    /// This replica acts no longer: what it says of its acts is no longer looked after.
+    func ended() {
+        for name in ownConditions.withLock({ $0 }) { readiness.remove(name) }
+        removals([:])
     }
 
     func took(_ act: String, _ interval: Interval) {

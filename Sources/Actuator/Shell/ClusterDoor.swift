@@ -1,12 +1,11 @@
 import JSONReader
 import Kubernetes
 import Messages
+import ServiceRuntime
 import Support
 
 /// What the Actuator asks of the cluster. A seam, so that the engine can be tested without one.
 protocol ClusterActing: Sendable {
-    /// Tells of all nodes, then of each change, until the task is cancelled.
-    func watchNodes(_ handler: @Sendable (NodeNews) async -> Void) async
     /// One node; nil: there is none.
     func node(_ name: String) async throws(ActFailure) -> NodeView?
     /// The pods of a node.
@@ -29,16 +28,6 @@ protocol ClusterActing: Sendable {
     func record(_ explanation: Explanation, isWarning: Bool, onNode node: String) async
 }
 
-/// News of nodes.
-enum NodeNews: Sendable {
-    /// All that there are.
-    case all([NodeView])
-    case seen(NodeView)
-    case gone(name: String, uid: String)
-    /// The API server does not answer, or answers again (nil).
-    case trouble(String?)
-}
-
 /// The Kubernetes API.
 ///
 /// Dry run: the calls that change something are sent with `dryRun=All`, so that the server checks them as well, and
@@ -58,24 +47,26 @@ final class ClusterDoor: ClusterActing {
     private static let nodes = NodeObject.resource
     static let dryRun = ActFailure(.dryRun, "dry run: checked by the server, not done", isRetriable: false)
 
-    func watchNodes(_ handler: @Sendable (NodeNews) async -> Void) async {
+    /// Keeps `nodes` up to date until the task is cancelled. `trouble` is told that the API server does not answer, or
+    /// (nil) that it does.
+    func watchNodes(into nodes: WarmTable<NodeView>, trouble: @Sendable (String?) -> Void) async {
         let listing = Lock<[NodeView]>([])
         await Reflector<NodeObject>(client).run { event in
             switch event {
             case .listing: listing.withLock { $0 = [] }
-            case .page(let nodes): listing.withLock { $0 += nodes.map { NodeView($0.node) } }
+            case .page(let page): listing.withLock { $0 += page.map { NodeView($0.node) } }
             case .listed:
-                let all = listing.withLock { views -> [NodeView] in
-                    let all = views
-                    views = []
-                    return all
-                }
-                await handler(.all(all))
-            case .upserted(let object): await handler(.seen(NodeView(object.node)))
-            case .deleted(let object): await handler(.gone(name: object.meta.name, uid: object.meta.uid))
-            case .watching: await handler(.trouble(nil))
-            case .rejected(let error): await handler(.trouble("a node cannot be read: \(error)"))
-            case .failed(let error, _): await handler(.trouble(error.description))
+                nodes.replace(
+                    listing.withLock { views -> [NodeView] in
+                        let all = views
+                        views = []
+                        return all
+                    })
+            case .upserted(let object): nodes.set(NodeView(object.node))
+            case .deleted(let object): nodes.remove(NodeView(object.node))
+            case .watching: trouble(nil)
+            case .rejected(let error): trouble("a node cannot be read: \(error)")
+            case .failed(let error, _): trouble(error.description)
             }
         }
     }

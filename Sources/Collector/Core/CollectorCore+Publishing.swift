@@ -7,12 +7,12 @@ extension CollectorCore {
         guard let active else { return nil }
         var times = [active.heardAt + options.lease]
         if !active.isPublishing, isComplete {
-            if active.wantsSnapshot {
-                times.append(active.lastSnapshotAt.map { $0 + options.snapshotGap } ?? active.heardAt)
-            } else {
+            let batch = active.batch.dueAt
+            let snapshot = snapshotAt(active)
+            times.append(max(snapshot, batch ?? snapshot))
+            if active.isFollowed {
+                if let batch { times.append(batch) }
                 times.append(active.lastPublishedAt + options.heartbeat)
-                if let last = active.lastSnapshotAt { times.append(last + options.snapshotInterval) }
-                if let changed = active.changedAt { times.append(changed + options.batchWindow) }
             }
         }
         return times.min()
@@ -54,13 +54,16 @@ extension CollectorCore {
             actions.append(.stoodDown(reason: "no request has reached this replica for \(silence)"))
             return
         }
-        if active?.changedAt == nil, !cluster.isUnchanged { active?.changedAt = now }
-        guard !current.isPublishing, isComplete else { return }
-        if isSnapshotDue(at: now) {
+        if !current.batch.isOpen, !cluster.isUnchanged { active?.batch.changed(at: now) }
+        guard !current.isPublishing, isComplete, let batch = active?.batch else { return }
+        // Neither cuts a burst in two: whoever reads the first half would act on it.
+        let isRipe = !batch.isOpen || batch.isDue(at: now)
+        if now >= snapshotAt(current), isRipe {
             actions.append(.publishSnapshot(snapshot(current, now)))
-        } else if current.wantsSnapshot {
-            // Soon. A delta now would say nothing that the snapshot does not say.
-        } else if let changed = active?.changedAt, now >= changed + options.batchWindow {
+        } else if !current.isFollowed {
+            // Only a snapshot is of use.
+        } else if batch.isOpen, isRipe {
+            // Also while a snapshot is wanted that has to wait: those who did not ask for it need not wait as well.
             actions.append(.publishDelta(delta(current, now)))
         } else if now >= current.lastPublishedAt + options.heartbeat, !isStale(at: now) {
             active?.isPublishing = true
@@ -74,17 +77,18 @@ extension CollectorCore {
         }
     }
 
-    private func isSnapshotDue(at now: Timestamp) -> Bool {
-        guard let active else { return false }
-        guard let last = active.lastSnapshotAt else { return true }
-        return now >= last + (active.wantsSnapshot ? options.snapshotGap : options.snapshotInterval)
+    /// When the next snapshot is due.
+    private func snapshotAt(_ active: Active) -> Timestamp {
+        guard let last = active.lastSnapshotAt else { return active.heardAt }
+        return last + (active.wantsSnapshot ? options.snapshotGap : options.snapshotInterval)
     }
 
     private mutating func snapshot(_ current: Active, _ now: Timestamp) -> [ClusterSnapshot] {
         active?.isPublishing = true
         active?.wantsSnapshot = false
         active?.lastSnapshotAt = now
-        active?.changedAt = nil
+        active?.hasGap = false
+        active?.batch.close()
         return cluster.snapshot(
             ClusterSnapshot(
                 cluster: options.cluster, epoch: current.epoch, sequence: current.sequence, takenAt: now))
@@ -97,7 +101,7 @@ extension CollectorCore {
         active?.sequence = sequence
         active?.isPublishing = true
         // What did not fit goes into the next, at once.
-        active?.changedAt = cluster.isUnchanged ? nil : current.changedAt
+        if cluster.isUnchanged { active?.batch.close() }
         return delta
     }
 }

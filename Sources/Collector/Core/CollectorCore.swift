@@ -101,8 +101,13 @@ public struct CollectorCore: Sendable {
         var wantsSnapshot = true
         var lastSnapshotAt: Timestamp?
         var lastPublishedAt: Timestamp
-        /// When the oldest change came that no message has carried yet.
-        var changedAt: Timestamp?
+        /// Changes that no message has carried yet.
+        var batch: BatchWindow
+        /// A delta was lost, so the next ones are of no use before a snapshot.
+        var hasGap = false
+
+        /// Whether readers can follow: what was said has no gap.
+        var isFollowed: Bool { lastSnapshotAt != nil && !hasGap }
     }
 
     /// The options.
@@ -165,6 +170,11 @@ public struct CollectorCore: Sendable {
         case .published(let ok): published(ok, now)
         case .ticked: break
         }
+        switch event {
+        // Also while a batch is open already: it goes on a little for what comes with it.
+        case .observed, .gone, .listed: if !cluster.isUnchanged { active?.batch.changed(at: now) }
+        default: break
+        }
         settle(at: now, &actions)
         return actions
     }
@@ -185,7 +195,8 @@ public struct CollectorCore: Sendable {
             return
         }
         let epoch = "\(options.replica)-\(now.microseconds)"
-        active = Active(epoch: epoch, heardAt: now, lastPublishedAt: now)
+        active = Active(
+            epoch: epoch, heardAt: now, lastPublishedAt: now, batch: BatchWindow(options.batchWindow))
         actions.append(.activated(epoch: epoch))
     }
 
@@ -193,6 +204,9 @@ public struct CollectorCore: Sendable {
         active?.isPublishing = false
         active?.lastPublishedAt = now
         // What was lost is not known piece by piece: the whole makes it good.
-        if !ok { active?.wantsSnapshot = true }
+        if !ok {
+            active?.wantsSnapshot = true
+            active?.hasGap = true
+        }
     }
 }

@@ -11,12 +11,22 @@ public enum Decider {
     /// Runs until the service is asked to end.
     public static func run(_ context: ServiceContext) async throws {
         let bus = try context.openBus()
-        let runner = DeciderRunner(context, bus)
-        // One queue keeps the order between what was decided and what came of it, and makes one replica read all of it. What
-        // is lost here is found again: state by a snapshot, outcomes by looking at nodes and members.
-        let subscription = Subscription(
-            topics: [.state, .groups, .lifecycle, .stats],
-            kind: .perishable(maximumLength: 20_000, ttl: .seconds(600)), singleActive: true, prefetch: 64)
+        let metrics = DeciderMetrics(context.metrics)
+        await context.whileActive(bus) { lease in
+            await serve(DeciderRunner(context, bus, metrics, lease), bus, context)
+        }
+        await bus.close(within: .seconds(8))
+    }
+
+    // One queue keeps the order between what was decided and what came of it, and makes one replica read all of it. What
+    // is lost here is found again: state by a snapshot, outcomes by looking at nodes and members.
+    private static let subscription = Subscription(
+        topics: [.state, .groups, .lifecycle, .stats],
+        kind: .perishable(maximumLength: 20_000, ttl: .seconds(600)), singleActive: true, prefetch: 64,
+        heartbeat: Bus.probeHeartbeat)
+
+    /// One turn of this replica, until the task is cancelled: it begins with the checkpoint of the one before.
+    private static func serve(_ runner: DeciderRunner, _ bus: Bus, _ context: ServiceContext) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 await context.supervisor.run("subscription") { part in
@@ -25,13 +35,10 @@ public enum Decider {
                         await runner.receive(incoming.event)
                     }
                 }
+                await runner.stop()
             }
             group.addTask { await runner.deliver() }
             await runner.start()
-            await context.shutdown.requested()
-            await runner.stop()
-            await bus.close(within: .seconds(8))
-            group.cancelAll()
         }
     }
 }
@@ -44,22 +51,26 @@ actor DeciderRunner {
     private let context: ServiceContext
     private let bus: Bus
     private let configuration: DeciderConfiguration
-    private let window: Interval
+    /// Messages that were not looked at yet.
+    private var batch: BatchWindow
     private let metrics: DeciderMetrics
+    private let lease: Lease
     /// Nil until the first message comes: a replica that reads nothing decides nothing.
     private var core: DeciderCore?
+    private var stopped = false
     private var opening: Task<Void, Never>?
     private var dueAt: Timestamp?
     private var waker: Task<Void, Never>?
     private let outbox: AsyncStream<[DeciderAction]>
     private let outgoing: AsyncStream<[DeciderAction]>.Continuation
 
-    init(_ context: ServiceContext, _ bus: Bus) {
+    init(_ context: ServiceContext, _ bus: Bus, _ metrics: DeciderMetrics, _ lease: Lease) {
         self.context = context
         self.bus = bus
+        self.metrics = metrics
+        self.lease = lease
         configuration = DeciderConfiguration(context.settings)
-        window = context.settings.decider.batchWindow
-        metrics = DeciderMetrics(context.metrics)
+        batch = BatchWindow(context.settings.decider.batchWindow)
         (outbox, outgoing) = AsyncStream.makeStream(of: [DeciderAction].self, bufferingPolicy: .unbounded)
     }
 
@@ -70,9 +81,12 @@ actor DeciderRunner {
         schedule(.now() + .seconds(5))
     }
 
+    /// This turn is over: what was decided still leaves, if the lease holds for so long.
     func stop() {
         waker?.cancel()
+        stopped = true
         outgoing.finish()
+        if !context.shutdown.isRequested { for name in ["state", "groups"] { context.readiness.remove(name) } }
     }
 
     private func request(_ why: String) -> DeciderAction {
@@ -88,7 +102,10 @@ actor DeciderRunner {
         let now = Timestamp.now()
         let actions = core?.receive(event, at: now) ?? []
         if !actions.isEmpty { outgoing.yield(actions) }
-        if core?.isDirty ?? false { schedule(now + window) }
+        if core?.isDirty ?? false {
+            batch.changed(at: now)
+            if let due = batch.dueAt { schedule(due) }
+        }
         return .done
     }
 
@@ -124,6 +141,7 @@ actor DeciderRunner {
     // MARK: Time
 
     private func schedule(_ time: Timestamp) {
+        if stopped { return }
         if let dueAt, dueAt <= time, waker != nil { return }
         dueAt = time
         waker?.cancel()
@@ -140,6 +158,10 @@ actor DeciderRunner {
     private func fire() {
         waker = nil
         dueAt = nil
+        guard !stopped, lease.isHeld else { return }
+        // More has come since the timer was set, and may still come: a takeover begins with what waited in the queue.
+        if let due = batch.dueAt, due > .now() { return schedule(due) }
+        batch.close()
         guard var running = core.take() else {
             schedule(.now() + .seconds(5))
             return
@@ -186,9 +208,14 @@ actor DeciderRunner {
 
     /// Publishes in order: a decision only after the checkpoint that knows of it.
     nonisolated func deliver() async {
-        for await actions in outbox {
+        // Not cancelled with the subscription: the end of the turn ends the outbox.
+        await lease.finishing { [self] in await send() }
+    }
+
+    private nonisolated func send() async {
+        for await actions in outbox where lease.isHeld {
             var saved = true
-            for action in actions {
+            for action in actions where lease.isHeld {
                 switch action {
                 case .saveCheckpoint(let bytes):
                     do {

@@ -8,12 +8,21 @@ final class AnswerServer: Sendable {
     private let server: HTTPServer
     private let base: String
 
+    /// What became of an answer.
+    enum Heard: Sendable {
+        /// This replica heard it.
+        case verdict(AnswerVerdict)
+        /// It is on its way to the replica that hears answers.
+        case forwarded
+        /// Neither: the pod has to try again.
+        case lost
+    }
+
     /// Starts to listen. `advertised`: the base URL under which pods reach it; nil: the address itself.
     init(
         host: String, port: UInt16, advertised: String?,
         hear:
-            @escaping @Sendable (_ removal: String, _ podUID: String, AnswerWord, _ token: String) async ->
-            AnswerVerdict?
+            @escaping @Sendable (_ removal: String, _ podUID: String, AnswerWord, _ token: String) async -> Heard
     ) throws(HTTPServerError) {
         server = try HTTPServer(host: host, port: port, maximumBodyBytes: 16 << 10, maximumConnections: 4_096) {
             request in .response(await AnswerServer.reply(request, hear))
@@ -62,7 +71,7 @@ final class AnswerServer: Sendable {
 
     private static func reply(
         _ request: ServerRequest,
-        _ hear: @Sendable (String, String, AnswerWord, String) async -> AnswerVerdict?
+        _ hear: @Sendable (String, String, AnswerWord, String) async -> Heard
     ) async -> ServerResponse {
         // Of the target as sent: an id may hold an encoded slash.
         let path = request.target.prefix { $0 != "?" }
@@ -79,10 +88,12 @@ final class AnswerServer: Sendable {
             header.hasPrefix("Bearer ") ? String(header.dropFirst(7)) : nil
         }
         guard let token = bearer ?? body.token else { return error(401, "the notice's token is missing") }
-        guard let verdict = await hear(parts[2], parts[3], word, token) else {
-            return error(503, "the service ends; answer again")
+        switch await hear(parts[2], parts[3], word, token) {
+        case .verdict(let verdict): return .json(status(of: verdict), "{\"verdict\":\"\(verdict.rawValue)\"}")
+        case .forwarded: return .json(202, "{\"verdict\":\"forwarded\"}")
+        case .lost:
+            return error(503, "nobody can hear it just now; answer again", headers: [("Retry-After", "1")])
         }
-        return .json(status(of: verdict), "{\"verdict\":\"\(verdict.rawValue)\"}")
     }
 
     private static func status(of verdict: AnswerVerdict) -> Int {
@@ -95,7 +106,9 @@ final class AnswerServer: Sendable {
         }
     }
 
-    private static func error(_ status: Int, _ what: String) -> ServerResponse {
-        .json(status, "{\"error\":\"\(what)\"}")
+    private static func error(
+        _ status: Int, _ what: String, headers: [(String, String)] = []
+    ) -> ServerResponse {
+        .json(status, "{\"error\":\"\(what)\"}", headers: headers)
     }
 }

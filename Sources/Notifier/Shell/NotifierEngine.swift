@@ -3,8 +3,13 @@ import ServiceRuntime
 import Support
 
 /// Carries out what the core says: one loop owns the core, each delivery runs beside it and comes back as an event.
+///
+/// One engine is one turn of this replica: it does nothing and publishes nothing without its lease, and whoever acts
+/// next begins with a new core.
 final class NotifierEngine: Sendable {
     private let pods: any PodTelling
+    private let warm: WarmCluster
+    private let lease: Lease
     private let observer: NotifierObserver
     private let tokens: AnswerTokens
     private let answerURL: @Sendable (_ removal: String, _ podUID: String) -> String?
@@ -24,11 +29,13 @@ final class NotifierEngine: Sendable {
     /// An engine; `run` starts it.
     /// - Parameter answerURL: where a pod may POST its answer; nil when nowhere.
     init(
-        policy: NotifierPolicy, pods: any PodTelling, observer: NotifierObserver, tokens: AnswerTokens,
-        answerURL: @escaping @Sendable (_ removal: String, _ podUID: String) -> String?
+        policy: NotifierPolicy, pods: any PodTelling, warm: WarmCluster, lease: Lease, observer: NotifierObserver,
+        tokens: AnswerTokens, answerURL: @escaping @Sendable (_ removal: String, _ podUID: String) -> String?
     ) {
         self.policy = policy
         self.pods = pods
+        self.warm = warm
+        self.lease = lease
         self.observer = observer
         self.tokens = tokens
         self.answerURL = answerURL
@@ -36,7 +43,7 @@ final class NotifierEngine: Sendable {
         (outbox, outboxInput) = AsyncStream.makeStream()
     }
 
-    /// Hears an answer and returns what it did, once that is written to the pod. Nil: the service ends.
+    /// Hears an answer and returns what it did, once that is written to the pod. Nil: this replica's turn ends.
     func answer(
         removal: String, podUID: String, _ word: AnswerWord, token: String, _ source: AnswerSource
     ) async -> AnswerVerdict? {
@@ -61,6 +68,7 @@ final class NotifierEngine: Sendable {
     }
 
     private func settle(_ ticket: Int, _ verdict: AnswerVerdict) {
+        let verdict = lease.isHeld ? verdict : nil
         tickets.withLock { $0.waiting.removeValue(forKey: ticket) }?.resume(returning: verdict)
     }
 
@@ -68,7 +76,7 @@ final class NotifierEngine: Sendable {
     func run(publish: @escaping @Sendable (Event) async -> Bool) async {
         await withTaskGroup { group in
             group.addTask { [outbox, observer] in
-                for await event in outbox {
+                for await event in outbox where self.lease.isHeld {
                     observer.published(event)
                     _ = await publish(event)
                 }
@@ -88,9 +96,9 @@ final class NotifierEngine: Sendable {
 
     private func loop(_ publish: @escaping @Sendable (Event) async -> Bool) async {
         await withDiscardingTaskGroup { acts in
-            watch(&acts)
+            listen()
             var core = NotifierCore(policy: policy)
-            var alarm = Alarm(input)
+            var alarm = Alarm { [input] in input.yield(.tick) }
             for await event in events {
                 for action in core.handle(event, at: .now()) { carryOut(action, publish, &acts) }
                 alarm.set(core.nextWake())
@@ -101,25 +109,29 @@ final class NotifierEngine: Sendable {
         }
     }
 
-    private func watch(_ acts: inout DiscardingTaskGroup) {
-        acts.addTask { [pods, input, observer] in
-            await pods.watchNodes { news in
-                switch news {
-                case .all(let nodes): input.yield(.nodesListed(nodes))
-                case .seen(let node): input.yield(.nodeSeen(node))
-                case .gone(let name, let uid): input.yield(.nodeGone(name: name, uid: uid))
-                case .trouble(let what): observer.condition("kubernetes nodes", what)
-                }
+    /// All that is known already, then what changes.
+    private func listen() {
+        warm.nodes.listen { [input] change in
+            switch change {
+            case .all(let nodes): input.yield(.nodesListed(nodes))
+            case .seen(let node): input.yield(.nodeSeen(node))
+            case .gone(let node): input.yield(.nodeGone(name: node.name, uid: node.uid))
             }
         }
-        acts.addTask { [pods, input, observer] in
-            await pods.watchPods { news in
-                switch news {
-                case .seen(let pod): input.yield(.podSeen(pod))
-                case .gone(let uid): input.yield(.podGone(uid: uid))
-                case .trouble(let what): observer.condition("kubernetes pods", what)
-                }
+        warm.pods.listen { [input] change in
+            switch change {
+            case .all(let pods): for pod in pods { input.yield(.podSeen(pod)) }
+            case .seen(let pod): input.yield(.podSeen(pod))
+            case .gone(let pod): input.yield(.podGone(uid: pod.uid))
             }
+        }
+    }
+
+    /// Beside the loop, if this replica may still act.
+    private func act(_ acts: inout DiscardingTaskGroup, _ body: @escaping @Sendable () async -> Void) {
+        acts.addTask { [lease] in
+            guard lease.isHeld else { return }
+            await body()
         }
     }
 
@@ -133,7 +145,7 @@ final class NotifierEngine: Sendable {
         case .heard(let source, let verdict, let pod): observer.heard(source, verdict, pod)
         case .note(let subject, let explanation, let isLoud): observer.note(subject, explanation, isLoud: isLoud)
         case .readPods(let node):
-            acts.addTask { [pods, input] in
+            act(&acts) { [pods, input] in
                 if let read = await pods.pods(on: node) {
                     input.yield(.podsRead(node: node, read))
                 } else {
@@ -141,23 +153,23 @@ final class NotifierEngine: Sendable {
                 }
             }
         case .deliver(let id, let notice, let attempt):
-            acts.addTask {
+            act(&acts) {
                 let outcome = await self.deliver(id, notice, publish)
                 self.observer.delivered(id.channel, outcome, notice, attempt)
                 self.input.yield(.delivered(id, outcome))
             }
-        case .recordNotice(let notice): acts.addTask { [pods] in await pods.record(notice) }
+        case .recordNotice(let notice): act(&acts) { [pods] in await pods.record(notice) }
         case .openGate(let pod):
-            acts.addTask { [pods, input] in
+            act(&acts) { [pods, input] in
                 input.yield(.gateSet(podUID: pod.uid, await pods.openGate(pod)))
             }
         case .recordAnswer(let pod, let word, let deadline, let ticket):
-            acts.addTask { [pods, input] in
+            act(&acts) { [pods, input] in
                 await pods.recordAnswer(pod, word, deadline: deadline)
                 input.yield(.answerRecorded(ticket: ticket))
             }
         case .nodeEvent(let node, _, let explanation):
-            acts.addTask { [pods] in await pods.nodeEvent(node, explanation) }
+            act(&acts) { [pods] in await pods.nodeEvent(node, explanation) }
         }
     }
 
@@ -172,34 +184,5 @@ final class NotifierEngine: Sendable {
         let message = PodShutdown(notice, cluster: policy.cluster, token: token, answerURL: url)
         return await publish(.podShutdown(message))
             ? .delivered(answer: nil) : .failed("the bus did not take it", isRetriable: true)
-    }
-}
-
-/// One timer for the core, moved as the core asks.
-struct Alarm {
-    private let input: AsyncStream<NotifierEvent>.Continuation
-    private var time: Timestamp?
-    private var task: Task<Void, Never>?
-
-    init(_ input: AsyncStream<NotifierEvent>.Continuation) {
-        self.input = input
-    }
-
-    mutating func set(_ next: Timestamp?) {
-        let now = Timestamp.now()
-        // One that has rung is set anew.
-        if let time, time == next, time > now { return }
-        task?.cancel()
-        time = next
-        guard let next else { return }
-        let wait = max(next - now, .zero)
-        task = Task { [input] in
-            guard (try? await Task.sleep(for: wait.duration)) != nil else { return }
-            input.yield(.tick)
-        }
-    }
-
-    func cancel() {
-        task?.cancel()
     }
 }

@@ -92,6 +92,11 @@ struct NotifierObserver: Sendable {
         readiness.set(name, ok: what == nil, reason: what ?? "")
     }
 
+    /// This replica acts no longer.
+    func ended() {
+        cooldowns([:])
+    }
+
     func cooldowns(_ ends: [String: Timestamp]) {
         running.set(Double(ends.count))
         longest.set(ends.values.max().map { max(0, ($0 - .now()).inSeconds) } ?? 0)

@@ -6,10 +6,6 @@ import Support
 
 /// What the Notifier asks of the cluster and of its pods. A seam, so that the engine can be tested without one.
 protocol PodTelling: Sendable {
-    /// Tells of all nodes, then of each change, until the task is cancelled.
-    func watchNodes(_ handler: @Sendable (NodeNews) async -> Void) async
-    /// Tells of pods that matter here: those with the readiness gate, and those under notice.
-    func watchPods(_ handler: @Sendable (PodNews) async -> Void) async
     /// The pods of a node; nil: they could not be read.
     func pods(on node: String) async -> [NodePod]?
     /// Annotation, gate, hook or Event; never the bus.
@@ -23,22 +19,6 @@ protocol PodTelling: Sendable {
     func openGate(_ pod: NodePod) async -> Bool
     /// Kubernetes Event on a Node.
     func nodeEvent(_ node: String, _ explanation: Explanation) async
-}
-
-/// News of nodes.
-enum NodeNews: Sendable {
-    case all([NotifiedNode])
-    case seen(NotifiedNode)
-    case gone(name: String, uid: String)
-    /// The API server does not answer, or answers again (nil).
-    case trouble(String?)
-}
-
-/// News of pods.
-enum PodNews: Sendable {
-    case seen(NodePod)
-    case gone(uid: String)
-    case trouble(String?)
 }
 
 /// The Kubernetes API and the pods' own hooks.
@@ -65,50 +45,6 @@ final class PodDoor: PodTelling {
         self.cluster = cluster
         self.isDryRun = isDryRun
         recorder = EventRecorder(client, component: "updraft-notifier", host: host)
-    }
-
-    // MARK: Watching
-
-    func watchNodes(_ handler: @Sendable (NodeNews) async -> Void) async {
-        let listing = Lock<[NotifiedNode]>([])
-        await Reflector<NodeObject>(client).run { event in
-            switch event {
-            case .listing: listing.withLock { $0 = [] }
-            case .page(let nodes): listing.withLock { $0 += nodes.map { NotifiedNode($0.node) } }
-            case .listed:
-                let all = listing.withLock { nodes -> [NotifiedNode] in
-                    let all = nodes
-                    nodes = []
-                    return all
-                }
-                await handler(.all(all))
-            case .upserted(let object): await handler(.seen(NotifiedNode(object.node)))
-            case .deleted(let object): await handler(.gone(name: object.meta.name, uid: object.meta.uid))
-            case .watching: await handler(.trouble(nil))
-            case .rejected(let error): await handler(.trouble("a node cannot be read: \(error)"))
-            case .failed(let error, _): await handler(.trouble(error.description))
-            }
-        }
-    }
-
-    /// All pods pass by and none is kept: memory does not grow with the cluster.
-    func watchPods(_ handler: @Sendable (PodNews) async -> Void) async {
-        @Sendable func pass(_ object: PodObject) async {
-            let matters =
-                object.readinessGates.contains(RemovalNames.servingGate)
-                || object.shape.annotations[RemovalNames.podRemoval] != nil
-            if matters { await handler(.seen(NodePod(object))) }
-        }
-        await Reflector<PodObject>(client).run { event in
-            switch event {
-            case .page(let pods): for pod in pods { await pass(pod) }
-            case .upserted(let pod): await pass(pod)
-            case .deleted(let pod): await handler(.gone(uid: pod.meta.uid))
-            case .watching: await handler(.trouble(nil))
-            case .failed(let error, _): await handler(.trouble(error.description))
-            case .listing, .listed, .rejected: break
-            }
-        }
     }
 
     func pods(on node: String) async -> [NodePod]? {

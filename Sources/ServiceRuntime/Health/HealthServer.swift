@@ -60,7 +60,15 @@ public final class HealthServer: Sendable {
                 if index > 0 { body.append(UInt8(ascii: ",")) }
                 JSONText.append(name, to: &body)
             }
-            body += Array("]}".utf8)
+            body.append(UInt8(ascii: "]"))
+            let notes = readiness.notes.sorted { $0.key < $1.key }
+            for (index, note) in notes.enumerated() {
+                body += Array((index == 0 ? ",\"notes\":{" : ",").utf8)
+                JSONText.append(note.key, to: &body)
+                body.append(UInt8(ascii: ":"))
+                JSONText.append(note.value, to: &body, limit: LogLine.maximumText)
+            }
+            body += Array((notes.isEmpty ? "}" : "}}").utf8)
             return .json(ready ? 200 : 503, body)
         }
     }

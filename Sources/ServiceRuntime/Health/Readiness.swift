@@ -14,6 +14,7 @@ public final class Readiness: Sendable {
 
     private let conditions = Lock<[String: Condition]>([:])
     private let probes = Lock<[String: @Sendable () -> String?]>([:])
+    private let told = Lock<[String: String]>([:])
     private let changed: @Sendable (String, Condition) -> Void
 
     /// `changed` hears of each condition that turns.
@@ -54,6 +55,14 @@ public final class Readiness: Sendable {
         conditions.withLock { _ = $0.removeValue(forKey: name) }
         probes.withLock { _ = $0.removeValue(forKey: name) }
     }
+
+    /// Something worth knowing that is neither good nor bad: shown by `/readyz`, whatever it answers.
+    public func note(_ name: String, _ text: String) {
+        told.withLock { $0[name] = text }
+    }
+
+    /// All notes.
+    public var notes: [String: String] { told.withLock { $0 } }
 
     /// All conditions as they stand.
     public var all: [String: Condition] {

@@ -54,6 +54,8 @@ public struct Supervisor: Sendable {
         let part = Part(name: name, readiness: readiness)
         var backoff = backoff
         part.notReady("starting")
+        // Cancelled while the service goes on: it is not a part of it any more (this replica stands by).
+        defer { if Task.isCancelled, !shutdown.isRequested { readiness.remove(name) } }
         while !shutdown.isRequested, !Task.isCancelled {
             let started = Timestamp.now()
             let failure: String

@@ -2,7 +2,8 @@ import Support
 
 /// What `updraft demo` was asked for.
 struct DemoOptions: Sendable {
-    /// A kill to be done by the demo: SIGKILL to a service as soon as a step is reached; it is started again at once.
+    /// A kill to be done by the demo: SIGKILL to a service as soon as a step is reached. Alone, it is started again at
+    /// once; of several replicas the one that acts is killed, and started again when another has taken over.
     struct Kill: Sendable, Hashable {
         var service: String
         var step: StoryStep
@@ -14,6 +15,8 @@ struct DemoOptions: Sendable {
     var transportURL = ""
     /// Leave everything running at the end.
     var keep = false
+    /// How many of each service.
+    var replicas = 1
     /// Services to kill on the way.
     var kills: Set<Kill> = []
     /// The story must be over within this, not counting the start of the processes.
@@ -24,12 +27,15 @@ struct DemoOptions: Sendable {
     static let help = """
         updraft demo: the practice cloud and the four services play a story, with a verdict
 
-        usage: updraft demo --state DIR (--transport-url URL | --transport-url-file FILE) [--keep] [--kill SERVICE@STEP]
+        usage: updraft demo --state DIR (--transport-url URL | --transport-url-file FILE) [--keep] [--replicas N]
+                            [--kill SERVICE@STEP]
 
           --state DIR                folder for state, configuration and logs
           --transport-url URL        the RabbitMQ to use; --transport-url-file FILE reads it from a file
           --keep                     leave everything running afterwards, until Ctrl-C
+          --replicas N               run N of each service, 1 to 5 (default 1)
           --kill SERVICE@STEP        SIGKILL a service when a step is reached, then start it again; may be repeated.
+                                     With replicas: the one that acts, which stays dead until another has taken over.
                                      SERVICE: \(services.joined(separator: ", ")) or every
                                      STEP: \(StoryStep.allCases.map { "\($0)" }.joined(separator: ", ")) or every
           --limit SECONDS            give up after this (default 110)
@@ -56,6 +62,11 @@ struct DemoOptions: Sendable {
             case "--kill":
                 guard let kills = kills(value) else { return (nil, "--kill \(value): SERVICE@STEP is needed") }
                 options.kills.formUnion(kills)
+            case "--replicas":
+                guard let count = Int(value), (1...5).contains(count) else {
+                    return (nil, "--replicas \(value): 1 to 5")
+                }
+                options.replicas = count
             case "--limit":
                 guard let seconds = Double(value), seconds > 0, seconds <= 3_600 else {
                     return (nil, "--limit \(value): 1 to 3600 seconds")

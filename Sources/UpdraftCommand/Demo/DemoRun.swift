@@ -78,7 +78,10 @@ struct DemoRun: Sendable {
     }
 
     private func startServices() async throws {
-        say("starting the four services, each a process of its own")
+        say(
+            options.replicas == 1
+                ? "starting the four services, each a process of its own"
+                : "starting \(options.replicas) of each of the four services, each a process of its own")
         for name in DemoOptions.services { try await suite.startService(name) }
         var complaints: [String] = []
         do {
@@ -89,7 +92,7 @@ struct DemoRun: Sendable {
         } catch {
             throw Failure(description: "\(error)\n  " + complaints.joined(separator: "\n  "))
         }
-        say("all four are ready")
+        say("all are ready")
     }
 
     private func openBus() throws -> Bus {

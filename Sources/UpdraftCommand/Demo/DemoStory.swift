@@ -10,7 +10,8 @@ actor DemoStory {
     private var facts = Verdict.Facts()
     private var lastSummary = ""
     private var saidCountdown = false
-    private var killing: [Task<Void, Never>] = []
+    private var killing: [String: Task<Void, Never>] = [:]
+    private var complaint: String?
 
     init(options: DemoOptions, suite: DemoSuite, control: PracticeControl) {
         self.options = options
@@ -55,7 +56,8 @@ actor DemoStory {
             }
             try await Task.sleep(for: .milliseconds(100))
         }
-        for task in killing { await task.value }
+        for task in killing.values { await task.value }
+        if let complaint { throw DemoRun.Failure(description: complaint) }
         try await settle(until: deadline)
         timeline()
         return try await judge()
@@ -86,9 +88,19 @@ actor DemoStory {
             let since = milestone.at - story.startedAt
             Terminal.line("\(Self.column("\(since)", 7))  \(milestone.step.title): \(milestone.detail)")
             let victims = options.kills.filter { $0.step == milestone.step }.map(\.service).sorted()
-            for victim in victims {
-                remark("SIGKILL to \(victim)")
-                killing.append(Task { [suite] in try? await suite.killAndRestart(victim) })
+            for victim in victims { kill(victim) }
+        }
+    }
+
+    /// Kills of one service wait for each other.
+    private func kill(_ service: String) {
+        let before = killing[service]
+        killing[service] = Task { [suite] in
+            await before?.value
+            do {
+                try await suite.kill(service) { await self.remark($0) }
+            } catch {
+                complaint = complaint ?? "\(error)"
             }
         }
     }

@@ -8,6 +8,7 @@ actor DemoSuite {
     private let programs: String
     private var running: [String: ChildProcess] = [:]
     private var healthPorts: [String: UInt16] = [:]
+    private var answerPorts: [String: UInt16] = [:]
     private let http = HTTPClient(userAgent: "updraft-demo")
 
     /// `programs` is the folder of the executables.
@@ -21,13 +22,26 @@ actor DemoSuite {
         try start("practice-cloud", executable: "\(programs)/updraft", ["practice-cloud"] + arguments, health: nil)
     }
 
-    /// Starts a service, or starts it again.
-    func startService(_ name: String) throws(ChildProcessError) {
+    /// The names of a service's replicas: `actuator`, `actuator-2`, …
+    private func replicas(of service: String) -> [String] {
+        (1...options.replicas).map { $0 == 1 ? service : "\(service)-\($0)" }
+    }
+
+    /// Starts all replicas of a service.
+    func startService(_ service: String) throws(ChildProcessError) {
+        for name in replicas(of: service) { try startReplica(name, of: service) }
+    }
+
+    private func startReplica(_ name: String, of service: String) throws(ChildProcessError) {
         let port = healthPorts[name] ?? DemoFiles.freePort()
         healthPorts[name] = port
-        try start(
-            name, executable: "\(programs)/updraft-\(name)", ["--config", "\(options.state)/updraft.yaml"], health: port
-        )
+        var arguments = ["--config", "\(options.state)/updraft.yaml"]
+        // Each replica takes answers of pods at an address of its own.
+        if service == "notifier" {
+            answerPorts[name] = answerPorts[name] ?? DemoFiles.freePort()
+            arguments += ["--set", "notifier.listen=127.0.0.1:\(answerPorts[name] ?? 0)"]
+        }
+        try start(name, executable: "\(programs)/updraft-\(service)", arguments, health: port)
     }
 
     private func start(
@@ -45,15 +59,40 @@ actor DemoSuite {
         DemoFiles.append("\(child.pid)\n", to: "\(options.state)/pids")
     }
 
-    /// SIGKILL, wait for the end, start again.
-    func killAndRestart(_ name: String) async throws(ChildProcessError) {
-        guard let child = running[name] else { return }
+    /// SIGKILL to the replica of a service that acts, and start it again: at once if it is the only one, else when
+    /// another acts. Returns its name. One call at a time for each service.
+    @discardableResult
+    func kill(_ service: String, told: @Sendable (String) async -> Void = { _ in }) async throws -> String {
+        var victim = service
+        if options.replicas > 1 { victim = try await active(of: service, other: nil) }
+        guard let child = running[victim] else { return victim }
+        await told("SIGKILL to \(victim)")
         child.signal(9)
         while child.isRunning { try? await Task.sleep(for: .milliseconds(5)) }
-        // Two kills of one service at nearly the same time wait for the same end: only the first starts it again, or
-        // one of two new ones would be forgotten and run on after the demo.
-        guard running[name] === child else { return }
-        try startService(name)
+        running[victim] = nil
+        let killedAt = Timestamp.now()
+        if options.replicas > 1 {
+            let next = try await active(of: service, other: victim)
+            await told("\(next) took over after \(Timestamp.now() - killedAt)")
+        }
+        try startReplica(victim, of: service)
+        return victim
+    }
+
+    /// The replica that says in its metrics that it acts, once there is one.
+    private func active(of service: String, other: String?) async throws -> String {
+        let deadline = Timestamp.now() + .seconds(30)
+        while Timestamp.now() < deadline {
+            for name in replicas(of: service) where name != other && running[name] != nil {
+                guard let answer = try? await http.send(HTTPRequest(.get, healthURL(name) + "/metrics")) else {
+                    continue
+                }
+                let lines = answer.body.split(separator: UInt8(ascii: "\n"))
+                if lines.contains(where: { $0.elementsEqual("updraft_active 1".utf8) }) { return name }
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        throw DemoRun.Failure(description: "no replica of \(service) acts")
     }
 
     /// Processes that ended by themselves, which none should.
@@ -69,7 +108,7 @@ actor DemoSuite {
     /// What is not ready yet, in the services' own words.
     func notReady() async -> [String] {
         var complaints: [String] = []
-        for name in DemoOptions.services {
+        for name in DemoOptions.services.flatMap({ replicas(of: $0) }) {
             do throws(HTTPError) {
                 let response = try await http.send(HTTPRequest(.get, healthURL(name) + "/readyz"))
                 if response.status != 200 {

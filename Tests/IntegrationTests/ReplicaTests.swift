@@ -1,0 +1,289 @@
+import AMQP
+import Bus
+import Crypto
+import FoundationEssentials
+import Glibc
+import HTTPClient
+import JSONReader
+import Messages
+import PracticeCloud
+import Support
+import Testing
+
+/// Two replicas of a service as processes of their own, over a real broker, on a practice cloud.
+@Suite(.serialized, .enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(4)))
+struct ReplicaTests {
+    @Test("of two Actuators one acts; killed, the other acts within two seconds and carries out what was in hand")
+    func killed() async throws {
+        try await ReplicaStage.with("actuator") { _ in
+        } then: { stage in
+            try await stage.oneActs()
+            let (active, standby) = try await stage.roles()
+            let ready = try await stage.get(standby, "/readyz")
+            #expect(ready.status == 200)
+            #expect(ready.text.contains(#""notes":{"replica":"standby"}"#), "\(ready.text)")
+            let killedAt = ContinuousClock.now
+            stage.signal(active, SIGKILL)
+            try await stage.decide(from: 1, to: 2)
+            try await eventually("\(standby) acts") { try await stage.isActive(standby) }
+            let took = ContinuousClock.now - killedAt
+            #expect(took < .seconds(2), "takeover took \(took)")
+            try await eventually("Heat was asked") { try await stage.patches() == 1 }
+        }
+    }
+
+    @Test("a frozen Actuator is replaced, and does nothing when it goes on")
+    func frozen() async throws {
+        try await ReplicaStage.with("actuator") { _ in
+        } then: { stage in
+            try await stage.oneActs()
+            let (active, standby) = try await stage.roles()
+            stage.signal(active, SIGSTOP)
+            // Handed to the frozen one, which holds it unsettled.
+            try await stage.decide(from: 1, to: 2)
+            try await eventually("\(standby) acts") { try await stage.isActive(standby) }
+            try await eventually("Heat was asked by the other") { try await stage.patches() == 1 }
+            stage.signal(active, SIGCONT)
+            try await eventually("it knows that it acts no longer") { try await stage.isActive(active) == false }
+            // A decision more: only one of them takes it.
+            try await eventually("the first change is done") { try await stage.size() == 2 }
+            try await stage.decide(from: 2, to: 3)
+            try await eventually("the second change is done") { try await stage.size() == 3 }
+            #expect(try await stage.patches() == 2)
+            #expect(try await stage.isActive(active) == false)
+            #expect(try await stage.isActive(standby))
+        }
+    }
+
+    @Test("a queue that exists with other arguments: said in readiness, log and metric with both values; no crash loop")
+    func otherArguments() async throws {
+        try await ReplicaStage.with("actuator") { stage in
+            try await OneShot.check(
+                try TestBroker.settings(),
+                topology: Topology(queues: [
+                    .init(
+                        "updraft.\(stage.cluster).actuator.lifecycle",
+                        arguments: [
+                            "x-queue-type": "quorum", "x-delivery-limit": 20, "x-overflow": "drop-head",
+                            "x-dead-letter-exchange": "updraft.dead", "x-single-active-consumer": true,
+                            "x-max-length": 77,
+                        ])
+                ]))
+        } then: { stage in
+            try await eventually("one acts and says that it cannot read its queue") {
+                for name in ["a", "b"] where try await stage.isActive(name) {
+                    let ready = try await stage.get(name, "/readyz")
+                    guard ready.status == 503, ready.text.contains("PRECONDITION_FAILED") else { return false }
+                    // RabbitMQ names what it was asked for and what it has.
+                    #expect(ready.text.contains("actuator.lifecycle"), "\(ready.text)")
+                    #expect(ready.text.contains("'100000'") && ready.text.contains("'77'"), "\(ready.text)")
+                    let metrics = try await stage.get(name, "/metrics").text
+                    #expect(metrics.contains(#"updraft_bus_connection_events_total{event="topology_refused"}"#))
+                    #expect(stage.log(name).contains("the broker refuses a queue or exchange"))
+                    return true
+                }
+                return false
+            }
+            // The rest goes on: decisions are read and carried out, by a process that has not ended.
+            try await stage.decide(from: 1, to: 2)
+            try await eventually("Heat was asked") { try await stage.patches() == 1 }
+            #expect(stage.running == ["a", "b"])
+        }
+    }
+
+    @Test("an answer posted to a Notifier that stands by reaches the one that acts; a forged one does not")
+    func answers() async throws {
+        try await ReplicaStage.with("notifier") { _ in
+        } then: { stage in
+            try await stage.oneActs()
+            let (active, standby) = try await stage.roles()
+            func heard(_ verdict: String, _ source: String) async throws -> Bool {
+                try await stage.get(active, "/metrics").text.contains(
+                    #"updraft_notifier_answers_total{source="\#(source)",verdict="\#(verdict)"} 1"#)
+            }
+            let key = ReplicaStage.token(removal: "r1", podUID: "p1")
+            let forged = try await stage.answer(standby, removal: "r1", podUID: "p1", token: "00")
+            #expect(forged.status == 401, "\(forged.text)")
+            let forwarded = try await stage.answer(standby, removal: "r1", podUID: "p1", token: key)
+            #expect(forwarded.status == 202, "\(forwarded.text)")
+            // Nobody is under removal here, so the one that acts says that it does not know it: it heard it.
+            try await eventually("\(active) heard it") { try await heard("unknown", "bus") }
+            // And directly.
+            let direct = try await stage.answer(active, removal: "r1", podUID: "p1", token: key)
+            #expect(direct.status == 404, "\(direct.text)")
+        }
+    }
+}
+
+/// Processes, configuration, broker and cloud of one test.
+private final class ReplicaStage: Sendable {
+    private static let secret = "0123456789abcdef0123456789abcdef"
+
+    let service: String
+    let cluster = TestBroker.unique("c")
+    let folder: String
+    private let cloud: PracticeCloud
+    private let http = HTTPClient(userAgent: "updraft-test")
+    private let processes = Lock<[String: (pid: pid_t, health: Int, answers: Int)]>([:])
+
+    private init(_ service: String) throws {
+        self.service = service
+        folder = "\(environmentTemporary())/\(TestBroker.unique("updraft-replicas"))"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        var options = PracticeCloudOptions()
+        options.pace = 0.05
+        options.boot = .seconds(1)
+        options.setGroup(minimum: 1, desired: 1, maximum: 8)
+        cloud = try PracticeCloud(options)
+        try cloud.cloudsYAML.write(toFile: "\(folder)/clouds.yaml", atomically: true, encoding: .utf8)
+        try cloud.kubeconfig.write(toFile: "\(folder)/kubeconfig", atomically: true, encoding: .utf8)
+        let text = """
+            cluster: \(cluster)
+            bus:
+              transport_url: \(TestBroker.transportURL ?? "")
+              keys: [{id: k, key: \(Self.secret)}]
+            kubernetes: {kubeconfig: \(folder)/kubeconfig}
+            openstack: {cloud: practice, clouds_file: \(folder)/clouds.yaml}
+            groups:
+            - {id: workers, stack: k8s, resource: workers, desired_parameter: desired, min: 1, max: 8}
+            actuator: {resync: 1s, heat: {poll_interval: 200ms}}
+
+            """
+        try text.write(toFile: "\(folder)/updraft.yaml", atomically: true, encoding: .utf8)
+    }
+
+    /// Two replicas, `a` and `b`, which are ended whatever happens.
+    static func with(
+        _ service: String, _ before: (ReplicaStage) async throws -> Void,
+        then body: (ReplicaStage) async throws -> Void
+    ) async throws {
+        let stage = try ReplicaStage(service)
+        do {
+            try await before(stage)
+            for name in ["a", "b"] { try stage.start(name) }
+            try await body(stage)
+        } catch {
+            stage.end(showing: true)
+            throw error
+        }
+        stage.end(showing: false)
+        await stage.http.close()
+        await stage.cloud.stop()
+    }
+
+    private func start(_ name: String) throws {
+        var path = [CChar](repeating: 0, count: 4_096)
+        let count = readlink("/proc/self/exe", &path, path.count)
+        let own = String(decoding: path.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let programs = own.lastIndex(of: "/").map { String(own[..<$0]) } ?? "."
+        let (health, answers) = (Int.random(in: 20_000..<26_000), Int.random(in: 26_000..<32_000))
+        let pid = try Command.spawn(
+            [
+                // Without the tests' own variables, which no program knows. `env` becomes the program: one process.
+                "env", "-i", "HOME=\(folder)", "\(programs)/updraft-\(service)", "--config", "\(folder)/updraft.yaml",
+                "--set",
+                "health.listen=127.0.0.1:\(health)", "--set", "notifier.listen=127.0.0.1:\(answers)",
+            ], output: "\(folder)/\(name).log")
+        processes.withLock { $0[name] = (pid, health, answers) }
+    }
+
+    private func end(showing: Bool) {
+        for (name, process) in processes.withLock({ $0 }) {
+            kill(process.pid, SIGKILL)
+            var status: Int32 = 0
+            waitpid(process.pid, &status, 0)
+            guard showing, let log = try? String(contentsOfFile: "\(folder)/\(name).log", encoding: .utf8) else {
+                continue
+            }
+            print("last lines of \(name):\n" + log.split(separator: "\n").suffix(25).joined(separator: "\n"))
+        }
+        try? FileManager.default.removeItem(atPath: folder)
+    }
+
+    /// The token of a notice, as `AnswerTokens` makes it: the same in every replica.
+    static func token(removal: String, podUID: String) -> String {
+        let key = hmacSHA256(key: Array(secret.utf8), Array("updraft answer token".utf8))
+        let text = "\(removal.utf8.count)\n\(removal)\n\(podUID)"
+        return Array(hmacSHA256(key: key, Array(text.utf8)).prefix(16)).hex
+    }
+
+    func signal(_ name: String, _ number: Int32) {
+        if let process = processes.withLock({ $0[name] }) { kill(process.pid, number) }
+    }
+
+    func log(_ name: String) -> String {
+        (try? String(contentsOfFile: "\(folder)/\(name).log", encoding: .utf8)) ?? ""
+    }
+
+    /// Which processes have not ended.
+    var running: [String] {
+        processes.withLock { $0 }.filter { waitpid($0.value.pid, nil, WNOHANG) == 0 }.keys.sorted()
+    }
+
+    // MARK: Looking
+
+    func get(_ name: String, _ path: String) async throws -> HTTPResponse {
+        let port = processes.withLock { $0[name]?.health ?? 0 }
+        return try await http.send(
+            HTTPRequest(
+                .get, "http://127.0.0.1:\(port)\(path)", timeouts: HTTPTimeouts(total: .seconds(2)), retry: .none))
+    }
+
+    func answer(_ name: String, removal: String, podUID: String, token: String) async throws -> HTTPResponse {
+        let port = processes.withLock { $0[name]?.answers ?? 0 }
+        return try await http.send(
+            HTTPRequest(
+                .post, "http://127.0.0.1:\(port)/answers/\(removal)/\(podUID)",
+                headers: ["Authorization": "Bearer \(token)"], body: Array(#"{"answer":"done"}"#.utf8)))
+    }
+
+    /// False also while it does not answer.
+    func isActive(_ name: String) async throws -> Bool {
+        guard let answer = try? await get(name, "/metrics") else { return false }
+        return answer.text.split(separator: "\n").contains("updraft_active 1")
+    }
+
+    /// Exactly one acts, and both are ready.
+    func oneActs() async throws {
+        try await eventually("one of two acts, both are ready") {
+            var ready = true
+            for name in ["a", "b"] where (try? await get(name, "/readyz"))?.status != 200 { ready = false }
+            let (a, b) = (try await isActive("a"), try await isActive("b"))
+            #expect(!(a && b))
+            return ready && a != b
+        }
+    }
+
+    func roles() async throws -> (active: String, standby: String) {
+        try await isActive("a") ? ("a", "b") : ("b", "a")
+    }
+
+    func decide(from: Int, to: Int) async throws {
+        let bus = try TestBroker.bus(
+            cluster: cluster, service: "decider",
+            keys: SigningKeys([SigningKeys.Key(id: "k", secret: Array(Self.secret.utf8))].compactMap { $0 }))
+        let decision = ScaleDecided(
+            cluster: cluster, id: "s\(to)", group: "workers", from: from, to: to, reason: Explanation(.podsPending),
+            decidedAt: .now(), deadline: .now() + .seconds(120))
+        // Whoever has just begun to act may still be declaring its queue.
+        try await eventually("the decision is on the bus") { (try? await bus.publish(decision)) != nil }
+        await bus.close()
+    }
+
+    private func control(_ path: String) async throws -> JSONValue {
+        let response = try await http.send(HTTPRequest(.get, "\(cloud.controlURL)/practice/\(path)"))
+        return try JSONValue.parse(response.body)
+    }
+
+    /// How often Heat was asked to change the stack.
+    func patches() async throws -> Int {
+        let entries = try await control("journal?kind=heat.request")["entries"]?.arrayValue ?? []
+        return entries.filter { $0["method"]?.stringValue == "PATCH" }.count
+    }
+
+    /// Members that Heat lists.
+    func size() async throws -> Int {
+        let entries = try await control("journal?kind=member.created")["entries"]?.arrayValue ?? []
+        return entries.count
+    }
+}

@@ -143,7 +143,12 @@ let package = Package(
                 "Support",
             ],
             files: ["Fixtures"]),
-        tests("UpdraftCommandTests", ["UpdraftCommand", "Messages", "Support"]),
+        tests(
+            "UpdraftCommandTests",
+            [
+                "UpdraftCommand", "HTTPClient", "JSONReader", "Messages", "OpenStack", "PracticeCloud", "Settings",
+                "Support",
+            ]),
         tests(
             "IntegrationTests",
             [

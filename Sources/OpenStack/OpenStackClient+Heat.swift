@@ -81,6 +81,11 @@ extension OpenStackClient {
         _ = try await call(Self.heat, .post, stack.path + "/actions", body: ["check": nil])
     }
 
+    /// The environment that the stack was made with: parameters, and the registry that holds hooks.
+    public func environment(_ stack: StackID) async throws(OpenStackError) -> JSONValue {
+        try await call(Self.heat, .get, stack.path + "/environment").json().value
+    }
+
     /// An output's value. May lag behind the member list.
     public func output(_ stack: StackID, _ key: String) async throws(OpenStackError) -> JSONValue {
         let answer = try await call(Self.heat, .get, "\(stack.path)/outputs/\(PercentEncoding.segment(key))")

@@ -6,6 +6,9 @@ extension UpdraftCommand {
         Subcommand(name: "demo", summary: "play the main job on the practice cloud, with a verdict") {
             await DemoCommand.run($0)
         },
+        Subcommand(name: "doctor", summary: "look at the Heat stacks of the groups, say what is wrong, mend it") {
+            await DoctorCommand.run($0)
+        },
         Subcommand(name: "bench", summary: "measure, and print a table") { await BenchCommand.run($0) },
         Subcommand(name: "practice-cloud", summary: "run a Keystone, Heat, Nova and Kubernetes to rehearse with") {
             await PracticeCloudCommand.run(arguments: $0)

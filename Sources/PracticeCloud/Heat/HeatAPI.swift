@@ -141,6 +141,8 @@ extension PracticeModel {
             }
             return .json(
                 200, ["output": ["output_key": .string(rest[1]), "output_value": value, "description": ""]])
+        case ("GET", "environment", 1):
+            return .json(200, environment(place))
         case ("GET", "events", 1):
             return .json(200, ["events": .array(events(place, kind, request))])
         case ("GET", "resources", 1):
@@ -157,6 +159,17 @@ extension PracticeModel {
         default:
             return .text(404, "404 Not Found")
         }
+    }
+
+    /// What of an environment has an effect here: the hooks.
+    private func environment(_ place: Int) -> JSONValue {
+        var resources: [String: JSONValue] = [:]
+        for group in heat.stacks[place].groups where group.definition.preDeleteHook {
+            resources[group.definition.resource] = [
+                "*": .object([group.definition.serverResource: ["hooks": "pre-delete"]])
+            ]
+        }
+        return ["parameters": [:], "resource_registry": ["resources": .object(resources)]]
     }
 
     private var notMain: HeatError {

@@ -1,0 +1,134 @@
+import JSONReader
+import Kubernetes
+import Messages
+import OpenStack
+import Settings
+import Support
+
+/// Reads what the diagnosis needs, and carries out its repairs.
+struct HeatExamination: Sendable {
+    let settings: Settings
+    let openstack: OpenStackClient
+    /// Nil: without a look at the nodes.
+    let kubernetes: KubernetesClient?
+
+    /// A group as it is now.
+    func examine(
+        _ group: Settings.Group, _ nodes: [HeatPatient.Node]?
+    ) async throws(OpenStackError) -> HeatPatient {
+        let snapshot = try await openstack.groupSnapshot(
+            stack: group.stack, resource: group.resource, desiredParameter: group.desiredParameter ?? "desired")
+        var patient = HeatPatient(
+            group: group, snapshot: snapshot, hookSetting: await hookSetting(snapshot),
+            longestDrain: HeatPatient.longestDrain(settings), now: .now())
+        patient.nodes = nodes
+        patient.hooks = try await hooks(snapshot)
+        patient.servers = await servers(snapshot)
+        return patient
+    }
+
+    /// Hooks that hold members just now. Events vanish with a member's stack, which is then no failure.
+    private func hooks(_ snapshot: HeatGroupSnapshot) async throws(OpenStackError) -> Set<HeatPatient.Hook> {
+        var hooks: Set<HeatPatient.Hook> = []
+        for member in snapshot.members where member.status.text.hasPrefix("DELETE_") {
+            guard let stack = member.stack else { continue }
+            do throws(OpenStackError) {
+                var pending: Set<String> = []
+                for event in try await openstack.events(stack, nestedDepth: 0) {
+                    if event.pausedHook == "pre-delete" { pending.insert(event.resource) }
+                    if event.clearedHook == "pre-delete" { pending.remove(event.resource) }
+                }
+                for resource in pending { hooks.insert(HeatPatient.Hook(member: member.name, resource: resource)) }
+            } catch {
+                if error.code != .notFound { throw error }
+            }
+        }
+        return hooks
+    }
+
+    /// Whether the environment hooks the deletion of anything inside the group's members.
+    private func hookSetting(_ snapshot: HeatGroupSnapshot) async -> HeatPatient.HookSetting {
+        do throws(OpenStackError) {
+            let environment = try await openstack.environment(snapshot.stack.id)
+            let inside = environment[path: "resource_registry", "resources", snapshot.resource]
+            return inside.map(Self.hooksDeletion) == true ? .present : .absent
+        } catch {
+            return .unknown(error.description)
+        }
+    }
+
+    static func hooksDeletion(_ value: JSONValue) -> Bool {
+        guard let fields = value.objectValue else { return false }
+        return fields.contains { key, value in
+            guard key == "hooks" else { return hooksDeletion(value) }
+            return value.stringValue == "pre-delete"
+                || value.arrayValue?.contains { $0.stringValue == "pre-delete" } == true
+        }
+    }
+
+    private func servers(_ snapshot: HeatGroupSnapshot) async -> [String: HeatPatient.Server] {
+        var servers: [String: HeatPatient.Server] = [:]
+        for id in snapshot.members.compactMap(\.serverID) {
+            do throws(OpenStackError) {
+                let server = try await openstack.server(id)
+                servers[id] = server.status == "DELETED" ? .gone : .status(server.status, fault: server.fault)
+            } catch {
+                // Without Nova's word the rest still holds.
+                if error.code == .notFound { servers[id] = .gone }
+            }
+        }
+        return servers
+    }
+
+    /// The nodes, with their removals and how many pods a removal would move.
+    func nodes() async throws(KubernetesError) -> [HeatPatient.Node]? {
+        guard let kubernetes else { return nil }
+        var moved: [String: Int] = [:]
+        for pod in try await kubernetes.all(PodObject.self).map(NodePod.init) where pod.isMoved {
+            moved[pod.node, default: 0] += 1
+        }
+        return try await kubernetes.all(NodeObject.self).map(\.node).map { node in
+            var found = HeatPatient.Node(
+                name: node.name, isReady: node.readiness == .ready, isCordoned: node.unschedulable,
+                isControlPlane: node.labels["node-role.kubernetes.io/control-plane"] != nil, serverID: node.serverID,
+                movedPods: moved[node.name] ?? 0)
+            if let text = node.annotations[RemovalNames.record] {
+                do throws(MessageError) {
+                    found.record = try RemovalRecord(text: text)
+                } catch {
+                    found.recordMistake = error.description
+                }
+            }
+            return found
+        }
+    }
+
+    /// Carries a repair out, unless a second look shows that nothing is to be repaired any more: then false.
+    func carryOut(
+        _ repair: HeatFinding.Repair, _ group: Settings.Group, _ nodes: [HeatPatient.Node]?
+    ) async throws(OpenStackError) -> Bool {
+        let patient = try await examine(group, nodes)
+        guard HeatDiagnosis(patient).findings.contains(where: { $0.repair == repair }) else { return false }
+        try await carryOut(repair, patient)
+        return true
+    }
+
+    private func carryOut(_ repair: HeatFinding.Repair, _ patient: HeatPatient) async throws(OpenStackError) {
+        let snapshot = patient.snapshot
+        switch repair {
+        case .clearHook(let name, let resource):
+            guard let stack = snapshot.members.first(where: { $0.name == name })?.stack else { return }
+            do throws(OpenStackError) {
+                try await openstack.clearHook(stack, resource)
+            } catch {
+                if error.code != .notFound && error.code != .badRequest { throw error }
+            }
+        case .resend(let size):
+            try await openstack.patch(snapshot.stack.id, parameters: [patient.parameter: .int(Int64(size))])
+        case .unmark(let name):
+            guard let groupStack = snapshot.groupStack else { return }
+            try await openstack.mark(
+                groupStack.id, member: name, unhealthy: false, reason: "no removal claims it (updraft doctor)")
+        }
+    }
+}

@@ -1,0 +1,68 @@
+import Messages
+import OpenStack
+import Settings
+import Support
+
+/// A group as the doctor sees it: everything that was read, at one moment.
+struct HeatPatient: Sendable {
+    /// A Node of the cluster.
+    struct Node: Sendable {
+        var name: String
+        var isReady: Bool
+        var isCordoned: Bool
+        var isControlPlane: Bool
+        var serverID: String?
+        var record: RemovalRecord?
+        var recordMistake: String?
+        /// Pods that a removal would move.
+        var movedPods: Int
+    }
+
+    /// What Nova says of a server.
+    enum Server: Sendable, Equatable {
+        case status(String, fault: String?)
+        case gone
+    }
+
+    /// A hook that holds a member.
+    struct Hook: Sendable, Hashable {
+        var member: String
+        var resource: String
+    }
+
+    /// Whether a deletion waits for us.
+    enum HookSetting: Sendable {
+        case present
+        case absent
+        /// The environment cannot be read.
+        case unknown(String)
+    }
+
+    var group: Settings.Group
+    var snapshot: HeatGroupSnapshot
+    /// By server id; servers of which Nova said nothing are left out.
+    var servers: [String: Server] = [:]
+    /// Nil without a kubeconfig.
+    var nodes: [Node]?
+    var hooks: Set<Hook> = []
+    var hookSetting: HookSetting
+    /// How long a drain may take with this configuration, cooldown included.
+    var longestDrain: Interval
+    var now: Timestamp
+
+    /// The name of the parameter that sets the size.
+    var parameter: String { group.desiredParameter ?? "desired" }
+
+    func node(of member: HeatMember) -> Node? {
+        guard let serverID = member.serverID else { return nil }
+        return nodes?.first { $0.serverID == serverID }
+    }
+
+    /// The longest that the Actuator may take from the cordon to the last pod.
+    static func longestDrain(_ settings: Settings) -> Interval {
+        let drain = settings.actuator.drain
+        var longest = settings.notifier.maximumCooldown + .seconds(60) + drain.timeout
+        if drain.force == .afterDeadline { longest = longest + drain.forceTimeout }
+        return longest
+    }
+}

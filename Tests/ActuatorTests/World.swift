@@ -33,6 +33,9 @@ struct World {
     // Heat
     var members: [Member] = []
     var desired = 3
+    var scalingInProgress = false
+    /// The engine died: nothing of what is under way ends before a size is sent anew.
+    var engineIsDead = false
     var stackStatus = "CREATE_COMPLETE"
     var stackReason = ""
     var updateEndsAt: Timestamp?
@@ -52,7 +55,19 @@ struct World {
     // Kubernetes
     var nodes: [String: JSONValue] = [:]
     var version = 1
+    /// Nodes that changed since the watch last told.
+    var changed: Set<String> = []
     var pods: [String: NodePod] = [:]
+    /// Nodes that are not ready, and when those registered that are no old ones.
+    var unready: Set<String> = []
+    var createdAt: [String: Timestamp] = [:]
+    /// What Nova says of servers; ACTIVE where nothing stands here.
+    var servers: [String: ServerWord] = [:]
+    var askedForServers = 0
+    var reports: [Explanation] = []
+    var conditions: [String: Explanation] = [:]
+    var warnings: [Explanation] = []
+    var editFailures: [ActFailure] = []
     /// Evictions that a budget forbids, by pod, how often yet.
     var budget: [String: Int] = [:]
     var evictions: [String] = []
@@ -129,7 +144,21 @@ struct World {
     mutating func register(_ name: String) {
         guard let member = members.first(where: { $0.name == name }) else { return }
         addNode(member)
-        if let view = view("node-\(name)") { work += core.handle(.nodeSeen(view), at: now) }
+        createdAt["node-\(name)"] = now
+        see("node-\(name)")
+    }
+
+    /// The watch tells of a node.
+    mutating func see(_ name: String) {
+        if let view = view(name) {
+            work += core.handle(.nodeSeen(view), at: now)
+        } else {
+            work += core.handle(.nodeGone(name: name, uid: ""), at: now)
+        }
+    }
+
+    mutating func merge(_ node: String, _ patch: JSONValue) {
+        nodes[node] = World.merge(nodes[node] ?? .null, patch)
     }
 
     mutating func addPod(
@@ -175,6 +204,18 @@ struct World {
     func record(_ node: String) -> RemovalRecord? {
         nodes[node]?[path: "metadata", "annotations", RemovalNames.record]?.stringValue
             .flatMap { try? RemovalRecord(text: $0) }
+    }
+
+    private func mistake(_ node: String) -> String? {
+        guard let text = nodes[node]?[path: "metadata", "annotations", RemovalNames.record]?.stringValue else {
+            return nil
+        }
+        do throws(MessageError) {
+            _ = try RemovalRecord(text: text)
+            return nil
+        } catch {
+            return error.description
+        }
     }
 
     func isCordoned(_ node: String) -> Bool { nodes[node]?[path: "spec", "unschedulable"]?.boolValue == true }
@@ -253,7 +294,10 @@ struct World {
         return NodeView(
             name: name, uid: raw[path: "metadata", "uid"]?.stringValue ?? "",
             serverID: provider.isEmpty ? nil : provider.split(separator: "/").last.map(String.init),
-            record: record(name), hasTaint: isTainted(name))
+            isReady: !unready.contains(name), createdAt: createdAt[name] ?? Timestamp(seconds: 0),
+            record: record(name), recordMistake: mistake(name), hasTaint: isTainted(name),
+            hasLabel: raw[path: "metadata", "labels", RemovalNames.excludeFromLoadBalancers]?.stringValue
+                == RemovalNames.excludedByUs, isCordoned: isCordoned(name))
     }
 
     private mutating func feed(_ event: ActuatorEvent) {
@@ -264,7 +308,10 @@ struct World {
     private mutating func drainWork() {
         while !work.isEmpty {
             let action = work.removeFirst()
-            if case .note = action { continue }
+            if case .note(let note) = action {
+                if note.level == .warning || note.level == .error { warnings.append(note.explanation) }
+                continue
+            }
             steps += 1
             if crashBefore == steps {
                 crash()
@@ -350,14 +397,28 @@ struct World {
                     apiVersion: "apps/v1", kind: "Deployment", namespace: "default", name: "web", replicas: replicas,
                     readyElsewhere: isReady ? 1 : 0))
         case .scaleWorkload(let decision): return .workloadScaled(decision, scale(decision))
-        case .clearHooks, .note, .condition: return nil
+        case .readServers(let group, let ids):
+            askedForServers += 1
+            return .serversRead(
+                group: group,
+                Dictionary(
+                    ids.map { ($0, servers[$0] ?? .status("ACTIVE", fault: nil)) },
+                    uniquingKeysWith: { first, _ in first }))
+        case .report(_, let explanation):
+            reports.append(explanation)
+            return nil
+        case .condition(let name, let explanation):
+            conditions[name] = explanation
+            return nil
+        case .clearHooks, .note: return nil
         }
     }
 
     private var reading: GroupReading {
         GroupReading(
             begunAt: now, stackID: "stack-1", stackStatus: stackStatus, stackReason: stackReason,
-            groupStackStatus: stackStatus, groupStackReason: stackReason, desired: desired,
+            groupStackStatus: stackStatus, groupStackReason: stackReason, scalingInProgress: scalingInProgress,
+            desired: desired,
             members: members.map {
                 GroupState.Member(
                     name: $0.name, physicalID: $0.id, serverID: $0.server, status: $0.status, statusReason: $0.reason,
@@ -369,6 +430,8 @@ struct World {
         if !resizeFailures.isEmpty { return resizeFailures.removeFirst() }
         resizes.append(size)
         desired = size
+        scalingInProgress = false
+        engineIsDead = false
         stackStatus = "UPDATE_IN_PROGRESS"
         updateEndsAt = now + updateTakes
         return nil
@@ -387,6 +450,7 @@ struct World {
     }
 
     private mutating func edit(_ edit: NodeEdit) -> NodeEditOutcome {
+        if !editFailures.isEmpty { return .failed(editFailures.removeFirst()) }
         guard let raw = nodes[edit.node] else { return .gone }
         do throws(NodeEdit.Refusal) {
             let (patch, record) = try edit.patch(for: raw)
@@ -394,11 +458,13 @@ struct World {
             var next = World.merge(raw, patch)
             next = World.merge(next, ["metadata": ["resourceVersion": .string("\(version)")]])
             nodes[edit.node] = next
+            changed.insert(edit.node)
             return .done(record)
         } catch {
             switch error {
             case .otherNode: return .gone
             case .overtaken(let record): return .overtaken(record)
+            case .nothingToDo: return .done(nil)
             case .unreadable(let why): return .failed(ActFailure(.memberUnresolved, why, isRetriable: false))
             }
         }
@@ -463,11 +529,13 @@ struct World {
     }
 
     private mutating func worldStep() {
+        for name in changed.sorted() where nodes[name] != nil { see(name) }
+        changed = []
         for (name, end) in terminating where end <= now {
             pods[name] = nil
             terminating[name] = nil
         }
-        guard let end = updateEndsAt, end <= now else { return }
+        guard let end = updateEndsAt, end <= now, !engineIsDead else { return }
         updateEndsAt = nil
         if let failure = updateFailure {
             updateFailure = nil
@@ -503,6 +571,7 @@ struct World {
         for index in members.indices where members[index].status.hasSuffix("_FAILED") {
             born += 1
             members[index].id = "aaaaaa\(born)-replaced"
+            members[index].server = "server-000\(born)"
             members[index].status = "CREATE_COMPLETE"
             members[index].reason = ""
         }

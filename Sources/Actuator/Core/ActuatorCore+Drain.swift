@@ -22,6 +22,12 @@ extension ActuatorCore {
         removal.isReadingPods = false
         removals[node] = removal
         guard removal.record.phase == .quiesced else { return }
+        if serverIsGone(node, removal.record) {
+            // Nothing runs there any more, and no kubelet is left that could end its pods.
+            note(.warning, node, .serverGone, "server \(removal.record.serverID) is gone: nothing is left to drain")
+            if removal.editing == nil { request(node, .drained(deadline: now + policy.heatTimeout)) }
+            return timers.set(.removal(node), at: now + policy.drainPoll)
+        }
         let isForced = removal.record.drain?.forced != nil
         if !isForced { surge(node, pods) }
         guard let held = removals[node]?.surges.held else { return }

@@ -29,6 +29,7 @@ extension ActuatorCore {
         let again = track.again || isStale
         track.again = false
         if !isStale {
+            if track.reading?.looksLike(reading) != true { track.stillSince = now }
             track.reading = reading
             if track.failure != nil { emit(.condition(name: "group/\(id)", nil)) }
             track.failure = nil
@@ -36,6 +37,7 @@ extension ActuatorCore {
         groups[id] = track
         if !isStale {
             lookForArrivals()
+            lookAtServers(id, reading)
             proceed(id)
             publishState(id)
         }
@@ -104,9 +106,10 @@ extension ActuatorCore {
         }
         return GroupState(
             cluster: policy.cluster, group: group.id, stackID: reading.stackID, min: group.min, max: group.max,
-            desired: reading.desired, size: reading.counted.count, members: reading.members,
+            desired: reading.desired, size: reading.counted.count, members: explained(reading.members, track),
             stackStatus: reading.stackStatus, busy: reading.isBusy || changes[group.stack] != nil,
-            problem: track.failure?.explanation ?? track.pause ?? reading.problem, paused: track.pause != nil,
+            problem: track.failure?.explanation ?? track.pause ?? reading.problem ?? stuck(track),
+            paused: track.pause != nil,
             flavor: reading.flavor, quotas: reading.quotas, observedAt: reading.begunAt)
     }
 
@@ -114,6 +117,7 @@ extension ActuatorCore {
     private mutating func proceed(_ id: String) {
         guard let track = groups[id], let reading = track.reading else { return }
         beginStarts(id, reading)
+        if freeIfStuck(id, reading) { return }
         if let change = changes[track.policy.stack] {
             if change.group == id { advance(change, reading) }
             return
@@ -123,6 +127,7 @@ extension ActuatorCore {
         if considerScale(id, reading) { return }
         if beginRemovals(id, reading) { return }
         unmarkOrphans(id, reading)
+        repairAtRest(id, reading)
     }
 
     /// The change of a stack is over: whatever waits there is looked at with fresh eyes.
@@ -130,6 +135,19 @@ extension ActuatorCore {
         guard let stack = groups[id]?.policy.stack else { return }
         changes[stack] = nil
         for key in groups.keys.sorted() where groups[key]?.policy.stack == stack { readGroup(key) }
+    }
+
+    /// The person has looked: the record of the incident was taken away.
+    mutating func resumeGroup(_ id: String) {
+        guard groups[id]?.pause != nil else { return }
+        let others = removals.values.contains {
+            $0.record.group == id && $0.record.outcome?.reason == .wrongMemberRemoved
+        }
+        guard !others else { return }
+        groups[id]?.pause = nil
+        note(.info, id, .requestedByOperator, "the record of the incident was taken away: the group goes on")
+        emit(.condition(name: "incident/\(id)", nil))
+        readGroup(id)
     }
 
     /// Stops all changes of a group until a person has looked.

@@ -220,6 +220,7 @@ extension ActuatorCore {
             if size != reading.desired {
                 note(.warning, change.group, .sizeMismatch, "\(size) members, desired \(reading.desired ?? 0)")
             }
+            removeReplacements(names, change, reading)
             for name in names { request(name, .removed) }
         } else {
             let why = Explanation(

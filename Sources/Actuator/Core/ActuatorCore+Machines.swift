@@ -49,6 +49,34 @@ extension ActuatorCore {
         return true
     }
 
+    /// Heat made new machines in place of those that were to go (somebody's update met the mark). What is no Node yet goes
+    /// the same way; what is one already is the Decider's to judge.
+    mutating func removeReplacements(_ names: [String], _ change: StackChange, _ reading: GroupReading) {
+        var left = reading.counted.count
+        for name in names {
+            guard let record = removals[name]?.record, removals[name]?.isMachine != true,
+                let member = reading.counted.first(where: { $0.name == record.member }),
+                member.identity != record.memberID
+            else { continue }
+            let key = member.serverID ?? member.identity
+            let why = Explanation(
+                .memberReplaced, "Heat made server \(key) in place of \(record.serverID), which was to go")
+            emit(.report(node: name, why))
+            guard !isNode(member), left - 1 >= groups[change.group]?.policy.floor ?? 1, removals[key] == nil else {
+                note(.warning, change.group, why.reason, why.detail + "; it stays")
+                continue
+            }
+            left -= 1
+            note(.warning, change.group, why.reason, why.detail + "; it is removed as well")
+            beginMachine(
+                key,
+                RemovalRecord(
+                    id: record.id + "/replacement", group: record.group, nodeUID: RemovalNames.unregistered,
+                    serverID: key, member: member.name, memberID: member.identity, decidedAt: record.decidedAt,
+                    startedAt: now, deadline: now + policy.heatTimeout, reason: why))
+        }
+    }
+
     /// Begins where others are drained.
     private mutating func beginMachine(_ key: String, _ record: RemovalRecord) {
         var removal = Removal(record: record, uid: record.nodeUID)

@@ -14,27 +14,33 @@ extension ActuatorCore {
         let waiting = early
         early = []
         for event in waiting { take(event) }
-        if isFirst { for id in groups.keys.sorted() { readGroup(id) } }
+        if isFirst {
+            for id in groups.keys.sorted() { readGroup(id) }
+            timers.set(.sweep, at: now + policy.resync)
+        }
+        for name in unreadable.keys.sorted() where nodes[name] == nil { forgetUnreadable(name) }
+    }
+
+    private mutating func forgetUnreadable(_ name: String) {
+        guard unreadable.removeValue(forKey: name) != nil else { return }
+        emit(.condition(name: "removal/\(name)", nil))
     }
 
     mutating func nodeSeen(_ view: NodeView) {
         nodes[view.name] = view
         lookForArrival(view)
         machineRegistered(view)
-        if let mistake = view.recordMistake {
-            note(.error, view.name, .memberUnresolved, "its removal cannot be read and is left alone: \(mistake)")
-            return
-        }
+        recordIsUnreadable(view, view.recordMistake)
+        if view.recordMistake != nil { return }
         let removal = removals[view.name]
         guard removal?.editing == nil, removal?.isDeleting != true, removal?.isMachine != true else { return }
         guard let record = view.record else {
             // The watch may lag behind our own write, so look again before believing that a person was here.
-            if removal != nil || view.hasTaint { emit(.checkNode(view.name)) }
+            if removal != nil || view.hasTraces { emit(.checkNode(view.name)) }
             return
         }
         if record.nodeUID != view.uid {
-            note(.error, view.name, .memberUnresolved, "its removal is of another node, uid \(record.nodeUID)")
-            return
+            return discardRecord(view, record)
         }
         if let removal, removal.record.id == record.id, removal.record.phase.order >= record.phase.order { return }
         if let removal, removal.record.id != record.id, !removal.record.phase.isOver { return }
@@ -43,16 +49,17 @@ extension ActuatorCore {
 
     /// Goes on with a removal that another process left.
     private mutating func adopt(_ view: NodeView, _ record: RemovalRecord) {
-        guard groups[record.group] != nil else {
-            note(.error, view.name, .groupUnknown, "under removal for group '\(record.group)', which is not configured")
-            return
-        }
+        guard groups[record.group] != nil else { return meetStranger(view, record) }
         note(.info, view.name, record.reason.reason, "going on with removal \(record.id), \(record.phase.rawValue)")
         var removal = Removal(record: record, uid: view.uid)
         removal.queue = removals[view.name]?.queue ?? []
         removals[view.name] = removal
         entered(view.name)
         if record.phase == .removing { readGroup(record.group) }
+        // Its cancellation came before the node was known.
+        if cancelled.contains(record.id) && record.phase.isReversible {
+            request(view.name, .cancelled(Explanation(.cancelledByOperator, "it was cancelled before")))
+        }
     }
 
     mutating func nodeChecked(_ name: String, _ view: NodeView?) {
@@ -61,10 +68,7 @@ extension ActuatorCore {
         guard view.record == nil, view.recordMistake == nil else { return nodeSeen(view) }
         guard removals[name]?.editing == nil, removals[name]?.isDeleting != true else { return }
         if removals[name] != nil { takenAway(name) }
-        if view.hasTaint {
-            note(.warning, name, .cancelledByOperator, "tainted for a removal whose record is gone: taint taken away")
-            emit(.editNode(NodeEdit(node: name, uid: view.uid, kind: .untaint)))
-        }
+        if view.hasTraces { takeTracesAway(view) }
     }
 
     /// Somebody took the record from the Node: that ends the removal, whoever it was. What was cordoned stays so,
@@ -74,7 +78,10 @@ extension ActuatorCore {
         guard let removal = removals.removeValue(forKey: node) else { return }
         timers.cancel(.removal(node))
         removalIsWritten(node)
-        guard !removal.record.phase.isOver else { return }
+        guard !removal.record.phase.isOver else {
+            if removal.record.outcome?.reason == .wrongMemberRemoved { resumeGroup(removal.record.group) }
+            return
+        }
         let why = Explanation(.cancelledByOperator, "the annotation \(RemovalNames.record) was taken away")
         note(.warning, node, why.reason, why.detail)
         emit(
@@ -87,6 +94,10 @@ extension ActuatorCore {
     mutating func nodeGone(_ name: String, _ uid: String) {
         if let node = nodes[name], node.uid != uid { return }
         nodes[name] = nil
+        tidying[name] = nil
+        strangers[name] = nil
+        forgetUnreadable(name)
+        untidied.remove(uid)
         arrivals.forget(uid)
         if let removal = removals[name], removal.uid == uid { vanished(name) }
     }
@@ -143,23 +154,49 @@ extension ActuatorCore {
         }
     }
 
+    /// A young node that no group knows: its provider id is missing or wrong, and then it can never be removed.
+    private mutating func lookForOwner(_ view: NodeView) {
+        arrivals.waiting.insert(view.name)
+        guard !view.isControlPlane, !arrivals.joined.contains(view.uid) else { return }
+        let since = arrivals.unowned[view.uid] ?? now
+        arrivals.unowned[view.uid] = since
+        guard now - since >= policy.askNovaAfter, groups.values.allSatisfy({ $0.reading != nil }),
+            arrivals.warned.insert(view.uid).inserted
+        else { return }
+        let why =
+            view.serverID.map { "its provider id names server \($0), which belongs to no group" }
+            ?? "it has no provider id of OpenStack: is the cloud controller manager running?"
+        note(.warning, view.name, .providerUnknown, why)
+        emit(.report(node: view.name, Explanation(.providerUnknown, why)))
+    }
+
     private mutating func lookForArrival(_ view: NodeView) {
-        guard !arrivals.ready.contains(view.uid), let serverID = view.serverID else { return }
-        guard let (group, member) = owner(of: serverID) else {
-            arrivals.waiting.insert(view.name)
-            return
+        let isDressed = arrivals.dressed.contains(view.uid) || !policy.declaresForNodes
+        if arrivals.ready.contains(view.uid) && isDressed { return }
+        guard let serverID = view.serverID, let (group, member) = owner(of: serverID) else {
+            return lookForOwner(view)
         }
+        arrivals.unowned[view.uid] = nil
+        dress(view, group)
         let arrival = NodeArrival(
             node: view.name, nodeUID: view.uid, serverID: serverID, group: group,
             after: member.createdAt.map { max(now - $0, .zero) }, at: now)
         if arrivals.joined.insert(view.uid).inserted {
             emit(.publish(.nodeJoined(NodeJoined(cluster: policy.cluster, arrival: arrival))))
         }
-        if view.isReady {
-            arrivals.ready.insert(view.uid)
-            arrivals.waiting.remove(view.name)
+        if view.isReady, arrivals.ready.insert(view.uid).inserted {
             emit(.publish(.nodeReady(NodeReady(cluster: policy.cluster, arrival: arrival))))
         }
+        let isDone = arrivals.ready.contains(view.uid) && (isDressed || arrivals.dressed.contains(view.uid))
+        if isDone { arrivals.waiting.remove(view.name) } else { arrivals.waiting.insert(view.name) }
+    }
+
+    /// Gives a node that joins what its group declares.
+    private mutating func dress(_ view: NodeView, _ group: String) {
+        guard let declared = groups[group]?.policy, !declared.labels.isEmpty || !declared.taints.isEmpty,
+            !arrivals.dressed.contains(view.uid), removals[view.name] == nil
+        else { return }
+        tidy(view, .dress(labels: declared.labels, taints: declared.taints))
     }
 
     private func owner(of serverID: String) -> (String, GroupState.Member)? {
@@ -180,11 +217,17 @@ struct Arrivals: Sendable {
     var ready: Set<String> = []
     /// By name: nodes whose group is not known yet.
     var waiting: Set<String> = []
+    /// By UID: since when a node is known that no group owns, and which of them were named.
+    var unowned: [String: Timestamp] = [:]
+    var warned: Set<String> = []
+    /// By UID: nodes that have the labels and taints of their group.
+    var dressed: Set<String> = []
 
     /// After a start, older nodes are no news.
     mutating func begin(with views: [NodeView], youngerThan limit: Timestamp) {
         for view in views where view.createdAt < limit {
             joined.insert(view.uid)
+            dressed.insert(view.uid)
             if view.isReady { ready.insert(view.uid) }
         }
     }
@@ -192,5 +235,8 @@ struct Arrivals: Sendable {
     mutating func forget(_ uid: String) {
         joined.remove(uid)
         ready.remove(uid)
+        unowned[uid] = nil
+        warned.remove(uid)
+        dressed.remove(uid)
     }
 }

@@ -31,6 +31,13 @@ extension ActuatorCore {
 
     private mutating func begin(_ start: GroupTrack.Start, _ reading: GroupReading) {
         let decision = start.decision
+        if decision.nodes.contains(where: { tidying[$0.node] != nil }) {
+            // A Node is being changed just now; one change at a time, so that answers cannot be mistaken.
+            var later = start
+            later.since = now
+            groups[decision.group]?.starts.append(later)
+            return timers.setEarlier(.group(decision.group), at: now + policy.pollInterval)
+        }
         var begun: Set<String> = []
         for target in decision.nodes {
             if target.nodeUID == RemovalNames.unregistered {
@@ -197,7 +204,7 @@ extension ActuatorCore {
     /// Takes a step: written to the Node first, then acted on. One at a time; a later one waits.
     mutating func request(_ node: String, _ transition: RemovalTransition, _ ticket: Int? = nil) {
         guard var removal = removals[node] else { return settle(ticket) }
-        if removal.editing != nil {
+        if removal.editing != nil || tidying[node] != nil {
             removal.queue.append(Removal.Request(transition: transition, ticket: ticket))
             removals[node] = removal
             return
@@ -229,6 +236,7 @@ extension ActuatorCore {
     }
 
     mutating func nodeEdited(_ node: String, _ outcome: NodeEditOutcome) {
+        if removals[node]?.editing == nil { return tidied(node, outcome) }
         guard var removal = removals[node], let edit = removal.editing else { return }
         let asked = removal.editRequest
         let ticket = asked?.ticket
@@ -273,10 +281,14 @@ extension ActuatorCore {
             started(node)
             vanished(node)
         }
-        if let next = removals[node]?.queue.first, removals[node]?.editing == nil {
-            removals[node]?.queue.removeFirst()
-            request(node, next.transition, next.ticket)
-        }
+        takeNext(node)
+    }
+
+    /// The step that waited, if any.
+    mutating func takeNext(_ node: String) {
+        guard let next = removals[node]?.queue.first, removals[node]?.editing == nil else { return }
+        removals[node]?.queue.removeFirst()
+        request(node, next.transition, next.ticket)
     }
 
     private mutating func editFailed(_ node: String, _ edit: NodeEdit, _ failure: ActFailure) {
@@ -333,6 +345,7 @@ extension ActuatorCore {
                     .removalDrained(
                         RemovalDrained(cluster: policy.cluster, removal: record.progress(node: node, at: now)))))
             timers.set(.removal(node), at: record.deadline)
+            returnSurges(node)
             readGroup(record.group)
         case .removing:
             removalIsWritten(node)
@@ -410,6 +423,7 @@ extension ActuatorCore {
         guard now >= removal.record.since + policy.retention else {
             return timers.set(.removal(node), at: removal.record.since + policy.retention)
         }
+        if tidying[node] != nil { return timers.set(.removal(node), at: now + policy.pollInterval) }
         let edit = NodeEdit(node: node, uid: removal.uid, kind: .forget(id: removal.record.id))
         removals[node]?.editing = edit
         emit(.editNode(edit))

@@ -20,6 +20,7 @@ public struct ActuatorCore: Sendable {
         case group(String)
         case removal(String)
         case ticket(Int)
+        case sweep
     }
 
     /// The configuration.
@@ -37,6 +38,14 @@ public struct ActuatorCore: Sendable {
     var nodes: [String: NodeView] = [:]
     var nodesAreKnown = false
     var arrivals = Arrivals()
+    /// Edits of Nodes outside of a removal that are under way, by name.
+    var tidying: [String: NodeEdit] = [:]
+    /// Nodes whose edit was refused for good, by UID.
+    var untidied: Set<String> = []
+    /// What is wrong with records that cannot be read, by name of their node.
+    var unreadable: [String: String] = [:]
+    /// Nodes under removal for a group that is not configured, with the removal's id.
+    var strangers: [String: String] = [:]
 
     var openTickets: Set<Int> = []
     /// Nodes of a `removal.decided` whose first step is under way, by ticket.
@@ -71,6 +80,7 @@ public struct ActuatorCore: Sendable {
             case .group(let id): readGroup(id)
             case .removal(let node): removalIsDue(node)
             case .ticket(let ticket): ticketIsDue(ticket)
+            case .sweep: sweep()
             }
         }
         return actions
@@ -99,6 +109,7 @@ public struct ActuatorCore: Sendable {
         case .groupUnread(let id, let failure): groupUnread(id, failure)
         case .resized(let id, let failure): resized(id, failure)
         case .marked(let id, let member, let unhealthy, let failure): marked(id, member, unhealthy, failure)
+        case .serversRead(let id, let words): serversRead(id, words)
         case .nodesListed(let views): nodesListed(views)
         case .nodeSeen(let view): nodeSeen(view)
         case .nodeGone(let name, let uid): nodeGone(name, uid)

@@ -19,6 +19,8 @@ public enum ActuatorEvent: Sendable {
     /// The size was sent; nil: Heat accepted it.
     case resized(group: String, ActFailure?)
     case marked(group: String, member: String, unhealthy: Bool, ActFailure?)
+    /// What Nova says of servers, by id; those of which it said nothing are left out.
+    case serversRead(group: String, [String: ServerWord])
 
     // From Kubernetes
     case nodesListed([NodeView])
@@ -42,6 +44,32 @@ public enum ActuatorEvent: Sendable {
 
     /// Time passed.
     case tick
+}
+
+/// What Nova says of a server. Heat does not notice when it fails or goes.
+public enum ServerWord: Sendable, Hashable {
+    /// Its status, and what went wrong if something did.
+    case status(String, fault: String?)
+    /// There is no such server.
+    case gone
+
+    /// Why the member cannot be a node; nil: Nova sees nothing wrong.
+    var trouble: Explanation? {
+        switch self {
+        case .gone: Explanation(.serverGone, "Nova knows no such server")
+        case .status("ERROR", let fault):
+            Explanation(.serverFailed, "Nova says ERROR\(fault.map { ": \($0.prefix(200))" } ?? "")")
+        case .status: nil
+        }
+    }
+
+    /// For a sentence.
+    var text: String {
+        switch self {
+        case .gone: "Nova knows no such server"
+        case .status(let status, let fault): "Nova says \(status)\(fault.map { ": \($0.prefix(200))" } ?? "")"
+        }
+    }
 }
 
 /// What became of an eviction.
@@ -110,6 +138,8 @@ public enum ActuatorAction: Sendable, Equatable {
     case mark(group: String, member: String, unhealthy: Bool, why: String)
     /// Let members that were drained go on leaving, if the stack's own hook holds them. No answer.
     case clearHooks(group: String, memberIDs: [String])
+    /// Ask Nova for these servers; answered by `serversRead`.
+    case readServers(group: String, ids: [String])
     /// Change a Node; answered by `nodeEdited`.
     case editNode(NodeEdit)
     /// Read a Node; answered by `nodeChecked`.
@@ -128,6 +158,8 @@ public enum ActuatorAction: Sendable, Equatable {
     case deleteNode(node: String, uid: String)
     /// Change replicas; answered by `workloadScaled`.
     case scaleWorkload(PodsDecided)
+    /// A Kubernetes Event on a Node. No answer.
+    case report(node: String, Explanation)
     /// Log it.
     case note(ActuatorNote)
     /// Something that lasts: shown by `/readyz`. Nil: it is well again.

@@ -13,6 +13,12 @@ public struct ActuatorPolicy: Sendable {
         public var min: Int
         /// Largest size.
         public var max: Int
+        /// A machine that is no ready node by then is reported.
+        public var provisionTimeout: Interval = .seconds(900)
+        /// What nodes that join get where they lack it.
+        public var labels: [String: String] = [:]
+        /// What nodes that join get where they lack it.
+        public var taints: [Taint] = []
         /// Where it was configured, e.g. `groups[0]`: named when a limit binds.
         public var origin: String
 
@@ -72,6 +78,14 @@ public struct ActuatorPolicy: Sendable {
     public var heatTimeout: Interval = .seconds(5_400)
     /// How long a drained node waits for others of its group, so that they go in one change of the stack.
     public var coalesce: Interval = .seconds(1)
+    /// How long a stack may stand still in the middle of a change of which only the group's own flag tells.
+    public var flagTimeout: Interval = .seconds(120)
+    /// How long a group has to be failed and unchanged before it is repaired.
+    public var repairAfter: Interval = .seconds(60)
+    /// Between two such repairs.
+    public var repairInterval: Interval = .seconds(600)
+    /// How old a machine has to be before Nova is asked why it is no ready node.
+    public var askNovaAfter: Interval = .seconds(60)
     /// How often a stack change that failed is tried again.
     public var heatAttempts = 5
     /// How long a delivery is held while its first step is not durable; then it goes to the broker's wait queue. Short:
@@ -81,6 +95,9 @@ public struct ActuatorPolicy: Sendable {
     public var retention: Interval = .seconds(600)
     /// Nodes younger than this are announced again after a restart.
     public var youngNode: Interval = .seconds(600)
+
+    /// Whether any group has labels or taints for nodes that join.
+    var declaresForNodes: Bool { groups.contains { !$0.labels.isEmpty || !$0.taints.isEmpty } }
 
     /// With the default times.
     public init(cluster: String, groups: [Group]) {

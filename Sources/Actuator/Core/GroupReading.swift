@@ -63,6 +63,21 @@ public struct GroupReading: Sendable, Equatable {
     /// The member with this identity.
     public func member(id: String) -> GroupState.Member? { members.first { $0.identity == id } }
 
+    /// Whether nothing moved between the two.
+    func looksLike(_ other: GroupReading) -> Bool {
+        stackStatus == other.stackStatus && groupStackStatus == other.groupStackStatus
+            && scalingInProgress == other.scalingInProgress && desired == other.desired
+            && members.map(\.identity) == other.members.map(\.identity)
+            && members.map(\.status) == other.members.map(\.status)
+    }
+
+    /// Busy by the group's own flag only: no stack and no member changes. It stands for a moment before and after each
+    /// scaling; an engine that dies leaves it standing (HEAT-BEHAVIOUR §6).
+    var isBusyByFlagOnly: Bool {
+        scalingInProgress && !stackStatus.hasSuffix("_IN_PROGRESS") && !groupStackStatus.hasSuffix("_IN_PROGRESS")
+            && !members.contains { $0.status.hasSuffix("_IN_PROGRESS") }
+    }
+
     /// Why the group cannot be changed, if so. `UPDATE_FAILED` and `CREATE_FAILED` can: the next update repairs them.
     public var problem: Explanation? {
         if stackStatus.hasPrefix("DELETE_") {

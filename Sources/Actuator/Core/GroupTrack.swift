@@ -38,6 +38,18 @@ struct GroupTrack: Sendable {
     /// Since when members carry our mark and no removal claims them, by identity.
     var orphans: [String: Timestamp] = [:]
 
+    /// Since when its readings show the same.
+    var stillSince = Timestamp(seconds: 0)
+    /// When a stack that stood still was last given its size again, and when a failed one.
+    var freedAt: Timestamp?
+    var repairedAt: Timestamp?
+    var isStuck = false
+    /// What Nova says of servers whose members are no ready nodes, and when it was asked last.
+    var servers: [String: ServerWord] = [:]
+    var serversAskedAt: Timestamp?
+    /// Members whose time to become a node is over, by identity: reported once.
+    var late: Set<String> = []
+
     var published: GroupState?
     var publishedAt = Timestamp(seconds: 0)
 

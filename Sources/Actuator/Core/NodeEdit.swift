@@ -13,8 +13,12 @@ public struct NodeEdit: Sendable, Equatable {
         case advance(from: RemovalPhase, RemovalRecord, undo: Bool)
         /// Take the record of a removal that is over away.
         case forget(id: String)
-        /// The taint is there and no record: somebody took the record away by hand.
+        /// The taint or our label is there and no record: somebody took the record away by hand.
         case untaint
+        /// The record is of another Node (it was copied, or restored from a backup): it goes, with taint and label.
+        case discard
+        /// A node that joined gets what its group declares and it lacks.
+        case dress(labels: [String: String], taints: [Taint])
     }
 
     /// Name of the Node.
@@ -36,7 +40,7 @@ public struct NodeEdit: Sendable, Equatable {
         switch kind {
         case .cordon(let record), .advance(_, let record, _): record.id
         case .forget(let id): id
-        case .untaint: ""
+        case .untaint, .discard, .dress: ""
         }
     }
 
@@ -48,6 +52,8 @@ public struct NodeEdit: Sendable, Equatable {
         case overtaken(RemovalRecord?)
         /// The annotation is there and cannot be read.
         case unreadable(String)
+        /// It is as it shall be.
+        case nothingToDo
     }
 
     /// The JSON merge patch (RFC 7386) that makes the edit on `raw`, the Node as just read, and the record that the
@@ -65,7 +71,11 @@ public struct NodeEdit: Sendable, Equatable {
             record.ours.cordon = raw[path: "spec", "unschedulable"]?.boolValue != true
             let labels = raw[path: "metadata", "labels"]?.objectValue ?? [:]
             record.ours.label = labels[RemovalNames.excludeFromLoadBalancers] == nil
-            metadata["labels"] = .object([RemovalNames.excludeFromLoadBalancers: "true"])
+            if record.ours.label {
+                metadata["labels"] = .object([
+                    RemovalNames.excludeFromLoadBalancers: .string(RemovalNames.excludedByUs)
+                ])
+            }
             spec["unschedulable"] = true
             spec["taints"] = NodeEdit.taints(raw, ours: true)
             metadata["annotations"] = try NodeEdit.annotation(record)
@@ -87,12 +97,47 @@ public struct NodeEdit: Sendable, Equatable {
             result = nil
         case .untaint:
             if let current { throw .overtaken(current) }
-            spec["taints"] = NodeEdit.taints(raw, ours: false)
+            takeTracesAway(raw, &metadata, &spec)
             result = nil
+        case .discard:
+            guard let current, current.nodeUID != uid else { throw .overtaken(current) }
+            metadata["annotations"] = .object([RemovalNames.record: .null])
+            takeTracesAway(raw, &metadata, &spec)
+            result = nil
+        case .dress(let labels, let taints):
+            let there = raw[path: "metadata", "labels"]?.objectValue ?? [:]
+            let lacking = labels.filter { there[$0.key] == nil }
+            let list = raw[path: "spec", "taints"]?.arrayValue ?? []
+            let more = taints.filter { taint in
+                !list.contains {
+                    $0["key"]?.stringValue == taint.key && $0["effect"]?.stringValue == taint.effect.rawValue
+                }
+            }
+            guard !lacking.isEmpty || !more.isEmpty else { throw .nothingToDo }
+            if !lacking.isEmpty { metadata["labels"] = .object(lacking.mapValues(JSONValue.string)) }
+            if !more.isEmpty { spec["taints"] = .array(list + more.map(NodeEdit.value)) }
+            result = current
         }
         var patch: [String: JSONValue] = ["metadata": .object(metadata)]
         if !spec.isEmpty { patch["spec"] = .object(spec) }
         return (.object(patch), result)
+    }
+
+    /// What says by itself that it is ours. Whose cordon it is only the record knew, so that stays.
+    private func takeTracesAway(
+        _ raw: JSONValue, _ metadata: inout [String: JSONValue], _ spec: inout [String: JSONValue]
+    ) {
+        spec["taints"] = NodeEdit.taints(raw, ours: false)
+        let label = raw[path: "metadata", "labels", RemovalNames.excludeFromLoadBalancers]?.stringValue
+        if label == RemovalNames.excludedByUs {
+            metadata["labels"] = .object([RemovalNames.excludeFromLoadBalancers: .null])
+        }
+    }
+
+    private static func value(_ taint: Taint) -> JSONValue {
+        var value: [String: JSONValue] = ["key": .string(taint.key), "effect": .string(taint.effect.rawValue)]
+        if !taint.value.isEmpty { value["value"] = .string(taint.value) }
+        return .object(value)
     }
 
     private func currentRecord(_ raw: JSONValue) throws(Refusal) -> RemovalRecord? {

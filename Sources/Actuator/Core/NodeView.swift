@@ -17,14 +17,20 @@ public struct NodeView: Sendable, Equatable {
     public var record: RemovalRecord?
     /// What is wrong with the annotation, if it is there and not readable.
     public var recordMistake: String?
-    /// Whether it has the taint `updraft.io/removing`.
+    /// Whether it has the taint `updraft.io/removing`, with whatever effect.
     public var hasTaint: Bool
+    /// Whether it has the label for load balancers with our value.
+    public var hasLabel: Bool
+    /// Whether it may take pods; only for words.
+    public var isCordoned: Bool
+    /// Whether it is labelled as part of the control plane, which no group owns.
+    public var isControlPlane: Bool
 
     /// From its parts.
     public init(
         name: String, uid: String, serverID: String?, isReady: Bool = true,
         createdAt: Timestamp = Timestamp(seconds: 0), record: RemovalRecord? = nil, recordMistake: String? = nil,
-        hasTaint: Bool = false
+        hasTaint: Bool = false, hasLabel: Bool = false, isCordoned: Bool = false, isControlPlane: Bool = false
     ) {
         self.name = name
         self.uid = uid
@@ -34,13 +40,23 @@ public struct NodeView: Sendable, Equatable {
         self.record = record
         self.recordMistake = recordMistake
         self.hasTaint = hasTaint
+        self.hasLabel = hasLabel
+        self.isCordoned = isCordoned
+        self.isControlPlane = isControlPlane
     }
+
+    /// Whether a removal left something on it that a record should explain.
+    var hasTraces: Bool { hasTaint || hasLabel }
 
     /// From the model.
     public init(_ node: Node) {
         self.init(
             name: node.name, uid: node.uid, serverID: node.serverID, isReady: node.readiness == .ready,
-            createdAt: node.createdAt, hasTaint: node.taints.contains { $0.key == RemovalNames.taint })
+            createdAt: node.createdAt, hasTaint: node.taints.contains { $0.key == RemovalNames.taint },
+            hasLabel: node.labels[RemovalNames.excludeFromLoadBalancers] == RemovalNames.excludedByUs,
+            isCordoned: node.unschedulable,
+            isControlPlane: node.labels["node-role.kubernetes.io/control-plane"] != nil
+                || node.labels["node-role.kubernetes.io/master"] != nil)
         guard let text = node.annotations[RemovalNames.record] else { return }
         do throws(MessageError) {
             record = try RemovalRecord(text: text)

@@ -188,6 +188,10 @@ final class ActuatorEngine: Sendable {
                 observer.note(ActuatorNote(.warning, id, failure.reason, "hooks: \(failure.detail)"))
             }
             return nil
+        case .readServers(let id, let servers): return .serversRead(group: id, await cloud.servers(servers))
+        case .report(let node, let explanation):
+            await cluster.record(explanation, isWarning: true, onNode: node)
+            return nil
         case .editNode(let edit):
             let outcome = await cluster.edit(edit)
             if case .done(let record?) = outcome {
@@ -255,6 +259,8 @@ extension ActuatorAction {
         case .resize: "resize"
         case .mark: "mark"
         case .clearHooks: "clear_hooks"
+        case .readServers: "read_servers"
+        case .report: "report"
         case .editNode: "edit_node"
         case .checkNode: "check_node"
         case .readPods: "read_pods"
@@ -269,7 +275,8 @@ extension ActuatorAction {
     }
 
     static let labels = [
-        "read_group", "resize", "mark", "clear_hooks", "edit_node", "check_node", "read_pods", "evict", "delete_pod",
+        "read_group", "resize", "mark", "clear_hooks", "read_servers", "report", "edit_node", "check_node", "read_pods",
+        "evict", "delete_pod",
         "read_volumes", "read_workload", "delete_node", "scale_workload", "other",
     ]
 }

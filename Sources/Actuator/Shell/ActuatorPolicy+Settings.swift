@@ -8,8 +8,14 @@ extension ActuatorPolicy {
         self.init(
             cluster: settings.cluster,
             groups: settings.groups.enumerated().map { index, group in
-                Group(
+                var policy = Group(
                     id: group.id, stack: group.stack, min: group.min, max: group.max, origin: "groups[\(index)]")
+                policy.provisionTimeout = group.provisionTimeout
+                if group.template.isApplied {
+                    policy.labels = group.template.labels
+                    policy.taints = group.template.taints
+                }
+                return policy
             })
         let actuator = settings.actuator
         resync = actuator.resync

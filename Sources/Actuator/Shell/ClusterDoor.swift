@@ -176,6 +176,7 @@ extension NodeEditOutcome {
         switch refusal {
         case .otherNode: self = .gone
         case .overtaken(let record): self = .overtaken(record)
+        case .nothingToDo: self = .done(nil)
         case .unreadable(let why): self = .failed(ActFailure(.memberUnresolved, why, isRetriable: false))
         }
     }

@@ -12,6 +12,8 @@ protocol CloudActing: Sendable {
     func resize(_ group: String, to size: Int) async throws(ActFailure)
     /// Marks a member unhealthy, or takes the mark back.
     func mark(_ group: String, member: String, unhealthy: Bool, why: String) async throws(ActFailure)
+    /// What Nova says of these servers; those of which it says nothing are left out.
+    func servers(_ ids: [String]) async -> [String: ServerWord]
     /// Clears pre-delete hooks that hold these members (by physical id). Hooks that are not pending are no failure.
     func clearHooks(_ group: String, memberIDs: [String]) async throws(ActFailure)
 }
@@ -115,6 +117,19 @@ final class HeatDoor: CloudActing {
         ]
         state.withLock { $0.quotas = Cached(value: quotas, at: now) }
         return quotas
+    }
+
+    func servers(_ ids: [String]) async -> [String: ServerWord] {
+        var words: [String: ServerWord] = [:]
+        for id in ids {
+            do throws(OpenStackError) {
+                let server = try await client.server(id)
+                words[id] = server.status == "DELETED" ? .gone : .status(server.status, fault: server.fault)
+            } catch {
+                if error.code == .notFound { words[id] = .gone }
+            }
+        }
+        return words
     }
 
     // MARK: Acting

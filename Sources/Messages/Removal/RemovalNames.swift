@@ -9,6 +9,8 @@ public enum RemovalNames {
     public static let taint = "updraft.io/removing"
     /// On a Node: the label by which cloud load balancers leave it out (Kubernetes' own).
     public static let excludeFromLoadBalancers = "node.kubernetes.io/exclude-from-external-load-balancers"
+    /// The value that we give that label. Only its presence means something to others; the value tells that it is ours.
+    public static let excludedByUs = "updraft"
 
     /// On a Pod, set by its owner: where to POST the notice, `http(s)://:<port or port name>/path` (the pod itself), or
     /// a whole URL where the configuration allows other hosts.

@@ -16,6 +16,8 @@ extension Settings {
             public var taints: [Taint]
             /// Zone label of the nodes.
             public var zone: String?
+            /// Whether nodes that join without these labels and taints get them.
+            public var isApplied: Bool
 
             init(_ reader: SettingsReader) {
                 capacity = ResourceList(
@@ -31,6 +33,9 @@ extension Settings {
                 taints = reader.field(
                     "taints", "list of `key=value:Effect`, Effect one of NoSchedule, PreferNoSchedule, NoExecute",
                     default: [], shown: "[]", "Taints that the nodes of the group register with.", read: Self.taints)
+                isApplied = reader.flag(
+                    "apply", default: false,
+                    "Give nodes that join the labels and taints above where they lack them; others' stay as they are.")
                 zone = reader.text("zone", "The nodes' `topology.kubernetes.io/zone`.")
                 reserved = reader.section(
                     "kube_reserved", "What kubelet and system keep for themselves: capacity less this is allocatable."

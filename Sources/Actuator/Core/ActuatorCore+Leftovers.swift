@@ -1,0 +1,102 @@
+import Messages
+import Support
+
+/// What removals leave behind that nobody goes on with: found when a node is seen, at the start and at each resync.
+extension ActuatorCore {
+    /// Looks at all nodes that carry something of a removal.
+    mutating func sweep() {
+        timers.set(.sweep, at: now + policy.resync)
+        guard nodesAreKnown else { return }
+        for (name, node) in nodes.sorted(by: { $0.key < $1.key })
+        where node.record != nil || node.recordMistake != nil || node.hasTraces {
+            lookForLeftovers(name)
+        }
+    }
+
+    private mutating func lookForLeftovers(_ name: String) {
+        guard let view = nodes[name], removals[name] == nil else { return }
+        nodeSeen(view)
+    }
+
+    /// An edit of a Node that belongs to no removal in memory; one at a time.
+    mutating func tidy(_ view: NodeView, _ kind: NodeEdit.Kind) {
+        guard mayTidy(view), removals[view.name]?.editing == nil else { return }
+        let edit = NodeEdit(node: view.name, uid: view.uid, kind: kind)
+        tidying[view.name] = edit
+        emit(.editNode(edit))
+    }
+
+    private func mayTidy(_ view: NodeView) -> Bool {
+        tidying[view.name] == nil && !untidied.contains(view.uid)
+    }
+
+    /// Such an edit is over. One that failed is made again when the node is seen again.
+    mutating func tidied(_ node: String, _ outcome: NodeEditOutcome) {
+        guard let edit = tidying.removeValue(forKey: node) else { return }
+        defer { takeNext(node) }
+        switch outcome {
+        case .failed(let failure):
+            note(.warning, node, failure.reason, failure.detail)
+            // Refused for good (or a dry run): once said is enough.
+            if !failure.isRetriable { untidied.insert(edit.uid) }
+        case .done:
+            if case .dress = edit.kind {
+                arrivals.dressed.insert(edit.uid)
+                return
+            }
+            nodes[node]?.record = nil
+            nodes[node]?.hasTaint = false
+            nodes[node]?.hasLabel = false
+        case .overtaken, .gone: return
+        }
+    }
+
+    /// A record that cannot be read: nobody goes on with its removal, nobody begins another one. A person has to look.
+    mutating func recordIsUnreadable(_ view: NodeView, _ mistake: String?) {
+        guard unreadable[view.name] != mistake else { return }
+        unreadable[view.name] = mistake
+        guard let mistake else { return emit(.condition(name: "removal/\(view.name)", nil)) }
+        let why = Explanation(.recordUnreadable, "its removal cannot be read and is left alone: \(mistake)")
+        note(.error, view.name, why.reason, why.detail)
+        emit(.condition(name: "removal/\(view.name)", why))
+        emit(.report(node: view.name, why))
+    }
+
+    /// The record is of a Node that had this name before.
+    mutating func discardRecord(_ view: NodeView, _ record: RemovalRecord) {
+        guard mayTidy(view) else { return }
+        note(
+            .warning, view.name, .leftover,
+            "it carries removal \(record.id) of another node, uid \(record.nodeUID): taken away\(cordonRemark(view))")
+        tidy(view, .discard)
+    }
+
+    /// The taint or our label, and no record.
+    mutating func takeTracesAway(_ view: NodeView) {
+        guard mayTidy(view) else { return }
+        note(
+            .warning, view.name, .leftover,
+            "it carries taint or label of a removal whose record is gone: taken away\(cordonRemark(view))")
+        tidy(view, .untaint)
+    }
+
+    private func cordonRemark(_ view: NodeView) -> String {
+        view.isCordoned ? "; it stays cordoned, since only the record knew by whom" : ""
+    }
+
+    /// A removal for a group that is not configured here. Another Actuator, with a newer or older configuration, may be
+    /// at it; when its time is over nobody is, and the node returns to service.
+    mutating func meetStranger(_ view: NodeView, _ record: RemovalRecord) {
+        if strangers[view.name] != record.id {
+            strangers[view.name] = record.id
+            note(
+                .error, view.name, .groupUnknown,
+                "under removal \(record.id) for group '\(record.group)', which is not configured")
+        }
+        guard record.phase.isReversible, now >= record.deadline + policy.cooldownMargin else { return }
+        removals[view.name] = Removal(record: record, uid: view.uid)
+        fail(
+            view.name,
+            Explanation(.groupUnknown, "group '\(record.group)' is not configured, and its time is over"))
+    }
+}

@@ -1,0 +1,153 @@
+import Messages
+import Support
+
+/// What goes wrong in Heat and Nova without anybody saying so: stacks that stand still or failed, servers that are gone.
+extension ActuatorCore {
+    // MARK: Stacks that do not move
+
+    /// Why the group's stack is thought to be stuck, if so.
+    func stuck(_ track: GroupTrack) -> Explanation? {
+        guard track.isStuck, let reading = track.reading else { return nil }
+        let what =
+            reading.isBusyByFlagOnly
+            ? "its scaling_in_progress stands and nothing moves"
+            : "still \(reading.stackStatus)/\(reading.groupStackStatus)"
+        return Explanation(.stackStuck, "\(what) since \(track.stillSince.rfc3339): the engine that worked on it died")
+    }
+
+    /// An engine that died leaves its work for good, and signals are dropped for ever. A new update with the size that is
+    /// there takes everything up again (HEAT-BEHAVIOUR §6). True: it was sent.
+    mutating func freeIfStuck(_ id: String, _ reading: GroupReading) -> Bool {
+        guard let track = groups[id] else { return false }
+        let limit = reading.isBusyByFlagOnly ? policy.flagTimeout : policy.heatTimeout
+        let isStuck = reading.isBusy && now - track.stillSince >= limit
+        if track.isStuck != isStuck {
+            groups[id]?.isStuck = isStuck
+            emit(.condition(name: "stuck/\(id)", groups[id].flatMap(stuck)))
+        }
+        guard isStuck, let why = groups[id].flatMap(stuck) else { return false }
+        if let freedAt = track.freedAt, now - freedAt < limit { return false }
+        let size = max(reading.counted.count, track.policy.floor)
+        let deadline = now + policy.heatTimeout
+        if let change = changes[track.policy.stack] {
+            // A removal that waits for its own size goes on with it; what is being written or marked comes first.
+            guard change.group == id, case .removal = change.kind else { return false }
+            switch change.step {
+            case .looking, .settling: changes[track.policy.stack]?.step = .sending(size)
+            default: return false
+            }
+            changes[track.policy.stack]?.deadline = deadline
+        } else {
+            changes[track.policy.stack] = StackChange(
+                group: id, kind: .repair, step: .sending(size), deadline: deadline)
+        }
+        groups[id]?.freedAt = now
+        note(.error, id, why.reason, why.detail + "; its size \(size) is sent again")
+        emit(.resize(group: id, to: size))
+        return true
+    }
+
+    /// A group that failed and that nobody works on: the size that is there is asked for, which sweeps failed members
+    /// out, deletes half-deleted ones anew, and lets the stack take signals again (HEAT-BEHAVIOUR §9).
+    mutating func repairAtRest(_ id: String, _ reading: GroupReading) {
+        guard let track = groups[id], changes[track.policy.stack] == nil, track.pause == nil, track.waiting == nil,
+            nodesAreKnown, !reading.isBusy, reading.problem == nil, reading.groupStackStatus.hasSuffix("_FAILED"),
+            drained(in: id).isEmpty
+        else { return }
+        let due = max(
+            track.stillSince + policy.repairAfter,
+            track.repairedAt.map { $0 + policy.repairInterval } ?? Timestamp(seconds: 0))
+        guard now >= due else { return timers.setEarlier(.group(id), at: due) }
+        let failed = reading.members.filter(\.isFailed)
+        if let alive = failed.first(where: { isNode($0) }) {
+            groups[id]?.repairedAt = now
+            return note(
+                .error, id, .memberFailed,
+                "the group is \(reading.groupStackStatus) and member \(alive.name), \(alive.status), is still a node: an "
+                    + "update would replace or remove it; unmark it, or remove the node")
+        }
+        let size = reading.counted.count
+        guard size >= track.policy.floor else { return }
+        groups[id]?.repairedAt = now
+        note(
+            .warning, id, .heatUpdateFailed,
+            "the group is \(reading.groupStackStatus) (\(reading.failure)): its size \(size) is sent again, without "
+                + "\(failed.count) failed members")
+        changes[track.policy.stack] = StackChange(
+            group: id, kind: .repair, step: .sending(size), deadline: now + policy.heatTimeout)
+        emit(.resize(group: id, to: size))
+    }
+
+    // MARK: Servers
+
+    /// Asks Nova about members that should be nodes and are not, or are not ready; and says so when their time is over.
+    mutating func lookAtServers(_ id: String, _ reading: GroupReading) {
+        guard nodesAreKnown, let track = groups[id] else { return }
+        var ready: Set<String> = []
+        for node in nodes.values where node.isReady {
+            if let serverID = node.serverID { ready.insert(serverID) }
+        }
+        let suspects = reading.counted.filter { member in
+            guard let serverID = member.serverID, !ready.contains(serverID) else { return false }
+            return now - (member.createdAt ?? reading.begunAt) >= policy.askNovaAfter
+        }
+        let ids = Set(suspects.compactMap(\.serverID))
+        groups[id]?.servers = track.servers.filter { ids.contains($0.key) }
+        groups[id]?.late.formIntersection(suspects.map(\.identity))
+        for member in suspects { reportIfLate(id, member) }
+        guard !ids.isEmpty, now - (track.serversAskedAt ?? Timestamp(seconds: 0)) >= policy.resync else { return }
+        groups[id]?.serversAskedAt = now
+        emit(.readServers(group: id, ids: Array(ids.sorted().prefix(50))))
+    }
+
+    private mutating func reportIfLate(_ id: String, _ member: GroupState.Member) {
+        guard let track = groups[id], let createdAt = member.createdAt, let serverID = member.serverID,
+            now - createdAt >= track.policy.provisionTimeout, !track.late.contains(member.identity),
+            // A node that was ready before and is not now is another story.
+            !nodes.values.contains(where: { $0.serverID == serverID && arrivals.ready.contains($0.uid) })
+        else { return }
+        groups[id]?.late.insert(member.identity)
+        let there = nodes.values.first { $0.serverID == serverID }
+        let what = there.map { "node \($0.name) is not ready" } ?? "there is no node"
+        let word = track.servers[serverID].map { "; \($0.text)" } ?? ""
+        note(
+            .warning, id, .provisionTimedOut,
+            "member \(member.name), server \(serverID): \(what) \(now - createdAt) after it was made\(word)")
+    }
+
+    mutating func serversRead(_ id: String, _ words: [String: ServerWord]) {
+        guard groups[id] != nil else { return }
+        var isNews = false
+        for (serverID, word) in words.sorted(by: { $0.key < $1.key }) {
+            let before = groups[id]?.servers.updateValue(word, forKey: serverID)
+            isNews = isNews || before != word
+            guard before != word, let trouble = word.trouble else { continue }
+            let node = nodes.values.first { $0.serverID == serverID }?.name
+            note(
+                .warning, id, trouble.reason,
+                "server \(serverID)\(node.map { " of node \($0)" } ?? ""): \(trouble.detail)")
+            if let node { emit(.report(node: node, trouble)) }
+        }
+        // Who drains a node whose server is gone need not wait for the next look at its pods.
+        for node in removals.keys.sorted() where removals[node]?.record.phase == .quiesced {
+            if let record = removals[node]?.record, words[record.serverID] == .gone { readPods(node) }
+        }
+        if isNews { readGroup(id) }
+    }
+
+    /// Whether Nova said that the server of a node under removal is gone, while its kubelet is silent as well.
+    func serverIsGone(_ node: String, _ record: RemovalRecord) -> Bool {
+        nodes[node]?.isReady == false && groups[record.group]?.servers[record.serverID] == .gone
+    }
+
+    /// Members as published: Heat's word, and Nova's where Heat does not notice.
+    func explained(_ members: [GroupState.Member], _ track: GroupTrack) -> [GroupState.Member] {
+        guard !track.servers.isEmpty else { return members }
+        return members.map { member in
+            guard let serverID = member.serverID, let trouble = track.servers[serverID]?.trouble else { return member }
+            var member = member
+            member.statusReason = trouble.detail
+            return member
+        }
+    }
+}

@@ -1,0 +1,241 @@
+import JSONReader
+import Messages
+import Support
+import Testing
+
+@testable import Actuator
+
+@Suite("What Heat and Nova do not say")
+struct RecoveryTests {
+    @Test("replaced instead of removed: the new machine goes too, before it is a node")
+    func replaced() {
+        var world = World(nodes: 4)
+        world.resizeFailures = [ActFailure(.heatUnreachable, "500 MessagingTimeout", isRetriable: true)]
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.marks == ["+m2"] })
+        // Somebody's update meets the mark.
+        world.stackStatus = "UPDATE_IN_PROGRESS"
+        world.updateEndsAt = world.now + .seconds(5)
+        #expect(world.run { $0.story.filter { $0 == .removalCompleted }.count == 2 }, "\(world.story)")
+        #expect(world.memberNames == ["m1", "m3", "m4"])
+        #expect(world.warnings.contains { $0.reason == .memberReplaced })
+        #expect(world.reports.contains { $0.reason == .memberReplaced })
+        #expect(world.reasons(.removalFailed).isEmpty)
+    }
+
+    @Test("a scaling_in_progress that a dead engine left: the size that is there frees the stack")
+    func stuckFlag() {
+        var world = World(nodes: 3)
+        world.scalingInProgress = true
+        world.pass(.seconds(60))
+        #expect(world.resizes.isEmpty)
+        #expect(world.run(within: .seconds(120)) { $0.conditions["stuck/workers"]?.reason == .stackStuck })
+        #expect(world.run(within: .seconds(60)) { $0.resizes == [3] && $0.conditions["stuck/workers"] == nil })
+        world.pass(.seconds(600))
+        #expect(world.resizes == [3] && world.members.count == 3)
+    }
+
+    @Test("an engine that dies in our own removal: sent again, exactly the chosen go")
+    func stuckRemoval() {
+        var world = World(nodes: 4)
+        world.policy.heatTimeout = .seconds(300)
+        world.restart()
+        world.engineIsDead = true
+        world.send(world.removal("r1", ["m3"]))
+        #expect(world.run { $0.resizes == [3] })
+        world.engineIsDead = true
+        #expect(world.run { $0.story.contains(.removalCompleted) })
+        #expect(world.resizes == [3, 3])
+        #expect(world.memberNames == ["m1", "m2", "m4"])
+        let took = world.now - World.start
+        #expect(took >= .seconds(300) && took < .seconds(400), "\(took)")
+    }
+
+    @Test("a stack that moves is not stuck, however long it takes")
+    func slowIsNotStuck() {
+        var world = World(nodes: 3)
+        world.policy.heatTimeout = .seconds(60)
+        world.restart()
+        world.stackStatus = "UPDATE_IN_PROGRESS"
+        world.updateEndsAt = world.now + .seconds(500)
+        for _ in 0..<10 {
+            world.pass(.seconds(45))
+            world.addMember(isReady: false)
+        }
+        #expect(world.resizes.isEmpty)
+    }
+
+    @Test("a group that failed and that nobody works on is repaired, not at once and not too often")
+    func atRest() {
+        var world = World(nodes: 3)
+        world.stackStatus = "UPDATE_FAILED"
+        world.stackReason = "Timed out"
+        world.addMember(isReady: false)
+        world.members[3].status = "DELETE_FAILED"
+        world.pass(.seconds(50))
+        #expect(world.resizes.isEmpty)
+        world.updateFailure = "Timed out again"
+        #expect(world.run(within: .seconds(60)) { $0.resizes == [3] })
+        world.pass(.seconds(300))
+        #expect(world.resizes == [3])
+        #expect(world.run(within: .seconds(400)) { $0.stackStatus == "UPDATE_COMPLETE" })
+        #expect(world.memberNames == ["m1", "m2", "m3"])
+    }
+
+    @Test("a failed member that still is a node is nobody's to remove by accident")
+    func atRestAlive() {
+        var world = World(nodes: 3)
+        world.stackStatus = "UPDATE_FAILED"
+        world.members[1].status = "CHECK_FAILED"
+        world.members[1].reason = "somebody's mark"
+        world.pass(.seconds(300))
+        #expect(world.resizes.isEmpty)
+        #expect(world.warnings.contains { $0.reason == .memberFailed && $0.detail.contains("m2") })
+    }
+
+    @Test("a server that was deleted by hand: named, and its node is not drained for ever")
+    func serverGone() {
+        var world = World(nodes: 3)
+        world.addPod("web-1", on: "node-m2")
+        world.stuckPods = ["web-1"]
+        world.unready = ["node-m2"]
+        world.servers["server-0002"] = .gone
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run(within: .seconds(120)) { $0.story.contains(.removalCompleted) })
+        #expect(world.memberNames == ["m1", "m3"])
+        #expect(world.reports.contains { $0.reason == .serverGone })
+        #expect(
+            world.published.contains {
+                guard case .groupState(let state) = $0 else { return false }
+                return state.members.contains { $0.name == "m2" && $0.statusReason.contains("no such server") }
+            })
+    }
+
+    @Test("a server in ERROR is named with its fault; a node that is only unready is drained as ever")
+    func serverFailed() {
+        var world = World(nodes: 3)
+        world.unready = ["node-m2"]
+        world.servers["server-0002"] = .status("ERROR", fault: "hypervisor lost")
+        world.pass(.seconds(120))
+        #expect(world.warnings.contains { $0.reason == .serverFailed && $0.detail.contains("hypervisor lost") })
+        #expect(world.reports.filter { $0.reason == .serverFailed }.count == 1)
+        #expect(world.askedForServers <= 5)
+    }
+
+    @Test("nobody asks Nova about nodes that are well")
+    func quiet() {
+        var world = World(nodes: 3)
+        world.pass(.seconds(300))
+        #expect(world.askedForServers == 0)
+    }
+}
+
+@Suite("Nodes that join")
+struct ArrivalTests {
+    func growing(_ change: (inout ActuatorPolicy.Group) -> Void = { _ in }) -> World {
+        var world = World(nodes: 2)
+        world.policy.groups = world.policy.groups.map { group in
+            var group = group
+            change(&group)
+            return group
+        }
+        world.restart()
+        world.pass(.seconds(5))
+        world.addMember(isReady: false)
+        world.members[2].status = "CREATE_COMPLETE"
+        world.desired = 3
+        return world
+    }
+
+    func count(_ world: World, _ type: EventType) -> Int { world.published.count { $0.type == type } }
+
+    @Test("joined and ready are said once each")
+    func once() {
+        var world = growing()
+        world.unready = ["node-m3"]
+        world.register("m3")
+        #expect(world.run { count($0, .nodeJoined) == 1 })
+        #expect(count(world, .nodeReady) == 0)
+        world.unready = []
+        world.see("node-m3")
+        #expect(world.run { count($0, .nodeReady) == 1 })
+        world.see("node-m3")
+        world.pass(.seconds(120))
+        #expect(count(world, .nodeJoined) == 1 && count(world, .nodeReady) == 1)
+    }
+
+    @Test("labels and taints of the group are applied where they lack; others' stay; old nodes are left alone")
+    func dressed() {
+        var world = growing {
+            $0.labels = ["pool": "blue", "disk": "ssd"]
+            $0.taints = [
+                Taint(key: "dedicated", value: "blue", effect: .noSchedule),
+                Taint(key: "x", value: "", effect: .noExecute),
+            ]
+        }
+        world.editFailures = [ActFailure(.kubernetesUnreachable, "503", isRetriable: true)]
+        world.register("m3")
+        world.merge(
+            "node-m3",
+            [
+                "metadata": ["labels": ["disk": "hdd", "own": "1"]],
+                "spec": ["taints": [["key": "x", "effect": "NoExecute", "timeAdded": "t"]]],
+            ])
+        world.pass(.seconds(1))
+        world.see("node-m3")
+        #expect(world.run { $0.nodes["node-m3"]?[path: "metadata", "labels", "pool"]?.stringValue == "blue" })
+        let node = world.nodes["node-m3"]
+        #expect(node?[path: "metadata", "labels", "disk"]?.stringValue == "hdd")
+        #expect(node?[path: "metadata", "labels", "own"]?.stringValue == "1")
+        let taints = node?[path: "spec", "taints"]?.arrayValue ?? []
+        #expect(taints.map { $0["key"]?.stringValue } == ["x", "dedicated"])
+        #expect(taints.first?["timeAdded"]?.stringValue == "t")
+        world.pass(.seconds(120))
+        #expect(world.nodes["node-m1"]?[path: "metadata", "labels", "pool"] == nil)
+        // Taken away later by somebody: theirs to do.
+        world.merge("node-m3", ["metadata": ["labels": ["pool": .null]]])
+        world.see("node-m3")
+        world.pass(.seconds(120))
+        #expect(world.nodes["node-m3"]?[path: "metadata", "labels", "pool"] == nil)
+    }
+
+    @Test("a removal that is decided while a node is being dressed waits for that, and is not confused by it")
+    func dressedAndRemoved() {
+        var world = growing { $0.labels = ["pool": "blue"] }
+        world.register("m3")
+        world.send(world.removal("r1", ["m3"]))
+        #expect(world.run { $0.story.contains(.removalCompleted) })
+        #expect(world.memberNames == ["m1", "m2"] && world.reasons(.removalFailed).isEmpty)
+    }
+
+    @Test("a node without a provider id, or with one of no group, is named once")
+    func provider() {
+        for id in ["", "openstack:///server-of-nobody"] {
+            var world = growing()
+            world.addNode(world.members[2])
+            world.createdAt["node-m3"] = world.now
+            world.merge("node-m3", ["spec": ["providerID": .string(id)]])
+            world.see("node-m3")
+            // The cloud controller manager may be a moment later than the kubelet.
+            world.pass(.seconds(30))
+            #expect(world.reports.isEmpty)
+            world.pass(.seconds(300))
+            let told = world.reports.filter { $0.reason == .providerUnknown }
+            #expect(told.count == 1)
+            #expect(told.first?.detail.contains(id.isEmpty ? "no provider id" : "server-of-nobody") == true)
+        }
+    }
+
+    @Test("a machine that is no node in time is reported once, with what Nova says")
+    func late() {
+        var world = growing { $0.provisionTimeout = .seconds(200) }
+        world.servers["server-0003"] = .status("ERROR", fault: "No valid host was found")
+        world.pass(.seconds(150))
+        #expect(world.warnings.allSatisfy { $0.reason != .provisionTimedOut })
+        world.pass(.seconds(300))
+        let told = world.warnings.filter { $0.reason == .provisionTimedOut }
+        #expect(told.count == 1)
+        #expect(told.first?.detail.contains("No valid host was found") == true)
+        #expect(told.first?.detail.contains("m3") == true)
+    }
+}

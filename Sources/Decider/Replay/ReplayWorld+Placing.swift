@@ -1,0 +1,67 @@
+import Messages
+import Support
+
+extension ReplayWorld {
+    /// Places pods that wait, by the engine's own constraints: on the node on which a pod was recorded if that is here and has
+    /// room, else on the emptiest that can take it (as the usual scheduler does). Whether any was placed.
+    mutating func place(_ engine: Engine, at now: Timestamp) -> Bool {
+        let waiting = waiting
+        guard !waiting.isEmpty else { return false }
+        let model = engine.model
+        var world = model.world
+        let open = model.order.map(Int.init).filter { slot in
+            world.nodeClass[slot] >= 0 && model.nodes[slot]?.node.takesPods ?? false
+        }
+        guard !open.isEmpty else { return false }
+        // A class that found no place finds none again before something is taken away.
+        var hopeless: Set<Int32> = []
+        var placed = false
+        for item in order(waiting, model) {
+            guard !hopeless.contains(item.podClass) else { continue }
+            let podClass = model.catalog.classes[Int(item.podClass)]
+            var best: Int?
+            if let name = recorded.pods[item.uid]?.node, let slot = model.nodeSlots[name],
+                model.nodes[slot]?.node.takesPods ?? false, world.canHost(podClass, slot, model.catalog)
+            {
+                best = slot
+            } else {
+                var room = -1.0
+                for slot in open where world.canHost(podClass, slot, model.catalog) {
+                    let free = Self.freeShare(slot, world, model)
+                    if free > room { (best, room) = (slot, free) }
+                }
+            }
+            guard let best else {
+                hopeless.insert(item.podClass)
+                continue
+            }
+            world.place(podClass, on: best, count: 1, model.catalog)
+            assign(item.uid, to: world.names[best])
+            placed = true
+        }
+        return placed
+    }
+
+    /// Higher priority first, then the older, as the scheduler's queue has them.
+    private func order(_ waiting: Set<String>, _ model: ClusterModel) -> [(uid: String, podClass: Int32)] {
+        let items = waiting.compactMap { uid -> (uid: String, podClass: Int32, priority: Int32, at: Timestamp)? in
+            guard let index = model.podIndex(uid), let pod = model.pods[Int(index)] else { return nil }
+            let shape = model.catalog.classes[Int(pod.podClass)].shape
+            return (uid, pod.podClass, shape.priority ?? 0, pod.createdAt)
+        }
+        return items.sorted { ($1.priority, $0.at, $0.uid) < ($0.priority, $1.at, $1.uid) }.map {
+            ($0.uid, $0.podClass)
+        }
+    }
+
+    /// How much of the scarcer of cpu and memory is free.
+    private static func freeShare(_ slot: Int, _ world: World, _ model: ClusterModel) -> Double {
+        guard let allocatable = model.nodes[slot]?.allocatable else { return 0 }
+        var share = 1.0
+        for dimension in [Catalog.cpu, Catalog.memory]
+        where dimension < allocatable.count && allocatable[dimension] > 0 {
+            share = min(share, Double(world.free(slot, dimension)) / Double(allocatable[dimension]))
+        }
+        return max(0, share)
+    }
+}

@@ -60,8 +60,10 @@ extension Bus {
                     properties: MessageProperties(
                         contentType: "application/json", persistent: true, messageID: marker,
                         applicationID: settings.publisherID), mandatory: true), within: .seconds(10))
-            // Offsets in time are of a chunk: it may begin earlier.
-            let offset = since.map { AMQPValue.timestamp(UInt64(max(0, $0.seconds))) } ?? .string("first")
+            // Offsets in time are of a chunk: it may begin earlier. Well before the marker, whatever was asked for: from an offset
+            // that is still to come nothing would come.
+            let latest = Timestamp.now() - .seconds(60)
+            let offset = since.map { AMQPValue.timestamp(UInt64(max(0, min($0, latest).seconds))) } ?? .string("first")
             let consumer = try Consumer(
                 settings: settings.connection("history"), topology: settings.historyTopology(.passive), queue: queue,
                 prefetch: 500, arguments: ["x-stream-offset": offset])

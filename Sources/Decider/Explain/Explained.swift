@@ -73,6 +73,7 @@ public struct Explained: Sendable, Equatable, Encodable {
         } else {
             lines = ["\(title): the Decider knows no such \(subject.kind.rawValue)"]
             if subject.kind == .pod, !subject.name.contains("/") { lines.append("  a pod is given as NAMESPACE/NAME") }
+            if subject.kind == .node { lines.append("  if it is gone: updraft timeline \(subject.name)") }
             if !near.isEmpty { lines.append("  did you mean: \(near.joined(separator: ", "))") }
         }
         if !isComplete { lines.append("  not everything was looked at; the reason stands below") }

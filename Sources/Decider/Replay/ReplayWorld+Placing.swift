@@ -13,31 +13,40 @@ extension ReplayWorld {
             world.nodeClass[slot] >= 0 && model.nodes[slot]?.node.takesPods ?? false
         }
         guard !open.isEmpty else { return false }
+        let queue = order(waiting, model)
+        var placed = false
+        func put(_ item: (uid: String, podClass: Int32), on slot: Int) {
+            world.place(model.catalog.classes[Int(item.podClass)], on: slot, count: 1, model.catalog)
+            assign(item.uid, to: world.names[slot])
+            placed = true
+        }
+        // What was recorded to run somewhere comes first: whoever still waited in the recording had found no room beside it.
+        var rest: [(uid: String, podClass: Int32)] = []
+        for item in queue {
+            guard let name = recorded.pods[item.uid]?.node, let slot = model.nodeSlots[name],
+                model.nodes[slot]?.node.takesPods ?? false,
+                world.canHost(model.catalog.classes[Int(item.podClass)], slot, model.catalog)
+            else {
+                rest.append(item)
+                continue
+            }
+            put(item, on: slot)
+        }
         // A class that found no place finds none again before something is taken away.
         var hopeless: Set<Int32> = []
-        var placed = false
-        for item in order(waiting, model) {
-            guard !hopeless.contains(item.podClass) else { continue }
+        for item in rest where !hopeless.contains(item.podClass) {
             let podClass = model.catalog.classes[Int(item.podClass)]
             var best: Int?
-            if let name = recorded.pods[item.uid]?.node, let slot = model.nodeSlots[name],
-                model.nodes[slot]?.node.takesPods ?? false, world.canHost(podClass, slot, model.catalog)
-            {
-                best = slot
-            } else {
-                var room = -1.0
-                for slot in open where world.canHost(podClass, slot, model.catalog) {
-                    let free = Self.freeShare(slot, world, model)
-                    if free > room { (best, room) = (slot, free) }
-                }
+            var room = -1.0
+            for slot in open where world.canHost(podClass, slot, model.catalog) {
+                let free = Self.freeShare(slot, world, model)
+                if free > room { (best, room) = (slot, free) }
             }
             guard let best else {
                 hopeless.insert(item.podClass)
                 continue
             }
-            world.place(podClass, on: best, count: 1, model.catalog)
-            assign(item.uid, to: world.names[best])
-            placed = true
+            put(item, on: best)
         }
         return placed
     }

@@ -17,6 +17,24 @@ public enum OneShot {
         try await run(settings) { session throws(AMQPError) in try session.declare(topology) }
     }
 
+    /// What a queue holds and who reads it.
+    public struct QueueState: Sendable, Equatable {
+        /// Messages ready to be delivered.
+        public let messages: Int
+        /// Consumers.
+        public let consumers: Int
+    }
+
+    /// Looks at a queue, whoever's it is, and changes nothing. Nil if there is none.
+    public static func look(_ settings: AMQPSettings, queue: String) async throws(AMQPError) -> QueueState? {
+        do throws(AMQPError) {
+            return try await run(settings) { session throws(AMQPError) in try session.look(queue) }
+        } catch {
+            guard error.code == .notFound else { throw error }
+            return nil
+        }
+    }
+
     /// Declares `topology`, then reads the first message of `queue` and leaves it there. Nil if no message is to be had:
     /// the queue is empty, or what it holds is out with another reader.
     public static func peek(

@@ -37,6 +37,19 @@ extension Session {
         }
     }
 
+    /// Looks at a queue that must be there.
+    mutating func look(_ queue: String) throws(AMQPError) -> OneShot.QueueState {
+        let answer = amqp_queue_declare(
+            state, Self.channel, pool.bytes(queue), 1, 0, 0, 0, amqp_empty_table)
+        pool.recycle()
+        guard let answer else {
+            try checkLast("looking at queue \(queue)")
+            throw AMQPError(.connection, "no answer about queue \(queue)")
+        }
+        return OneShot.QueueState(
+            messages: Int(answer.pointee.message_count), consumers: Int(answer.pointee.consumer_count))
+    }
+
     /// Runs one declaration as `mode` says. A refused one costs the channel, which is opened anew.
     private mutating func obtain(
         _ mode: Topology.Mode, _ declare: (inout Session, _ passive: Bool) throws(AMQPError) -> Void

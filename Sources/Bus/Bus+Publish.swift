@@ -26,11 +26,10 @@ extension Bus {
         }
     }
 
-    /// The message for a payload; `id` nil for a new one.
-    func message<P: Payload>(
-        _ payload: P, priority: Priority, topic: Topic, id: String? = nil
+    private func message<P: Payload>(
+        _ payload: P, priority: Priority, topic: Topic
     ) throws(BusError) -> (OutgoingMessage, id: String) {
-        let id = id ?? UUID().uuidString.lowercased()
+        let id = UUID().uuidString.lowercased()
         let routingKey = RoutingKey(cluster: payload.cluster, topic: topic, priority: priority).description
         let encoded: (body: [UInt8], text: String)
         do throws(MessageError) {

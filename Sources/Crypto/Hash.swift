@@ -34,3 +34,10 @@ public func randomBytes(_ count: Int) -> [UInt8] {
     }
     return bytes
 }
+
+/// SHA-1 of `bytes`: 20 bytes. For names only (`UUID5`); it protects nothing.
+public func sha1(_ bytes: [UInt8]) -> [UInt8] {
+    var digest = [UInt8](repeating: 0, count: Int(SHA_DIGEST_LENGTH))
+    _ = SHA1(bytes, bytes.count, &digest)
+    return digest
+}

@@ -4,6 +4,7 @@ import Support
 struct Token: Sendable {
     let id: Secret
     let projectID: String?
+    let userID: String?
     let catalogue: Catalogue
     /// When it was received and when it ends, by our own clock: Keystone's may differ.
     let received: Timestamp
@@ -21,8 +22,10 @@ struct Token: Sendable {
         let ends = try token.member("expires_at").time()
         let issued = try token.optionalTime("issued_at") ?? received
         let project = try token.optional("project")?.string("id")
+        let user = try token.optional("user")?.optionalString("id")
         return Token(
-            id: Secret(id), projectID: project, catalogue: try Catalogue.decode(token), received: received,
+            id: Secret(id), projectID: project, userID: user, catalogue: try Catalogue.decode(token),
+            received: received,
             expires: received + max(ends - issued, .zero))
     }
 }

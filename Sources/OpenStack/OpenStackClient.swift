@@ -50,6 +50,11 @@ public final class OpenStackClient: Sendable {
         try await keeper.current().projectID
     }
 
+    /// Logs in if need be. The id of the user that the login is of; under a trust the trustor.
+    public func userID() async throws(OpenStackError) -> String? {
+        try await keeper.current().userID
+    }
+
     /// The URL that calls to a service go to.
     /// - Parameter service: its type: `orchestration`, `compute`.
     public func endpoint(_ service: String) async throws(OpenStackError) -> String {
@@ -63,6 +68,9 @@ public final class OpenStackClient: Sendable {
             for form in ["%(project_id)s", "$(project_id)s", "%(tenant_id)s", "$(tenant_id)s"] {
                 url = url.replacing(form, with: token.projectID ?? "")
             }
+        } else if service == "identity" {
+            // Where the login went, with its version; the catalogue's URL often has none.
+            url = configuration.authURL
         } else {
             url = try token.catalogue.url(
                 of: service, interface: configuration.interface, region: configuration.region,

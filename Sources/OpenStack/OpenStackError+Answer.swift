@@ -45,6 +45,10 @@ extension OpenStackError {
                 // Nova: {"itemNotFound": {"code": 404, "message": "…"}}
                 return (key, shortened(message))
             }
+            if let description = object["description"], !description.isNull {
+                // Gnocchi: {"code": 400, "title": "Bad Request", "description": "…"}, or an object in its place
+                return (object["title"]?.stringValue, shortened(description.stringValue ?? description.text))
+            }
             if let message = object["message"]?.stringValue ?? object["title"]?.stringValue {
                 return (nil, shortened(message))
             }

@@ -3,14 +3,16 @@ extension Settings {
     /// and decoded.
     public var secrets: [String] {
         var secrets = bus.keys.map(\.secret.revealed)
-        let url = bus.transportURL.revealed
-        secrets.append(url)
-        let authority = url.firstRange(of: "://").map { url[$0.upperBound...] } ?? url[...]
-        for host in authority.split(separator: ",") {
-            guard let at = host.lastIndex(of: "@"), let colon = host[..<at].firstIndex(of: ":") else { continue }
-            let password = String(host[host.index(after: colon)..<at])
-            secrets.append(password)
-            secrets.append(Self.decoded(password))
+        if let secret = collector.telemetry.secret { secrets.append(secret.revealed) }
+        for url in [bus.transportURL, collector.telemetry.transportURL].compactMap({ $0?.revealed }) {
+            secrets.append(url)
+            let authority = url.firstRange(of: "://").map { url[$0.upperBound...] } ?? url[...]
+            for host in authority.split(separator: ",") {
+                guard let at = host.lastIndex(of: "@"), let colon = host[..<at].firstIndex(of: ":") else { continue }
+                let password = String(host[host.index(after: colon)..<at])
+                secrets.append(password)
+                secrets.append(Self.decoded(password))
+            }
         }
         return secrets.filter { !$0.isEmpty && $0 != "guest" }
     }

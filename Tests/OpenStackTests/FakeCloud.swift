@@ -85,7 +85,9 @@ final class FakeCloud: Sendable {
         let body = """
             {"token": {"methods": ["password"], "issued_at": "\(issued.rfc3339)",
              "expires_at": "\((issued + .seconds(Double(lifetime))).rfc3339)",
-             "project": {"id": "p1", "name": "k8s"}, "catalog": [
+             "project": {"id": "p1", "name": "k8s"}, "user": {"id": "u1", "name": "k8s"}, "catalog": [
+              {"type": "metric", "name": "gnocchi", "endpoints": [
+               {"interface": "public", "region_id": "One", "region": "One", "url": "http://\(host)/gnocchi"}]},
               {"type": "orchestration", "name": "heat", "endpoints": [
                {"interface": "internal", "region_id": "One", "region": "One", "url": "http://\(host)/internal"},
                {"interface": "public", "region_id": "One", "region": "One", "url": "http://\(host)/heat/v1/p1"}]},

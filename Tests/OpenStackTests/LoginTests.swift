@@ -182,7 +182,7 @@ struct LoginTests {
         let overridden = try cloud.client(["OS_ORCHESTRATION_ENDPOINT_OVERRIDE": "http://h/v1/%(project_id)s/"])
         #expect(try await overridden.endpoint("orchestration") == "http://h/v1/p1")
         let none = await failure { () async throws(OpenStackError) in try await inside.endpoint("metering") }
-        #expect(none?.message == "the catalogue has no metering service (it has compute, orchestration)")
+        #expect(none?.message == "the catalogue has no metering service (it has compute, metric, orchestration)")
     }
 
     @Test("Several regions and none chosen: refused, naming them; an empty catalogue: said")

@@ -7,6 +7,7 @@ public enum Event: Sendable, Equatable {
     case podStats(PodStats)
     case cloudServer(CloudServer)
     case cloudAlarm(CloudAlarm)
+    case cloudStats(CloudStats)
     case groupState(GroupState)
     case scaleDecided(ScaleDecided)
     case podsDecided(PodsDecided)
@@ -30,7 +31,6 @@ public enum Event: Sendable, Equatable {
     case podShutdownExtend(PodShutdownExtend)
     case podShutdownRefuse(PodShutdownRefuse)
     case evaluation(Evaluation)
-    case evaluationRequested(EvaluationRequested)
 
     /// Decodes an opened message by its event type.
     ///
@@ -53,6 +53,7 @@ public enum Event: Sendable, Equatable {
         case .podStats: self = .podStats(try MessageCoder.payload(ours: PodStats.self, of: received))
         case .cloudServer: self = .cloudServer(try MessageCoder.payload(ours: CloudServer.self, of: received))
         case .cloudAlarm: self = .cloudAlarm(try MessageCoder.payload(ours: CloudAlarm.self, of: received))
+        case .cloudStats: self = .cloudStats(try MessageCoder.payload(ours: CloudStats.self, of: received))
         case .groupState: self = .groupState(try MessageCoder.payload(ours: GroupState.self, of: received))
         case .scaleDecided: self = .scaleDecided(try MessageCoder.payload(ours: ScaleDecided.self, of: received))
         case .podsDecided: self = .podsDecided(try MessageCoder.payload(ours: PodsDecided.self, of: received))
@@ -83,8 +84,6 @@ public enum Event: Sendable, Equatable {
         case .podShutdownRefuse:
             self = .podShutdownRefuse(try MessageCoder.payload(ours: PodShutdownRefuse.self, of: received))
         case .evaluation: self = .evaluation(try MessageCoder.payload(ours: Evaluation.self, of: received))
-        case .evaluationRequested:
-            self = .evaluationRequested(try MessageCoder.payload(ours: EvaluationRequested.self, of: received))
         }
     }
 
@@ -98,6 +97,7 @@ public enum Event: Sendable, Equatable {
         case .podStats(let payload): payload
         case .cloudServer(let payload): payload
         case .cloudAlarm(let payload): payload
+        case .cloudStats(let payload): payload
         case .groupState(let payload): payload
         case .scaleDecided(let payload): payload
         case .podsDecided(let payload): payload
@@ -121,7 +121,6 @@ public enum Event: Sendable, Equatable {
         case .podShutdownExtend(let payload): payload
         case .podShutdownRefuse(let payload): payload
         case .evaluation(let payload): payload
-        case .evaluationRequested(let payload): payload
         }
     }
 

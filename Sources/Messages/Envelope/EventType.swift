@@ -7,6 +7,7 @@ public enum EventType: String, Sendable, CaseIterable, Codable {
     case podStats = "updraft.pod.stats"
     case cloudServer = "updraft.cloud.server"
     case cloudAlarm = "updraft.cloud.alarm"
+    case cloudStats = "updraft.cloud.stats"
     case groupState = "updraft.group.state"
     case scaleDecided = "updraft.scale.decided"
     case podsDecided = "updraft.pods.decided"
@@ -30,14 +31,13 @@ public enum EventType: String, Sendable, CaseIterable, Codable {
     case podShutdownExtend = "updraft.pod.shutdown.extend"
     case podShutdownRefuse = "updraft.pod.shutdown.refuse"
     case evaluation = "updraft.evaluation"
-    case evaluationRequested = "updraft.evaluation.requested"
 
     /// The topic that carries it.
     public var topic: Topic {
         switch self {
         case .clusterSnapshot, .clusterDelta: .state
         case .snapshotRequested: .requests
-        case .nodeStats, .podStats, .cloudServer, .cloudAlarm: .stats
+        case .nodeStats, .podStats, .cloudServer, .cloudAlarm, .cloudStats: .stats
         case .groupState: .groups
         case .scaleDecided, .podsDecided, .removalDecided, .removalCancelled: .decisions
         case .scaleStarted, .scaleCompleted, .scaleFailed, .scaleRefused, .nodeJoined, .nodeReady, .removalCordoned,
@@ -46,7 +46,6 @@ public enum EventType: String, Sendable, CaseIterable, Codable {
         case .podShutdown, .nodeRemoval: .notices
         case .podShutdownDone, .podShutdownExtend, .podShutdownRefuse: .answers
         case .evaluation: .ledger
-        case .evaluationRequested: .questions
         }
     }
 }

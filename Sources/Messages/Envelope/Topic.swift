@@ -18,14 +18,12 @@ public enum Topic: String, Sendable, CaseIterable, Codable {
     case answers
     /// Why the Decider did what it did.
     case ledger
-    /// Questions to the Decider, by the user's command or a console. Perishable.
-    case questions
 
     /// Whether messages of this topic may be dropped when nobody reads them in time; the others are kept in quorum
     /// queues, confirmed and acknowledged (docs/architecture.md §3).
     public var isPerishable: Bool {
         switch self {
-        case .state, .requests, .stats, .groups, .ledger, .questions: true
+        case .state, .requests, .stats, .groups, .ledger: true
         case .decisions, .lifecycle, .notices, .answers: false
         }
     }
@@ -34,7 +32,7 @@ public enum Topic: String, Sendable, CaseIterable, Codable {
     public var isCommand: Bool {
         switch self {
         case .decisions, .lifecycle, .answers: true
-        case .state, .requests, .stats, .groups, .notices, .ledger, .questions: false
+        case .state, .requests, .stats, .groups, .notices, .ledger: false
         }
     }
 }

@@ -21,6 +21,19 @@ public struct NodeStats: Payload {
         public var memoryBytes: Int64?
         /// Working set as a part of allocatable.
         public var memoryUtilization: Double?
+        /// Bytes a second through the network; nil where the source does not tell it, or until there are two
+        /// measurements.
+        public var receivedPerSecond: Double?
+        /// The same, sent.
+        public var sentPerSecond: Double?
+        /// Bytes in use on the kubelet's file system.
+        public var diskBytes: Double?
+        /// The same as a part of its size.
+        public var diskUtilization: Double?
+        /// Pods that run on it; nil where that is not known.
+        public var podsRunning: Int?
+        /// Pods that were given to it and do not run yet.
+        public var podsPending: Int?
         /// Whether it is older than two intervals.
         public var stale: Bool
 
@@ -58,6 +71,27 @@ public struct PodStats: Payload {
     /// Its event type on the bus.
     public static let eventType = EventType.podStats
 
+    /// One container's.
+    public struct Container: Sendable, Hashable, Codable {
+        /// Name.
+        public var name: String
+        /// CPU in use, thousandths of a core; nil until there are two measurements.
+        public var cpuMillis: Double?
+        /// CPU in use as a part of what is allocatable on the node.
+        public var cpuUtilization: Double?
+        /// Working set in bytes.
+        public var memoryBytes: Int64?
+        /// Working set as a part of what is allocatable on the node.
+        public var memoryUtilization: Double?
+        /// Bytes in its layers and logs.
+        public var diskBytes: Double?
+
+        /// A container; its numbers are set afterwards.
+        public init(name: String) {
+            self.name = name
+        }
+    }
+
     /// One pod's.
     public struct Sample: Sendable, Hashable, Codable {
         /// Namespace.
@@ -72,10 +106,22 @@ public struct PodStats: Payload {
         public var at: Timestamp
         /// CPU in use, thousandths of a core; nil until there are two measurements.
         public var cpuMillis: Double?
+        /// CPU in use as a part of what the pod requests; nil where it requests none.
+        public var cpuUtilization: Double?
         /// Working set in bytes.
         public var memoryBytes: Int64?
+        /// Working set as a part of what the pod requests; nil where it requests none.
+        public var memoryUtilization: Double?
+        /// Bytes a second through the network; nil where the source does not tell it.
+        public var receivedPerSecond: Double?
+        /// The same, sent.
+        public var sentPerSecond: Double?
+        /// Bytes on the node's file system.
+        public var diskBytes: Double?
+        /// Its containers; nil unless the Collector is told to publish them.
+        public var containers: [Container]?
 
-        /// From its parts.
+        /// From its parts; the rest is set afterwards.
         public init(
             namespace: String, pod: String, podUID: String? = nil, node: String, at: Timestamp,
             cpuMillis: Double? = nil, memoryBytes: Int64? = nil
@@ -154,5 +200,53 @@ public struct CloudAlarm: Payload {
         self.state = state
         self.why = why
         self.at = at
+    }
+}
+
+/// What the hypervisors measured of the nodes' servers (from `telemetry.polling` of Ceilometer's compute agents), reduced.
+public struct CloudStats: Payload {
+    /// Its event type on the bus.
+    public static let eventType = EventType.cloudStats
+
+    /// One meter of one server.
+    public struct Sample: Sendable, Hashable, Codable {
+        /// UUID of the server.
+        public var serverID: String
+        /// Name of its Node.
+        public var node: String
+        /// Ceilometer's name: `cpu`, `memory.usage`, …
+        public var meter: String
+        /// `gauge`, `delta` or `cumulative`.
+        public var kind: String
+        /// Its unit: `ns`, `MB`, …
+        public var unit: String
+        /// The value, finite.
+        public var value: Double
+        /// When it was measured.
+        public var at: Timestamp
+
+        /// From its parts.
+        public init(
+            serverID: String, node: String, meter: String, kind: String, unit: String, value: Double, at: Timestamp
+        ) {
+            self.serverID = serverID
+            self.node = node
+            self.meter = meter
+            self.kind = kind
+            self.unit = unit
+            self.value = value
+            self.at = at
+        }
+    }
+
+    /// The cluster.
+    public var cluster: String
+    /// The batch.
+    public var samples: [Sample]
+
+    /// From its parts.
+    public init(cluster: String, samples: [Sample]) {
+        self.cluster = cluster
+        self.samples = samples
     }
 }

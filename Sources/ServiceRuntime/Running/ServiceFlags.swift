@@ -36,6 +36,7 @@ struct ServiceFlags: Equatable {
             case "--config", "-c": file = try value(&rest)
             case "--set": overrides.append(try value(&rest))
             case "--log-level": overrides.append("log.level=\(try value(&rest))")
+            case "--node": overrides.append("collector.node=\(try value(&rest))")
             case "--help", "-h": action = .help
             case "--version": action = .version
             case "--check-config": action = .checkConfiguration
@@ -55,6 +56,7 @@ struct ServiceFlags: Equatable {
           -c, --config FILE     the configuration, YAML; else UPDRAFT_CONFIG, else \(ServiceMain.usualFile) if it is there
           --set FIELD=VALUE     overrides a field: --set log.level=debug --set groups.workers.max=5
           --log-level LEVEL     debug, info, warning or error
+          --node NAME           collector only: nothing but this node's statistics (collector.node)
           --check-config        checks the configuration, prints all mistakes, and ends
           --health-check        asks the running service's /readyz; exit code 0 if it is ready
           --reference           prints the configuration reference (Markdown)

@@ -13,7 +13,7 @@ public enum UpdraftVersion {
 /// What the programs of the four services have in common: flags, configuration, log, health pages, signals, the end.
 public enum ServiceMain {
     /// Read when neither flag nor environment names a file.
-    public static let usualFile = "/etc/updraft/updraft.yaml"
+    static let usualFile = "/etc/updraft/updraft.yaml"
 
     /// Runs a service as the whole of a program; never returns.
     ///
@@ -46,7 +46,7 @@ public enum ServiceMain {
         let settings: Settings
         do throws(SettingsErrors) {
             settings = try Settings.load(
-                file: flags.file ?? file(environment), environment: environment, flags: flags.overrides)
+                file: flags.file ?? configurationFile(environment), environment: environment, flags: flags.overrides)
             _ = try BusSettings(settings, service: name, host: "")
         } catch {
             leave(2, complaint: error.description)
@@ -134,7 +134,8 @@ public enum ServiceMain {
         }
     }
 
-    private static func file(_ environment: [String: String]) -> String? {
+    /// The configuration file when no flag names one: `UPDRAFT_CONFIG`, else the usual one if it is there.
+    public static func configurationFile(_ environment: [String: String]) -> String? {
         if let named = environment["UPDRAFT_CONFIG"], !named.isEmpty { return named }
         return access(usualFile, F_OK) == 0 ? usualFile : nil
     }

@@ -1,0 +1,197 @@
+import HTTPClient
+import JSONReader
+import Support
+
+/// Measures of one resource for Gnocchi.
+public struct GnocchiMeasures: Sendable, Equatable {
+    /// One metric.
+    public struct Metric: Sendable, Equatable {
+        /// Its name.
+        public var name: String
+        /// Its unit; only counts when the metric is made.
+        public var unit: String
+        /// Times and values. Finite: Gnocchi takes `NaN` and gives it back as JSON that nobody reads.
+        public var points: [(at: Timestamp, value: Double)]
+
+        /// A metric with its measures.
+        public init(name: String, unit: String, points: [(at: Timestamp, value: Double)]) {
+            self.name = name
+            self.unit = unit
+            self.points = points
+        }
+
+        /// Whether name, unit and points are equal.
+        public static func == (left: Metric, right: Metric) -> Bool {
+            left.name == right.name && left.unit == right.unit && left.points.elementsEqual(right.points, by: ==)
+        }
+    }
+
+    /// The resource's UUID.
+    public var resource: String
+    /// Its metrics.
+    public var metrics: [Metric]
+
+    /// Measures of a resource.
+    public init(resource: String, metrics: [Metric]) {
+        self.resource = resource
+        self.metrics = metrics
+    }
+}
+
+/// Calls to Gnocchi (`metric` of the catalogue). The facts are from a running one: docs/telemetry.md.
+extension OpenStackClient {
+    private static let gnocchi = "metric"
+
+    /// Stores measures of several resources, making metrics that do not exist yet.
+    ///
+    /// - Throws: `badRequest` with "Unknown resources" when any resource does not exist: then nothing is stored.
+    public func storeMeasures(
+        _ measures: [GnocchiMeasures], archivePolicy: String
+    ) async throws(OpenStackError) {
+        var body: [String: JSONValue] = [:]
+        for resource in measures {
+            var metrics: [String: JSONValue] = [:]
+            for metric in resource.metrics {
+                metrics[metric.name] = [
+                    "archive_policy_name": .string(archivePolicy), "unit": .string(metric.unit),
+                    "measures": .array(
+                        metric.points.filter(\.value.isFinite).map {
+                            ["timestamp": .string($0.at.rfc3339), "value": .double($0.value)]
+                        }),
+                ]
+            }
+            body[resource.resource] = .object(metrics)
+        }
+        _ = try await call(
+            Self.gnocchi, .post, "v1/batch/resources/metrics/measures", query: [("create_metrics", "true")],
+            body: .object(body))
+    }
+
+    /// Makes a resource.
+    /// - Returns: false if it exists already.
+    public func createResource(
+        type: String, id: String, attributes: [String: String], projectID: String, userID: String?
+    ) async throws(OpenStackError) -> Bool {
+        var body = attributes.mapValues { JSONValue.string($0) }
+        body["id"] = .string(id)
+        // It is not filled in from the token.
+        body["project_id"] = .string(projectID)
+        if let userID { body["user_id"] = .string(userID) }
+        do throws(OpenStackError) {
+            _ = try await call(
+                Self.gnocchi, .post, "v1/resource/\(PercentEncoding.segment(type))", body: .object(body))
+            return true
+        } catch {
+            guard error.code == .conflict else { throw error }
+            return false
+        }
+    }
+
+    /// Changes attributes of a resource.
+    public func updateResource(
+        type: String, id: String, attributes: [String: String]
+    ) async throws(OpenStackError) {
+        _ = try await call(
+            Self.gnocchi, .patch, "v1/resource/\(PercentEncoding.segment(type))/\(PercentEncoding.segment(id))",
+            body: .object(attributes.mapValues { .string($0) }))
+    }
+
+    /// The names of a resource type's attributes; nil if there is no such type.
+    public func resourceTypeAttributes(_ type: String) async throws(OpenStackError) -> Set<String>? {
+        try await found { () async throws(OpenStackError) in
+            let answer = try await call(Self.gnocchi, .get, "v1/resource_type/\(PercentEncoding.segment(type))")
+            return Set(try answer.json().member("attributes").members().map(\.name))
+        }
+    }
+
+    /// An archive policy.
+    public struct ArchivePolicy: Sendable, Equatable {
+        /// The finest granularity in seconds.
+        public var finestSeconds: Double
+        /// The aggregation methods kept.
+        public var methods: [String]
+    }
+
+    /// An archive policy; nil if there is none of that name.
+    public func archivePolicy(_ name: String) async throws(OpenStackError) -> ArchivePolicy? {
+        try await found { () async throws(OpenStackError) in
+            let policy = try await call(Self.gnocchi, .get, "v1/archive_policy/\(PercentEncoding.segment(name))")
+                .json()
+            return ArchivePolicy(
+                finestSeconds: try policy.list("definition", Self.granularity).min() ?? 0,
+                methods: try policy.list("aggregation_methods") { (field) throws(OpenStackError) in
+                    try field.string()
+                })
+        }
+    }
+
+    /// The names of a resource's metrics, with each one's archive policy where Gnocchi tells it; nil if there is no such
+    /// resource that this login may see.
+    public func metrics(ofResource id: String, type: String = "generic") async throws(OpenStackError) -> [String:
+        String]?
+    {
+        try await found { () async throws(OpenStackError) in
+            let resource = try await call(
+                Self.gnocchi, .get,
+                "v1/resource/\(PercentEncoding.segment(type))/\(PercentEncoding.segment(id))"
+            ).json()
+            return try resource.member("metrics").strings()
+        }
+    }
+
+    /// The measures of a resource's metric, as `[time, granularity, value]`, newest last; nil if there is no such metric.
+    public func measures(
+        ofResource id: String, metric: String, granularity: Int? = nil, aggregation: String = "mean",
+        since start: Timestamp? = nil
+    ) async throws(OpenStackError) -> [(at: Timestamp, granularity: Double, value: Double)]? {
+        var query = [("aggregation", aggregation), ("refresh", "true")]
+        if let granularity { query.append(("granularity", "\(granularity)")) }
+        if let start { query.append(("start", start.rfc3339)) }
+        return try await found { () async throws(OpenStackError) in
+            let path =
+                "v1/resource/generic/\(PercentEncoding.segment(id))/metric/"
+                + "\(PercentEncoding.segment(metric))/measures"
+            let answer = try await call(Self.gnocchi, .get, path, query: query).json()
+            var measures: [(at: Timestamp, granularity: Double, value: Double)] = []
+            for entry in try answer.elements() {
+                let parts = try entry.elements()
+                guard parts.count == 3, let step = parts[1].value.doubleValue else {
+                    throw entry.malformed("is not [time, granularity, value]")
+                }
+                // A value that is no number was `NaN`.
+                guard let value = parts[2].value.doubleValue else { continue }
+                measures.append((try parts[0].time(), step, value))
+            }
+            return measures
+        }
+    }
+
+    /// `"0:01:00"`, `"60s"` or a number, as releases differ.
+    private static func granularity(_ field: Field) throws(OpenStackError) -> Double {
+        let member = try field.member("granularity")
+        if let seconds = member.value.doubleValue { return seconds }
+        let text = try member.string()
+        var days = 0.0
+        var rest = Substring(text)
+        if let comma = text.firstIndex(of: ",") {
+            days = Double(text.prefix { $0.isNumber }) ?? 0
+            rest = text[text.index(after: comma)...].drop { $0 == " " }
+        }
+        let parts = rest.split(separator: ":").map { Double($0) }
+        guard parts.count == 3, let hours = parts[0], let minutes = parts[1], let seconds = parts[2] else {
+            throw member.malformed("is not a length of time")
+        }
+        return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    }
+
+    private func found<Value>(
+        _ body: () async throws(OpenStackError) -> Value
+    ) async throws(OpenStackError) -> Value? {
+        do throws(OpenStackError) {
+            return try await body()
+        } catch {
+            guard error.code == .notFound else { throw error }
+            return nil
+        }
+    }
+}

@@ -1,0 +1,45 @@
+import Support
+
+extension Settings.Collector {
+    /// `collector.alarms`: alarms of Aodh.
+    public struct Alarms: Sendable, Hashable {
+        /// Whether they are heard.
+        public var enabled: Bool
+        /// Aodh's exchange.
+        public var exchange: String
+        /// Only alarms of this project; nil: of all.
+        public var projectID: String?
+
+        init(_ reader: SettingsReader) {
+            enabled = reader.flag(
+                "enabled", default: false,
+                "Whether transitions of Aodh's alarms are heard (its `record_history` must be on)."
+            )
+            exchange = reader.text(
+                "exchange", default: "aodh",
+                "Aodh's exchange. It is never made: until it exists, this waits. The broker is that of `telemetry`.")
+            projectID = reader.text(
+                "project_id", "Only alarms of this project. Without it those of every project of the cloud.")
+        }
+    }
+
+    /// `collector.hypervisor`: what Ceilometer's compute agents measure of the nodes' servers.
+    public struct Hypervisor: Sendable, Hashable {
+        /// Whether they are heard.
+        public var enabled: Bool
+        /// The agents' exchange.
+        public var exchange: String
+        /// Which meters.
+        public var meters: [String]
+
+        init(_ reader: SettingsReader) {
+            enabled = reader.flag(
+                "enabled", default: false, "Whether the hypervisors' samples of the nodes' servers are heard.")
+            exchange = reader.text(
+                "exchange", default: "ceilometer",
+                "The exchange that Ceilometer's agents publish to. The broker is that of `telemetry`.")
+            meters = reader.texts(
+                "meters", default: ["cpu", "memory.usage", "disk.device.usage"], "Which meters are passed on.")
+        }
+    }
+}

@@ -68,7 +68,10 @@ let package = Package(
         // Services
         module(
             "Collector",
-            ["Messages", "Kubernetes", "HTTPClient", "JSONReader", "Bus", "ServiceRuntime", "Settings", "Support"]),
+            [
+                "Bus", "Crypto", "HTTPClient", "JSONReader", "Kubernetes", "Messages", "OpenStack", "ServiceRuntime",
+                "Settings", "Support",
+            ]),
         module("Decider", ["Messages", "JSONReader", "Bus", "ServiceRuntime", "Settings", "Support"]),
         module(
             "Actuator",
@@ -88,7 +91,8 @@ let package = Package(
         module(
             "UpdraftCommand",
             [
-                "PracticeCloud", "Decider", "Messages", "Bus", "AMQP", "HTTPClient", "Kubernetes", "OpenStack",
+                "PracticeCloud", "Collector", "Decider", "Crypto", "Messages", "Bus", "AMQP", "HTTPClient",
+                "Kubernetes", "OpenStack",
                 "ServiceRuntime", "Settings", "JSONReader", "Support",
             ]),
         program("updraft-collector", ["Collector", "ServiceRuntime"]),
@@ -123,9 +127,8 @@ let package = Package(
         tests(
             "CollectorTests",
             [
-                "Collector", "Messages", "Kubernetes", "HTTPClient", "HTTPServer", "JSONReader", "ServiceRuntime",
-                "Settings",
-                "Support", "YAML",
+                "Collector", "Crypto", "HTTPClient", "HTTPServer", "JSONReader", "Kubernetes", "Messages", "OpenStack",
+                "ServiceRuntime", "Settings", "Support", "YAML",
             ], files: ["Fixtures"]),
         tests("DeciderTests", ["Decider", "JSONReader", "Messages", "Settings", "Support"], files: ["Scenarios"]),
         tests("ActuatorTests", ["Actuator", "JSONReader", "Messages", "Support"]),
@@ -146,15 +149,15 @@ let package = Package(
         tests(
             "UpdraftCommandTests",
             [
-                "UpdraftCommand", "Decider", "HTTPClient", "JSONReader", "Kubernetes", "Messages", "OpenStack",
-                "PracticeCloud", "Settings", "Support",
-            ], files: ["Recordings"]),
+                "UpdraftCommand", "HTTPClient", "JSONReader", "Messages", "OpenStack", "PracticeCloud", "Settings",
+                "Support",
+            ]),
         tests(
             "IntegrationTests",
             [
-                "AMQP", "Bus", "Crypto", "Decider", "HTTPClient", "JSONReader", "Messages", "PracticeCloud",
-                "ServiceRuntime", "Settings", "Support", "UpdraftCommand", "updraft-actuator", "updraft-decider",
-                "updraft-notifier",
-            ], files: ["oslo"]),
+                "AMQP", "Bus", "Crypto", "HTTPClient", "JSONReader", "Messages", "PracticeCloud", "Support",
+                "updraft-actuator", "updraft-decider", "updraft-notifier",
+            ],
+            files: ["oslo"]),
     ]
 )

@@ -59,6 +59,9 @@ struct RightsTests {
         for page in ["nodes/metrics", "nodes/stats", "nodes/proxy"] {
             wanted.insert(Rule(group: "", resource: page, verb: "get"))
         }
+        for list in ["nodes", "pods"] {
+            wanted.insert(Rule(group: "metrics.k8s.io", resource: list, verb: "list"))
+        }
         #expect(try granted(to: "updraft-collector") == wanted)
     }
 }

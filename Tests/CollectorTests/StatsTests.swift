@@ -15,17 +15,22 @@ enum Recorded {
 
 @Suite("What kubelets say")
 struct KubeletReadingTests {
-    @Test("/metrics/resource of a node with pods")
+    private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
+
+    @Test("/metrics/resource of a node with pods and containers")
     func metricsResource() throws {
         let reading = try #require(KubeletReading.metricsResource(try Recorded.bytes("metrics-resource.txt")))
         #expect(reading.node.cpuSeconds == 23.1701395726204)
         #expect(reading.node.memoryBytes == 1_066_192_000)
         #expect(reading.node.at == Timestamp(microseconds: 1_795_470_024_117_000))
         #expect(reading.pods.count == 2)
-        let pod = try #require(reading.pods[.init(namespace: "default", name: "web-86df7d9d5d-nmf76")])
+        let pod = try #require(reading["default", "web-86df7d9d5d-nmf76"])
         #expect(pod.use.cpuSeconds == 10.74557197570801)
         #expect(pod.use.memoryBytes == 375_809_600)
-        #expect(reading.malformed == 0)
+        let container = try #require(pod.containers.first)
+        #expect(pod.containers.count == 1)
+        #expect(container.use.cpuSeconds == 10.74557197570801)
+        #expect(reading.rejected.isEmpty)
     }
 
     @Test("of a real kubelet without containers, and of one without statistics")
@@ -36,16 +41,83 @@ struct KubeletReadingTests {
         #expect(KubeletReading.metricsResource(try Recorded.bytes("metrics-resource-scrape-error.txt")) == nil)
     }
 
-    @Test("/stats/summary says the same, with uids")
+    @Test("/stats/summary says the same, with uids, network and file systems")
     func summary() throws {
         let reading = try #require(try KubeletReading.statsSummary(try Recorded.bytes("stats-summary.json")))
         #expect(reading.node.memoryBytes == 1_066_192_076)
         #expect(reading.node.cpuMillis == 690)
-        let pod = try #require(reading.pods[.init(namespace: "default", name: "web-86df7d9d5d-nmf76")])
+        #expect(reading.node.traffic != nil)
+        #expect((reading.node.disk?.capacityBytes ?? 0) > 0)
+        let pod = try #require(reading["default", "web-86df7d9d5d-nmf76"])
         #expect(pod.uid == "6f1be9e7-9089-4ea6-8c27-2a7e90f05232")
         #expect(pod.use.cpuMillis == 320)
-        #expect(try KubeletReading.statsSummary(try Recorded.bytes("stats-summary-kubelet.json")) != nil)
+        #expect(pod.containers.first?.use.disk != nil)
+        #expect(reading.rejected.isEmpty)
+        let real = try #require(try KubeletReading.statsSummary(try Recorded.bytes("stats-summary-kubelet.json")))
+        #expect(real.node.memoryBytes != nil)
         #expect(throws: JSONError.self) { try KubeletReading.statsSummary(try Recorded.bytes("stats-summary-500.txt")) }
+    }
+
+    @Test("/metrics/cadvisor: cgroups by id, the pause container and the pods' cables left out")
+    func cadvisor() throws {
+        let labels = #"container="",id="/kubepods/x",image="",name="",namespace="n",pod="p""#
+        let text = #"""
+            # TYPE container_cpu_usage_seconds_total counter
+            container_cpu_usage_seconds_total{container="",cpu="total",id="/",image="",name="",namespace="",pod=""} 100 5000
+            container_cpu_usage_seconds_total{container="",cpu="total",id="/system.slice",image="",name="",namespace="",pod=""} 7
+            container_cpu_usage_seconds_total{\#(labels)} 6 5000
+            container_cpu_usage_seconds_total{container="POD",id="/k/p",namespace="n",pod="p"} 1 5000
+            container_cpu_usage_seconds_total{container="a",id="/k/a",namespace="n",pod="p"} 5 5000
+            container_memory_working_set_bytes{container="",id="/",namespace="",pod=""} 2000 5001
+            container_memory_working_set_bytes{\#(labels)} 300
+            container_network_receive_bytes_total{\#(labels),interface="eth0"} 40
+            container_network_receive_bytes_total{container="",id="/",interface="ens3"} 1000
+            container_network_receive_bytes_total{container="",id="/",interface="ens4"} 500
+            container_network_receive_bytes_total{container="",id="/",interface="lo"} 9e9
+            container_network_receive_bytes_total{container="",id="/",interface="veth12ab"} 9e9
+            container_network_transmit_bytes_total{container="",id="/",interface="ens3"} 20
+            container_fs_usage_bytes{container="",device="/dev/vda1",id="/"} 70
+            container_fs_usage_bytes{container="",device="tmpfs",id="/"} 1
+            container_fs_limit_bytes{container="",device="/dev/vda1",id="/"} 100
+
+            """#
+        let reading = try #require(KubeletReading.cadvisor(bytes(text)))
+        #expect(
+            reading.node
+                == .init(
+                    at: Timestamp(seconds: 5), cpuSeconds: 100, memoryBytes: 2_000,
+                    traffic: .init(received: 1_500, sent: 20), disk: .init(usedBytes: 70, capacityBytes: 100)))
+        let pod = try #require(reading["n", "p"])
+        #expect(pod.use.cpuSeconds == 6)
+        #expect(pod.use.memoryBytes == 300)
+        #expect(pod.use.traffic?.received == 40)
+        #expect(pod.containers.map(\.name) == ["a"])
+        #expect(reading.pods.count == 1)
+        #expect(reading.rejected.isEmpty)
+    }
+
+    @Test("metrics.k8s.io: quantities, and only the pods of the node")
+    func metricsAPI() throws {
+        let nodes = #"""
+            {"kind":"NodeMetricsList","items":[{"metadata":{"name":"n1"},"timestamp":"2026-11-23T22:00:00Z","window":"20s",
+             "usage":{"cpu":"156340478n","memory":"1024Ki"}},{"metadata":{"name":"n2"},"usage":{"cpu":"1e3furlongs"}}]}
+            """#
+        let pods = #"""
+            {"items":[{"metadata":{"name":"p","namespace":"a"},"timestamp":"2026-11-23T22:00:00Z","containers":[
+              {"name":"c","usage":{"cpu":"250m","memory":"1Mi"}},{"name":"d","usage":{"cpu":"1","memory":"1k"}}]},
+              {"metadata":{"name":"q","namespace":"a"},"containers":null}]}
+            """#
+        let answer = try MetricsAPI.read(nodes: bytes(nodes), pods: bytes(pods))
+        let reading = try #require(
+            answer.reading(of: "n1", pods: [.init(namespace: "a", name: "p"), .init(namespace: "a", name: "gone")]))
+        #expect(reading.node.cpuMillis == 156.340478)
+        #expect(reading.node.memoryBytes == 1_048_576)
+        #expect(reading.pods.count == 1)
+        #expect(reading["a", "p"]?.use.cpuMillis == 1_250)
+        #expect(reading["a", "p"]?.use.memoryBytes == 1_049_576)
+        #expect(answer.reading(of: "n2", pods: []) == nil)
+        #expect(answer.rejected == [.wrongUnit: 1])
+        #expect(throws: JSONError.self) { try MetricsAPI.read(nodes: bytes("{\"items\": ["), pods: bytes(pods)) }
     }
 
     @Test("pods known by their containers only are added up, on both pages")
@@ -56,22 +128,23 @@ struct KubeletReadingTests {
             container_cpu_usage_seconds_total{container="b",namespace="n",pod="p"} 3 5000
             container_memory_working_set_bytes{container="a",namespace="n",pod="p"} 100
             container_memory_working_set_bytes{container="b",namespace="n",pod="p"} 1e2
+
             """
-        let pod = try #require(
-            KubeletReading.metricsResource(Array(text.utf8))?.pods[.init(namespace: "n", name: "p")])
+        let pod = try #require(KubeletReading.metricsResource(bytes(text))?["n", "p"])
         #expect(pod.use == .init(at: Timestamp(seconds: 5), cpuSeconds: 5, memoryBytes: 200))
+        #expect(pod.containers.map(\.name) == ["a", "b"])
         let summary = #"""
             {"node":{"cpu":{"usageNanoCores":1}},"pods":[{"podRef":{"name":"p","namespace":"n"},"containers":[
-             {"cpu":{"usageNanoCores":1000000},"memory":{"workingSetBytes":18446744073709551615}},
-             {"cpu":{"usageNanoCores":2000000}}]}]}
+             {"name":"a","cpu":{"usageNanoCores":1000000},"memory":{"workingSetBytes":18446744073709551615}},
+             {"name":"b","cpu":{"usageNanoCores":2000000},"memory":{"workingSetBytes":7}}]}]}
             """#
-        let second = try #require(
-            try KubeletReading.statsSummary(Array(summary.utf8))?.pods[.init(namespace: "n", name: "p")])
-        #expect(second.use.cpuMillis == 3)
-        #expect((second.use.memoryBytes ?? 0) > 0)
+        let reading = try #require(try KubeletReading.statsSummary(bytes(summary)))
+        #expect(reading["n", "p"]?.use.cpuMillis == 3)
+        #expect(reading["n", "p"]?.use.memoryBytes == 7)
+        #expect(reading.rejected == [.outOfRange: 1])
     }
 
-    @Test("NaN, infinities, negative values, wrong lines: passed over, the rest counts")
+    @Test("NaN, infinities, negative and huge values, wrong lines, wrong names: each counted by why, the rest is used")
     func hostile() throws {
         let text = #"""
             # HELP x y
@@ -84,36 +157,78 @@ struct KubeletReadingTests {
             {pod="x"} 1
             7up 1
             pod_cpu_usage_seconds_total{namespace="n",pod="a\"b\\c\nd"} 1
+            pod_cpu_usage_seconds_total{namespace="n",pod=""} 1
             pod_cpu_usage_seconds_total{pod="p",namespace="n",evil="}"} 2
             pod_cpu_usage_seconds_total{namespace="n"} 3
             pod_memory_working_set_bytes{namespace="n",pod="p"} -1
             pod_memory_working_set_bytes{namespace="n",pod="p"} 1e300
             node_cpu_usage_seconds_total 4.5 1000 # {trace="x"} 1
+            node_memory_working_set_bytes 12
             """#
-        let reading = try #require(KubeletReading.metricsResource(Array(text.utf8)))
+        let reading = try #require(KubeletReading.metricsResource(bytes(text)))
         #expect(reading.node == .init(at: Timestamp(seconds: 1), cpuSeconds: 4.5))
-        #expect(Set(reading.pods.keys.map(\.name)) == ["a\"b\\c\nd", "p"])
-        #expect(reading.pods[.init(namespace: "n", name: "p")]?.use.cpuSeconds == 2)
-        #expect((reading.pods[.init(namespace: "n", name: "p")]?.use.memoryBytes ?? 0) > 0)
-        #expect(reading.malformed == 6)
+        #expect(reading.pods.map(\.key.name) == ["p"])
+        #expect(reading["n", "p"]?.use.cpuSeconds == 2)
+        #expect(reading["n", "p"]?.use.memoryBytes == nil)
+        #expect(
+            reading.rejected == [
+                .malformedLine: 6, .notFinite: 2, .badName: 3, .negative: 1, .outOfRange: 1, .truncated: 1,
+            ])
+    }
+
+    @Test(
+        "numbers in all forms that Go writes are read exactly",
+        arguments: [
+            "0", "1", "0.1", "10.74557197570801", "3.75809536e+08", "1.7954700241170002e+09", "1e-07", "5e-324",
+            "1.7976931348623157e+10", "123456789012345678", "12345678901234567890123", "0.30000000000000004",
+            "9007199254740993", "4.35e-05", "1E3", "+7",
+        ])
+    func numbers(text: String) throws {
+        let page = bytes("node_cpu_usage_seconds_total 1\nnode_memory_working_set_bytes \(text) 1000\nx \(text)\n")
+        var values: [Double] = []
+        page.withUnsafeBytes { page in
+            let rejected = PrometheusText.forEachSample(page) { values.append($0.value) }
+            #expect(rejected.isEmpty)
+        }
+        let expected = try #require(Double(text))
+        #expect(values == [1, expected, expected])
     }
 
     @Test("a line of 10 MB, a hundred thousand pods, a body cut off anywhere")
     func huge() throws {
         let line = "node_cpu_usage_seconds_total{x=\"" + String(repeating: "a", count: 10 << 20) + "\"} 1\n"
-        let reading = try #require(
-            KubeletReading.metricsResource(Array((line + "node_cpu_usage_seconds_total 2").utf8)))
+        let reading = try #require(KubeletReading.metricsResource(bytes(line + "node_cpu_usage_seconds_total 2\n")))
         #expect(reading.node.cpuSeconds == 2)
-        #expect(reading.malformed == 1)
+        #expect(reading.rejected == [.longLine: 1])
         var many = "node_cpu_usage_seconds_total 1\n"
-        for index in 0..<20_000 { many += "pod_cpu_usage_seconds_total{namespace=\"n\",pod=\"p\(index)\"} 1\n" }
-        #expect(KubeletReading.metricsResource(Array(many.utf8))?.pods.count == KubeletReading.maximumPods)
+        for index in 0..<30_000 { many += "pod_cpu_usage_seconds_total{namespace=\"n\",pod=\"p\(index)\"} 1\n" }
+        let crowd = try #require(KubeletReading.metricsResource(bytes(many)))
+        #expect(crowd.pods.count == KubeletReading.maximumPods)
+        #expect(crowd.rejected[.tooMany] == 30_000 - KubeletReading.maximumPods)
         let whole = try Recorded.bytes("metrics-resource.txt")
-        for length in 0..<whole.count { _ = KubeletReading.metricsResource(Array(whole[..<length])) }
+        let complete = try #require(KubeletReading.metricsResource(whole))
+        for length in 0..<whole.count {
+            // What is left says nothing that the whole does not say.
+            guard let part = KubeletReading.metricsResource(Array(whole[..<length])) else { continue }
+            #expect(part.node.cpuSeconds == nil || part.node.cpuSeconds == complete.node.cpuSeconds)
+            #expect(part.node.memoryBytes == nil || part.node.memoryBytes == complete.node.memoryBytes)
+        }
         let summary = try Recorded.bytes("stats-summary.json")
         for length in stride(from: 0, to: summary.count - 2, by: 11) {
             #expect(throws: JSONError.self) { try KubeletReading.statsSummary(Array(summary[..<length])) }
         }
+    }
+
+    @Test("a line with more labels than any, and bytes that are no text")
+    func strangeLines() throws {
+        let labels = (0..<100).map { "l\($0)=\"x\"" }.joined(separator: ",")
+        var page = bytes("node_cpu_usage_seconds_total{\(labels)} 1\nnode_cpu_usage_seconds_total 3\n")
+        page += bytes("pod_cpu_usage_seconds_total{namespace=\"n\",pod=\"") + [0xFF, 0xFE] + bytes("\"} 1\n")
+        page += [0x00, 0x0A, 0x0D, 0x0A]
+        let reading = try #require(KubeletReading.metricsResource(page))
+        #expect(reading.node.cpuSeconds == 3)
+        #expect(reading.pods.isEmpty)
+        #expect(reading.rejected == [.malformedLine: 2, .badName: 1])
     }
 }
 
@@ -124,17 +239,20 @@ struct UsageMeterTests {
             name: "n1", providerID: "openstack:///0123-4567-89",
             allocatable: ResourceList(cpuMillis: 4_000, memoryBytes: 8_000)))
 
-    private func time(_ seconds: Double) -> Timestamp { Timestamp(seconds: 100) + .seconds(seconds) }
+    private func time(_ seconds: Double) -> Timestamp { Timestamp(seconds: 100_000) + .seconds(seconds) }
 
     private func reading(_ seconds: Double, cpu: Double, memory: Int64 = 2_000) -> KubeletReading {
         var reading = KubeletReading()
         reading.node = .init(at: time(seconds), cpuSeconds: cpu, memoryBytes: memory)
-        reading.pods[.init(namespace: "n", name: "p")] = .init(
-            uid: "u", use: .init(at: time(seconds), cpuSeconds: cpu / 2, memoryBytes: 500))
+        let use = KubeletReading.Use(at: time(seconds), cpuSeconds: cpu / 2, memoryBytes: 500)
+        reading.pods = [
+            .init(
+                key: .init(namespace: "n", name: "p"), uid: "u", use: use, containers: [.init(name: "c", use: use)])
+        ]
         return reading
     }
 
-    @Test("two readings make a rate, and parts of what is allocatable")
+    @Test("two readings make a rate, and parts of what is allocatable or requested")
     func rate() throws {
         var meter = UsageMeter(interval: .seconds(15))
         let first = meter.take(reading(0, cpu: 10), of: target, at: time(1))
@@ -142,22 +260,35 @@ struct UsageMeterTests {
         #expect(first.node.memoryUtilization == 0.25)
         #expect(first.node.serverID == "0123-4567-89")
         #expect(first.pods.first?.memoryBytes == 500)
-        let second = meter.take(reading(10, cpu: 30), of: target, at: time(11))
+        #expect(first.pods.first?.cpuUtilization == nil)
+        var known = UsageMeter.PodsOnNode(running: 1, pending: 2)
+        known.facts[.init(namespace: "n", name: "p")] = .init(
+            uid: "u", requests: ResourceList(cpuMillis: 500, memoryBytes: 1_000))
+        let second = meter.take(reading(10, cpu: 30), of: target, pods: known, at: time(11))
         #expect(second.node.cpuMillis == 2_000)
         #expect(second.node.cpuUtilization == 0.5)
-        #expect(second.pods.first?.cpuMillis == 1_000)
-        #expect(second.pods.first?.podUID == "u")
+        #expect(second.node.podsRunning == 1)
+        #expect(second.node.podsPending == 2)
+        let pod = try #require(second.pods.first)
+        #expect(pod.cpuMillis == 1_000)
+        #expect(pod.cpuUtilization == 2)
+        #expect(pod.memoryUtilization == 0.5)
+        #expect(pod.podUID == "u")
+        #expect(pod.containers?.first?.cpuMillis == 1_000)
+        #expect(pod.containers?.first?.cpuUtilization == 0.25)
         #expect(!second.node.stale)
     }
 
-    @Test("the same reading again keeps its rate; a counter that fell has none until the next")
+    @Test("the same reading again keeps its rate; a counter that fell has none until the next; a gap gives the mean")
     func resets() {
         var meter = UsageMeter(interval: .seconds(15))
         _ = meter.take(reading(0, cpu: 10), of: target, at: time(1))
         _ = meter.take(reading(10, cpu: 20), of: target, at: time(11))
         #expect(meter.take(reading(10, cpu: 20), of: target, at: time(12)).node.cpuMillis == 1_000)
+        #expect(meter.take(reading(10.2, cpu: 20.9), of: target, at: time(13)).node.cpuMillis == 1_000)
         #expect(meter.take(reading(20, cpu: 1), of: target, at: time(21)).node.cpuMillis == nil)
         #expect(meter.take(reading(30, cpu: 2), of: target, at: time(31)).node.cpuMillis == 100)
+        #expect(meter.take(reading(130, cpu: 102), of: target, at: time(131)).node.cpuMillis == 1_000)
     }
 
     @Test("silence: the last numbers, stale after two intervals; then nothing once the node is gone")
@@ -167,14 +298,92 @@ struct UsageMeterTests {
         _ = meter.take(reading(0, cpu: 10), of: target, at: time(0))
         #expect(meter.missed(target, at: time(15))?.stale == false)
         #expect(meter.missed(target, at: time(31))?.stale == true)
+        #expect(meter.missed(target, at: time(31))?.memoryBytes == 2_000)
         meter.keep(only: [])
         #expect(meter.missed(target, at: time(32)) == nil)
         #expect(meter.count == 0)
     }
 
-    @Test("a kubelet whose clock runs ahead is not fresher than now")
-    func clock() {
+    @Test("a kubelet that repeats its numbers becomes stale though it answers")
+    func repeats() {
         var meter = UsageMeter(interval: .seconds(15))
-        #expect(meter.take(reading(1_000, cpu: 1), of: target, at: time(0)).node.at == time(0))
+        #expect(!meter.take(reading(0, cpu: 10), of: target, at: time(1)).node.stale)
+        #expect(!meter.take(reading(0, cpu: 10), of: target, at: time(16)).node.stale)
+        #expect(meter.take(reading(0, cpu: 10), of: target, at: time(46)).node.stale)
+        #expect(!meter.take(reading(60, cpu: 20), of: target, at: time(61)).node.stale)
+    }
+
+    @Test("a kubelet whose clock runs ahead is not fresher than now, and its rates are right")
+    func clockAhead() {
+        var meter = UsageMeter(interval: .seconds(15))
+        let first = meter.take(reading(1_000, cpu: 1), of: target, at: time(0))
+        #expect(first.node.at == time(0))
+        #expect(first.clockIsOff)
+        let second = meter.take(reading(1_015, cpu: 16), of: target, at: time(15))
+        #expect(second.node.cpuMillis == 1_000)
+        #expect(second.node.at == time(15))
+        #expect(second.pods.first?.at == time(15))
+        // Stuck there, it becomes stale like any other.
+        #expect(meter.take(reading(1_015, cpu: 16), of: target, at: time(60)).node.stale)
+    }
+
+    @Test("a kubelet whose clock is an hour behind is known by its times going on: not stale, at our time")
+    func clockBehind() {
+        var meter = UsageMeter(interval: .seconds(15))
+        #expect(meter.take(reading(-3_600, cpu: 1), of: target, at: time(0)).node.stale)
+        let second = meter.take(reading(-3_585, cpu: 16), of: target, at: time(15))
+        #expect(!second.node.stale)
+        #expect(second.node.at == time(15))
+        #expect(second.clockIsOff)
+        #expect(second.node.cpuMillis == 1_000)
+        // And mended: back to its own time, with one rate missing.
+        let mended = meter.take(reading(29, cpu: 30), of: target, at: time(30))
+        #expect(mended.node.at == time(29))
+        #expect(!mended.node.stale)
+    }
+
+    @Test("a clock that was set back begins anew instead of waiting for the time to come round again")
+    func setBack() {
+        var meter = UsageMeter(interval: .seconds(15))
+        _ = meter.take(reading(0, cpu: 10), of: target, at: time(0))
+        _ = meter.take(reading(15, cpu: 25), of: target, at: time(15))
+        #expect(meter.take(reading(-600, cpu: 40), of: target, at: time(30)).node.cpuMillis == nil)
+        #expect(meter.take(reading(-585, cpu: 55), of: target, at: time(45)).node.cpuMillis == 1_000)
+    }
+
+    @Test("network and file systems have times of their own, and are repeated between two pages that tell them")
+    func details() {
+        var meter = UsageMeter(interval: .seconds(15))
+        func detailed(_ seconds: Double, _ received: Double) -> KubeletReading {
+            var reading = reading(seconds, cpu: seconds)
+            reading.node.traffic = .init(received: received, sent: received / 2)
+            reading.node.disk = .init(usedBytes: 25, capacityBytes: 100)
+            return reading
+        }
+        let first = meter.take(detailed(0, 1_000), of: target, at: time(0))
+        #expect(first.node.receivedPerSecond == nil)
+        #expect(first.node.diskUtilization == 0.25)
+        _ = meter.take(reading(15, cpu: 15), of: target, at: time(15))
+        let second = meter.take(detailed(60, 7_000), of: target, at: time(60))
+        #expect(second.node.receivedPerSecond == 100)
+        #expect(second.node.sentPerSecond == 50)
+        let third = meter.take(reading(75, cpu: 75), of: target, at: time(75))
+        #expect(third.node.receivedPerSecond == 100)
+        #expect(third.node.diskBytes == 25)
+        // Long gone: not known any more, and not zero.
+        #expect(meter.take(reading(800, cpu: 800), of: target, at: time(800)).node.diskBytes == nil)
+        // A counter that was reset has no rate.
+        _ = meter.take(detailed(860, 50), of: target, at: time(860))
+        #expect(meter.take(detailed(920, 20), of: target, at: time(920)).node.receivedPerSecond == nil)
+    }
+
+    @Test("nanoseconds for seconds and kilobytes for bytes: more than the node has, and not used")
+    func wrongUnits() {
+        var meter = UsageMeter(interval: .seconds(15))
+        _ = meter.take(reading(0, cpu: 1e9), of: target, at: time(0))
+        let wrong = meter.take(reading(15, cpu: 16e9, memory: 8_000 * 1_024), of: target, at: time(15))
+        #expect(wrong.node.cpuMillis == nil)
+        #expect(wrong.node.memoryBytes == nil)
+        #expect(wrong.rejected[.wrongUnit] >= 2)
     }
 }

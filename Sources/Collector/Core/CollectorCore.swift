@@ -144,8 +144,13 @@ public struct CollectorCore: Sendable {
     /// How many shapes the pods have.
     public var shapeCount: Int { cluster.shapeCount }
 
-    /// The nodes, for asking their kubelets.
-    public var nodes: [Node] { Array(cluster.nodes.values) }
+    /// The nodes, for asking their kubelets; nil until they are known.
+    public var nodes: [Node]? {
+        switch watches[.nodes] ?? .waiting {
+        case .synced, .failed(_, _, wasSynced: true): Array(cluster.nodes.values)
+        case .waiting, .absent, .failed: nil
+        }
+    }
 
     // MARK: Events
 

@@ -14,6 +14,8 @@ struct WatchedCluster: Sendable {
     private var shapes = ShapeTable()
     /// Which claims use a volume, to tell them when it changes.
     private var claimsOfVolume: [String: Set<String>] = [:]
+    /// UIDs of the pods of each node.
+    private var podsOfNode: [String: Set<String>] = [:]
     /// Names of nodes as pods name them: one copy each.
     private var nodeNames = StringPool()
 
@@ -58,7 +60,7 @@ struct WatchedCluster: Sendable {
         switch kind {
         case .nodes: _ = nodes.endList()
         case .pods:
-            for pod in pods.endList() { shapes.release(pod.shape) }
+            for pod in pods.endList() { forget(pod) }
         case .budgets: _ = budgets.endList()
         case .replicaSets, .replicationControllers, .statefulSets, .daemonSets, .jobs:
             for workload in workloads[kind, default: ObservedTable()].endList() { release(workload) }
@@ -77,7 +79,12 @@ struct WatchedCluster: Sendable {
             // The new use before the end of the old one: an unchanged shape must not lose its number.
             pod.shape = shapes.retain(shape)
             pod.node = pod.node.map { nodeNames.shared($0) }
-            if let before = pods.upsert(pod.uid, pod) { shapes.release(before.shape) }
+            let before = pods.upsert(pod.uid, pod)
+            if let before { shapes.release(before.shape) }
+            if before?.node != pod.node {
+                if let node = before?.node { unlink(pod.uid, from: node) }
+                if let node = pod.node { podsOfNode[node, default: []].insert(pod.uid) }
+            }
         case .budget(let budget): _ = budgets.upsert(budget.id, budget)
         case .workload(var workload, let template):
             // Deployments keep ten emptied ReplicaSets each; nothing can be owned by them.
@@ -99,7 +106,7 @@ struct WatchedCluster: Sendable {
         switch kind {
         case .nodes: _ = nodes.remove(key)
         case .pods:
-            if let pod = pods.remove(key) { shapes.release(pod.shape) }
+            if let pod = pods.remove(key) { forget(pod) }
         case .budgets: _ = budgets.remove(key)
         case .replicaSets, .replicationControllers, .statefulSets, .daemonSets, .jobs:
             if let workload = workloads[kind, default: ObservedTable()].remove(key) { release(workload) }
@@ -109,6 +116,16 @@ struct WatchedCluster: Sendable {
             if volumes.remove(key) != nil { touchClaims(of: key) }
         case .namespaces: _ = namespaces.remove(key)
         }
+    }
+
+    private mutating func forget(_ pod: Pod) {
+        shapes.release(pod.shape)
+        if let node = pod.node { unlink(pod.uid, from: node) }
+    }
+
+    private mutating func unlink(_ uid: String, from node: String) {
+        podsOfNode[node]?.remove(uid)
+        if podsOfNode[node]?.isEmpty == true { podsOfNode[node] = nil }
     }
 
     private mutating func release(_ workload: Workload) {
@@ -130,6 +147,35 @@ struct WatchedCluster: Sendable {
         Claim(
             namespace: claim.namespace, name: claim.name, isBound: claim.isBound,
             nodeAffinity: claim.volume.flatMap { volumes[$0]?.nodeAffinity })
+    }
+
+    // MARK: Looking in
+
+    /// What is known of the pods of a node.
+    func podsOnNode(_ node: String) -> UsageMeter.PodsOnNode {
+        var known = UsageMeter.PodsOnNode()
+        for uid in podsOfNode[node] ?? [] {
+            guard let pod = pods[uid], let shape = shapes[pod.shape] else { continue }
+            switch pod.phase {
+            case .running: known.running += 1
+            case .pending: known.pending += 1
+            case .succeeded, .failed, .unknown: continue
+            }
+            known.facts[.init(namespace: shape.namespace, name: pod.name)] = .init(
+                uid: uid, requests: shape.requests)
+        }
+        return known
+    }
+
+    /// Pods that wait for a node, and pods that run, in the whole cluster.
+    var podCounts: (running: Int, pending: Int) {
+        pods.values.reduce(into: (0, 0)) { counts, pod in
+            switch pod.phase {
+            case .running: counts.0 += 1
+            case .pending: counts.1 += 1
+            case .succeeded, .failed, .unknown: break
+            }
+        }
     }
 
     // MARK: Giving out

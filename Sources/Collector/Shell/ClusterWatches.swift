@@ -8,14 +8,20 @@ struct ClusterWatches: Sendable {
     let client: KubernetesClient
     let engine: CollectorEngine
     let pageSize: Int
+    /// Only this node and its pods; nil: everything.
+    let node: String?
     let log: Logger
     let failures: Counter
     let rejects: Counter
 
-    init(_ client: KubernetesClient, _ engine: CollectorEngine, pageSize: Int, log: Logger, metrics: Metrics) {
+    init(
+        _ client: KubernetesClient, _ engine: CollectorEngine, pageSize: Int, node: String? = nil, log: Logger,
+        metrics: Metrics
+    ) {
         self.client = client
         self.engine = engine
         self.pageSize = pageSize
+        self.node = node
         self.log = log
         failures = metrics.counter(
             "watch_failures", "Lists and watches that failed and are tried again.",
@@ -27,6 +33,7 @@ struct ClusterWatches: Sendable {
 
     /// Runs until the task is cancelled.
     func run() async {
+        if let node { return await run(only: node) }
         await withTaskGroup { group in
             group.addTask { await watch(.nodes, NodeObject.self) { .node($0.node) } }
             group.addTask { await watch(.pods, PodObject.self) { .pod($0.pod, $0.shape) } }
@@ -52,14 +59,30 @@ struct ClusterWatches: Sendable {
         }
     }
 
+    private func run(only node: String) async {
+        // The rest is not asked for, and is nothing to wait for.
+        for kind in ObservedKind.allCases where kind != .nodes && kind != .pods { await engine.handle(.absent(kind)) }
+        await withTaskGroup { group in
+            group.addTask {
+                await watch(.nodes, NodeObject.self, Selection(fields: "metadata.name=\(node)")) { .node($0.node) }
+            }
+            group.addTask {
+                await watch(.pods, PodObject.self, Selection(fields: "spec.nodeName=\(node)")) {
+                    .pod($0.pod, $0.shape)
+                }
+            }
+        }
+    }
+
     private func owners<Kind: WorkloadKind>(_ kind: ObservedKind, _ type: WorkloadObject<Kind>.Type) async {
         await watch(kind, type) { .workload($0.workload, template: $0.template) }
     }
 
     private func watch<Object: KubernetesResource>(
-        _ kind: ObservedKind, _ type: Object.Type, _ translate: @Sendable @escaping (Object) -> ObservedObject
+        _ kind: ObservedKind, _ type: Object.Type, _ selection: Selection = .all,
+        _ translate: @Sendable @escaping (Object) -> ObservedObject
     ) async {
-        let reflector = Reflector<Object>(client, limit: pageSize)
+        let reflector = Reflector<Object>(client, selection, limit: pageSize)
         await reflector.run { event in
             switch event {
             case .listing: await engine.handle(.listing(kind))

@@ -29,31 +29,95 @@ public enum Collector {
                 cluster: settings.cluster, replica: replica, batchWindow: settings.collector.batchWindow,
                 snapshotInterval: settings.collector.snapshotInterval),
             observer: status.observer)
+        let node = settings.collector.node
         let watches = ClusterWatches(
-            client, engine, pageSize: settings.kubernetes.pageSize, log: context.log, metrics: context.metrics)
-        let scraper = KubeletScraper(client, settings.collector.stats, log: context.log, metrics: context.metrics)
-        let rounds = UsageRounds(
-            engine, scraper, bus, cluster: settings.cluster, settings.collector.stats, log: context.log,
+            client, engine, pageSize: settings.kubernetes.pageSize, node: node, log: context.log,
             metrics: context.metrics)
+        let scraper = KubeletScraper(client, settings.collector.stats, log: context.log, metrics: context.metrics)
+        let telemetry = try TelemetryService.make(context, environment: ServiceMain.environmentVariables())
+        let share = node == nil ? Lock(ScrapeShare(replica: replica)) : nil
+        let usage = UsageCollector(
+            engine.usageSource, scraper, bus, share, cluster: settings.cluster, settings.collector.stats,
+            log: context.log, metrics: context.metrics
+        ) { measured in
+            if let telemetry { await telemetry.measured(measured) }
+        }
+        let foreign = try openForeign(context)
         await withTaskGroup { group in
             group.addTask { await watches.run() }
-            group.addTask { await publish(engine, bus) }
-            group.addTask { await probe(bus, cluster: settings.cluster, host: context.host) }
-            group.addTask {
-                await context.supervisor.run("requests") { part in
-                    part.ready()
-                    try await serve(engine, bus)
+            if node == nil {
+                group.addTask { await publish(engine, bus) }
+                group.addTask { await probe(bus, cluster: settings.cluster, name: "\(context.host)/\(replica)") }
+                group.addTask {
+                    await context.supervisor.run("requests") { part in
+                        part.ready()
+                        try await serve(engine, bus)
+                    }
+                }
+                let listener = CloudListener(
+                    foreign: foreign ?? bus, bus: bus, cluster: settings.cluster, settings.collector,
+                    log: context.log, metrics: context.metrics, nodes: engine.usageSource.nodes)
+                group.addTask { await listen(listener, context) }
+            }
+            if let telemetry {
+                group.addTask { await telemetry.run() }
+                group.addTask { await count(engine, telemetry) }
+                group.addTask {
+                    await context.supervisor.run("groups") { part in
+                        part.ready()
+                        try await learnGroups(bus, replica, telemetry)
+                    }
                 }
             }
-            if settings.collector.stats.enabled { group.addTask { await rounds.run() } }
+            if settings.collector.stats.enabled {
+                group.addTask { await usage.run() }
+                if let share {
+                    group.addTask {
+                        await context.supervisor.run("peers") { part in
+                            part.ready()
+                            try await hear(bus, replica, share)
+                        }
+                    }
+                }
+            }
             await context.shutdown.requested()
             group.cancelAll()
             await engine.stop()
             await group.waitForAll()
         }
+        await foreign?.close(within: .seconds(5))
         await bus.close(within: .seconds(5))
         await client.close()
         await scraper.close()
+    }
+
+    /// Ceilometer's broker, if anything is heard there and it is another than ours.
+    private static func openForeign(_ context: ServiceContext) throws -> Bus? {
+        let collector = context.settings.collector
+        guard collector.node == nil, collector.alarms.enabled || collector.hypervisor.enabled else { return nil }
+        return try context.openTelemetryBus()
+    }
+
+    /// Hears the cloud's notifications that the settings want.
+    private static func listen(_ listener: CloudListener, _ context: ServiceContext) async {
+        await withTaskGroup { group in
+            if listener.settings.alarms.enabled {
+                group.addTask {
+                    await context.supervisor.run("alarms") { part in
+                        part.ready()
+                        try await listener.alarms()
+                    }
+                }
+            }
+            if listener.settings.hypervisor.enabled {
+                group.addTask {
+                    await context.supervisor.run("hypervisors") { part in
+                        part.ready()
+                        try await listener.hypervisors()
+                    }
+                }
+            }
+        }
     }
 
     /// Publishes what the engine gives out, one after the other.
@@ -94,12 +158,50 @@ public enum Collector {
         }
     }
 
+    /// Hears the other replicas, from a queue that is this one's alone.
+    private static func hear(_ bus: Bus, _ replica: String, _ share: Lock<ScrapeShare>) async throws(BusError) {
+        let subscription = Subscription(
+            topics: [.requests], kind: .perishable(maximumLength: 1_000, ttl: .seconds(5)), suffix: "peers.\(replica)",
+            exclusive: true, prefetch: 64, laps: [])
+        try await bus.subscribe(subscription) { incoming in
+            if case .snapshotRequested(let request) = incoming.event, request.requester.hasPrefix(probePrefix),
+                let slash = request.requester.lastIndex(of: "/")
+            {
+                let name = String(request.requester[request.requester.index(after: slash)...])
+                share.withLock { $0.heard(name, at: .now()) }
+            }
+            return .done
+        }
+    }
+
+    /// Which servers belong to which group, as the Actuator says.
+    private static func learnGroups(_ bus: Bus, _ replica: String, _ telemetry: TelemetryService) async throws(BusError)
+    {
+        let subscription = Subscription(
+            topics: [.groups], kind: .perishable(maximumLength: 1_000, ttl: .minutes(10)),
+            suffix: "telemetry.\(replica)", exclusive: true, prefetch: 16, laps: [])
+        try await bus.subscribe(subscription) { incoming in
+            if case .groupState(let state) = incoming.event {
+                await telemetry.learn(state.members.compactMap(\.serverID), of: state.group)
+            }
+            return .done
+        }
+    }
+
+    /// Counts the cluster's pods for telemetry, on the replica that speaks for the cluster.
+    private static func count(_ engine: CollectorEngine, _ telemetry: TelemetryService) async {
+        while (try? await Task.sleep(for: .seconds(5))) != nil {
+            guard let counts = await engine.usageSource.cluster() else { continue }
+            await telemetry.counted(running: counts.running, pending: counts.pending)
+        }
+    }
+
     private static let probePrefix = "updraft-collector."
 
     /// Asks into the same queue: whoever receives it is the active replica (see `CollectorCore`).
-    private static func probe(_ bus: Bus, cluster: String, host: String) async {
+    private static func probe(_ bus: Bus, cluster: String, name: String) async {
         let question = SnapshotRequested(
-            cluster: cluster, requester: probePrefix + host, why: "which replica is active? (no snapshot is wanted)")
+            cluster: cluster, requester: probePrefix + name, why: "which replica is active? (no snapshot is wanted)")
         while !Task.isCancelled {
             _ = try? await bus.publish(question, priority: .debug)
             guard (try? await Task.sleep(for: probeInterval.duration)) != nil else { return }

@@ -32,8 +32,16 @@ actor CollectorEngine {
         setTimer()
     }
 
-    /// The nodes, if this replica is the one that asks their kubelets.
-    var nodesToMeasure: [Node]? { core.isActive ? core.nodes : nil }
+    /// What the measuring needs to know of the cluster.
+    nonisolated var usageSource: UsageSource {
+        UsageSource(
+            nodes: { await self.nodes }, pods: { await self.podsOnNode($0) }, cluster: { await self.podCounts })
+    }
+
+    // Each within the actor: a copy of the core outside of it would make the next change copy all tables.
+    private var nodes: [Node]? { core.nodes }
+    private func podsOnNode(_ name: String) -> UsageMeter.PodsOnNode { core.cluster.podsOnNode(name) }
+    private var podCounts: (running: Int, pending: Int)? { core.isActive ? core.cluster.podCounts : nil }
 
     /// Nothing will be published any more.
     func stop() {

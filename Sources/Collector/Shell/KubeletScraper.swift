@@ -10,22 +10,41 @@ struct ScrapeError: Error, Sendable {
     /// A word for metrics: one of a small fixed set.
     var label: String
     var what: String
+    /// Whether nothing else can be had by the same route either: another page would only cost another timeout.
+    var isRouteDown = false
 }
 
-/// Asks kubelets for the use of their node and pods: at their own port or through the API server's proxy, for the page
-/// that they have. What does not work is replaced by the other way, with the reason told once, and tried again later.
+/// Asks kubelets for the use of their node, pods and containers: at their own port or through the API server's proxy, for
+/// the page that they have; where none has any, `metrics.k8s.io`. What does not work is replaced by the other way, with
+/// the reason told once, and tried again later.
 final class KubeletScraper: Sendable {
-    /// What worked last for a node.
-    private struct Habit {
-        var route: Settings.Collector.Stats.Route
-        var page: Page
-        /// Since when the preferred way has been given up; tried again after `habitAge`.
-        var since: Timestamp?
-    }
+    typealias Route = Settings.Collector.Stats.Route
 
-    private enum Page: String, CaseIterable {
+    /// A page of the kubelet.
+    enum Page: String, CaseIterable {
         case metricsResource = "/metrics/resource"
         case statsSummary = "/stats/summary"
+        case cadvisor = "/metrics/cadvisor"
+    }
+
+    /// A way to the numbers of a node.
+    enum Way: Hashable, CustomStringConvertible {
+        case kubelet(Route, Page)
+        case metricsAPI
+
+        var description: String {
+            switch self {
+            case .kubelet(let route, let page): "\(route.rawValue) \(page.rawValue)"
+            case .metricsAPI: "metrics.k8s.io"
+            }
+        }
+    }
+
+    /// What worked last for a node.
+    private struct Habit {
+        var way: Way
+        /// Since when the preferred way has been given up; tried again after `habitAge`.
+        var since: Timestamp
     }
 
     private static let habitAge = Interval.minutes(10)
@@ -37,6 +56,7 @@ final class KubeletScraper: Sendable {
     private let log: Logger
     private let detours: Counter
     private let habits = Lock<[String: Habit]>([:])
+    private let metricsAPI: MetricsAPIReader
 
     init(_ client: KubernetesClient, _ settings: Settings.Collector.Stats, log: Logger, metrics: Metrics) {
         self.client = client
@@ -46,6 +66,7 @@ final class KubeletScraper: Sendable {
         var tls = client.configuration.tls
         tls.serverName = nil
         kubelets = HTTPClient(tls: tls, maximumInFlight: settings.parallel, userAgent: "updraft-collector")
+        metricsAPI = MetricsAPIReader(client, age: settings.interval * 0.5, timeout: settings.timeout)
         detours = metrics.counter(
             "stats_detours", "Nodes asked another way or for another page than configured.",
             .label("why", atMost: 20))
@@ -57,71 +78,76 @@ final class KubeletScraper: Sendable {
 
     /// Forgets nodes that are no more.
     func keep(only names: Set<String>) {
-        habits.withLock { $0 = $0.filter { names.contains($0.key) } }
+        habits.withLock { habits in
+            if habits.contains(where: { !names.contains($0.key) }) { habits = habits.filter { names.contains($0.key) } }
+        }
     }
 
     /// The numbers of a node.
-    func read(_ target: UsageMeter.Target, at now: Timestamp) async throws(ScrapeError) -> KubeletReading {
+    /// - Parameters:
+    ///   - details: whether network and file systems are wanted too, where the settings leave the choice.
+    ///   - pods: the pods that are known to be on it.
+    func read(
+        _ target: UsageMeter.Target, details: Bool = false, pods: [KubeletReading.PodKey] = [], at now: Timestamp
+    ) async throws(ScrapeError) -> KubeletReading {
         var first: ScrapeError?
-        for (route, page) in ways(target, now) {
+        var down: Set<Route> = []
+        for way in ways(target, details, now) {
+            if case .kubelet(let route, _) = way, down.contains(route) { continue }
             do throws(ScrapeError) {
-                let reading = try await read(target, route, page)
-                remember(target.node, route, page, first, now)
+                let reading = try await read(target, way, pods, now)
+                if let first { remember(target.node, way, first, now) }
                 return reading
             } catch {
-                // A node that is silent at its own port may still be reached by the API server, but a proxy that
-                // times out will not answer for another page either.
                 if first == nil { first = error }
-                if error.label == "timed_out", route == .apiserver { break }
+                if error.isRouteDown, case .kubelet(let route, _) = way { down.insert(route) }
             }
         }
         throw first ?? ScrapeError(label: "no_way", what: "the node has no address")
     }
 
     /// The ways to try, the one that worked last first.
-    private func ways(
-        _ target: UsageMeter.Target, _ now: Timestamp
-    ) -> [(Settings.Collector.Stats.Route, Page)] {
+    private func ways(_ target: UsageMeter.Target, _ details: Bool, _ now: Timestamp) -> [Way] {
         let pages: [Page] =
             switch settings.source {
-            case .auto: [.metricsResource, .statsSummary]
+            case .auto where details: [.statsSummary, .metricsResource, .cadvisor]
+            case .auto: [.metricsResource, .statsSummary, .cadvisor]
             case .metricsResource: [.metricsResource]
             case .statsSummary: [.statsSummary]
+            case .cadvisor: [.cadvisor]
+            case .metricsAPI: []
             }
-        let routes: [Settings.Collector.Stats.Route] =
-            settings.through == .kubelet ? [.kubelet, .apiserver] : [.apiserver]
-        var ways = routes.flatMap { route in pages.map { (route, $0) } }
-        if target.address == nil { ways.removeAll { $0.0 == .kubelet } }
-        if let habit = habits.withLock({ $0[target.node] }), let since = habit.since, now - since < Self.habitAge,
-            let index = ways.firstIndex(where: { $0.0 == habit.route && $0.1 == habit.page })
+        let routes: [Route] = settings.through == .kubelet ? [.kubelet, .apiserver] : [.apiserver]
+        var ways = routes.flatMap { route in pages.map { Way.kubelet(route, $0) } }
+        if target.address == nil {
+            ways.removeAll { way in
+                if case .kubelet(.kubelet, _) = way { true } else { false }
+            }
+        }
+        if settings.source == .auto || settings.source == .metricsAPI { ways.append(.metricsAPI) }
+        if let habit = habits.withLock({ $0[target.node] }), now - habit.since < Self.habitAge,
+            let index = ways.firstIndex(of: habit.way)
         {
-            ways.swapAt(0, index)
+            ways.insert(ways.remove(at: index), at: 0)
         }
         return ways
     }
 
-    private func remember(
-        _ node: String, _ route: Settings.Collector.Stats.Route, _ page: Page, _ failure: ScrapeError?, _ now: Timestamp
-    ) {
-        guard let failure else { return }
-        let isNews = habits.withLock { habits in
-            let before = habits[node]
-            habits[node] = Habit(route: route, page: page, since: now)
-            return before?.route != route || before?.page != page
-        }
+    private func remember(_ node: String, _ way: Way, _ failure: ScrapeError, _ now: Timestamp) {
+        let isNews = habits.withLock { $0.updateValue(Habit(way: way, since: now), forKey: node)?.way != way }
         detours.increment(failure.label)
         guard isNews else { return }
         log.info(
             "a kubelet is asked another way than configured",
-            [
-                .node: .string(node), .path: .string("\(route.rawValue) \(page.rawValue)"),
-                .reason: .string(failure.what),
-            ])
+            [.node: .string(node), .path: .text(way), .reason: .string(failure.what)])
     }
 
     private func read(
-        _ target: UsageMeter.Target, _ route: Settings.Collector.Stats.Route, _ page: Page
+        _ target: UsageMeter.Target, _ way: Way, _ pods: [KubeletReading.PodKey], _ now: Timestamp
     ) async throws(ScrapeError) -> KubeletReading {
+        guard case .kubelet(let route, let page) = way else {
+            return try await metricsAPI.reading(of: target.node, pods: pods, at: now)
+        }
         let body =
             switch route {
             case .apiserver: try await throughServer(target, page)
@@ -130,6 +156,7 @@ final class KubeletScraper: Sendable {
         let reading: KubeletReading?
         switch page {
         case .metricsResource: reading = KubeletReading.metricsResource(body)
+        case .cadvisor: reading = KubeletReading.cadvisor(body)
         case .statsSummary:
             do throws(JSONError) {
                 reading = try KubeletReading.statsSummary(body)
@@ -150,8 +177,12 @@ final class KubeletScraper: Sendable {
             return try await client.request(call).body
         } catch {
             var label = error.label
-            if case .transport(.timedOut) = error.code { label = "timed_out" }
-            throw ScrapeError(label: label, what: error.description)
+            var isDown = error.status.map { (502...504).contains($0) } ?? false
+            if case .transport(let code) = error.code {
+                isDown = true
+                if code == .timedOut { label = "timed_out" }
+            }
+            throw ScrapeError(label: label, what: error.description, isRouteDown: isDown)
         }
     }
 
@@ -173,7 +204,8 @@ final class KubeletScraper: Sendable {
                     maximumResponseBytes: Self.maximumBytes))
         } catch {
             throw ScrapeError(
-                label: error.code == .timedOut ? "timed_out" : error.code.rawValue, what: error.description)
+                label: error.code == .timedOut ? "timed_out" : error.code.rawValue, what: error.description,
+                isRouteDown: error.code != .tooLarge)
         }
         guard response.status == 200 else {
             let text = String(decoding: response.body.prefix(200), as: UTF8.self)

@@ -1,18 +1,34 @@
-import JSONReader
 import Support
 
-/// What a kubelet says of the use of its node and pods at one moment.
+/// What a kubelet says of the use of its node, pods and containers at one moment.
 struct KubeletReading: Sendable, Equatable {
-    /// CPU and memory of a node or a pod.
+    /// Bytes through the network since the start.
+    struct Traffic: Sendable, Equatable {
+        var received: Double
+        var sent: Double
+    }
+
+    /// A file system, or what of it somebody uses.
+    struct Disk: Sendable, Equatable {
+        var usedBytes: Double
+        /// nil where it is not known.
+        var capacityBytes: Double?
+    }
+
+    /// Use of a node, a pod or a container.
     struct Use: Sendable, Equatable {
         /// When it was measured; nil where the page does not say.
         var at: Timestamp?
         /// CPU time since the start, in core-seconds.
         var cpuSeconds: Double?
-        /// CPU in use at the moment, in thousandths of a core, where the kubelet tells it itself.
+        /// CPU in use at the moment, in thousandths of a core, where the source tells it itself.
         var cpuMillis: Double?
         /// Working set in bytes.
         var memoryBytes: Int64?
+        /// Network; containers of a pod share the pod's.
+        var traffic: Traffic?
+        /// File system.
+        var disk: Disk?
 
         var isEmpty: Bool { cpuSeconds == nil && cpuMillis == nil && memoryBytes == nil }
     }
@@ -23,166 +39,73 @@ struct KubeletReading: Sendable, Equatable {
         var name: String
     }
 
+    /// A container's use.
+    struct Container: Sendable, Equatable {
+        var name: String
+        var use = Use()
+    }
+
     /// A pod's use.
     struct Pod: Sendable, Equatable {
+        var key: PodKey
         var uid: String?
         var use = Use()
+        var containers: [Container] = []
+
+        /// A pod without numbers of its own has the sums of its containers'.
+        mutating func addUp() {
+            guard use.isEmpty else { return }
+            for container in containers {
+                use.at = container.use.at ?? use.at
+                use.cpuSeconds = container.use.cpuSeconds.map { (use.cpuSeconds ?? 0) + $0 } ?? use.cpuSeconds
+                use.cpuMillis = container.use.cpuMillis.map { (use.cpuMillis ?? 0) + $0 } ?? use.cpuMillis
+                use.memoryBytes = container.use.memoryBytes.map { (use.memoryBytes ?? 0) &+ $0 } ?? use.memoryBytes
+            }
+        }
     }
 
     var node = Use()
-    var pods: [PodKey: Pod] = [:]
-    /// Lines that could not be read.
-    var malformed = 0
+    var pods: [Pod] = []
+    /// What was not used.
+    var rejected = Rejections()
+
+    subscript(_ namespace: String, _ name: String) -> Pod? {
+        pods.first { $0.key.name == name && $0.key.namespace == namespace }
+    }
 
     /// Most pods taken from one kubelet: far above what any runs.
     static let maximumPods = 5_000
-}
+    /// Most containers taken from one kubelet.
+    static let maximumContainers = 20_000
 
-// MARK: - /metrics/resource
+    /// 2^60: above any counter of bytes, and leaves room for sums.
+    static let largestBytes = 1.152921504606847e18
+    /// Two thousand cores for a hundred years.
+    static let largestCPUSeconds = 6.4e12
 
-extension KubeletReading {
-    /// Reads `/metrics/resource`. Older kubelets name containers only; those are added up.
-    /// - Returns: nil when it holds nothing about the node (a kubelet without statistics answers `scrape_error 1`).
-    static func metricsResource(_ text: [UInt8]) -> KubeletReading? {
-        var reading = KubeletReading()
-        var containers: [PodKey: Pod] = [:]
-        reading.malformed = PrometheusText.forEachSample(text) { sample in
-            guard sample.value.isFinite, sample.value >= 0 else { return }
-            if sample.isNamed("node_cpu_usage_seconds_total") {
-                reading.node.cpuSeconds = sample.value
-                reading.node.at = sample.time ?? reading.node.at
-            } else if sample.isNamed("node_memory_working_set_bytes") {
-                reading.node.memoryBytes = bytes(sample.value)
-                reading.node.at = reading.node.at ?? sample.time
-            } else if sample.isNamed("pod_cpu_usage_seconds_total") {
-                reading.pods.change(sample) { $0.cpuSeconds = sample.value }
-            } else if sample.isNamed("pod_memory_working_set_bytes") {
-                reading.pods.change(sample) { $0.memoryBytes = bytes(sample.value) }
-            } else if sample.isNamed("container_cpu_usage_seconds_total") {
-                containers.change(sample) { $0.cpuSeconds = ($0.cpuSeconds ?? 0) + sample.value }
-            } else if sample.isNamed("container_memory_working_set_bytes") {
-                containers.change(sample) { $0.memoryBytes = ($0.memoryBytes ?? 0) &+ bytes(sample.value) }
-            }
+    /// An amount if it can be one; else it is counted.
+    static func amount(_ value: Double, upTo limit: Double, _ rejected: inout Rejections) -> Double? {
+        guard value.isFinite else {
+            rejected.count(.notFinite)
+            return nil
         }
-        if reading.pods.isEmpty { reading.pods = containers }
-        return reading.node.isEmpty ? nil : reading
-    }
-
-    private static func bytes(_ value: Double) -> Int64 {
-        // 2^62 is above any memory and leaves room for sums.
-        Int64(min(value, 4.6e18))
-    }
-}
-
-extension [KubeletReading.PodKey: KubeletReading.Pod] {
-    fileprivate mutating func change(_ sample: PrometheusText.Sample, _ body: (inout KubeletReading.Use) -> Void) {
-        guard let namespace = sample.label("namespace"), let name = sample.label("pod"), !name.isEmpty else { return }
-        let key = KubeletReading.PodKey(namespace: namespace, name: name)
-        guard self[key] != nil || count < KubeletReading.maximumPods else { return }
-        self[key, default: KubeletReading.Pod()].use.at = sample.time ?? self[key]?.use.at
-        body(&self[key, default: KubeletReading.Pod()].use)
-    }
-}
-
-// MARK: - /stats/summary
-
-extension KubeletReading {
-    /// Reads `/stats/summary`.
-    /// - Returns: nil when it holds nothing about the node.
-    static func statsSummary(_ body: [UInt8]) throws(JSONError) -> KubeletReading? {
-        var reading = KubeletReading()
-        try JSONReader.read(body) { (reader) throws(JSONError) in
-            try reader.object { (reader, key) throws(JSONError) in
-                switch key {
-                case "node": reading.node = try use(&reader).use
-                case "pods":
-                    if try reader.isNull() { return }
-                    try reader.array { (reader) throws(JSONError) in
-                        let pod = try use(&reader)
-                        guard let key = pod.key, reading.pods.count < maximumPods else { return }
-                        reading.pods[key] = Pod(uid: pod.uid, use: pod.use)
-                    }
-                default: try reader.skip()
-                }
-            }
+        guard value >= 0 else {
+            rejected.count(.negative)
+            return nil
         }
-        return reading.node.isEmpty ? nil : reading
-    }
-
-    private struct Entry {
-        var key: PodKey?
-        var uid: String?
-        var use = Use()
-    }
-
-    /// An object with `cpu` and `memory`; a pod's `podRef` beside them. A pod without them has its containers' sums.
-    private static func use(_ reader: inout JSONReader) throws(JSONError) -> Entry {
-        var entry = Entry()
-        var sums = Use()
-        try reader.object { (reader, key) throws(JSONError) in
-            switch key {
-            case "podRef":
-                var (namespace, name) = ("", "")
-                try reader.object { (reader, key) throws(JSONError) in
-                    switch key {
-                    case "namespace": namespace = try reader.string()
-                    case "name": name = try reader.string()
-                    case "uid": entry.uid = try reader.string()
-                    default: try reader.skip()
-                    }
-                }
-                if !name.isEmpty { entry.key = PodKey(namespace: namespace, name: name) }
-            case "cpu": try readCPU(&reader, &entry.use)
-            case "memory": try readMemory(&reader, &entry.use)
-            case "containers":
-                if try reader.isNull() { return }
-                try reader.array { (reader) throws(JSONError) in
-                    let container = try use(&reader).use
-                    sums.at = container.at ?? sums.at
-                    sums.cpuSeconds = container.cpuSeconds.map { (sums.cpuSeconds ?? 0) + $0 } ?? sums.cpuSeconds
-                    sums.cpuMillis = container.cpuMillis.map { (sums.cpuMillis ?? 0) + $0 } ?? sums.cpuMillis
-                    sums.memoryBytes = container.memoryBytes.map { (sums.memoryBytes ?? 0) &+ $0 } ?? sums.memoryBytes
-                }
-            default: try reader.skip()
-            }
+        guard value <= limit else {
+            rejected.count(.outOfRange)
+            return nil
         }
-        if entry.use.isEmpty { entry.use = sums }
-        return entry
+        return value
     }
 
-    private static func readCPU(_ reader: inout JSONReader, _ use: inout Use) throws(JSONError) {
-        if try reader.isNull() { return }
-        var read = use
-        try reader.object { (reader, key) throws(JSONError) in
-            switch key {
-            case "time": read.at = Timestamp(try reader.string()) ?? read.at
-            case "usageNanoCores": read.cpuMillis = try amount(&reader).map { $0 / 1e6 }
-            case "usageCoreNanoSeconds": read.cpuSeconds = try amount(&reader).map { $0 / 1e9 }
-            default: try reader.skip()
+    /// Whether Kubernetes allows the name: letters, digits, `-` and `.`, at most 253. Upper case and `_` are in use for
+    /// containers of other runtimes.
+    static func isName(_ bytes: some Collection<UInt8>) -> Bool {
+        !bytes.isEmpty && bytes.count <= 253
+            && bytes.allSatisfy { byte in
+                (byte | 0x20) &- 0x61 < 26 || byte &- 0x30 < 10 || byte == 0x2D || byte == 0x2E || byte == 0x5F
             }
-        }
-        use = read
-    }
-
-    private static func readMemory(_ reader: inout JSONReader, _ use: inout Use) throws(JSONError) {
-        if try reader.isNull() { return }
-        var read = use
-        try reader.object { (reader, key) throws(JSONError) in
-            switch key {
-            case "time":
-                let text = try reader.string()
-                read.at = read.at ?? Timestamp(text)
-            case "workingSetBytes": read.memoryBytes = try amount(&reader).map { bytes($0) }
-            default: try reader.skip()
-            }
-        }
-        use = read
-    }
-
-    /// The kubelet's numbers are unsigned and may exceed a signed 64-bit integer.
-    private static func amount(_ reader: inout JSONReader) throws(JSONError) -> Double? {
-        if try reader.isNull() { return nil }
-        let value = try reader.double()
-        return value >= 0 ? value : nil
     }
 }

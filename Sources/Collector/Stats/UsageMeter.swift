@@ -2,12 +2,20 @@ import Messages
 import Support
 
 /// Turns what kubelets say into use: a rate needs two readings of a counter. Pure.
+///
+/// - A counter that fell was started anew: its rate is not known until the next reading.
+/// - After missed scrapes the rate is the mean since the last reading that there was.
+/// - Rates are made of the kubelet's own times, so a clock that is wrong does no harm to them. The time of a sample is
+///   never ahead of ours. A kubelet whose clock is behind is found by its times going on although they are old: its
+///   samples bear our time.
+/// - What does not go on is stale after two intervals, and never zero.
 struct UsageMeter {
     /// What is needed to know about a node beside its kubelet's word.
     struct Target: Sendable, Equatable {
         var node: String
         var serverID: String?
         var allocatable: ResourceList
+        var capacity: ResourceList
         var address: String?
         var port: Int32
 
@@ -15,22 +23,64 @@ struct UsageMeter {
             self.node = node.name
             serverID = node.serverID
             allocatable = node.allocatable
+            capacity = node.capacity
             address = node.address
             port = node.kubeletPort ?? 10_250
         }
     }
 
-    private struct Counter {
+    /// What is known of the pods of a node from the watch.
+    struct PodsOnNode: Sendable, Equatable {
+        struct Fact: Sendable, Equatable {
+            var uid: String
+            var requests: ResourceList
+        }
+
+        var running = 0
+        var pending = 0
+        var facts: [KubeletReading.PodKey: Fact] = [:]
+    }
+
+    /// What came of a reading.
+    struct Measured: Sendable, Equatable {
+        var node: NodeStats.Sample
+        var pods: [PodStats.Sample]
+        var rejected: Rejections
+        /// Whether the kubelet's clock is behind ours by more than two intervals, or ahead by as much.
+        var clockIsOff = false
+    }
+
+    /// Counters of one node, pod or container at one time, and the rates that were known last.
+    private struct Counters {
         var at: Timestamp
-        var cpuSeconds: Double
-        /// The rate that was known last.
+        var cpuSeconds: Double?
         var cpuMillis: Double?
+        var details: Details?
+    }
+
+    /// What only some pages tell, and those less often: it has a time of its own.
+    private struct Details {
+        var at: Timestamp
+        var traffic: KubeletReading.Traffic?
+        var receivedPerSecond: Double?
+        var sentPerSecond: Double?
+        var disk: KubeletReading.Disk?
+    }
+
+    private struct PodMemory {
+        var counters: Counters?
+        var containers: [(name: String, counters: Counters)] = []
     }
 
     private struct NodeMemory {
-        var counter: Counter?
-        var pods: [KubeletReading.PodKey: Counter] = [:]
+        var counters: Counters?
+        var pods: [KubeletReading.PodKey: PodMemory] = [:]
         var last: NodeStats.Sample?
+        /// The kubelet's time of the newest reading, and when by our clock it was last seen to go on.
+        var measured: Timestamp?
+        var advancedAt: Timestamp?
+        /// Whether its times have been seen going on although they are old.
+        var clockIsBehind = false
     }
 
     private var nodes: [String: NodeMemory] = [:]
@@ -46,33 +96,87 @@ struct UsageMeter {
 
     /// Takes in a reading.
     mutating func take(
-        _ reading: KubeletReading, of target: Target, at now: Timestamp
-    ) -> (node: NodeStats.Sample, pods: [PodStats.Sample]) {
-        let before = nodes[target.node]
-        var memory = NodeMemory()
-        let at = measured(reading.node, now)
-        let cpu = rate(reading.node, at, before?.counter, &memory.counter)
+        _ reading: KubeletReading, of target: Target, pods known: PodsOnNode? = nil, at now: Timestamp
+    ) -> Measured {
+        // Taken out, not copied: the tables of its pods are changed in place.
+        var memory = nodes.removeValue(forKey: target.node) ?? NodeMemory()
+        var rejected = reading.rejected
+        let limit = Limit(target)
+        let kubelet = reading.node.at ?? now
+        let clock = readClock(kubelet, now, &memory)
+
+        let rates = advance(&memory.counters, reading.node, kubelet, limit, &rejected)
         var sample = NodeStats.Sample(
-            node: target.node, serverID: target.serverID, at: at, cpuMillis: cpu, memoryBytes: reading.node.memoryBytes,
-            stale: now - at > staleAfter)
-        sample.cpuUtilization = ratio(cpu, target.allocatable.cpuMillis)
+            node: target.node, serverID: target.serverID, at: clock.at, cpuMillis: rates?.cpuMillis,
+            memoryBytes: limit.memory(reading.node.memoryBytes, &rejected), stale: clock.isStale)
+        sample.cpuUtilization = ratio(sample.cpuMillis, target.allocatable.cpuMillis)
         sample.memoryUtilization = ratio(sample.memoryBytes.map(Double.init), target.allocatable.memoryBytes)
+        sample.receivedPerSecond = rates?.details?.receivedPerSecond
+        sample.sentPerSecond = rates?.details?.sentPerSecond
+        sample.diskBytes = rates?.details?.disk?.usedBytes
+        if let disk = rates?.details?.disk, let capacity = disk.capacityBytes, capacity > 0 {
+            sample.diskUtilization = disk.usedBytes / capacity
+        }
+        sample.podsRunning = known?.running
+        sample.podsPending = known?.pending
         memory.last = sample
+
+        let shift = clock.at - kubelet
         var pods: [PodStats.Sample] = []
         pods.reserveCapacity(reading.pods.count)
-        for (key, pod) in reading.pods {
-            let at = measured(pod.use, now)
-            var counter: Counter?
-            let cpu = rate(pod.use, at, before?.pods[key], &counter)
-            if let counter { memory.pods[key] = counter }
-            guard cpu != nil || pod.use.memoryBytes != nil else { continue }
-            pods.append(
-                PodStats.Sample(
-                    namespace: key.namespace, pod: key.name, podUID: pod.uid, node: target.node, at: at,
-                    cpuMillis: cpu, memoryBytes: pod.use.memoryBytes))
+        var remembered: [KubeletReading.PodKey: PodMemory] = [:]
+        remembered.reserveCapacity(reading.pods.count)
+        for pod in reading.pods {
+            var podMemory = memory.pods.removeValue(forKey: pod.key) ?? PodMemory()
+            let at = pod.use.at ?? kubelet
+            var sample = PodStats.Sample(
+                namespace: pod.key.namespace, pod: pod.key.name, podUID: pod.uid, node: target.node,
+                // A kubelet whose clock is wrong is wrong about its pods by as much.
+                at: min(at + shift, now))
+            let rates = advance(&podMemory.counters, pod.use, at, limit, &rejected)
+            sample.cpuMillis = rates?.cpuMillis
+            sample.memoryBytes = limit.memory(pod.use.memoryBytes, &rejected)
+            sample.receivedPerSecond = rates?.details?.receivedPerSecond
+            sample.sentPerSecond = rates?.details?.sentPerSecond
+            sample.diskBytes = rates?.details?.disk?.usedBytes
+            if let fact = known?.facts[pod.key] {
+                sample.podUID = sample.podUID ?? fact.uid
+                sample.cpuUtilization = ratio(sample.cpuMillis, fact.requests.cpuMillis)
+                sample.memoryUtilization = ratio(sample.memoryBytes.map(Double.init), fact.requests.memoryBytes)
+            }
+            sample.containers = containers(pod, &podMemory, at, target, limit, &rejected)
+            remembered[pod.key] = podMemory
+            if sample.cpuMillis != nil || sample.memoryBytes != nil { pods.append(sample) }
         }
+        memory.pods = remembered
         nodes[target.node] = memory
-        return (sample, pods)
+        return Measured(node: sample, pods: pods, rejected: rejected, clockIsOff: clock.isOff)
+    }
+
+    private func containers(
+        _ pod: KubeletReading.Pod, _ memory: inout PodMemory, _ podTime: Timestamp, _ target: Target, _ limit: Limit,
+        _ rejected: inout Rejections
+    ) -> [PodStats.Container] {
+        var samples: [PodStats.Container] = []
+        samples.reserveCapacity(pod.containers.count)
+        let before = memory.containers
+        memory.containers = []
+        for (position, container) in pod.containers.enumerated() {
+            // Nearly always in the same place as before.
+            var counters =
+                position < before.count && before[position].name == container.name
+                ? before[position].counters : before.first { $0.name == container.name }?.counters
+            let rates = advance(&counters, container.use, container.use.at ?? podTime, limit, &rejected)
+            if let counters { memory.containers.append((container.name, counters)) }
+            var sample = PodStats.Container(name: container.name)
+            sample.cpuMillis = rates?.cpuMillis
+            sample.memoryBytes = limit.memory(container.use.memoryBytes, &rejected)
+            sample.cpuUtilization = ratio(sample.cpuMillis, target.allocatable.cpuMillis)
+            sample.memoryUtilization = ratio(sample.memoryBytes.map(Double.init), target.allocatable.memoryBytes)
+            sample.diskBytes = rates?.details?.disk?.usedBytes
+            samples.append(sample)
+        }
+        return samples
     }
 
     /// The kubelet did not answer: the last measurement again, marked as stale once it is; nil if there is none.
@@ -85,38 +189,124 @@ struct UsageMeter {
 
     /// Forgets nodes that are no more.
     mutating func keep(only names: Set<String>) {
-        nodes = nodes.filter { names.contains($0.key) }
+        if nodes.contains(where: { !names.contains($0.key) }) {
+            nodes = nodes.filter { names.contains($0.key) }
+        }
     }
 
-    /// A kubelet whose clock runs ahead would make a measurement that never ages.
-    private func measured(_ use: KubeletReading.Use, _ now: Timestamp) -> Timestamp {
-        min(use.at ?? now, now)
+    // MARK: Time
+
+    private struct Clock {
+        var at: Timestamp
+        var isStale: Bool
+        var isOff: Bool
     }
 
-    private func ratio(_ used: Double?, _ allocatable: Int64) -> Double? {
-        guard let used, allocatable > 0 else { return nil }
-        return used / Double(allocatable)
+    private func readClock(_ kubelet: Timestamp, _ now: Timestamp, _ memory: inout NodeMemory) -> Clock {
+        if let before = memory.measured, let advancedAt = memory.advancedAt, kubelet > before {
+            // Two times that are both old, with about as much between them as passed here: its clock is behind.
+            let passed = now - advancedAt
+            memory.clockIsBehind = now - kubelet > staleAfter && (kubelet - before) * 2 >= passed
+        }
+        if memory.measured != kubelet {
+            memory.measured = kubelet
+            memory.advancedAt = now
+        }
+        let isAhead = kubelet - now > staleAfter
+        if memory.clockIsBehind {
+            let advancedAt = memory.advancedAt ?? now
+            return Clock(at: advancedAt, isStale: now - advancedAt > staleAfter, isOff: true)
+        }
+        // A kubelet whose clock runs ahead would make a measurement that never ages.
+        let at = min(kubelet, memory.advancedAt ?? now)
+        return Clock(at: at, isStale: now - at > staleAfter, isOff: isAhead)
     }
 
-    /// CPU in thousandths of a core since the reading before; what the kubelet itself says if there is no such; nil if
-    /// neither is known. A counter that fell was started anew: its rate is not known.
-    private func rate(
-        _ use: KubeletReading.Use, _ at: Timestamp, _ before: Counter?, _ counter: inout Counter?
-    ) -> Double? {
-        guard let seconds = use.cpuSeconds else { return use.cpuMillis }
-        guard let before else {
-            counter = Counter(at: at, cpuSeconds: seconds, cpuMillis: use.cpuMillis)
-            return use.cpuMillis
+    // MARK: Numbers
+
+    private func ratio(_ used: Double?, _ whole: Int64) -> Double? {
+        guard let used, whole > 0 else { return nil }
+        return used / Double(whole)
+    }
+
+    /// What a node can have at all: more is a mistake of units.
+    private struct Limit {
+        let cpuMillis: Double
+        let memoryBytes: Int64
+
+        init(_ target: Target) {
+            let cpu = max(target.capacity.cpuMillis, target.allocatable.cpuMillis)
+            let memory = max(target.capacity.memoryBytes, target.allocatable.memoryBytes)
+            cpuMillis = cpu > 0 ? Double(cpu) * 4 : .infinity
+            memoryBytes = memory > 0 ? (memory > .max / 4 ? .max : memory * 4) : .max
+        }
+
+        func memory(_ bytes: Int64?, _ rejected: inout Rejections) -> Int64? {
+            guard let bytes else { return nil }
+            guard bytes <= memoryBytes else {
+                rejected.count(.wrongUnit)
+                return nil
+            }
+            return bytes
+        }
+
+        func cpu(_ millis: Double?, _ rejected: inout Rejections) -> Double? {
+            guard let millis else { return nil }
+            guard millis <= cpuMillis else {
+                rejected.count(.wrongUnit)
+                return nil
+            }
+            return millis
+        }
+    }
+
+    /// Between two readings closer than this a rate would be mostly noise.
+    private static let shortest = Interval.seconds(1)
+    /// A page may be a little older than another page that was read before it.
+    private static let backwards = Interval.seconds(30)
+    /// So long what a page with details said is repeated between two of them.
+    private static let detailsLast = Interval.minutes(10)
+
+    /// Takes the counters of `use` in and gives back the rates that are known now.
+    private func advance(
+        _ counters: inout Counters?, _ use: KubeletReading.Use, _ at: Timestamp, _ limit: Limit,
+        _ rejected: inout Rejections
+    ) -> Counters? {
+        let told = limit.cpu(use.cpuMillis, &rejected)
+        guard var known = counters, known.at - at < Self.backwards else {
+            // The first, or a clock that was set back: nothing to compare with.
+            counters = Counters(at: at, cpuSeconds: use.cpuSeconds, cpuMillis: told, details: details(nil, use, at))
+            return counters
         }
         // The kubelet renews its numbers every ten seconds or so: until then nothing new is known.
-        if at <= before.at {
-            counter = before
-            return before.cpuMillis
+        if at - known.at >= Self.shortest {
+            let measured = rate(use.cpuSeconds, known.cpuSeconds, at - known.at).map { $0 * 1_000 }
+            known.cpuMillis = limit.cpu(measured, &rejected) ?? told
+            known.cpuSeconds = use.cpuSeconds
+            known.at = at
         }
-        let rate =
-            seconds >= before.cpuSeconds
-            ? (seconds - before.cpuSeconds) / (at - before.at).inSeconds * 1_000 : use.cpuMillis
-        counter = Counter(at: at, cpuSeconds: seconds, cpuMillis: rate)
-        return rate
+        known.details = details(known.details, use, at)
+        counters = known
+        return known
+    }
+
+    private func details(_ before: Details?, _ use: KubeletReading.Use, _ at: Timestamp) -> Details? {
+        guard use.traffic != nil || use.disk != nil else {
+            guard let before, at - before.at < Self.detailsLast else { return nil }
+            return before
+        }
+        guard let before, at - before.at < Self.detailsLast, before.at - at < Self.backwards else {
+            return Details(at: at, traffic: use.traffic, disk: use.disk)
+        }
+        guard at - before.at >= Self.shortest else { return before }
+        return Details(
+            at: at, traffic: use.traffic,
+            receivedPerSecond: rate(use.traffic?.received, before.traffic?.received, at - before.at),
+            sentPerSecond: rate(use.traffic?.sent, before.traffic?.sent, at - before.at), disk: use.disk)
+    }
+
+    private func rate(_ new: Double?, _ old: Double?, _ passed: Interval) -> Double? {
+        guard let new, let old, new >= old else { return nil }
+        return (new - old) / passed.inSeconds
     }
 }

@@ -1,0 +1,295 @@
+import Bus
+import Messages
+import ServiceRuntime
+import Settings
+import Support
+
+/// What the measuring needs to know of the cluster.
+struct UsageSource: Sendable {
+    /// The nodes; nil until they are known.
+    var nodes: @Sendable () async -> [Node]?
+    /// What is known of the pods of a node.
+    var pods: @Sendable (_ node: String) async -> UsageMeter.PodsOnNode?
+    /// Pods in the whole cluster, if this replica is the one that speaks for it.
+    var cluster: @Sendable () async -> (running: Int, pending: Int)?
+}
+
+/// Asks each kubelet once an interval, and publishes what they say soon after.
+struct UsageCollector: Sendable {
+    let source: UsageSource
+    let scraper: KubeletScraper
+    let bus: Bus
+    /// Which nodes are this replica's; nil: all.
+    let share: Lock<ScrapeShare>?
+    let cluster: String
+    let settings: Settings.Collector.Stats
+    let log: Logger
+    /// Told of each node that was measured: for Ceilometer and Gnocchi.
+    let onMeasured: @Sendable (UsageMeter.Measured) async -> Void
+    private let meters: UsageMetrics
+
+    init(
+        _ source: UsageSource, _ scraper: KubeletScraper, _ bus: Bus, _ share: Lock<ScrapeShare>?, cluster: String,
+        _ settings: Settings.Collector.Stats, log: Logger, metrics: Metrics,
+        onMeasured: @escaping @Sendable (UsageMeter.Measured) async -> Void = { _ in }
+    ) {
+        self.source = source
+        self.scraper = scraper
+        self.bus = bus
+        self.share = share
+        self.cluster = cluster
+        self.settings = settings
+        self.log = log
+        self.onMeasured = onMeasured
+        meters = UsageMetrics(metrics)
+    }
+
+    /// What is due is looked at this often, and what was measured is published.
+    private static let tick = Interval.milliseconds(200)
+    /// Nodes that came or went, and replicas, are looked at this often.
+    private static let refresh = Interval.seconds(1)
+    /// Samples in one message: about 200 bytes each, quoted.
+    private static let batch = 2_000
+    /// Messages that wait for the broker, at most: then the oldest are dropped.
+    private static let maximumWaiting = 200
+
+    private enum Event: Sendable {
+        case ticked
+        case scraped(
+            UsageMeter.Target, UsageMeter.PodsOnNode?, Result<KubeletReading, ScrapeError>, took: Interval)
+    }
+
+    /// Runs until the task is cancelled.
+    func run() async {
+        let (messages, outbox) = AsyncStream.makeStream(
+            of: UsageMessage.self, bufferingPolicy: .bufferingNewest(Self.maximumWaiting))
+        await withTaskGroup { group in
+            group.addTask { await publish(messages) }
+            await measure(outbox)
+            outbox.finish()
+            group.cancelAll()
+        }
+    }
+
+    private func measure(_ outbox: AsyncStream<UsageMessage>.Continuation) async {
+        var meter = UsageMeter(interval: settings.interval)
+        var schedule = ScrapeSchedule(interval: settings.interval, details: settings.detailsInterval)
+        var waiting = Fifo<ScrapeSchedule.Turn>()
+        var busy: Set<String> = []
+        var names: Set<String> = []
+        var targets: [String: UsageMeter.Target] = [:]
+        var refreshAt: Timestamp?
+        var nodes: [NodeStats.Sample] = []
+        var pods: [PodStats.Sample] = []
+        var report = ScrapeReport(every: settings.interval)
+        await withTaskGroup(of: Event.self) { group in
+            func sleep() {
+                group.addTask {
+                    try? await Task.sleep(for: Self.tick.duration)
+                    return .ticked
+                }
+            }
+            func start() {
+                while busy.count < settings.parallel, let turn = waiting.pop() {
+                    guard let target = targets[turn.node], busy.insert(turn.node).inserted else { continue }
+                    group.addTask { await scrape(target, details: turn.details) }
+                }
+            }
+            sleep()
+            while let event = await group.next(), !Task.isCancelled {
+                let now = Timestamp.now()
+                switch event {
+                case .ticked:
+                    if refreshAt.map({ now >= $0 }) ?? true {
+                        refreshAt = now + Self.refresh
+                        (names, targets) = await mine(at: now)
+                        meter.keep(only: names)
+                        scraper.keep(only: names)
+                    }
+                    for turn in schedule.due(names, at: now) where !busy.contains(turn.node) { waiting.push(turn) }
+                    start()
+                    give(&nodes, &pods, outbox)
+                    report.tell(at: now, log)
+                    sleep()
+                case .scraped(let target, let known, let result, let took):
+                    busy.remove(target.node)
+                    start()
+                    meters.scrapeSeconds.observe(took)
+                    switch result {
+                    case .success(let reading):
+                        let measured = meter.take(reading, of: target, pods: known, at: now)
+                        report.took(target.node, measured)
+                        meters.took(measured)
+                        nodes.append(measured.node)
+                        pods += measured.pods
+                        await onMeasured(measured)
+                    case .failure(let error):
+                        meters.outcomes.increment(error.label)
+                        report.failed(target.node, error)
+                        if let stale = meter.missed(target, at: now) { nodes.append(stale) }
+                    }
+                    if pods.count >= Self.batch { give(&nodes, &pods, outbox) }
+                }
+            }
+            group.cancelAll()
+        }
+    }
+
+    /// The nodes that this replica asks now.
+    private func mine(at now: Timestamp) async -> (Set<String>, [String: UsageMeter.Target]) {
+        let known = await source.nodes()?.filter { $0.deletedAt == nil } ?? []
+        let all = known.map(\.name)
+        let names = Set(share?.withLock { $0.mine(all, at: now) } ?? all)
+        meters.nodes.set(Double(names.count))
+        let targets = known.reduce(into: [String: UsageMeter.Target](minimumCapacity: names.count)) { targets, node in
+            if names.contains(node.name) { targets[node.name] = UsageMeter.Target(node) }
+        }
+        return (names, targets)
+    }
+
+    private func scrape(_ target: UsageMeter.Target, details: Bool) async -> Event {
+        let started = Timestamp.now()
+        let known = await source.pods(target.node)
+        let result: Result<KubeletReading, ScrapeError>
+        do throws(ScrapeError) {
+            let keys = known.map { Array($0.facts.keys) } ?? []
+            result = .success(try await scraper.read(target, details: details, pods: keys, at: started))
+        } catch {
+            result = .failure(error)
+        }
+        return .scraped(target, known, result, took: .now() - started)
+    }
+
+    /// Hands over what has gathered.
+    private func give(
+        _ nodes: inout [NodeStats.Sample], _ pods: inout [PodStats.Sample],
+        _ outbox: AsyncStream<UsageMessage>.Continuation
+    ) {
+        for start in stride(from: 0, to: nodes.count, by: Self.batch) {
+            let samples = Array(nodes[start..<min(start + Self.batch, nodes.count)])
+            yield(.nodes(NodeStats(cluster: cluster, samples: samples)), outbox)
+        }
+        for start in stride(from: 0, to: pods.count, by: Self.batch) {
+            var samples = Array(pods[start..<min(start + Self.batch, pods.count)])
+            if !settings.containers {
+                for index in samples.indices { samples[index].containers = nil }
+            }
+            yield(.pods(PodStats(cluster: cluster, samples: samples)), outbox)
+        }
+        nodes.removeAll(keepingCapacity: true)
+        pods.removeAll(keepingCapacity: true)
+    }
+
+    private func yield(_ message: UsageMessage, _ outbox: AsyncStream<UsageMessage>.Continuation) {
+        if case .dropped = outbox.yield(message) { meters.dropped.increment() }
+    }
+
+    private func publish(_ messages: AsyncStream<UsageMessage>) async {
+        for await message in messages {
+            // What fails is told in log and metrics by the bus; the next reading brings new numbers.
+            switch message {
+            case .nodes(let stats):
+                guard (try? await bus.publish(stats)) != nil else { continue }
+                let now = Timestamp.now()
+                for sample in stats.samples where !sample.stale { meters.age.observe(now - sample.at) }
+            case .pods(let stats): _ = try? await bus.publish(stats)
+            }
+        }
+    }
+}
+
+private enum UsageMessage: Sendable {
+    case nodes(NodeStats)
+    case pods(PodStats)
+}
+
+/// A queue that does not move its elements.
+private struct Fifo<Element> {
+    private var elements: [Element] = []
+    private var head = 0
+
+    mutating func push(_ element: Element) { elements.append(element) }
+
+    mutating func pop() -> Element? {
+        guard head < elements.count else {
+            elements.removeAll(keepingCapacity: true)
+            head = 0
+            return nil
+        }
+        head += 1
+        return elements[head - 1]
+    }
+}
+
+/// The metrics of measuring.
+private struct UsageMetrics: Sendable {
+    let outcomes: Counter
+    let rejected: Counter
+    let clocks: Counter
+    let dropped: Counter
+    let nodes: Gauge
+    let scrapeSeconds: Histogram
+    let age: Histogram
+
+    init(_ metrics: Metrics) {
+        outcomes = metrics.counter(
+            "stats_scrapes", "Kubelets asked, by what came of it.", .label("outcome", atMost: 30))
+        rejected = metrics.counter(
+            "stats_rejected", "Lines and values of kubelets that were not used, by why.",
+            .label("why", Rejections.Why.self))
+        clocks = metrics.counter(
+            "stats_clock_off", "Readings of kubelets whose clock differs from ours by more than two intervals.")
+        dropped = metrics.counter("stats_dropped", "Messages with statistics dropped because the broker is too slow.")
+        nodes = metrics.gauge("stats_nodes", "Nodes that this replica asks.")
+        scrapeSeconds = metrics.histogram("stats_scrape_seconds", "One node, with all ways that were tried.")
+        age = metrics.histogram(
+            "stats_age_seconds", "From the kubelet's measuring of a node to the broker's confirm.")
+    }
+
+    func took(_ measured: UsageMeter.Measured) {
+        outcomes.increment("ok")
+        if measured.clockIsOff { clocks.increment() }
+        for (why, number) in measured.rejected.counts { rejected.increment(why.rawValue, by: Double(number)) }
+    }
+}
+
+/// Says what went wrong, once an interval and not once a node.
+private struct ScrapeReport {
+    private let every: Interval
+    private var next: Timestamp?
+    private var failures: [String: Int] = [:]
+    private var failure: String?
+    private var rejected = Rejections()
+    private var rejecting: String?
+
+    init(every: Interval) {
+        self.every = every
+    }
+
+    mutating func failed(_ node: String, _ error: ScrapeError) {
+        failures[error.label, default: 0] += 1
+        failure = failure ?? "\(node): \(error.what)"
+    }
+
+    mutating func took(_ node: String, _ measured: UsageMeter.Measured) {
+        guard !measured.rejected.isEmpty else { return }
+        rejected.add(measured.rejected)
+        rejecting = rejecting ?? "\(node): \(measured.rejected.summary)"
+    }
+
+    mutating func tell(at now: Timestamp, _ log: Logger) {
+        if let next, now < next { return }
+        next = now + every
+        if let failure {
+            let counts = failures.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
+            log.warning("kubelets gave no numbers", [.outcome: .string(counts), .error: .string(failure)])
+        }
+        if let rejecting {
+            log.warning(
+                "kubelets gave numbers that are not used",
+                [.outcome: .string(rejected.summary), .error: .string(rejecting)])
+        }
+        self = ScrapeReport(every: every)
+        next = now + every
+    }
+}

@@ -1,0 +1,275 @@
+import Support
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+extension KubeletReading {
+    /// Reads `/metrics/resource`. Older kubelets name containers only; those are added up.
+    /// - Returns: nil when it holds nothing about the node (a kubelet without statistics answers `scrape_error 1`).
+    static func metricsResource(_ text: [UInt8]) -> KubeletReading? { read(text, isCadvisor: false) }
+
+    /// Reads `/metrics/cadvisor`: cgroups by their id, `/` being the node.
+    /// - Returns: nil when it holds nothing about the node.
+    static func cadvisor(_ text: [UInt8]) -> KubeletReading? { read(text, isCadvisor: true) }
+
+    private static func read(_ text: [UInt8], isCadvisor: Bool) -> KubeletReading? {
+        text.withUnsafeBytes { page in
+            var table = PageTable(page: page, isCadvisor: isCadvisor)
+            let faults = PrometheusText.forEachSample(page) { table.take($0) }
+            var reading = table.finished()
+            reading.rejected.add(faults)
+            return reading.node.isEmpty ? nil : reading
+        }
+    }
+}
+
+/// Gathers the lines of a page by node, pod and container. Names stay where they are in the page until the end, so that
+/// a pod costs two strings and not two a line.
+private struct PageTable {
+    typealias Span = PrometheusText.Span
+
+    /// What a metric is about.
+    private enum Family {
+        case nodeCPU, nodeMemory, podCPU, podMemory, containerCPU, containerMemory
+        case received, sent, diskUsed, diskLimit
+        case other
+    }
+
+    private struct Entry {
+        var namespace: Span
+        var pod: Span
+        /// Empty for the pod itself.
+        var container: Span
+        var use = KubeletReading.Use()
+    }
+
+    /// Bytes of a key in the page.
+    private struct Key: Hashable {
+        let page: UnsafeRawBufferPointer
+        let namespace: Span
+        let pod: Span
+        let container: Span
+
+        static func == (left: Key, right: Key) -> Bool {
+            PrometheusText.equal(left.page, left.pod, right.pod)
+                && PrometheusText.equal(left.page, left.namespace, right.namespace)
+                && PrometheusText.equal(left.page, left.container, right.container)
+        }
+
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(bytes: UnsafeRawBufferPointer(rebasing: page[pod]))
+            hasher.combine(bytes: UnsafeRawBufferPointer(rebasing: page[container]))
+            hasher.combine(bytes: UnsafeRawBufferPointer(rebasing: page[namespace]))
+        }
+    }
+
+    let page: UnsafeRawBufferPointer
+    let isCadvisor: Bool
+    private var node = KubeletReading.Use()
+    private var entries: [Entry] = []
+    private var index: [Key: Int] = [:]
+    /// Families come in blocks of equal order: the entry behind the last one is most likely the next.
+    private var last = -1
+    private var lastName: Span = 0..<0
+    private var lastFamily = Family.other
+    private var rejected = Rejections()
+
+    init(page: UnsafeRawBufferPointer, isCadvisor: Bool) {
+        self.page = page
+        self.isCadvisor = isCadvisor
+    }
+
+    private static let families: [(name: StaticString, family: Family, isCadvisor: Bool)] = [
+        ("node_cpu_usage_seconds_total", .nodeCPU, false), ("node_memory_working_set_bytes", .nodeMemory, false),
+        ("pod_cpu_usage_seconds_total", .podCPU, false), ("pod_memory_working_set_bytes", .podMemory, false),
+        ("container_cpu_usage_seconds_total", .containerCPU, false),
+        ("container_memory_working_set_bytes", .containerMemory, false),
+        ("container_network_receive_bytes_total", .received, true),
+        ("container_network_transmit_bytes_total", .sent, true), ("container_fs_usage_bytes", .diskUsed, true),
+        ("container_fs_limit_bytes", .diskLimit, true),
+    ]
+
+    private mutating func family(_ name: Span) -> Family {
+        if PrometheusText.equal(page, name, lastName) { return lastFamily }
+        lastName = name
+        lastFamily =
+            Self.families.first { PrometheusText.equal(page, name, $0.name) && (isCadvisor || !$0.isCadvisor) }?
+            .family ?? .other
+        last = -1
+        return lastFamily
+    }
+
+    mutating func take(_ sample: PrometheusText.Sample) {
+        let family = family(sample.name)
+        if case .other = family { return }
+        let limit: Double =
+            switch family {
+            case .nodeCPU, .podCPU, .containerCPU: KubeletReading.largestCPUSeconds
+            default: KubeletReading.largestBytes
+            }
+        guard let value = KubeletReading.amount(sample.value, upTo: limit, &rejected) else { return }
+        if isCadvisor { return takeCgroup(family, value, sample) }
+        switch family {
+        case .nodeCPU:
+            node.cpuSeconds = value
+            node.at = sample.time ?? node.at
+        case .nodeMemory:
+            node.memoryBytes = Int64(value)
+            node.at = node.at ?? sample.time
+        default:
+            guard let pod = sample.label("pod"), let namespace = sample.label("namespace") else {
+                return rejected.count(.badName)
+            }
+            var container = pod.lowerBound..<pod.lowerBound
+            switch family {
+            case .containerCPU, .containerMemory:
+                guard let name = sample.label("container"), !name.isEmpty else { return rejected.count(.badName) }
+                container = name
+            default: break
+            }
+            guard let index = entry(namespace, pod, container) else { return }
+            entries[index].use.at = sample.time ?? entries[index].use.at
+            switch family {
+            case .podCPU, .containerCPU: entries[index].use.cpuSeconds = value
+            default: entries[index].use.memoryBytes = Int64(value)
+            }
+        }
+    }
+
+    /// cAdvisor: `id="/"` is the node; `container=""` with a pod is the pod's cgroup; `container="POD"` its pause
+    /// container, which holds the pod's network on older runtimes.
+    private mutating func takeCgroup(_ family: Family, _ value: Double, _ sample: PrometheusText.Sample) {
+        switch family {
+        case .received, .sent:
+            guard let interface = sample.label("interface"), isCounted(interface) else { return }
+        default: break
+        }
+        if let id = sample.label("id"), PrometheusText.equal(page, id, "/") {
+            return put(value, family, sample.time, &node)
+        }
+        guard let pod = sample.label("pod"), !pod.isEmpty, let namespace = sample.label("namespace") else { return }
+        var container = sample.label("container") ?? pod.lowerBound..<pod.lowerBound
+        switch family {
+        case .received, .sent: container = pod.lowerBound..<pod.lowerBound
+        default: if PrometheusText.equal(page, container, "POD") { return }
+        }
+        guard let index = entry(namespace, pod, container) else { return }
+        put(value, family, sample.time, &entries[index].use)
+    }
+
+    private func put(_ value: Double, _ family: Family, _ time: Timestamp?, _ use: inout KubeletReading.Use) {
+        switch family {
+        // One line for each core, or one for all.
+        case .containerCPU:
+            use.cpuSeconds = (use.cpuSeconds ?? 0) + value
+            use.at = time ?? use.at
+        case .containerMemory:
+            use.memoryBytes = Int64(value)
+            use.at = use.at ?? time
+        case .received:
+            use.traffic = .init(received: (use.traffic?.received ?? 0) + value, sent: use.traffic?.sent ?? 0)
+        case .sent:
+            use.traffic = .init(received: use.traffic?.received ?? 0, sent: (use.traffic?.sent ?? 0) + value)
+        // A device has a line each; the largest is the one that fills.
+        case .diskUsed:
+            if value >= use.disk?.usedBytes ?? 0 {
+                use.disk = .init(usedBytes: value, capacityBytes: use.disk?.capacityBytes)
+            }
+        case .diskLimit:
+            if value > use.disk?.capacityBytes ?? 0 {
+                use.disk = .init(usedBytes: use.disk?.usedBytes ?? 0, capacityBytes: value)
+            }
+        case .nodeCPU, .nodeMemory, .podCPU, .podMemory, .other: break
+        }
+    }
+
+    /// Loopback and the node's ends of its pods' cables would count the same bytes twice.
+    private func isCounted(_ interface: Span) -> Bool {
+        !KubeletInterface.isVirtual(page[interface])
+    }
+
+    private mutating func entry(_ namespace: Span, _ pod: Span, _ container: Span) -> Int? {
+        let guess = last + 1
+        if guess < entries.count, isEntry(guess, namespace, pod, container) {
+            last = guess
+            return guess
+        }
+        let key = Key(page: page, namespace: namespace, pod: pod, container: container)
+        if let index = index[key] {
+            last = index
+            return index
+        }
+        guard KubeletReading.isName(page[namespace]), KubeletReading.isName(page[pod]),
+            container.isEmpty || KubeletReading.isName(page[container])
+        else {
+            rejected.count(.badName)
+            return nil
+        }
+        guard entries.count < KubeletReading.maximumContainers else {
+            rejected.count(.tooMany)
+            return nil
+        }
+        last = entries.count
+        index[key] = last
+        entries.append(Entry(namespace: namespace, pod: pod, container: container))
+        return last
+    }
+
+    private func isEntry(_ index: Int, _ namespace: Span, _ pod: Span, _ container: Span) -> Bool {
+        PrometheusText.equal(page, entries[index].pod, pod)
+            && PrometheusText.equal(page, entries[index].container, container)
+            && PrometheusText.equal(page, entries[index].namespace, namespace)
+    }
+
+    private func text(_ span: Span) -> String { String(decoding: page[span], as: UTF8.self) }
+
+    func finished() -> KubeletReading {
+        var reading = KubeletReading(node: node, rejected: rejected)
+        var podIndex: [Key: Int] = [:]
+        for entry in entries {
+            let key = Key(
+                page: page, namespace: entry.namespace, pod: entry.pod,
+                container: entry.pod.lowerBound..<entry.pod.lowerBound)
+            guard let position = position(of: key, entry, &podIndex, &reading) else { continue }
+            if entry.container.isEmpty {
+                reading.pods[position].use = entry.use
+            } else {
+                reading.pods[position].containers.append(.init(name: text(entry.container), use: entry.use))
+            }
+        }
+        for index in reading.pods.indices { reading.pods[index].addUp() }
+        return reading
+    }
+
+    private func position(
+        of key: Key, _ entry: Entry, _ podIndex: inout [Key: Int], _ reading: inout KubeletReading
+    ) -> Int? {
+        if let position = podIndex[key] { return position }
+        guard reading.pods.count < KubeletReading.maximumPods else {
+            reading.rejected.count(.tooMany)
+            return nil
+        }
+        podIndex[key] = reading.pods.count
+        reading.pods.append(.init(key: .init(namespace: text(entry.namespace), name: text(entry.pod))))
+        return reading.pods.count - 1
+    }
+}
+
+/// Which of a node's network interfaces carry what leaves and enters the machine.
+enum KubeletInterface {
+    private static let virtual: [StaticString] = [
+        "lo", "veth", "cali", "cni", "cbr", "flannel", "docker", "br-", "lxc", "tap", "kube-", "vxlan", "dummy",
+        "virbr", "nodelocaldns", "tunl", "weave", "cilium", "ovn", "genev", "lxdbr", "podman",
+    ]
+
+    /// Loopback, bridges, tunnels and the node's ends of its pods' cables.
+    static func isVirtual(_ name: some Collection<UInt8>) -> Bool {
+        virtual.contains { prefix in
+            // `lo` is a whole name, the others begin one.
+            let matches = name.starts(
+                with: UnsafeBufferPointer(start: prefix.utf8Start, count: prefix.utf8CodeUnitCount))
+            return matches && (prefix.utf8CodeUnitCount > 2 || name.count == prefix.utf8CodeUnitCount)
+        }
+    }
+}

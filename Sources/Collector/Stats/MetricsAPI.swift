@@ -1,0 +1,142 @@
+import JSONReader
+import Messages
+import Support
+
+/// What `metrics.k8s.io` (metrics-server) says of all nodes and pods of a cluster. Pure.
+struct MetricsAPI: Sendable, Equatable {
+    /// Path of the list of nodes.
+    static let nodesPath = "/apis/metrics.k8s.io/v1beta1/nodes"
+    /// Path of the list of all pods.
+    static let podsPath = "/apis/metrics.k8s.io/v1beta1/pods"
+
+    private(set) var nodes: [String: KubeletReading.Use] = [:]
+    private(set) var pods: [KubeletReading.PodKey: KubeletReading.Pod] = [:]
+    private(set) var rejected = Rejections()
+
+    /// Most pods taken from one answer.
+    static let maximumPods = 500_000
+
+    /// Reads both lists.
+    static func read(nodes: [UInt8], pods: [UInt8]) throws(JSONError) -> MetricsAPI {
+        var result = MetricsAPI()
+        for item in try Item.list(nodes, &result.rejected) where KubeletReading.isName(item.name.utf8) {
+            result.nodes[item.name] = item.use
+        }
+        for item in try Item.list(pods, &result.rejected) {
+            guard KubeletReading.isName(item.name.utf8), KubeletReading.isName(item.namespace.utf8) else {
+                result.rejected.count(.badName)
+                continue
+            }
+            let key = KubeletReading.PodKey(namespace: item.namespace, name: item.name)
+            var pod = KubeletReading.Pod(key: key, containers: item.containers)
+            pod.addUp()
+            result.pods[key] = pod
+        }
+        return result
+    }
+
+    /// What it says of one node and the pods that are known to be on it; nil if it does not know the node.
+    func reading(of node: String, pods keys: [KubeletReading.PodKey]) -> KubeletReading? {
+        guard let use = nodes[node], !use.isEmpty else { return nil }
+        return KubeletReading(node: use, pods: keys.compactMap { pods[$0] })
+    }
+
+    private struct Item {
+        var name = ""
+        var namespace = ""
+        var use = KubeletReading.Use()
+        var containers: [KubeletReading.Container] = []
+
+        static func list(_ body: [UInt8], _ rejected: inout Rejections) throws(JSONError) -> [Item] {
+            var items: [Item] = []
+            var faults = Rejections()
+            try JSONReader.read(body) { (reader) throws(JSONError) in
+                try reader.object { (reader, key) throws(JSONError) in
+                    guard key == "items" else { return try reader.skip() }
+                    if try reader.isNull() { return }
+                    try reader.array { (reader) throws(JSONError) in
+                        let item = try Item.read(&reader, &faults)
+                        if items.count < MetricsAPI.maximumPods { items.append(item) } else { faults.count(.tooMany) }
+                    }
+                }
+            }
+            rejected.add(faults)
+            return items
+        }
+
+        static func read(_ reader: inout JSONReader, _ rejected: inout Rejections) throws(JSONError) -> Item {
+            var item = Item()
+            var faults = Rejections()
+            try reader.object { (reader, key) throws(JSONError) in
+                switch key {
+                case "metadata":
+                    try reader.object { (reader, key) throws(JSONError) in
+                        switch key {
+                        case "name": item.name = try reader.string()
+                        case "namespace": item.namespace = try reader.string()
+                        default: try reader.skip()
+                        }
+                    }
+                case "timestamp":
+                    item.use.at = Timestamp(try reader.string())
+                    if item.use.at == nil { faults.count(.badTime) }
+                case "usage": try item.use.readUsage(&reader, &faults)
+                case "containers":
+                    if try reader.isNull() { return }
+                    try reader.array { (reader) throws(JSONError) in
+                        var container = KubeletReading.Container(name: "")
+                        try reader.object { (reader, key) throws(JSONError) in
+                            switch key {
+                            case "name": container.name = try reader.string()
+                            case "usage": try container.use.readUsage(&reader, &faults)
+                            default: try reader.skip()
+                            }
+                        }
+                        guard KubeletReading.isName(container.name.utf8), item.containers.count < 1_000 else {
+                            return faults.count(.badName)
+                        }
+                        item.containers.append(container)
+                    }
+                default: try reader.skip()
+                }
+            }
+            for index in item.containers.indices { item.containers[index].use.at = item.use.at }
+            rejected.add(faults)
+            return item
+        }
+    }
+}
+
+extension KubeletReading.Use {
+    /// `{"cpu": "12345n", "memory": "1234Ki"}`.
+    fileprivate mutating func readUsage(
+        _ reader: inout JSONReader, _ rejected: inout Rejections
+    ) throws(JSONError) {
+        var (cpu, memory): (String?, String?)
+        try reader.object { (reader, key) throws(JSONError) in
+            switch key {
+            case "cpu": cpu = try reader.string()
+            case "memory": memory = try reader.string()
+            default: try reader.skip()
+            }
+        }
+        if let cpu {
+            // Nanocores would all be rounded up to a thousandth: they are read by themselves.
+            let nano = cpu.hasSuffix("n") ? Double(cpu.dropLast()).map { $0 / 1e6 } : nil
+            let micro = cpu.hasSuffix("u") ? Double(cpu.dropLast()).map { $0 / 1e3 } : nil
+            if let millis = nano ?? micro ?? Quantity.millis(cpu).map(Double.init) {
+                cpuMillis = KubeletReading.amount(millis, upTo: KubeletReading.largestBytes, &rejected)
+            } else {
+                rejected.count(.wrongUnit)
+            }
+        }
+        if let memory {
+            if let bytes = Quantity.units(memory) {
+                memoryBytes = KubeletReading.amount(Double(bytes), upTo: KubeletReading.largestBytes, &rejected)
+                    .map { Int64($0) }
+            } else {
+                rejected.count(.wrongUnit)
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+import Support
+
+/// Which nodes this replica asks: rendezvous hashing over the replicas that are heard. Pure.
+///
+/// Every replica says once a second that it lives (the probes that also tell who is active) and hears the others from a
+/// queue of its own. For each node the replica with the highest hash of node and replica asks. When a replica falls
+/// silent only its nodes go to others; when one comes only those that it gets change hands. Two may ask the same node
+/// for as long as they do not know of each other: that costs a scrape and harms nobody.
+struct ScrapeShare {
+    private let replica: String
+    private let lease: Interval
+    private let settling: Interval
+    private var heard: [String: Timestamp] = [:]
+    private var hashes: [(replica: String, hash: UInt64)] = []
+    private var firstHeardAt: Timestamp?
+
+    /// - Parameters:
+    ///   - replica: this one's name.
+    ///   - lease: who has not been heard for so long is gone.
+    ///   - settling: so long after the first word a new replica listens before it asks anybody.
+    init(replica: String, lease: Interval = .seconds(5), settling: Interval = .seconds(2)) {
+        self.replica = replica
+        self.lease = lease
+        self.settling = settling
+    }
+
+    /// The replicas that live, in order of name.
+    var replicas: [String] { hashes.map(\.replica) }
+
+    /// A replica, perhaps this one, said that it lives.
+    mutating func heard(_ name: String, at now: Timestamp) {
+        // Nobody runs hundreds; more are somebody's forgery and must not cost memory.
+        guard heard[name] != nil || heard.count < 256 else { return }
+        firstHeardAt = firstHeardAt ?? now
+        let isNew = heard.updateValue(now, forKey: name) == nil
+        if isNew { sort() }
+    }
+
+    /// What this replica asks of `nodes`. Empty until the replica hears itself: without a broker nobody could be told.
+    mutating func mine(_ nodes: [String], at now: Timestamp) -> [String] {
+        let before = heard.count
+        heard = heard.filter { now - $0.value < lease }
+        if heard.count != before { sort() }
+        guard heard[replica] != nil, let firstHeardAt, now - firstHeardAt >= settling else { return [] }
+        guard hashes.count > 1 else { return nodes }
+        return nodes.filter { owner(of: $0) == replica }
+    }
+
+    private func owner(of node: String) -> String? {
+        let hash = StableHash.of(node)
+        // Equal hashes: the later name, for all alike.
+        return hashes.max {
+            (StableHash.mixed($0.hash ^ hash), $0.replica) < (StableHash.mixed($1.hash ^ hash), $1.replica)
+        }?
+        .replica
+    }
+
+    private mutating func sort() {
+        hashes = heard.keys.sorted().map { ($0, StableHash.of($0)) }
+    }
+}

@@ -1,0 +1,141 @@
+import Crypto
+import Messages
+import Support
+
+/// What was measured of one resource at one time.
+struct TelemetryPoint: Sendable, Equatable {
+    var kind: TelemetryKind
+    /// The resource: Nova's id of the server, or made of names.
+    var id: UUID5
+    var at: Timestamp
+    /// Attributes of the resource.
+    var attributes: [String: String]
+    /// Finite numbers only; in the order of the kind's gauges.
+    var values: [(gauge: TelemetryGauge, value: Double)]
+
+    static func == (left: TelemetryPoint, right: TelemetryPoint) -> Bool {
+        left.kind == right.kind && left.id == right.id && left.at == right.at && left.attributes == right.attributes
+            && left.values.map(\.gauge) == right.values.map(\.gauge)
+            && left.values.map(\.value) == right.values.map(\.value)
+    }
+
+    /// nil when nothing is known: a point without values would only cost Gnocchi time.
+    init?(
+        _ kind: TelemetryKind, id: UUID5, at: Timestamp, attributes: [String: String],
+        _ values: [(TelemetryGauge, Double?)]
+    ) {
+        self.kind = kind
+        self.id = id
+        self.at = at
+        self.attributes = attributes
+        // `NaN` would come back out of Gnocchi as JSON that no strict reader takes.
+        self.values = values.compactMap { gauge, value in
+            guard let value, value.isFinite else { return nil }
+            return (gauge, value)
+        }
+        if self.values.isEmpty { return nil }
+    }
+}
+
+/// Makes points of what was measured. Pure.
+struct TelemetryPoints: Sendable {
+    /// As what a node is sent.
+    var kinds: Set<TelemetryKind>
+    let cluster: String
+
+    /// The namespace of all ids that are made of names.
+    static let namespace = UUID5(namespace: .dns, name: TelemetryKind.root)
+
+    private let root: UUID5
+
+    init(cluster: String, kinds: Set<TelemetryKind>) {
+        self.cluster = cluster
+        self.kinds = kinds
+        root = UUID5(namespace: Self.namespace, name: cluster)
+    }
+
+    /// The id of the cluster's resource.
+    var clusterID: UUID5 { UUID5(namespace: root, name: TelemetryKind.cluster.name()) }
+    /// The id of a node's resource of our own type.
+    func nodeID(_ name: String) -> UUID5 { UUID5(namespace: root, name: TelemetryKind.node.name(name)) }
+    /// The id of a pod's resource: by name, so that a StatefulSet's pod keeps it.
+    func podID(_ namespace: String, _ name: String) -> UUID5 {
+        UUID5(namespace: root, name: TelemetryKind.pod.name(namespace, name))
+    }
+    /// The id of a container's resource.
+    func containerID(_ namespace: String, _ pod: String, _ name: String) -> UUID5 {
+        UUID5(namespace: root, name: TelemetryKind.container.name(namespace, pod, name))
+    }
+
+    /// The points of the cluster as a whole.
+    func cluster(running: Int, pending: Int, at now: Timestamp) -> [TelemetryPoint] {
+        guard kinds.contains(.cluster) else { return [] }
+        let point = TelemetryPoint(
+            .cluster, id: clusterID, at: now, attributes: ["name": cluster],
+            [
+                (.podsRunning, Double(running)), (.podsPending, Double(pending)),
+                (.canary, Double(now.microseconds) / 1e6),
+            ])
+        return point.map { [$0] } ?? []
+    }
+
+    /// The points of a node with its pods and containers. What is stale is not sent: it was sent when it was new.
+    func points(_ measured: UsageMeter.Measured, group: String?) -> [TelemetryPoint] {
+        guard !measured.node.stale else { return [] }
+        var points: [TelemetryPoint] = []
+        node(measured.node, group, &points)
+        for pod in measured.pods { add(pod, &points) }
+        return points
+    }
+
+    private func node(_ node: NodeStats.Sample, _ group: String?, _ points: inout [TelemetryPoint]) {
+        let values: [(TelemetryGauge, Double?)] = [
+            (.cpuUsage, node.cpuMillis.map { $0 / 1_000 }), (.cpuUtilization, node.cpuUtilization),
+            (.memory, node.memoryBytes.map(Double.init)), (.memoryUtilization, node.memoryUtilization),
+            (.received, node.receivedPerSecond), (.sent, node.sentPerSecond), (.disk, node.diskBytes),
+            (.diskUtilization, node.diskUtilization), (.podsRunning, node.podsRunning.map(Double.init)),
+            (.podsPending, node.podsPending.map(Double.init)),
+        ]
+        let server = node.serverID.flatMap { UUID5($0) }
+        if kinds.contains(.node) {
+            var attributes = ["name": node.node, "cluster": cluster]
+            attributes["group"] = group
+            attributes["server_id"] = server?.description
+            TelemetryPoint(.node, id: nodeID(node.node), at: node.at, attributes: attributes, values)
+                .map { points.append($0) }
+        }
+        if kinds.contains(.instance), let server {
+            TelemetryPoint(.instance, id: server, at: node.at, attributes: [:], values).map { points.append($0) }
+        }
+    }
+
+    private func add(_ pod: PodStats.Sample, _ points: inout [TelemetryPoint]) {
+        if kinds.contains(.pod) {
+            let attributes = ["name": pod.pod, "namespace": pod.namespace, "cluster": cluster, "node": pod.node]
+            TelemetryPoint(
+                .pod, id: podID(pod.namespace, pod.pod), at: pod.at, attributes: attributes,
+                [
+                    (.cpuUsage, pod.cpuMillis.map { $0 / 1_000 }), (.cpuUtilization, pod.cpuUtilization),
+                    (.memory, pod.memoryBytes.map(Double.init)), (.memoryUtilization, pod.memoryUtilization),
+                    (.received, pod.receivedPerSecond), (.sent, pod.sentPerSecond), (.disk, pod.diskBytes),
+                ]
+            ).map { points.append($0) }
+        }
+        guard kinds.contains(.container) else { return }
+        for container in pod.containers ?? [] {
+            let attributes = [
+                "name": container.name, "namespace": pod.namespace, "pod": pod.pod, "cluster": cluster,
+                "node": pod.node,
+            ]
+            TelemetryPoint(
+                .container, id: containerID(pod.namespace, pod.pod, container.name), at: pod.at,
+                attributes: attributes,
+                [
+                    (.cpuUsage, container.cpuMillis.map { $0 / 1_000 }), (.cpuUtilization, container.cpuUtilization),
+                    (.memory, container.memoryBytes.map(Double.init)),
+                    (.memoryUtilization, container.memoryUtilization), (.disk, container.diskBytes),
+                ]
+            ).map { points.append($0) }
+        }
+    }
+}

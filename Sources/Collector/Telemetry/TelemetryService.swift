@@ -1,0 +1,159 @@
+import Bus
+import Messages
+import OpenStack
+import ServiceRuntime
+import Settings
+import Support
+
+/// Sends statistics to Ceilometer or Gnocchi at a bounded pace. What goes wrong here disturbs nothing else: it is told in
+/// the log and in metrics, and the service stays ready.
+actor TelemetryService {
+    private var core: TelemetryCore
+    private let sink: any TelemetrySink
+    private let log: Logger
+    private let meters: TelemetryMetrics
+    private var told: TelemetryFailure.Code?
+    private let points: TelemetryPoints
+    /// Node groups by server id.
+    private var groups: [String: String] = [:]
+    private var countedDrops: Int64 = 0
+
+    init(
+        _ settings: Settings.Collector.Telemetry, cluster: String, sink: any TelemetrySink, log: Logger,
+        metrics: Metrics
+    ) {
+        core = TelemetryCore(TelemetryCore.Options(settings))
+        points = TelemetryPoints(
+            cluster: cluster, kinds: Set(settings.resources.compactMap { TelemetryKind(rawValue: $0.rawValue) }))
+        self.sink = sink
+        self.log = log
+        meters = TelemetryMetrics(metrics)
+    }
+
+    /// The node groups whose members are known.
+    func learn(_ servers: [String], of group: String) {
+        groups = groups.filter { $0.value != group }
+        for server in servers.prefix(100_000) { groups[server] = group }
+    }
+
+    /// A node was measured.
+    func measured(_ measured: UsageMeter.Measured) {
+        take(points.points(measured, group: measured.node.serverID.flatMap { groups[$0] }))
+    }
+
+    /// The cluster was counted.
+    func counted(running: Int, pending: Int) {
+        take(points.cluster(running: running, pending: pending, at: .now()))
+    }
+
+    private func take(_ points: [TelemetryPoint]) {
+        core.take(points, at: .now())
+        report()
+    }
+
+    /// Runs until the task is cancelled.
+    func run() async {
+        while !Task.isCancelled {
+            if let batch = core.next(at: .now()) { await send(batch) }
+            guard (try? await Task.sleep(for: .milliseconds(100))) != nil else { break }
+        }
+        await sink.close()
+    }
+
+    private func send(_ batch: TelemetryCore.Batch) async {
+        let started = Timestamp.now()
+        do throws(TelemetryFailure) {
+            try await sink.send(batch, at: started)
+            core.ended(.sent, at: .now(), jitter: 0)
+            meters.seconds.observe(.now() - started)
+            for entry in batch.entries {
+                meters.sent.increment(entry.points[0].kind.rawValue, by: Double(entry.points.count))
+            }
+            if told != nil { log.info("statistics are taken again", [.total: .int(core.waiting)]) }
+            told = nil
+            meters.working.set(1)
+        } catch {
+            core.ended(error.isRetriable ? .failed : .refused, at: .now(), jitter: Double.random(in: 0...1))
+            meters.failures.increment(error.code.rawValue)
+            meters.working.set(0)
+            // Once for each kind of trouble: it is tried again for as long as it lasts.
+            if told != error.code {
+                log.warning(
+                    error.isRetriable
+                        ? "statistics are not taken and are kept for now" : "statistics were refused and are given up",
+                    [.code: .string(error.code.rawValue), .error: .string(error.text), .total: .int(core.waiting)])
+            }
+            told = error.code
+        }
+        report()
+    }
+
+    private func report() {
+        meters.waiting.set(Double(core.waiting))
+        if core.dropped > countedDrops {
+            meters.dropped.increment(by: Double(core.dropped - countedDrops))
+            countedDrops = core.dropped
+        }
+    }
+}
+
+extension TelemetryCore.Options {
+    init(_ settings: Settings.Collector.Telemetry) {
+        self.init(
+            interval: settings.interval, perBatch: settings.resourcesPerMessage,
+            pace: .seconds(1 / settings.messagesPerSecond), maximumWaiting: settings.maximumWaiting,
+            attributesEvery: settings.attributesInterval)
+    }
+}
+
+private struct TelemetryMetrics: Sendable {
+    let sent: Counter
+    let failures: Counter
+    let dropped: Counter
+    let waiting: Gauge
+    let working: Gauge
+    let seconds: Histogram
+
+    init(_ metrics: Metrics) {
+        sent = metrics.counter(
+            "telemetry_points", "Points that Ceilometer's broker or Gnocchi took.", .label("kind", TelemetryKind.self))
+        failures = metrics.counter(
+            "telemetry_failures", "Batches that were not taken, by why.", .label("code", TelemetryFailure.Code.self))
+        dropped = metrics.counter("telemetry_dropped_points", "Points given up: refused, or too many waited.")
+        waiting = metrics.gauge("telemetry_waiting_points", "Points that wait to be sent.")
+        working = metrics.gauge("telemetry_working", "Whether the last batch was taken: 1 or 0.")
+        seconds = metrics.histogram("telemetry_send_seconds", "One batch, until it is taken.")
+    }
+}
+
+extension TelemetryService {
+    /// The service as the settings want it; nil if statistics go nowhere.
+    static func make(_ context: ServiceContext, environment: [String: String]) throws -> TelemetryService? {
+        let settings = context.settings.collector.telemetry
+        let sink: any TelemetrySink
+        switch settings.to {
+        case .none: return nil
+        case .ceilometer:
+            let notification = CeilometerNotification(
+                publisherID: "updraft-collector.\(context.host)", projectID: settings.projectID,
+                userID: settings.userID, secret: settings.secret.map { Array($0.revealed.utf8) })
+            let log = context.log
+            let publisher = try context.openTelemetryPublisher { host in
+                log.info("connected to Ceilometer's broker", [.broker: .string(host)])
+            }
+            sink = CeilometerSink(publisher: publisher, exchange: settings.exchange, notification: notification)
+        case .gnocchi:
+            let openstack = context.settings.openstack
+            var cloud = try CloudConfiguration.load(
+                cloud: openstack.cloud, file: openstack.cloudsFile, region: openstack.region, environment: environment)
+            cloud.timeout = openstack.requestTimeout
+            if let interface = openstack.interface { cloud.interface = interface.rawValue }
+            context.log.info("statistics go to Gnocchi", [.cloud: .string(cloud.summary)])
+            sink = GnocchiSink(
+                OpenStackClient(cloud), projectID: settings.projectID, userID: settings.userID,
+                archivePolicy: settings.archivePolicy)
+        }
+        return TelemetryService(
+            settings, cluster: context.settings.cluster, sink: sink, log: context.log, metrics: context.metrics)
+    }
+}

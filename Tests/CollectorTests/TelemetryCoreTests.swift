@@ -1,0 +1,165 @@
+import Crypto
+import Messages
+import Support
+import Testing
+
+@testable import Collector
+
+@Suite("What goes to Ceilometer, and when")
+struct TelemetryCoreTests {
+    private func time(_ seconds: Double) -> Timestamp { Timestamp(seconds: 1_000_000) + .seconds(seconds) }
+
+    private func core(perBatch: Int = 2, maximum: Int = 100) -> TelemetryCore {
+        TelemetryCore(
+            .init(
+                interval: .seconds(60), perBatch: perBatch, pace: .seconds(1), maximumWaiting: maximum,
+                attributesEvery: .minutes(10)))
+    }
+
+    private func point(
+        _ name: String, _ seconds: Double, _ value: Double = 1, kind: TelemetryKind = .pod, node: String = "n1"
+    ) throws -> TelemetryPoint {
+        try #require(
+            TelemetryPoint(
+                kind, id: UUID5(namespace: .dns, name: name), at: time(seconds),
+                attributes: ["name": name, "node": node],
+                [(.cpuUsage, value)]))
+    }
+
+    private func values(_ batch: TelemetryCore.Batch?) -> [Double] {
+        (batch?.entries ?? []).flatMap { $0.points.flatMap { $0.values.map(\.value) } }
+    }
+
+    @Test("few resources at once, at a pace, one batch on its way, nodes before pods before containers")
+    func pace() throws {
+        var core = core()
+        core.take(
+            [
+                try point("c", 0, 1, kind: .container), try point("p", 0, 2), try point("q", 0, 3),
+                try point("n", 0, 4, kind: .node),
+            ], at: time(0))
+        let first = core.next(at: time(0))
+        #expect(values(first) == [4, 2])
+        let tooSoon = core.next(at: time(5))
+        #expect(tooSoon == nil)
+        core.ended(.sent, at: time(0.2), jitter: 0)
+        let early = core.next(at: time(0.9))
+        #expect(early == nil)
+        let second = core.next(at: time(1))
+        #expect(values(second) == [3, 1])
+        core.ended(.sent, at: time(1.1), jitter: 0)
+        let nothing = core.next(at: time(9))
+        #expect(nothing == nil)
+        #expect(core.waiting == 0)
+    }
+
+    @Test("each resource once an interval; attributes at first, when they change, and now and then")
+    func interval() throws {
+        var core = core()
+        func send(_ seconds: Double, node: String = "n1") throws -> Bool? {
+            core.take([try point("p", seconds, node: node)], at: time(seconds))
+            let batch = core.next(at: time(seconds))
+            core.ended(.sent, at: time(seconds), jitter: 0)
+            return batch?.entries.first?.withAttributes
+        }
+        #expect(try send(0) == true)
+        #expect(try send(15) == nil)
+        #expect(try send(59) == false)
+        #expect(try send(120) == false)
+        #expect(try send(180, node: "n2") == true)
+        #expect(try send(240, node: "n2") == false)
+        #expect(try send(781, node: "n2") == true)
+    }
+
+    @Test("while it works a newer point takes the place of one that waits; while it does not, both are kept in order")
+    func waiting() throws {
+        var core = core()
+        core.take([try point("p", 0, 1)], at: time(0))
+        core.take([try point("p", 60, 2)], at: time(60))
+        #expect(core.waiting == 1)
+        let newest = core.next(at: time(60))
+        #expect(values(newest) == [2])
+        core.ended(.failed, at: time(61), jitter: 0)
+        #expect(core.waiting == 1)
+        core.take([try point("p", 120, 3), try point("q", 120, 4)], at: time(120))
+        #expect(core.waiting == 3)
+        let again = core.next(at: time(200))
+        #expect(values(again) == [2, 3, 4])
+        // What was not taken had its attributes with it: they are sent again.
+        #expect(again?.entries.map(\.withAttributes) == [true, true])
+        core.ended(.sent, at: time(200), jitter: 0)
+        #expect(core.waiting == 0)
+        #expect(core.dropped == 0)
+    }
+
+    @Test("failures are repeated after a growing pause; a refusal gives the batch up and goes on")
+    func failures() throws {
+        var core = core(perBatch: 1)
+        core.take([try point("p", 0, 1), try point("q", 0, 2)], at: time(0))
+        var now = 0.0
+        var pauses: [Double] = []
+        for _ in 0..<10 {
+            let from = now
+            while core.next(at: time(now)) == nil { now += 0.5 }
+            pauses.append(now - from)
+            core.ended(.failed, at: time(now), jitter: 1)
+        }
+        #expect(pauses.last ?? 0 > 10)
+        #expect(pauses.max() ?? 0 <= 61)
+        now += 120
+        let first = core.next(at: time(now))
+        #expect(values(first) == [1])
+        core.ended(.refused, at: time(now), jitter: 0)
+        #expect(core.dropped == 1)
+        let second = core.next(at: time(now + 1))
+        #expect(values(second) == [2])
+    }
+
+    @Test("a long silence: no more than the bound is kept, containers go first, then the oldest of the pods")
+    func bound() throws {
+        var core = core(perBatch: 10, maximum: 20)
+        core.take([try point("n", 0, 0, kind: .node)], at: time(0))
+        _ = core.next(at: time(0))
+        core.ended(.failed, at: time(0), jitter: 0)
+        for minute in 1...20 {
+            let at = Double(minute) * 60
+            core.take(
+                [
+                    try point("n", at, Double(minute), kind: .node), try point("p", at, Double(minute)),
+                    try point("c", at, Double(minute), kind: .container),
+                ], at: time(at))
+            #expect(core.waiting <= 20)
+        }
+        #expect(core.dropped == 61 - 20)
+        let next = core.next(at: time(2_000))
+        let batch = try #require(next)
+        let kinds = batch.entries.flatMap { $0.points.map(\.kind) }
+        #expect(!kinds.contains(.container))
+        // The node lost nothing until all containers and pods were gone.
+        #expect(kinds.filter { $0 == .node }.count == 20)
+        let times = batch.entries[0].points.map(\.at)
+        #expect(times == times.sorted())
+    }
+
+    @Test("resources that are gone are forgotten")
+    func forgetting() throws {
+        var core = core(maximum: 10_000)
+        for minute in 0..<200 {
+            core.take([try point("p\(minute)", Double(minute) * 60)], at: time(Double(minute) * 60))
+            while core.next(at: time(Double(minute) * 60 + 30)) != nil {
+                core.ended(.sent, at: time(Double(minute) * 60 + 30), jitter: 0)
+            }
+        }
+        #expect(core.remembered < 30)
+    }
+
+    @Test("NaN and infinities are no values, and a point without values is none")
+    func finite() {
+        let point = TelemetryPoint(
+            .node, id: .dns, at: time(0), attributes: [:], [(.cpuUsage, .nan), (.memory, 1), (.disk, nil)])
+        #expect(point?.values.map(\.gauge) == [.memory])
+        #expect(
+            TelemetryPoint(.node, id: .dns, at: time(0), attributes: [:], [(.cpuUsage, .infinity), (.disk, nil)]) == nil
+        )
+    }
+}

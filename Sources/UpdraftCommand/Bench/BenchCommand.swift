@@ -11,10 +11,12 @@ enum BenchCommand {
                updraft bench bus --transport-url URL [--messages N] [--json]
                updraft bench decide [--workload NAME]… [--json]
                updraft bench latency --state DIR --transport-url URL [--rounds N] [--json]
+               updraft bench stats --state DIR --transport-url URL [--nodes N] [--pods N] [--seconds N] [--json]
 
           list       decode a LIST of pods of the recorded form (default 10000 pods)
           decide     whole evaluations of the decision engine; --help lists the workloads
           bus        publish with confirms and consume, messages of 1 KiB (default 20000)
+          stats      one Collector asks kubelets (default 5000 of 30 pods, 60 s); `bench kubelets` serves them
           latency    from a pod that no node can take to the request at Heat, through the four services (default 40)
 
         scripts/bench runs all of them, with a RabbitMQ of its own.
@@ -68,6 +70,20 @@ enum BenchCommand {
                     Row(name: "pod created → PATCH at Heat, p99", value: result.p99, unit: "ms", aim: "< 100"),
                     Row(name: "pod created → PATCH at Heat, worst", value: result.worst, unit: "ms", aim: ""),
                 ]
+            case "stats":
+                guard let nodes = number(values["nodes"], 5_000), let pods = number(values["pods"], 30),
+                    let seconds = number(values["seconds"], 60), let state = values["state"],
+                    let url = values["transport-url"]
+                else { return wrong("stats needs --state and --transport-url") }
+                rows = stats(
+                    try await StatsBench.run(
+                        nodes: nodes, pods: pods, seconds: seconds, state: state, transportURL: url))
+            case "kubelets":
+                guard let nodes = number(values["nodes"], 5_000), let pods = number(values["pods"], 30) else {
+                    return wrong("--nodes, --pods: 1 to 1000000")
+                }
+                try await StatsBench.serve(nodes: nodes, pods: pods)
+                return 0
             default: return wrong("'\(what)' is no benchmark")
             }
             show(rows, asJSON: asJSON)
@@ -76,6 +92,20 @@ enum BenchCommand {
             Terminal.complaint("updraft bench \(what): \(error)")
             return 1
         }
+    }
+
+    private static func stats(_ result: StatsBenchResult) -> [Row] {
+        let kind = "\(result.nodes) kubelets × \(result.pods) pods every 15 s"
+        return [
+            Row(name: "/metrics/resource, read", value: result.parsing, unit: "MB/s", aim: "≥ 200"),
+            Row(
+                name: "Collector's CPU (\(kind))", value: result.cores * 1_000, unit: "thousandths of a core",
+                aim: "< 500"),
+            Row(name: "Collector's memory, peak", value: result.memory, unit: "MB", aim: "< 200"),
+            Row(name: "age of a node's sample on the bus, p50", value: result.p50 * 1_000, unit: "ms", aim: ""),
+            Row(name: "age of a node's sample on the bus, p99", value: result.p99 * 1_000, unit: "ms", aim: "< 2000"),
+            Row(name: "samples of nodes on the bus", value: result.rate, unit: "/s", aim: ""),
+        ]
     }
 
     private static func list(_ pods: Int) -> [Row] {

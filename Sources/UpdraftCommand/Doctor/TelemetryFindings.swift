@@ -1,0 +1,220 @@
+import Support
+
+/// What `updraft doctor telemetry` saw. Each is nil where it could not be looked at.
+struct TelemetryFindings: Sendable, Equatable {
+    /// A look at the cloud's broker.
+    struct Broker: Sendable, Equatable {
+        /// Why it cannot be reached.
+        var failure: String?
+        var exchangeExists = false
+        /// Messages and consumers of `notifications.sample`; nil: there is no such queue.
+        var samples: Queue?
+        /// The exchange of Aodh.
+        var alarmExchangeExists = false
+
+        struct Queue: Sendable, Equatable {
+            var messages: Int
+            var consumers: Int
+        }
+    }
+
+    /// A look at Gnocchi.
+    struct Gnocchi: Sendable, Equatable {
+        /// Why it cannot be reached.
+        var failure: String?
+        /// Resource types of ours that are missing.
+        var missingTypes: [String] = []
+        /// Attributes of ours that a type lacks.
+        var missingAttributes: [String] = []
+        /// The finest granularity of the archive policy in seconds; nil: there is no such policy.
+        var finestSeconds: Double?
+        var policy = "kubernetes"
+        /// Whether the cluster's resource exists.
+        var clusterExists = false
+        /// The canary's last value: when it was sent; nil: none was ever stored.
+        var canary: Timestamp?
+        /// Granularity of the canary's measures in seconds.
+        var canarySeconds: Double?
+    }
+
+    var broker: Broker?
+    var gnocchi: Gnocchi?
+    /// Whether statistics go to Ceilometer (or to Gnocchi directly).
+    var viaCeilometer = true
+    /// Whether alarms are to be heard.
+    var wantsAlarms = false
+    /// How many notifications of alarms' changes the log of Aodh says were sent, compared: the history of alarms, if it
+    /// could be read.
+    var alarmHistory: History?
+    /// Time between two canaries.
+    var interval = Interval.minutes(1)
+
+    enum History: Sendable, Equatable {
+        /// Alarms have changed and their history says so.
+        case kept
+        /// An alarm has a state that its history does not know of: `record_history` is off.
+        case missing
+        /// There is no alarm that could tell.
+        case nothing
+    }
+
+    /// One line of the doctor's answer.
+    struct Line: Sendable, Equatable {
+        enum Verdict: String, Sendable {
+            case ok, warning, wrong
+        }
+        var verdict: Verdict
+        var text: String
+        /// How to mend it.
+        var remedy: String?
+    }
+
+    /// What it means.
+    func lines(at now: Timestamp) -> [Line] {
+        var lines: [Line] = []
+        if let broker { add(broker, &lines) }
+        if let gnocchi { add(gnocchi, now, &lines) }
+        return lines
+    }
+
+    private func add(_ broker: Broker, _ lines: inout [Line]) {
+        if let failure = broker.failure {
+            lines.append(
+                Line(
+                    verdict: .wrong, text: "the cloud's broker cannot be reached: \(failure)",
+                    remedy: "check collector.telemetry.transport_url, the user's rights, and the network"))
+            return
+        }
+        if viaCeilometer {
+            if !broker.exchangeExists {
+                lines.append(
+                    Line(
+                        verdict: .wrong, text: "Ceilometer's exchange does not exist at this broker",
+                        remedy:
+                            "start ceilometer-agent-notification; or collector.telemetry.transport_url names another "
+                            + "broker or virtual host than ceilometer.conf's transport_url or messaging_urls"))
+            } else if let queue = broker.samples {
+                if queue.consumers == 0 {
+                    lines.append(
+                        Line(
+                            verdict: .wrong,
+                            text: "nobody reads the queue notifications.sample (\(queue.messages) messages wait)",
+                            remedy: "start ceilometer-agent-notification"))
+                } else if queue.messages > 1_000 {
+                    lines.append(
+                        Line(
+                            verdict: .warning, text: "\(queue.messages) messages wait in notifications.sample",
+                            remedy:
+                                "Ceilometer or Gnocchi is too slow: lower collector.telemetry.messages_per_second, leave "
+                                + "containers out of collector.telemetry.resources, or give Ceilometer more workers"))
+                } else {
+                    lines.append(
+                        Line(verdict: .ok, text: "ceilometer-agent-notification reads the queue notifications.sample"))
+                }
+            } else {
+                lines.append(
+                    Line(
+                        verdict: .wrong,
+                        text: "there is no queue notifications.sample: no ceilometer-agent-notification has "
+                            + "run at this broker",
+                        remedy: "start it; its [oslo_messaging_notifications] topics must hold 'notifications'"))
+            }
+        }
+        guard wantsAlarms else { return }
+        if !broker.alarmExchangeExists {
+            lines.append(
+                Line(
+                    verdict: .wrong, text: "Aodh's exchange does not exist at this broker",
+                    remedy: "start Aodh; aodh.conf needs [oslo_messaging_notifications] driver = messagingv2"))
+        }
+        switch alarmHistory {
+        case .missing:
+            lines.append(
+                Line(
+                    verdict: .wrong,
+                    text: "an alarm has changed and its history does not say so: record_history is off, and "
+                        + "then Aodh tells the bus nothing",
+                    remedy: "record_history = true in aodh.conf, then restart aodh-evaluator and aodh-api"))
+        case .kept: lines.append(Line(verdict: .ok, text: "Aodh keeps its alarms' history, and so tells the bus"))
+        case .nothing, nil: break
+        }
+    }
+
+    private func add(_ gnocchi: Gnocchi, _ now: Timestamp, _ lines: inout [Line]) {
+        if let failure = gnocchi.failure {
+            lines.append(
+                Line(
+                    verdict: .wrong, text: "Gnocchi cannot be asked: \(failure)",
+                    remedy: "check the login (clouds.yaml, OS_*) and the catalogue's service 'metric'"))
+            return
+        }
+        let setup = "run deploy/telemetry/gnocchi-setup as an administrator"
+        for type in gnocchi.missingTypes {
+            lines.append(Line(verdict: .wrong, text: "Gnocchi has no resource type \(type)", remedy: setup))
+        }
+        for attribute in gnocchi.missingAttributes {
+            lines.append(
+                Line(
+                    verdict: .wrong, text: "a resource type lacks an attribute: \(attribute)",
+                    remedy: "PATCH the type (docs/telemetry.md), or samples with it are dropped"))
+        }
+        if let finest = gnocchi.finestSeconds {
+            lines.append(
+                finest > 60
+                    ? Line(
+                        verdict: .warning,
+                        text:
+                            "the archive policy \(gnocchi.policy) keeps points of \(Int(finest)) s: too coarse for an alarm "
+                            + "of a minute",
+                        remedy:
+                            "a policy cannot be changed for metrics that exist: make one of 60 s under another name and "
+                            + "name it in kubernetes_resources.yaml (collector.telemetry.archive_policy for Gnocchi directly)"
+                    )
+                    : Line(verdict: .ok, text: "the archive policy \(gnocchi.policy) keeps points of \(Int(finest)) s"))
+        } else {
+            lines.append(
+                Line(verdict: .wrong, text: "Gnocchi has no archive policy \(gnocchi.policy)", remedy: setup))
+        }
+        addCanary(gnocchi, now, &lines)
+    }
+
+    private func addCanary(_ gnocchi: Gnocchi, _ now: Timestamp, _ lines: inout [Line]) {
+        guard let canary = gnocchi.canary else {
+            lines.append(
+                Line(
+                    verdict: .wrong, text: "no canary has ever arrived in Gnocchi",
+                    remedy: !viaCeilometer
+                        ? "see updraft_telemetry_failures_total and the log of the Collector"
+                        : gnocchi.clusterExists
+                            ? "the meter is not declared, or its archive policy is missing: look in "
+                                + "ceilometer-agent-notification.log for 'is not handled by Gnocchi'; install "
+                                + "kubernetes_resources.yaml and pipeline.yaml of deploy/telemetry and restart the agent"
+                            : "the resource of the cluster is not there: is collector.telemetry.to set, is project_id this "
+                                + "login's project and not 'service', and are kubernetes_resources.yaml and pipeline.yaml of "
+                                + "deploy/telemetry installed (the agent reads them at its start only)?"))
+            return
+        }
+        let age = now - canary
+        if age > interval * 3 + .minutes(2) {
+            lines.append(
+                Line(
+                    verdict: .wrong, text: "the last canary in Gnocchi is \(Int(age.inSeconds)) s old",
+                    remedy:
+                        "is a Collector running, and ceilometer-agent-notification and gnocchi-metricd? Whether the "
+                        + "Collector gets rid of its samples stands in updraft_telemetry_working"))
+        } else {
+            lines.append(
+                Line(
+                    verdict: .ok,
+                    text: "the last canary arrived \(Int(max(0, age.inSeconds))) s after it was sent or sooner"))
+        }
+        if let step = gnocchi.canarySeconds, step > 60 {
+            lines.append(
+                Line(
+                    verdict: .warning,
+                    text: "the metrics that exist keep points of \(Int(step)) s: they were made with "
+                        + "another archive policy",
+                    remedy: "delete the metrics (openstack metric delete), so that they are made anew"))
+        }
+    }
+}

@@ -1,0 +1,202 @@
+"""Statistics in Ceilometer and Gnocchi: what the kubelet said, in the cloud's own store."""
+import datetime
+import json
+import os
+import subprocess
+import sys
+import uuid
+
+from harness.openstack import OpenStack
+from harness.processes import Process
+from harness.registry import story
+from harness.waiting import NotYet, check, holds, until
+from harness.web import WebError, call
+
+GAUGES = {"kubernetes.node.memory.working_set": "memoryBytes", "kubernetes.node.cpu.usage": "cpuMillis"}
+
+
+def identity_of(cloud):
+    """(user id, project id) of a login, from Keystone's own words about its token."""
+    cloud.login()
+    text = call("GET", cloud.auth_url + "/auth/tokens", None,
+                {"X-Auth-Token": cloud.token, "X-Subject-Token": cloud.token})[2]
+    token = json.loads(text)["token"]
+    return token["user"]["id"], token["project"]["id"]
+
+
+def node_id(cluster, node):
+    """The same name-based id as the Collector's."""
+    root = uuid.uuid5(uuid.uuid5(uuid.NAMESPACE_DNS, "updraft.io"), cluster)
+    return str(uuid.uuid5(root, "node/" + node))
+
+
+def cluster_id(cluster):
+    return str(uuid.uuid5(uuid.uuid5(uuid.uuid5(uuid.NAMESPACE_DNS, "updraft.io"), cluster), "cluster"))
+
+
+def gnocchi(cloud, method, path, body=None):
+    return cloud.request("metric", method, "/v1" + path, body)
+
+
+def measures(cloud, resource, metric):
+    """{second: value} of a metric; NotYet while there is none."""
+    try:
+        found = gnocchi(cloud, "GET", "/resource/generic/%s/metric/%s/measures?granularity=1&aggregation=last&refresh=true"
+                        % (resource, metric))
+    except WebError as error:
+        if error.status == 404:
+            raise NotYet("%s of %s: %s" % (metric, resource, error.body[:200]))
+        raise
+    return {datetime.datetime.fromisoformat(t).timestamp(): value for t, _, value in found}
+
+
+def said(stage):
+    """What the Collector heard from kubelets, as it told the bus: {(node, second): sample}."""
+    found = {}
+    for message in stage.recorder.all("node.stats"):
+        for sample in message.payload["samples"]:
+            if not sample["stale"]:
+                at = datetime.datetime.fromisoformat(sample["at"].replace("Z", "+00:00"))
+                found[sample["node"], float(int(at.timestamp()))] = sample
+    return found
+
+
+def equal_values(stage, cloud, at_least=3):
+    """Gnocchi's values are those of the kubelets, at the same second."""
+    samples, compared = said(stage), 0
+    for node in sorted({node for node, _ in samples}):
+        for metric, field in GAUGES.items():
+            for second, value in measures(cloud, node_id(stage.cluster, node), metric).items():
+                sample = samples.get((node, second))
+                if sample is None or sample.get(field) is None:
+                    continue
+                expected = sample[field] / 1000.0 if field == "cpuMillis" else sample[field]
+                check(abs(value - expected) <= 1e-9 * max(1.0, abs(expected)),
+                      "%s of %s at %s: Gnocchi has %r, the kubelet said %r" % (metric, node, second, value, expected))
+                compared += 1
+    if compared < at_least * len(GAUGES):
+        raise NotYet("%d values compared" % compared)
+    return True
+
+
+def telemetry(project, to, **more):
+    return dict({"to": to, "project_id": project, "interval": "5s", "resources": ["cluster", "node", "pod", "container"],
+                 "attributes_interval": "10s"}, **more)
+
+
+@story("stats-ceilometer")
+def through_ceilometer(stage):
+    """Kubelets' numbers go over the bus to an unmodified Ceilometer and stand in Gnocchi as they were said."""
+    cloud = stage.rigs.cloud
+    _, project = identity_of(cloud)
+    stage.set(size=1, collector__telemetry=telemetry(project, "ceilometer", secret="e2e telemetry secret"))
+    stage.start_services()
+    stage.kubernetes.deployment(stage.namespace, "web", 2, cpu="200m")
+    until("a node's numbers stand in Gnocchi", lambda: equal_values(stage, cloud), 180, every=2)
+    node = next(iter(stage.kubernetes.nodes().values()))
+    resource = gnocchi(cloud, "GET", "/resource/kubernetes_node/" + node_id(stage.cluster, node["metadata"]["name"]))
+    check(resource["cluster"] == stage.cluster and resource["project_id"] == project, "the resource: %s" % resource)
+    check(resource["server_id"] == node["spec"]["providerID"].rpartition("/")[2], "the server: %s" % resource)
+    until("the group is known", lambda: gnocchi(
+        cloud, "GET", "/resource/kubernetes_node/" + resource["id"])["group"] == "workers", 60)
+
+    def pods():
+        found = gnocchi(cloud, "POST", "/search/resource/kubernetes_pod", {"=": {"cluster": stage.cluster}})
+        names = {pod["name"] for pod in found if pod["namespace"] == stage.namespace}
+        wanted = {pod["metadata"]["name"] for pod in stage.pods("web")}
+        if not wanted <= names:
+            raise NotYet("pods %s of %s" % (sorted(names), sorted(wanted)))
+        return all("kubernetes.pod.memory.working_set" in pod["metrics"] for pod in found if pod["name"] in wanted)
+
+    until("the pods stand there too", pods, 120, every=2)
+    until("and their containers", lambda: gnocchi(
+        cloud, "POST", "/search/resource/kubernetes_container",
+        {"and": [{"=": {"cluster": stage.cluster}}, {"=": {"namespace": stage.namespace}}]}), 120, every=2)
+    until("the canary arrives", lambda: measures(cloud, cluster_id(stage.cluster), "kubernetes.cluster.canary"), 60)
+    doctor = subprocess.run(
+        [os.path.join(stage.rigs.binaries, "updraft"), "doctor", "telemetry", "--config",
+         os.path.join(stage.folder, "updraft.yaml")], capture_output=True, text=True, timeout=60,
+        env=dict(os.environ, **cloud.settings))
+    check(doctor.returncode == 0, "updraft doctor telemetry: %s%s" % (doctor.stdout, doctor.stderr))
+
+
+@story("stats-oslo-listener")
+def oslo_listener(stage):
+    """oslo.messaging's own listener hears every message with statistics."""
+    stage.set(size=1)
+    topic = "updraft.%s.stats" % stage.cluster
+    listener = Process("oslo listener", [
+        sys.executable, os.path.join(stage.rigs.project, "Tests/EndToEnd/oslo_listener.py"), stage.broker.url,
+        "updraft", topic], os.path.join(stage.folder, "listener.log")).start()
+    stage.extra.append(listener)
+    until("the listener listens", lambda: "listening" in listener.log(), 30)
+    stage.start_services()
+
+    def heard():
+        lines = [json.loads(line) for line in listener.log().splitlines() if line.startswith('{"publisher_id"')]
+        return {line["metadata"]["message_id"] for line in lines}
+
+    def recorded():
+        return {message.id for message in stage.recorder.all("node.stats", "pod.stats")}
+
+    until("statistics were said", lambda: len(recorded()) >= 8, 90)
+    wanted = recorded()
+    until("the listener heard each of them", lambda: wanted <= heard(), 30)
+
+
+@story("stats-gnocchi-trust")
+def gnocchi_under_a_trust(stage):
+    """Gnocchi directly, under a trust of another user; revoked, it is told, samples wait, and nothing else suffers."""
+    cloud = stage.rigs.cloud
+    _, project = identity_of(cloud)
+    reader_rc = stage.rigs.openrc + ".reader"
+    trustee, _ = identity_of(OpenStack(reader_rc))
+    updraft = os.path.join(stage.rigs.binaries, "updraft")
+    environment = dict({k: v for k, v in os.environ.items() if not k.startswith("OS_")}, **cloud.settings)
+
+    def trust(*arguments):
+        return subprocess.run([updraft, "trust", *arguments], capture_output=True, text=True, timeout=60,
+                              env=environment)
+
+    def create():
+        made = trust("create", "--trustee", trustee, "--role", "member", "--expires", "1")
+        check(made.returncode == 0, "updraft trust create: %s%s" % (made.stdout, made.stderr))
+        return made.stdout.split()[1].rstrip(":")
+
+    first = create()
+    shown = trust("show", first)
+    check(shown.returncode == 0 and trustee in shown.stdout and "member" in shown.stdout, "show: %s" % shown.stdout)
+
+    reader = OpenStack(reader_rc).settings
+
+    def login(trust_id):
+        return {"OS_AUTH_URL": cloud.auth_url, "OS_USERNAME": reader["OS_USERNAME"],
+                "OS_USER_DOMAIN_NAME": reader["OS_USER_DOMAIN_NAME"], "OS_PASSWORD": reader["OS_PASSWORD"],
+                "OS_TRUST_ID": trust_id}
+
+    stage.set(size=1, collector__telemetry=telemetry(project, "gnocchi", max_waiting=200))
+    collector = stage.services["collector"]
+    collector.environment.update(login(first))
+    stage.start_services()
+    until("a node's numbers stand in Gnocchi", lambda: equal_values(stage, cloud), 120, every=2)
+
+    revoked = trust("revoke", first)
+    check(revoked.returncode == 0, "updraft trust revoke: %s%s" % (revoked.stdout, revoked.stderr))
+    check(trust("show", first).returncode == 1, "a revoked trust is still shown")
+    # Gnocchi goes on taking the old token for some minutes (its cache); a new login fails at once.
+    collector.stop()
+    collector.start()
+    until("the Collector is ready without it", collector.ready, 60)
+    until("the refusal is told", lambda: any(
+        line.get("code") == "unauthorized" and "revoked" in line.get("error", "") for line in collector.log_lines()), 60)
+    until("samples wait", lambda: collector.metric("updraft_telemetry_waiting_points") >= 3, 60)
+    before = len(stage.recorder.all("node.stats"))
+    until("statistics go on over the bus", lambda: len(stage.recorder.all("node.stats")) > before + 2, 60)
+    holds("no more wait than may", lambda: collector.metric("updraft_telemetry_waiting_points") <= 200, 10)
+
+    stage.say("a new trust")
+    collector.stop()
+    collector.environment.update(login(create()))
+    collector.start()
+    until("samples are taken again", lambda: collector.metric("updraft_telemetry_points_total", kind="node") >= 2, 90)
+    until("none waits for long", lambda: collector.metric("updraft_telemetry_waiting_points") < 20, 60)

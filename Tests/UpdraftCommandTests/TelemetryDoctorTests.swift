@@ -1,0 +1,100 @@
+import Support
+import Testing
+
+@testable import UpdraftCommand
+
+@Suite("updraft doctor telemetry")
+struct TelemetryDoctorTests {
+    private let now = Timestamp(seconds: 1_795_470_000)
+
+    /// Everything as it should be.
+    private var healthy: TelemetryFindings {
+        var findings = TelemetryFindings()
+        findings.wantsAlarms = true
+        findings.alarmHistory = .kept
+        findings.broker = .init(
+            exchangeExists: true, samples: .init(messages: 3, consumers: 1), alarmExchangeExists: true)
+        findings.gnocchi = .init(
+            finestSeconds: 60, clusterExists: true, canary: now - .seconds(40), canarySeconds: 60)
+        return findings
+    }
+
+    /// The one line that is not ok, after a change of what is healthy.
+    private func complaint(_ change: (inout TelemetryFindings) -> Void) throws -> TelemetryFindings.Line {
+        var findings = healthy
+        change(&findings)
+        let bad = findings.lines(at: now).filter { $0.verdict != .ok }
+        #expect(bad.count == 1, "\(bad.map(\.text))")
+        return try #require(bad.first)
+    }
+
+    @Test("all is well")
+    func well() {
+        let lines = healthy.lines(at: now)
+        #expect(lines.allSatisfy { $0.verdict == .ok }, "\(lines)")
+        #expect(lines.count == 4)
+    }
+
+    @Test("each missing piece is named, with how to mend it")
+    func pieces() throws {
+        let cases: [(words: String, remedy: String, change: (inout TelemetryFindings) -> Void)] = [
+            ("cannot be reached: refused", "transport_url", { $0.broker = .init(failure: "refused") }),
+            ("exchange does not exist", "ceilometer-agent-notification", { $0.broker?.exchangeExists = false }),
+            ("no queue notifications.sample", "topics", { $0.broker?.samples = nil }),
+            ("nobody reads", "start", { $0.broker?.samples = .init(messages: 9, consumers: 0) }),
+            (
+                "5000 messages wait", "messages_per_second",
+                { $0.broker?.samples = .init(messages: 5_000, consumers: 1) }
+            ),
+            ("Aodh's exchange", "messagingv2", { $0.broker?.alarmExchangeExists = false }),
+            ("record_history is off", "record_history = true", { $0.alarmHistory = .missing }),
+            ("Gnocchi cannot be asked", "login", { $0.gnocchi = .init(failure: "401") }),
+            ("no resource type kubernetes_pod", "gnocchi-setup", { $0.gnocchi?.missingTypes = ["kubernetes_pod"] }),
+            ("kubernetes_node.group", "PATCH", { $0.gnocchi?.missingAttributes = ["kubernetes_node.group"] }),
+            ("no archive policy", "gnocchi-setup", { $0.gnocchi?.finestSeconds = nil }),
+            ("points of 300 s: too coarse", "60 s", { $0.gnocchi?.finestSeconds = 300 }),
+            ("keep points of 300 s", "delete the metrics", { $0.gnocchi?.canarySeconds = 300 }),
+            ("no canary", "is not handled by Gnocchi", { $0.gnocchi?.canary = nil }),
+            (
+                "no canary", "project_id",
+                {
+                    $0.gnocchi?.canary = nil
+                    $0.gnocchi?.clusterExists = false
+                }
+            ),
+            ("is 3600 s old", "updraft_telemetry_working", { $0.gnocchi?.canary = Timestamp(seconds: 1_795_466_400) }),
+        ]
+        for entry in cases {
+            let line = try complaint(entry.change)
+            #expect(line.text.contains(entry.words), "\(line.text)")
+            #expect(line.remedy?.contains(entry.remedy) == true, "\(entry.words): \(line.remedy ?? "no remedy")")
+        }
+    }
+
+    @Test("to Gnocchi directly the broker's queue is nobody's business")
+    func direct() {
+        var findings = healthy
+        findings.viaCeilometer = false
+        findings.broker?.samples = nil
+        findings.broker?.exchangeExists = false
+        #expect(findings.lines(at: now).allSatisfy { $0.verdict == .ok })
+    }
+}
+
+@Suite("updraft trust")
+struct TrustCommandTests {
+    @Test("arguments")
+    func arguments() throws {
+        let options = try TrustCommand.options(
+            [
+                "create", "--trustee", "u2", "--role", "member", "--role", "reader", "--expires", "1.5", "--cloud",
+                "prod",
+            ])
+        #expect(
+            options
+                == .init(words: ["create"], trustee: "u2", roles: ["member", "reader"], days: 1.5, cloud: "prod"))
+        for wrong in [["create", "--trustee"], ["create", "--expires", "-1"], ["show", "--nonsense", "x"]] {
+            #expect(throws: TrustCommand.Mistake.self) { try TrustCommand.options(wrong) }
+        }
+    }
+}

@@ -23,6 +23,18 @@ struct RecoveryTests {
         #expect(world.reasons(.removalFailed).isEmpty)
     }
 
+    @Test("somebody's update with the old size supersedes ours: the chosen is replaced, and its replacement goes")
+    func superseded() {
+        var world = World(nodes: 4)
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.resizes == [3] })
+        world.desired = 4
+        #expect(world.run { $0.memberNames == ["m1", "m3", "m4"] })
+        #expect(world.resizes == [3, 3])
+        #expect(world.run { $0.story.filter { $0 == .removalCompleted }.count == 2 })
+        #expect(world.nodes["node-m2"] == nil && world.reasons(.removalFailed).isEmpty)
+    }
+
     @Test("a scaling_in_progress that a dead engine left: the size that is there frees the stack")
     func stuckFlag() {
         var world = World(nodes: 3)

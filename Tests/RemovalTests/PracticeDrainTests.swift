@@ -126,4 +126,57 @@ struct PracticeDrainTests {
         #expect(events.text.contains("DrainForced"))
         await stage.close()
     }
+
+    @Test("a pod with two budgets can never be evicted: both are named when the time is over")
+    func twoBudgets() async throws {
+        let stage = try PracticeStage(desired: 3, extra: ["actuator.drain.timeout=3s"])
+        try await stage.ready(3)
+        try await stage.control(
+            .post, "workloads", ["name": "web", "replicas": 3, "budget": ["minAvailable": 1]])
+        let second: JSONValue = [
+            "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
+            "metadata": ["name": "second", "namespace": "default"],
+            "spec": ["minAvailable": 1, "selector": ["matchLabels": ["app": "web"]]],
+        ]
+        _ = try await stage.kubernetes.request(
+            KubernetesClient.Call(.post, BudgetObject.resource.path(namespace: "default"), body: second.bytes))
+        try await stage.wait("running") {
+            try await stage.pods().filter { $0.labels["app"] == "web" && $0.phase == .running }.count == 3
+        }
+        stage.startActuator()
+        stage.startNotifier()
+        let pod = try #require(try await stage.pods().first { $0.labels["app"] == "web" })
+        let chosen = try #require(try await stage.nodes().first { $0.name == pod.node })
+        let decision = stage.removal("r1", of: chosen, from: 3)
+        try await stage.decide { .removalDecided(decision, ticket: $0) }
+        try await stage.wait("failed") { stage.story.contains(.removalFailed) }
+        let why = stage.events.compactMap { event -> Explanation? in
+            if case .removalFailed(let event) = event { event.removal.reason } else { nil }
+        }
+        #expect(why.first?.reason == .evictionBlocked)
+        #expect(why.first?.detail.contains("2 budgets, second, web") == true, "\(why)")
+        #expect(try await stage.group().size == 3)
+        await stage.close()
+    }
+
+    @Test(
+        "a node that joins gets the labels and taints of its group where it lacks them")
+    func joins() async throws {
+        let stage = try PracticeStage(
+            desired: 2,
+            extra: [
+                "groups=[{id: workers, stack: k8s, resource: workers, min: 1, max: 8, "
+                    + "template: {apply: true, labels: {pool: blue}, taints: [\"dedicated=blue:PreferNoSchedule\"]}}]"
+            ])
+        try await stage.ready(2)
+        stage.startActuator()
+        let decision = ScaleDecided(
+            cluster: "practice", id: "s1", group: "workers", from: 2, to: 3, reason: Explanation(.podsPending),
+            decidedAt: .now(), deadline: .now() + .seconds(60))
+        try await stage.decide { .scaleDecided(decision, ticket: $0) }
+        try await stage.wait("dressed") {
+            try await stage.nodes().contains { $0.labels["pool"] == "blue" && $0.taints.map(\.key) == ["dedicated"] }
+        }
+        await stage.close()
+    }
 }

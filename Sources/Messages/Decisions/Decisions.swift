@@ -54,9 +54,9 @@ public struct ScaleDecided: Payload {
 
 /// A node that is to go.
 public struct RemovalTarget: Sendable, Hashable, Codable {
-    /// Name of the Node.
+    /// Name of the Node; of a machine that never became one, the id of its server.
     public var node: String
-    /// Its UID: another node of the same name is not meant.
+    /// Its UID: another node of the same name is not meant. `RemovalNames.unregistered` for such a machine.
     public var nodeUID: String
     /// UUID of its server.
     public var serverID: String

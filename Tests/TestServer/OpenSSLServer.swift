@@ -1,13 +1,13 @@
 import Glibc
 
 /// A child process with its standard output on a pipe; killed with its owner.
-final class ChildProcess {
+public final class ChildProcess {
     private let pid: pid_t
     private let output: Int32
     private var buffer: [UInt8] = []
 
     /// Runs `script` by the shell, which should `exec` a long-running program so that the kill reaches it.
-    init?(_ script: String) {
+    public init?(_ script: String) {
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { return nil }
         var actions = posix_spawn_file_actions_t()
@@ -41,7 +41,7 @@ final class ChildProcess {
     }
 
     /// The next line of its output, line end removed; nil at the end.
-    func line() -> String? {
+    public func line() -> String? {
         while true {
             if let end = buffer.firstIndex(of: 10) {
                 defer { buffer.removeFirst(end + 1) }
@@ -57,10 +57,12 @@ final class ChildProcess {
 
 /// A folder with a certificate authority, a server certificate for 127.0.0.1 and updraft.test, a client certificate, and
 /// another authority that has signed nothing. Made by the openssl program, removed with its owner.
-final class Certificates {
-    let folder: String
+public final class Certificates {
+    /// Where its files are.
+    public let folder: String
 
-    init?() {
+    /// Nil when they cannot be made.
+    public init?() {
         var name = Array("/tmp/updraft-tls-XXXXXX".utf8CString)
         guard mkdtemp(&name) != nil else { return nil }
         folder = String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -92,9 +94,11 @@ final class Certificates {
         _ = ChildProcess("exec rm -rf \(folder)").map { while $0.line() != nil {} }
     }
 
-    func path(_ name: String) -> String { "\(folder)/\(name)" }
+    /// Path of a file in it.
+    public func path(_ name: String) -> String { "\(folder)/\(name)" }
 
-    func data(_ name: String) -> [UInt8] {
+    /// What is in a file of it.
+    public func data(_ name: String) -> [UInt8] {
         guard let file = fopen(path(name), "re") else { return [] }
         defer { fclose(file) }
         var bytes = [UInt8](repeating: 0, count: 1 << 20)
@@ -104,12 +108,13 @@ final class Certificates {
 }
 
 /// `openssl s_server` that answers any GET with a status page.
-final class OpenSSLServer {
-    let url: String
+public final class OpenSSLServer {
+    /// `https://127.0.0.1:<port>`
+    public let url: String
     private let process: ChildProcess
 
     /// - Parameter options: added to the command line, e.g. to demand a client certificate.
-    init?(_ certificates: Certificates, certificate: String = "server", options: String = "") {
+    public init?(_ certificates: Certificates, certificate: String = "server", options: String = "") {
         let files = "-cert \(certificates.path(certificate)).pem -key \(certificates.path(certificate)).key"
         guard let process = ChildProcess("exec openssl s_server -4 -accept 127.0.0.1:0 -www \(files) \(options)") else {
             return nil

@@ -62,7 +62,7 @@ let package = Package(
 
         // Runtime
         module("YAML", ["CYAML", "Support"]),
-        module("Settings", ["YAML", "Support", "Messages"]),
+        module("Settings", ["YAML", "JSONReader", "Support", "Messages"]),
         module("ServiceRuntime", ["HTTPServer", "Settings", "AMQP", "Bus", "Support", "Messages"]),
 
         // Services
@@ -132,7 +132,12 @@ let package = Package(
             ], files: ["Fixtures"]),
         tests("DeciderTests", ["Decider", "JSONReader", "Messages", "Settings", "Support"], files: ["Scenarios"]),
         tests("ActuatorTests", ["Actuator", "JSONReader", "Messages", "Support"]),
-        tests("NotifierTests", ["HTTPClient", "Notifier", "JSONReader", "Messages", "Support"]),
+        tests(
+            "NotifierTests",
+            [
+                "HTTPClient", "JSONReader", "Messages", "Notifier", "ServiceRuntime", "Settings", "Support",
+                "TestServer",
+            ]),
         tests(
             "RemovalTests",
             [

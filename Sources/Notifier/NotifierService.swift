@@ -1,5 +1,4 @@
 import Bus
-import HTTPClient
 import HTTPServer
 import Kubernetes
 import Messages
@@ -23,9 +22,9 @@ public enum NotifierService {
                 inCluster: settings.kubernetes.inCluster, environment: ServiceMain.environmentVariables()),
             userAgent: "updraft-notifier/\(UpdraftVersion.text)",
             maximumInFlight: settings.kubernetes.maximumInFlight)
-        let hooks = HTTPClient(
-            tls: TLSSettings(insecureSkipVerify: true), maximumInFlight: 256,
-            userAgent: "updraft-notifier/\(UpdraftVersion.text)")
+        let hooks = HookDoor(notifier.hooks, userAgent: "updraft-notifier/\(UpdraftVersion.text)")
+        let webhooks = WebhookDoor(
+            notifier.webhooks, userAgent: "updraft-notifier/\(UpdraftVersion.text)", isDryRun: notifier.dryRun)
         let bus = try context.openBus()
         let tokens = AnswerTokens(settings)
         // The server of any replica hears answers: for its own engine while it acts, else for the bus.
@@ -34,18 +33,21 @@ public enum NotifierService {
             host: notifier.listen.host, port: notifier.listen.port, advertised: notifier.advertiseURL
         ) { removal, podUID, word, token in
             if let engine = engineBox.withLock({ $0 }),
-                let verdict = await engine.answer(removal: removal, podUID: podUID, word, token: token, .http)
+                let receipt = await engine.answer(removal: removal, podUID: podUID, word, token: token, .http)
             {
-                return .verdict(verdict)
+                return .verdict(receipt)
             }
-            guard tokens.isValid(token, removal: removal, podUID: podUID) else { return .verdict(.forged) }
+            guard tokens.isValid(token, removal: removal, podUID: podUID) else {
+                return .verdict(AnswerReceipt(verdict: .forged))
+            }
             let answer = Answer(removal: removal, podUID: podUID, token: token)
             return await forward(answer, word, cluster: settings.cluster, bus) ? .forwarded : .lost
         }
-        let observer = NotifierObserver(log: context.log, metrics: context.metrics, readiness: context.readiness)
+        let observer = NotifierObserver(
+            log: context.log, metrics: context.metrics, readiness: context.readiness,
+            webhooks: notifier.webhooks.map(\.id))
         let pods = PodDoor(
-            client, hooks: hooks, hookTimeout: notifier.hooks.timeout, foreignHosts: notifier.hooks.foreignHosts,
-            cluster: settings.cluster, host: context.host, isDryRun: notifier.dryRun)
+            client, hooks: hooks, cluster: settings.cluster, host: context.host, isDryRun: notifier.dryRun)
         let warm = WarmCluster()
         if notifier.dryRun { context.log.warning("dry run: no pod is told", [.dryRun: true]) }
         await withTaskGroup { group in
@@ -53,7 +55,8 @@ public enum NotifierService {
             await context.whileActive(bus) { lease in
                 let engine = NotifierEngine(
                     policy: NotifierPolicy(settings), pods: pods, warm: warm, lease: lease, observer: observer,
-                    tokens: tokens, answerURL: { server.url(removal: $0, podUID: $1) })
+                    tokens: tokens, webhooks: webhooks, parallelHooks: notifier.hooks.parallel,
+                    answerURL: { server.url(removal: $0, podUID: $1) })
                 engineBox.withLock { $0 = engine }
                 await serve(engine, bus, context, lease)
                 engineBox.withLock { $0 = nil }
@@ -65,6 +68,7 @@ public enum NotifierService {
         await bus.close(within: .seconds(5))
         await client.close()
         await hooks.close()
+        await webhooks.close()
     }
 
     /// How long a pod waits for the broker to take its answer from a replica that stands by.

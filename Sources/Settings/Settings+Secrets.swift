@@ -1,8 +1,12 @@
 extension Settings {
-    /// Every secret in it, for taking them out of logs: the keys, and the passwords in the transport URL, as written
-    /// and decoded.
+    /// Every secret in it, for taking them out of logs: the keys, addresses and headers of webhooks, and the passwords in
+    /// the transport URLs, as written and decoded.
     public var secrets: [String] {
         var secrets = bus.keys.map(\.secret.revealed)
+        secrets += notifier.webhooks.flatMap {
+            [$0.url.revealed] + $0.headers.map(\.value.revealed).filter { $0.utf8.count >= 12 }
+        }
+        if let key = notifier.tokenKey { secrets.append(key.revealed) }
         if let secret = collector.telemetry.secret { secrets.append(secret.revealed) }
         for url in [bus.transportURL, collector.telemetry.transportURL].compactMap({ $0?.revealed }) {
             secrets.append(url)

@@ -22,13 +22,13 @@ struct AnswerTests {
             ("http://:admin/x?y=1", "http://10.0.0.7:9000/x?y=1"), ("http://:80?y", "http://10.0.0.7:80/?y"),
         ])
     func own(hook: String, url: String) throws {
-        #expect(try HookAddress.url(of: pod(hook), foreignHosts: false) == url)
+        #expect(try HookAddress.url(of: pod(hook), foreignHosts: []) == url)
     }
 
     @Test("an IPv6 address stands in brackets")
     func ipv6() throws {
         #expect(
-            try HookAddress.url(of: pod("http://:80/", ip: "fd00::1"), foreignHosts: false) == "http://[fd00::1]:80/")
+            try HookAddress.url(of: pod("http://:80/", ip: "fd00::1"), foreignHosts: []) == "http://[fd00::1]:80/")
     }
 
     @Test(
@@ -38,29 +38,61 @@ struct AnswerTests {
             "http://user:secret@host/", "",
         ])
     func mistakes(hook: String) {
-        #expect(throws: HookAddress.Mistake.self) { try HookAddress.url(of: pod(hook), foreignHosts: true) }
+        #expect(throws: HookAddress.Mistake.self) { try HookAddress.url(of: pod(hook), foreignHosts: [Glob("*")]) }
+    }
+
+    @Test("a pattern of hosts opens what it matches, and never the Notifier's own machine")
+    func hosts() throws {
+        func isAllowed(_ hook: String, _ hosts: String...) -> Bool {
+            (try? HookAddress.url(of: pod(hook), foreignHosts: hosts.map { Glob($0) })) != nil
+        }
+        #expect(isAllowed("https://a.apps.example.org:8443/x", "*.apps.example.org"))
+        #expect(isAllowed("https://A.Apps.Example.ORG/x", "*.apps.example.org"))
+        #expect(isAllowed("http://10.1.2.3/x", "10.1.*"))
+        #expect(isAllowed("http://[fd00::1]:80/x", "*"))
+        #expect(!isAllowed("https://apps.example.org.evil.net/x", "*.apps.example.org"))
+        #expect(!isAllowed("https://evil.net/.apps.example.org", "*.apps.example.org"))
+        #expect(!isAllowed("https://evil.net#.apps.example.org", "*.apps.example.org"))
+        #expect(!isAllowed("https://evil.net\\.apps.example.org/", "*.apps.example.org"))
+        #expect(!isAllowed("https://user@a.apps.example.org/", "*.apps.example.org"))
+        let own = [
+            "127.0.0.1", "localhost", "api.localhost", "169.254.169.254", "0.0.0.0", "2130706433", "0x7f.1", "127.1",
+            "0177.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[fe80::1]", "[::]", "127.0.0.1.",
+        ]
+        for host in own {
+            #expect(!isAllowed("http://\(host)/latest", "*"), "\(host)")
+            #expect(!isAllowed("http://\(host):80/latest", "*", "10.*"), "\(host)")
+        }
+        #expect(isAllowed("http://127.0.0.1:9000/x", "127.0.0.1"))
     }
 
     @Test("another host only where the configuration says so")
     func foreign() throws {
-        #expect(try HookAddress.url(of: pod("http://gateway.local/x"), foreignHosts: true) == "http://gateway.local/x")
+        #expect(
+            try HookAddress.url(of: pod("http://gateway.local/x"), foreignHosts: [Glob("*")])
+                == "http://gateway.local/x")
         #expect(throws: HookAddress.Mistake.self) {
-            try HookAddress.url(of: pod("http://gateway.local/x"), foreignHosts: false)
+            try HookAddress.url(of: pod("http://gateway.local/x"), foreignHosts: [])
         }
     }
 
     @Test("a token is good for one pod and one removal, and is the same in every replica")
     func tokens() {
-        let tokens = AnswerTokens(secret: "of the installation")
+        let tokens = AnswerTokens("of the installation")
         let token = tokens.token(removal: "r1", podUID: "u1")
-        #expect(token == AnswerTokens(secret: "of the installation").token(removal: "r1", podUID: "u1"))
-        #expect(token != AnswerTokens(secret: "of another").token(removal: "r1", podUID: "u1"))
+        #expect(token == AnswerTokens("of the installation").token(removal: "r1", podUID: "u1"))
+        #expect(token != AnswerTokens("of another").token(removal: "r1", podUID: "u1"))
         #expect(tokens.isValid(token, removal: "r1", podUID: "u1"))
         #expect(!tokens.isValid(token, removal: "r1", podUID: "u2"))
         #expect(!tokens.isValid(token, removal: "r2", podUID: "u1"))
         #expect(!tokens.isValid("", removal: "r1", podUID: "u1"))
         #expect(!tokens.isValid("zz", removal: "r1", podUID: "u1"))
         #expect(!tokens.isValid(String(token.dropLast(2)), removal: "r1", podUID: "u1"))
+        // Rotating keys: what the old one made is good as long as it is known.
+        let rotated = AnswerTokens("a new one", ["of the installation"])
+        #expect(rotated.token(removal: "r1", podUID: "u1") != token)
+        #expect(rotated.isValid(token, removal: "r1", podUID: "u1"))
+        #expect(!AnswerTokens("a new one").isValid(token, removal: "r1", podUID: "u1"))
     }
 
     @Test("answers as words")
@@ -81,10 +113,11 @@ struct AnswerTests {
         let server = try AnswerServer(host: "127.0.0.1", port: 0, advertised: nil) { removal, podUID, word, token in
             heard.withLock { $0.append("\(removal) \(podUID) \(word.text) \(token)") }
             switch token {
-            case "right": return .verdict(.accepted)
+            case "right":
+                return .verdict(AnswerReceipt(verdict: .accepted, deadline: Timestamp(seconds: 1_800_000_000)))
             case "standby": return .forwarded
             case "nobody": return .lost
-            default: return .verdict(.forged)
+            default: return .verdict(AnswerReceipt(verdict: .forged))
             }
         }
         let http = HTTPClient(userAgent: "test")
@@ -124,7 +157,8 @@ struct AnswerTests {
             removal: "r1", node: "n1", serverID: "s", pod: pod("http://:80/"), reason: Explanation(.nodeUnneeded),
             deadline: Timestamp(seconds: 1_800_000_060))
         let payload = PodShutdown(notice, cluster: "prod", token: "t", answerURL: "http://a/answers/r1/u")
-        let bytes = Array(try JSONEncoder().encode(CloudEvent.shutdown(payload, at: Timestamp(seconds: 1_800_000_000))))
+        let bytes = Array(
+            try JSONEncoder().encode(CloudEvent.shutdown(payload, of: notice, at: Timestamp(seconds: 1_800_000_000))))
         let event = try JSONValue.parse(bytes)
         #expect(event["specversion"]?.stringValue == "1.0")
         #expect(event["id"]?.stringValue == "r1/u")
@@ -136,9 +170,16 @@ struct AnswerTests {
 
     @Test("what was told is found again in the annotation, for the same removal only")
     func recorded() {
-        let text = PodNotice.recorded([.hook: "told", .gate: "failed: 403", .bus: "told"], removal: "r1")
-        #expect(text == "r1 gate=failed hook=told bus=told")
-        #expect(PodNotice.told(in: text, removal: "r1") == [.hook, .bus])
-        #expect(PodNotice.told(in: text, removal: "r2").isEmpty)
+        let notice = Notice(
+            removal: "r1", node: "n1", serverID: "s", pod: pod("http://:80/"), reason: Explanation(.nodeUnneeded),
+            deadline: Timestamp(seconds: 1_800_000_060),
+            outcomes: [.hook: "told", .gate: "failed: 403", .bus: "told"], answer: .extend(.seconds(30)))
+        let text = NoticeMarks.text(notice)
+        #expect(text == "r1 gate=failed hook=told bus=told answer=extend=30")
+        #expect(NoticeMarks(text, removal: "r1").told == [.hook, .bus])
+        #expect(NoticeMarks(text, removal: "r1").answer == "extend=30")
+        #expect(NoticeMarks(text, removal: "r2") == NoticeMarks())
+        #expect(NoticeMarks("", removal: "r1") == NoticeMarks())
+        #expect(NoticeMarks("r1 = told hook answer gate=told=told", removal: "r1") == NoticeMarks())
     }
 }

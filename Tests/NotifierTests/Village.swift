@@ -19,8 +19,17 @@ struct Village {
     var withdrawals: [String: Set<NoticeChannel>] = [:]
     var hookAnswers: [String: AnswerWord] = [:]
     var hookTries: [String: Int] = [:]
+    /// The deadlines that each pod was told, in order.
+    var deadlines: [String: [Timestamp]] = [:]
     var failures: [String: Int] = [:]
     var heard: [AnswerVerdict] = []
+    var heardBy: [AnswerSource: [AnswerVerdict]] = [:]
+    var countdowns: [String: Timestamp] = [:]
+    var webhookCalls: [String] = []
+    var webhooksGivenUp: [String] = []
+    var webhookOutcome = WebhookOutcome.taken
+    /// Pods whose annotations cannot be written just now.
+    var unwritable: Set<String> = []
     var verdicts: [Int: AnswerVerdict] = [:]
     var tickets = 0
 
@@ -29,6 +38,18 @@ struct Village {
     var crashBefore: Int?
     var crashAfter: Int?
     var crashes = 0
+    /// What the node's record has become by the time when a process starts after a crash.
+    var recordAfterCrash: RemovalRecord?
+    /// Ways that were used although the pod's record says that it was told by them.
+    var toldTwice: [String] = []
+    /// Ways that fail for every pod.
+    var broken: Set<NoticeChannel> = []
+    /// Hooks that never come back.
+    var hanging: Set<String> = []
+    /// The order of all deliveries.
+    var order: [String] = []
+    var pages = 0
+    var readsFail = false
 
     init(_ configure: (inout NotifierPolicy) -> Void = { _ in }) {
         configure(&policy)
@@ -47,11 +68,13 @@ struct Village {
 
     mutating func addPod(
         _ name: String, node: String = "n1", hook: Bool = false, gate: NodePod.Gate = .absent,
-        owner: String = "ReplicaSet"
+        owner: String = "ReplicaSet", namespace: String = "default", priority: Int32 = 0,
+        labels: [String: String] = [:]
     ) {
         pods[name] = NodePod(
-            name: name, uid: name, node: node, ip: "10.0.0.1",
-            annotations: hook ? [RemovalNames.shutdownHook: "http://:8080/bye"] : [:], ownerKind: owner, gate: gate)
+            namespace: namespace, name: name, uid: name, node: node, ip: "10.0.0.1", labels: labels,
+            annotations: hook ? [RemovalNames.shutdownHook: "http://:8080/bye"] : [:],
+            ownerKind: owner, priority: priority, gate: gate)
     }
 
     mutating func removePod(_ name: String) {
@@ -74,13 +97,20 @@ struct Village {
     }
 
     mutating func answer(
-        _ pod: String, _ word: AnswerWord, removal: String = "r1", isAuthentic: Bool = true
+        _ pod: String, _ word: AnswerWord, removal: String = "r1", isAuthentic: Bool = true,
+        by source: AnswerSource = .http
     ) -> AnswerVerdict? {
         tickets += 1
         feed(
             .answered(
-                removal: removal, podUID: pod, word, .http, isAuthentic: isAuthentic, ticket: tickets))
+                removal: removal, podUID: pod, word, source, isAuthentic: isAuthentic, ticket: tickets))
         return heard.last
+    }
+
+    /// An application writes its answer to its own pod.
+    mutating func annotate(_ pod: String, _ text: String) {
+        pods[pod]?.annotations[RemovalNames.podAnswer] = text
+        sees(pod)
     }
 
     // MARK: What can be asked
@@ -113,6 +143,7 @@ struct Village {
 
     mutating func crash() {
         crashes += 1
+        if let recordAfterCrash { node.record = recordAfterCrash }
         core = NotifierCore(policy: policy)
         work = core.handle(.nodesListed([node]), at: now)
         for pod in pods.values.sorted(by: { $0.name < $1.name }) { work += core.handle(.podSeen(pod), at: now) }
@@ -142,24 +173,40 @@ struct Village {
             published.append(event)
             return nil
         case .readPods(let node):
+            pages += 1
+            if readsFail { return .podsUnread(node: node) }
             return .podsRead(node: node, pods.values.filter { $0.node == node }.sorted { $0.name < $1.name })
-        case .deliver(let id, let notice, _): return .delivered(id, deliver(id, notice))
+        case .deliver(let id, let notice, _):
+            if id.channel == .hook, hanging.contains(notice.pod.name) { return nil }
+            return .delivered(id, deliver(id, notice))
         case .recordNotice(let notice):
-            pods[notice.pod.name]?.annotations[RemovalNames.podNotice] = PodNotice.recorded(
-                notice.outcomes, removal: notice.removal)
+            pods[notice.pod.name]?.annotations[RemovalNames.podNotice] = NoticeMarks.text(notice)
             return nil
         case .openGate(let pod):
             pods[pod.name]?.gate = .serving
             return .gateSet(podUID: pod.uid, true)
-        case .recordAnswer(let pod, let word, let deadline, let ticket):
-            pods[pod.name]?.annotations[RemovalNames.podAnswer] = word.text
-            pods[pod.name]?.annotations[RemovalNames.podDeadline] = deadline.rfc3339
-            return .answerRecorded(ticket: ticket)
-        case .verdict(let ticket, let verdict):
+        case .recordAnswer(let notice, let word):
+            let name = notice.pod.name
+            guard !unwritable.contains(name) else { return .answerRecorded(podUID: name, false) }
+            pods[name]?.annotations[RemovalNames.podAnswer] = word.text
+            pods[name]?.annotations[RemovalNames.podDeadline] = notice.deadline.rfc3339
+            pods[name]?.annotations[RemovalNames.podNotice] = NoticeMarks.text(notice)
+            return .answerRecorded(podUID: name, true)
+        case .verdict(let ticket, let verdict, _):
             verdicts[ticket] = verdict
             return nil
-        case .heard(_, let verdict, _):
+        case .heard(let source, let verdict, _):
             heard.append(verdict)
+            heardBy[source, default: []].append(verdict)
+            return nil
+        case .countdown(let node, let until):
+            countdowns[node] = until
+            return nil
+        case .sendWebhook(let message, _):
+            webhookCalls.append(message.id)
+            return .webhookSent(message, webhookOutcome)
+        case .webhookFailed(let message, _):
+            webhooksGivenUp.append(message.id)
             return nil
         case .nodeEvent, .note: return nil
         }
@@ -167,7 +214,13 @@ struct Village {
 
     private mutating func deliver(_ id: DeliveryID, _ notice: Notice) -> DeliveryOutcome {
         let name = notice.pod.name
-        guard pods[name] != nil else { return .gone }
+        guard let pod = pods[name] else { return .gone }
+        if broken.contains(id.channel) { return .failed("broken", isRetriable: true) }
+        let marks = NoticeMarks(pod.annotations[RemovalNames.podNotice] ?? "", removal: notice.removal)
+        if !notice.withdrawn, !notice.isShortened, marks.told.contains(id.channel) {
+            toldTwice.append("\(name) \(id.channel.rawValue)")
+        }
+        order.append("\(name) \(id.channel.rawValue)\(notice.withdrawn ? " stay" : "")")
         if id.channel == .hook {
             hookTries[name, default: 0] += 1
             if let left = failures[name], left > 0 {
@@ -181,6 +234,7 @@ struct Village {
             pods[name]?.annotations[RemovalNames.podDeadline] = notice.withdrawn ? nil : notice.deadline.rfc3339
             pods[name]?.annotations[RemovalNames.podAnswer] = nil
             pods[name]?.annotations[RemovalNames.podNotice] = nil
+            if !notice.withdrawn { deadlines[name, default: []].append(notice.deadline) }
         case .gate: pods[name]?.gate = notice.withdrawn ? .serving : .notServing
         case .hook, .bus, .event: break
         }

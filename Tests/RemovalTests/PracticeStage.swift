@@ -24,6 +24,7 @@ final class PracticeStage: Sendable {
     /// What the services say of themselves in `/readyz` and `/metrics`.
     let readiness = Readiness()
     let metrics = Metrics()
+    private let door: HookDoor
     private let published = Lock<[Event]>([])
     private let running = Lock(Running())
 
@@ -60,6 +61,7 @@ final class PracticeStage: Sendable {
                 "actuator.drain.eviction_retry=200ms", "actuator.drain.timeout=20s", "notifier.cooldown=2s",
                 "notifier.max_cooldown=20s", "notifier.hooks.timeout=1s",
             ] + extra)
+        door = HookDoor(settings.notifier.hooks, userAgent: "updraft-test")
     }
 
     // MARK: Services
@@ -100,11 +102,12 @@ final class PracticeStage: Sendable {
         let engine = NotifierEngine(
             policy: NotifierPolicy(settings),
             pods: PodDoor(
-                kubernetes, hooks: hooks, hookTimeout: settings.notifier.hooks.timeout,
-                foreignHosts: settings.notifier.hooks.foreignHosts, cluster: "practice", host: "test",
-                isDryRun: settings.notifier.dryRun), warm: warm, lease: .unlimited,
+                kubernetes, hooks: door, cluster: "practice", host: "test", isDryRun: settings.notifier.dryRun),
+            warm: warm, lease: .unlimited,
             observer: NotifierObserver(log: log, metrics: metrics, readiness: readiness),
-            tokens: AnswerTokens(settings), answerURL: { _, _ in nil })
+            tokens: AnswerTokens(settings), webhooks: WebhookDoor([], userAgent: "updraft-test", isDryRun: false),
+            parallelHooks: settings.notifier.hooks.parallel,
+            answerURL: { _, _ in nil })
         let task = Task {
             await withTaskGroup { group in
                 group.addTask { await warm.watch(self.kubernetes) { _, _ in } }
@@ -134,6 +137,7 @@ final class PracticeStage: Sendable {
         await kubernetes.close()
         await openstack.close()
         await hooks.close()
+        await door.close()
         await cloud.stop()
     }
 
@@ -160,7 +164,7 @@ final class PracticeStage: Sendable {
 
     func answer(_ removal: String, podUID: String, _ word: AnswerWord, token: String) async -> AnswerVerdict? {
         await running.withLock { $0.notifier }?.answer(
-            removal: removal, podUID: podUID, word, token: token, .http)
+            removal: removal, podUID: podUID, word, token: token, .http)?.verdict
     }
 
     func removal(_ id: String, of node: Node, from: Int) -> RemovalDecided {

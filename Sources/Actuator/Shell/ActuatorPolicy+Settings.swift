@@ -20,7 +20,7 @@ extension ActuatorPolicy {
         let actuator = settings.actuator
         resync = actuator.resync
         pollInterval = min(actuator.heat.pollInterval, actuator.resync)
-        maximumCooldown = settings.notifier.maximumCooldown
+        maximumCooldown = settings.notifier.longestCooldown
         drainTimeout = actuator.drain.timeout
         maximumGrace = actuator.drain.maximumGrace
         evictionRetry = actuator.drain.evictionRetry

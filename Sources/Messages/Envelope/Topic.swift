@@ -28,11 +28,12 @@ public enum Topic: String, Sendable, CaseIterable, Codable {
         }
     }
 
-    /// Whether messages of this topic ask somebody to act and therefore carry a signature.
+    /// Whether messages of this topic ask somebody to act and therefore carry a signature. Answers do not: applications
+    /// have no key, and each answer holds the token of its notice.
     public var isCommand: Bool {
         switch self {
-        case .decisions, .lifecycle, .answers: true
-        case .state, .requests, .stats, .groups, .notices, .ledger: false
+        case .decisions, .lifecycle: true
+        case .state, .requests, .stats, .groups, .notices, .answers, .ledger: false
         }
     }
 }

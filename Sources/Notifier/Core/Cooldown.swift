@@ -23,6 +23,8 @@ struct Cooldown: Sendable {
     var isReading = false
     /// The deadline that `removal.noticed` named last.
     var announced: Timestamp?
+    /// The end that the countdown shows.
+    var shown: Timestamp?
     /// What ended it.
     var outcome: Explanation?
 }
@@ -39,6 +41,10 @@ struct PodNotice: Sendable {
         var state = State.waiting
         var attempts = 0
         var lastError: String?
+
+        /// Nothing is left to try.
+        var isFinal: Bool { state != .waiting && state != .inFlight }
+        var wasTried: Bool { attempts > 0 && state != .inFlight }
     }
 
     var node: String
@@ -46,30 +52,42 @@ struct PodNotice: Sendable {
     var serverID: String
     var reason: Explanation
     var pod: NodePod
+    var terms: PodTerms
     var deadline: Timestamp
     var deliveries: [NoticeChannel: Delivery] = [:]
     var answer: AnswerWord?
+    /// What its annotation said when it was last heard, by whomever it was written.
+    var heardAnnotation: String?
     /// Done, or not there any more.
     var isSettled = false
     var withdrawn = false
+    /// It was told an earlier deadline after a later one.
+    var isShortened = false
     var generation: Int
 
     /// Each way was tried at least once, or given up.
-    var wasTold: Bool {
-        deliveries.values.allSatisfy { $0.attempts > 0 && $0.state != .inFlight || $0.state == .delivered }
-    }
+    var wasTold: Bool { deliveries.values.allSatisfy(\.wasTried) }
+
+    /// It was told in at least one way. A pod that was not may not be moved.
+    var wasReached: Bool { deliveries.values.contains { $0.state == .delivered } }
 
     /// Nothing is left to try.
-    var isDelivered: Bool {
-        deliveries.values.allSatisfy {
-            if case .givenUp = $0.state { true } else { $0.state == .delivered }
-        }
-    }
+    var isDelivered: Bool { deliveries.values.allSatisfy(\.isFinal) }
 
     var notice: Notice {
         Notice(
             removal: removal, node: node, serverID: serverID, pod: pod, reason: reason, deadline: deadline,
-            withdrawn: withdrawn, outcomes: outcomes)
+            withdrawn: withdrawn, isShortened: isShortened, outcomes: outcomes, answer: answer)
+    }
+
+    /// Whether a way may be used now. The annotation is what another process knows a notice by: it is written before
+    /// anything else is said, and taken away after everything is taken back. A notice does not wait for it for ever.
+    func isTurn(of channel: NoticeChannel, attempts: Int) -> Bool {
+        if withdrawn {
+            return channel != .annotation || deliveries.allSatisfy { $0.key == channel || $0.value.isFinal }
+        }
+        guard channel != .annotation, let first = deliveries[.annotation] else { return true }
+        return first.isFinal || first.wasTried && first.attempts >= attempts
     }
 
     private var outcomes: [NoticeChannel: String] {
@@ -83,25 +101,40 @@ struct PodNotice: Sendable {
     }
 }
 
-extension PodNotice {
-    /// What the annotation `updraft.io/removal-notice` says: `<removal> gate=told hook=told …`. Restored after a
-    /// restart, so that a hook that was told is not told again.
-    static func recorded(_ outcomes: [NoticeChannel: String], removal: String) -> String {
-        let words = outcomes.keys.sorted().map { channel -> String in
-            let outcome = outcomes[channel] ?? ""
-            return "\(channel.rawValue)=\(outcome.prefix { $0 != ":" })"
+/// What the annotation `updraft.io/removal-notice` says: `<removal> gate=told hook=told answer=done`. Read after a
+/// restart, so that a way that was used is not used again, and an answer that was heard is not heard again.
+struct NoticeMarks: Sendable, Equatable {
+    /// The ways by which the pod was told.
+    var told: Set<NoticeChannel> = []
+    /// The answer that was heard last, as in `updraft.io/shutdown-answer`.
+    var answer: String?
+
+    /// Nothing.
+    init() {}
+
+    /// From the annotation, if it is of this removal.
+    init(_ text: String, removal: String) {
+        let words = text.split(separator: " ")
+        guard words.first.map(String.init) == removal else { return }
+        for word in words.dropFirst() {
+            let parts = word.split(separator: "=", maxSplits: 1)
+            guard parts.count == 2 else { continue }
+            if parts[0] == "answer" {
+                answer = String(parts[1])
+            } else if parts[1] == "told", let channel = NoticeChannel(rawValue: String(parts[0])) {
+                told.insert(channel)
+            }
         }
-        return ([removal] + words).joined(separator: " ")
     }
 
-    /// The ways by which a pod was told, from that annotation.
-    static func told(in text: String, removal: String) -> Set<NoticeChannel> {
-        let words = text.split(separator: " ")
-        guard words.first.map(String.init) == removal else { return [] }
-        return Set(
-            words.dropFirst().compactMap { word in
-                let parts = word.split(separator: "=")
-                return parts.count == 2 && parts[1] == "told" ? NoticeChannel(rawValue: String(parts[0])) : nil
-            })
+    /// The annotation's text.
+    static func text(_ notice: Notice) -> String {
+        var words = [notice.removal]
+        for channel in notice.outcomes.keys.sorted() {
+            let outcome = notice.outcomes[channel] ?? ""
+            words.append("\(channel.rawValue)=\(outcome.prefix { $0 != ":" })")
+        }
+        if let answer = notice.answer { words.append("answer=\(answer.text)") }
+        return words.joined(separator: " ")
     }
 }

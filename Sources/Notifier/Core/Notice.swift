@@ -47,13 +47,18 @@ public struct Notice: Sendable, Equatable {
     public var deadline: Timestamp
     /// The earlier notice is withdrawn: the node stays.
     public var withdrawn: Bool
+    /// The pod was told a later deadline before.
+    public var isShortened: Bool
     /// Outcomes so far, for the annotation that records them.
     public var outcomes: [NoticeChannel: String]
+    /// What the pod answered, for the same annotation.
+    public var answer: AnswerWord?
 
     /// From its parts.
     public init(
         removal: String, node: String, serverID: String, pod: NodePod, reason: Explanation, deadline: Timestamp,
-        withdrawn: Bool = false, outcomes: [NoticeChannel: String] = [:]
+        withdrawn: Bool = false, isShortened: Bool = false, outcomes: [NoticeChannel: String] = [:],
+        answer: AnswerWord? = nil
     ) {
         self.removal = removal
         self.node = node
@@ -62,7 +67,9 @@ public struct Notice: Sendable, Equatable {
         self.reason = reason
         self.deadline = deadline
         self.withdrawn = withdrawn
+        self.isShortened = isShortened
         self.outcomes = outcomes
+        self.answer = answer
     }
 }
 
@@ -87,6 +94,8 @@ public struct DeliveryID: Sendable, Hashable {
 public enum DeliveryOutcome: Sendable, Equatable {
     /// It arrived; `answer`: what the hook replied.
     case delivered(answer: AnswerWord?)
+    /// It arrived, and the reply looks like an answer but is none.
+    case garbled(String)
     /// The pod is not there any more.
     case gone
     /// It failed; `isRetriable`: another try may help.
@@ -161,4 +170,6 @@ public enum AnswerVerdict: String, Sendable, CaseIterable {
     case unknown
     /// The token is not the notice's.
     case forged
+    /// Neither `done` nor `refuse` nor `extend` with a number of seconds.
+    case unreadable
 }

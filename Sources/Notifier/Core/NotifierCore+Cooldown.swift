@@ -1,7 +1,7 @@
 import Messages
 import Support
 
-/// The cooldown: answers, its end, and saying so until the Actuator has heard it.
+/// The cooldown: its end, and saying so until the Actuator has heard it.
 extension NotifierCore {
     /// When the cooldown ends if nobody says anything more: the latest deadline of a pod that has not answered.
     func end(of cooldown: Cooldown) -> Timestamp? {
@@ -17,7 +17,7 @@ extension NotifierCore {
         guard let cooldown = cooldowns[name], cooldown.podsAreKnown else { return }
         let pods = cooldown.pods.compactMap { notices[$0] }
         if cooldown.stage == .telling {
-            guard pods.allSatisfy({ $0.wasTold || $0.isSettled }) else { return }
+            guard isTold(pods) else { return schedule(name) }
             cooldowns[name]?.stage = .cooling
             let notice = nodeRemoval(name, cooldown.record, cooldown.record.reason, pods: pods.count, withdrawn: false)
             emit(.publish(.nodeRemoval(notice)))
@@ -30,12 +30,22 @@ extension NotifierCore {
         schedule(name)
     }
 
+    /// Every pod was told in some way, and each way was tried, or there is no time left to wait for those that do not
+    /// come back. A pod that heard nothing at all keeps its node: the Actuator gives the removal up in the end.
+    private func isTold(_ pods: [PodNotice]) -> Bool {
+        let open = pods.filter { !$0.isSettled }
+        guard open.allSatisfy(\.wasReached) else { return false }
+        return open.allSatisfy(\.wasTold) || open.allSatisfy { $0.deadline <= now }
+    }
+
     /// `removal.noticed`, and again when the deadline moved.
     private mutating func announce(_ name: String, _ count: Int) {
         guard let cooldown = cooldowns[name] else { return }
         // With every pod settled there is no deadline left to name; the one before stands.
-        let deadline = end(of: cooldown) ?? cooldown.announced ?? now
-        guard cooldown.announced.map({ deadline > $0 }) ?? true else { return }
+        let deadline = end(of: cooldown) ?? min(cooldown.announced ?? now, cooldown.record.deadline)
+        // It moves back only where the record allows less than was said.
+        let isNews = cooldown.announced.map { deadline > $0 || $0 > cooldown.record.deadline }
+        guard isNews ?? true else { return }
         cooldowns[name]?.announced = deadline
         let progress = cooldown.record.progress(
             node: name, reason: cooldown.record.reason, deadline: deadline, pods: count, at: now)
@@ -44,7 +54,7 @@ extension NotifierCore {
 
     private mutating func quiesceIfOver(_ name: String, _ pods: [PodNotice]) {
         let open = pods.filter { !$0.isSettled }
-        if open.contains(where: { $0.deadline > now }) { return }
+        if open.contains(where: { $0.deadline > now || !$0.wasReached }) { return }
         let outcome: Explanation
         if pods.isEmpty {
             outcome = Explanation(.nothingToTell, "no pod has to move")
@@ -67,16 +77,16 @@ extension NotifierCore {
 
     private mutating func schedule(_ name: String) {
         guard let cooldown = cooldowns[name] else { return }
-        let again = now + (cooldown.stage == .over ? policy.repetition : policy.resync)
-        if cooldown.stage == .cooling, let next = nextDeadline(of: cooldown) {
-            timers.set(.node(name), at: min(next, again))
-        } else {
-            timers.set(.node(name), at: again)
+        let isOver = cooldown.stage == .over
+        let again = now + (isOver ? policy.repetition : policy.resync)
+        // The latest of the open deadlines: before that the cooldown cannot end by time.
+        let end = isOver ? nil : end(of: cooldown)
+        timers.set(.node(name), at: end.map { $0 > now ? min($0, again) : again } ?? again)
+        if cooldown.shown != end {
+            cooldowns[name]?.shown = end
+            emit(.countdown(node: name, end))
         }
     }
-
-    /// The latest of the open deadlines: before that the cooldown cannot end by time.
-    private func nextDeadline(of cooldown: Cooldown) -> Timestamp? { end(of: cooldown) }
 
     mutating func nodeIsDue(_ name: String) {
         guard let cooldown = cooldowns[name] else { return }
@@ -87,59 +97,6 @@ extension NotifierCore {
         }
         look(name)
         guard cooldowns[name]?.stage != .over else { return }
-        if !cooldown.podsAreKnown || end(of: cooldown).map({ $0 > now }) ?? true { read(name) }
-    }
-
-    // MARK: Answers
-
-    mutating func answered(
-        _ removal: String, _ podUID: String, _ word: AnswerWord, _ source: AnswerSource, isAuthentic: Bool,
-        _ ticket: Int?
-    ) {
-        let name = notices[podUID]?.pod.id ?? podUID
-        let verdict = isAuthentic ? judge(removal, podUID, word) : .forged
-        emit(.heard(source, verdict, pod: name))
-        guard verdict == .accepted || verdict == .clamped, let notice = notices[podUID] else {
-            if let ticket { emit(.verdict(ticket: ticket, verdict)) }
-            return
-        }
-        if source == .annotation && verdict == .accepted && word == .done {
-            // It stands there already.
-        } else {
-            emit(.recordAnswer(notice.pod, word, deadline: notice.deadline, ticket: ticket))
-        }
-        if word == .refuse {
-            let why = Explanation(.podRefused, notice.pod.id)
-            let cancel = RemovalCancelled(
-                cluster: policy.cluster, id: removal, nodes: [notice.node], reason: why, decidedAt: now)
-            emit(.publish(.removalCancelled(cancel)))
-        }
-        look(notice.node)
-    }
-
-    /// What an answer is worth, and its effect on the notice.
-    private mutating func judge(_ removal: String, _ podUID: String, _ word: AnswerWord) -> AnswerVerdict {
-        guard var notice = notices[podUID], notice.removal == removal, let cooldown = cooldowns[notice.node] else {
-            return .unknown
-        }
-        if notice.withdrawn || cooldown.stage == .over { return .late }
-        // More time may be asked for again and again, within the limit.
-        if notice.answer == word, word == .done || word == .refuse { return .duplicate }
-        if notice.isSettled { return .late }
-        var verdict = AnswerVerdict.accepted
-        switch word {
-        case .done: notice.isSettled = true
-        case .extend(let interval):
-            let limit = min(cooldown.record.startedAt + policy.maximumCooldown, cooldown.record.deadline)
-            let wanted = now + interval
-            if wanted > limit { verdict = .clamped }
-            // Asking for less than there is takes nothing away.
-            notice.deadline = max(notice.deadline, min(wanted, limit))
-        case .refuse:
-            if !policy.mayRefuse { return .notAllowed }
-        }
-        notice.answer = word
-        notices[podUID] = notice
-        return verdict
+        read(name)
     }
 }

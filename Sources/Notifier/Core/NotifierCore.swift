@@ -12,6 +12,10 @@ public struct NotifierCore: Sendable {
     enum TimerKey: Hashable, Sendable {
         case node(String)
         case delivery(DeliveryID)
+        /// The pods of a node that stays are to be read again.
+        case reading(String)
+        /// An answer could not be written to its pod.
+        case answer(podUID: String)
     }
 
     /// The configuration.
@@ -24,6 +28,8 @@ public struct NotifierCore: Sendable {
     /// Records of all nodes that have one, by name.
     var nodes: [String: NotifiedNode] = [:]
     var nodesAreKnown = false
+    /// The first list was taken in: what appears from now on is new.
+    var hasBegun = false
     /// Cooldowns by node name.
     var cooldowns: [String: Cooldown] = [:]
     /// Notices by pod UID.
@@ -32,11 +38,20 @@ public struct NotifierCore: Sendable {
     var early: [String: NodePod] = [:]
     /// Gates that are being opened.
     var opening: Set<String> = []
+    var webhooks: WebhookCore
     var generations = 0
+    /// Nodes that stay, whose pods are read to see whether any was told; then it is said on the bus.
+    var staying: [String: RemovalRecord] = [:]
+    /// Answers that came before their pods were read, by removal.
+    var held: [String: [GivenAnswer]] = [:]
+    var heldCount = 0
+    /// Who waits for answers that are being written, by pod, in the order of the writes.
+    var recording: [String: [RecordedAnswer]] = [:]
 
     /// A core that knows nothing yet.
     public init(policy: NotifierPolicy) {
         self.policy = policy
+        webhooks = WebhookCore(policy.webhooks, cluster: policy.cluster)
     }
 
     /// Something happened at `time`: what to do now, in this order.
@@ -48,38 +63,50 @@ public struct NotifierCore: Sendable {
         case .nodeSeen(let node): nodeSeen(node)
         case .nodeGone(let name, let uid): nodeGone(name, uid)
         case .podsRead(let node, let pods): podsRead(node, pods)
-        case .podsUnread(let node):
-            cooldowns[node]?.isReading = false
-            timers.setEarlier(.node(node), at: now + policy.firstRetry)
+        case .podsUnread(let node): podsUnread(node)
         case .podSeen(let pod): podSeen(pod)
         case .podGone(let uid): podGone(uid)
         case .delivered(let id, let outcome): delivered(id, outcome)
         case .gateSet(let uid, _): opening.remove(uid)
         case .answered(let removal, let podUID, let word, let source, let isAuthentic, let ticket):
-            answered(removal, podUID, word, source, isAuthentic: isAuthentic, ticket)
-        case .answerRecorded(let ticket):
-            if let ticket { emit(.verdict(ticket: ticket, .accepted)) }
+            answered(
+                GivenAnswer(
+                    removal: removal, podUID: podUID, word: word, source: source, isAuthentic: isAuthentic,
+                    ticket: ticket))
+        case .answerRecorded(let podUID, let isWritten): answerRecorded(podUID, isWritten)
+        case .webhookSent(let message, let outcome): emit(webhooks.sent(message, outcome, at: now))
         case .tick: break
         }
+        emit(webhooks.due(at: now))
         for key in timers.due(at: now) {
             switch key {
             case .node(let name): nodeIsDue(name)
             case .delivery(let id): attempt(id)
+            case .reading(let name): if cooldowns[name] == nil { emit(.readPods(node: name)) }
+            case .answer(let uid): recordAgain(uid)
             }
         }
         return actions
     }
 
     /// When to call `handle(.tick, …)` next, if nothing else happens before.
-    public mutating func nextWake() -> Timestamp? { timers.next }
-
-    /// Nodes whose cooldown runs, and when each ends: for metrics and `updraft status`.
-    public var countdowns: [String: Timestamp] {
-        cooldowns.filter { $0.value.stage != .over }.compactMapValues { end(of: $0) }
+    public mutating func nextWake() -> Timestamp? {
+        let others = webhooks.nextWake()
+        guard let own = timers.next else { return others }
+        return others.map { min(own, $0) } ?? own
     }
 
     mutating func emit(_ action: NotifierAction) {
         actions.append(action)
+    }
+
+    private mutating func emit(_ wanted: [WebhookCore.Action]) {
+        for action in wanted {
+            switch action {
+            case .send(let message, let attempt): emit(.sendWebhook(message, attempt: attempt))
+            case .givenUp(let message, let why): emit(.webhookFailed(message, why))
+            }
+        }
     }
 
     // MARK: Nodes
@@ -91,52 +118,75 @@ public struct NotifierCore: Sendable {
             nodeGone(name, node.uid)
         }
         for node in listed { nodeSeen(node) }
+        hasBegun = true
         let waiting = early.values.sorted { $0.uid < $1.uid }
         early = [:]
         for pod in waiting { podSeen(pod) }
+        for removal in held.keys.sorted() { hearHeld(removal) }
     }
 
     private mutating func nodeSeen(_ node: NotifiedNode) {
         let before = nodes[node.name]?.record
         nodes[node.name] = node.record == nil ? nil : node
-        guard let record = node.record else {
-            // The record was taken away: whatever it was, the pods may stay.
-            if let before, before.phase.isUnderNotice { withdraw(node, before) }
-            return
+        // The record was taken away, or is another's: whatever it was, the pods may stay.
+        if let before, before.phase.isUnderNotice, before.id != node.record?.id {
+            withdraw(node, before, isNews: true)
         }
-        if let before, before.id != record.id, before.phase.isUnderNotice { withdraw(node, before) }
+        guard let record = node.record else { return webhooks.recordGone(node.name) }
+        emit(webhooks.recordSeen(node.name, record, isFirst: before == nil && !hasBegun, at: now))
         switch record.phase {
         case .cordoned, .noticed:
             if cooldowns[node.name] == nil { begin(node.name, node.uid, record) }
-            cooldowns[node.name]?.record = record
+            follow(node.name, record)
         case .quiesced, .drained, .removing, .removed:
             finish(node.name)
         case .cancelled, .failed:
             // Once for each removal: also when it was over before this process saw it.
-            if before?.id != record.id || before?.phase.isUnderNotice == true { withdraw(node, record) }
+            let isNews = before?.id == record.id && before?.phase.isUnderNotice == true
+            if before?.id != record.id || isNews { withdraw(node, record, isNews: isNews) }
         }
     }
 
     private mutating func nodeGone(_ name: String, _ uid: String) {
         if let node = nodes[name], node.uid != uid { return }
         nodes[name] = nil
+        webhooks.recordGone(name)
         finish(name)
     }
 
     private mutating func begin(_ name: String, _ uid: String, _ record: RemovalRecord) {
         cooldowns[name] = Cooldown(record: record, nodeUID: uid)
+        staying[name] = nil
         read(name)
+    }
+
+    /// The record as it is now. Somebody else's act may leave less time than was thought: then pods are told anew.
+    private mutating func follow(_ name: String, _ record: RemovalRecord) {
+        guard let cooldown = cooldowns[name] else { return }
+        cooldowns[name]?.record = record
+        guard record.deadline < cooldown.record.deadline, cooldown.stage != .over else { return }
+        for uid in cooldown.pods.sorted() { shorten(uid, to: record) }
+        look(name)
     }
 
     /// The Actuator goes on, or the node is gone: nothing more is awaited.
     private mutating func finish(_ name: String) {
-        guard let cooldown = cooldowns.removeValue(forKey: name) else { return }
-        timers.cancel(.node(name))
+        guard let cooldown = takeCooldown(name) else { return }
         for uid in cooldown.pods { drop(uid) }
+        hearHeld(cooldown.record.id)
+    }
+
+    /// Ends a cooldown without a word to anybody.
+    mutating func takeCooldown(_ name: String) -> Cooldown? {
+        guard let cooldown = cooldowns.removeValue(forKey: name) else { return nil }
+        timers.cancel(.node(name))
+        if cooldown.shown != nil { emit(.countdown(node: name, nil)) }
+        return cooldown
     }
 
     mutating func drop(_ uid: String) {
         guard let notice = notices.removeValue(forKey: uid) else { return }
+        timers.cancel(.answer(podUID: uid))
         for channel in notice.deliveries.keys {
             timers.cancel(.delivery(DeliveryID(podUID: uid, channel: channel, generation: notice.generation)))
         }
@@ -153,6 +203,8 @@ public struct NotifierCore: Sendable {
     private mutating func podsRead(_ name: String, _ pods: [NodePod]) {
         guard var cooldown = cooldowns[name] else {
             // Read because a removal is over: who was told of it is told to stay.
+            timers.cancel(.reading(name))
+            stays(name, pods)
             for pod in pods { podSeen(pod) }
             return
         }
@@ -162,7 +214,14 @@ public struct NotifierCore: Sendable {
         let present = Set(pods.map(\.uid))
         for uid in cooldown.pods.sorted() where !present.contains(uid) { podGone(uid) }
         for pod in pods { see(pod, on: name) }
+        hearHeld(cooldown.record.id)
         look(name)
+    }
+
+    private mutating func podsUnread(_ name: String) {
+        guard cooldowns[name] != nil else { return timers.set(.reading(name), at: now + policy.repetition) }
+        cooldowns[name]?.isReading = false
+        timers.setEarlier(.node(name), at: now + policy.firstRetry)
     }
 
     private mutating func podSeen(_ pod: NodePod) {
@@ -206,18 +265,17 @@ public struct NotifierCore: Sendable {
         guard let notice = notices[uid] else { return }
         if notice.withdrawn { return drop(uid) }
         notices[uid]?.isSettled = true
-        for channel in notice.deliveries.keys where notice.deliveries[channel]?.state != .delivered {
-            notices[uid]?.deliveries[channel] = PodNotice.Delivery(
-                state: .givenUp("the pod is gone"), attempts: 1)
-        }
+        giveUp(uid)
         look(notice.node)
     }
 
-    private mutating func hearAnnotation(_ pod: NodePod, _ cooldown: Cooldown) {
-        guard pod.annotations[RemovalNames.podRemoval] == cooldown.record.id,
-            let text = pod.annotations[RemovalNames.podAnswer], let word = AnswerWord(text),
-            notices[pod.uid]?.answer?.text != word.text
-        else { return }
-        answered(cooldown.record.id, pod.uid, word, .annotation, isAuthentic: true, nil)
+    /// Whatever has not arrived at a pod that is gone never will.
+    mutating func giveUp(_ uid: String) {
+        guard let notice = notices[uid] else { return }
+        for (channel, delivery) in notice.deliveries where !delivery.isFinal {
+            timers.cancel(.delivery(DeliveryID(podUID: uid, channel: channel, generation: notice.generation)))
+            notices[uid]?.deliveries[channel] = PodNotice.Delivery(
+                state: .givenUp("the pod is gone"), attempts: max(1, delivery.attempts))
+        }
     }
 }

@@ -45,7 +45,9 @@ public enum NotifierEvent: Sendable {
     /// An answer came. `ticket`: who waits for the verdict.
     case answered(removal: String, podUID: String, AnswerWord, AnswerSource, isAuthentic: Bool, ticket: Int?)
     /// An answer was written to its pod, or could not be.
-    case answerRecorded(ticket: Int?)
+    case answerRecorded(podUID: String, Bool)
+    /// A webhook was called.
+    case webhookSent(WebhookMessage, WebhookOutcome)
     case tick
 }
 
@@ -62,11 +64,17 @@ public enum NotifierAction: Sendable, Equatable {
     /// Set the gate of a pod that is not under notice to true; answered by `gateSet`.
     case openGate(NodePod)
     /// Write an answer, and the deadline that it led to, to its pod; answered by `answerRecorded`.
-    case recordAnswer(NodePod, AnswerWord, deadline: Timestamp, ticket: Int?)
-    /// Tell who waits what an answer did.
-    case verdict(ticket: Int, AnswerVerdict)
+    case recordAnswer(Notice, AnswerWord)
+    /// Tell who waits what an answer did, and until when the pod may take.
+    case verdict(ticket: Int, AnswerVerdict, deadline: Timestamp?)
     /// Count and log an answer.
     case heard(AnswerSource, AnswerVerdict, pod: String)
+    /// When the cooldown of a node ends if nobody says anything more; nil: none runs.
+    case countdown(node: String, Timestamp?)
+    /// Call a webhook; answered by `webhookSent`.
+    case sendWebhook(WebhookMessage, attempt: Int)
+    /// A message to a webhook was given up, because of this.
+    case webhookFailed(WebhookMessage, String)
     /// Kubernetes Event on the Node.
     case nodeEvent(node: String, uid: String, Explanation)
     /// Log it. `isLoud`: something is wrong.

@@ -1,15 +1,16 @@
+import Messages
 import Support
 
 /// What the Notifier was configured with, as far as its core needs it.
 public struct NotifierPolicy: Sendable {
     /// The cluster.
     public var cluster: String
-    /// How long a pod has after it was told, unless it asks for more.
-    public var cooldown: Interval = .seconds(60)
-    /// How long the cooldown of a node may take in all, counted from its cordon.
-    public var maximumCooldown: Interval = .seconds(600)
-    /// Whether a pod may refuse, which cancels the removal of its node.
-    public var mayRefuse = false
+    /// What pods may claim for which no rule is.
+    public var terms = PodTerms(cooldown: .seconds(60), maximumCooldown: .seconds(600), mayRefuse: false)
+    /// What particular pods may claim: the first that matches counts.
+    public var rules: [TermsRule] = []
+    /// Node-wide webhooks.
+    public var webhooks: [WebhookPlan] = []
     /// How often a delivery is tried. Annotation and readiness gate are tried until the cooldown is over.
     public var attempts = 5
     /// The first delay after a failed delivery; it doubles.
@@ -24,5 +25,10 @@ public struct NotifierPolicy: Sendable {
     /// With the default times.
     public init(cluster: String) {
         self.cluster = cluster
+    }
+
+    /// What a pod may claim.
+    public func terms(for pod: NodePod) -> PodTerms {
+        rules.first { $0.matches(pod) }?.terms ?? terms
     }
 }

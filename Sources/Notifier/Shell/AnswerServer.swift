@@ -2,6 +2,13 @@ import HTTPServer
 import Messages
 import Support
 
+/// What becomes of an answer.
+struct AnswerReceipt: Sendable, Equatable {
+    var verdict: AnswerVerdict
+    /// Until when the pod may take now; nil where the answer changed nothing.
+    var deadline: Timestamp?
+}
+
 /// Takes answers of pods over HTTP: `POST /answers/<removal>/<pod uid>` with `{"answer":"done|extend|refuse",
 /// "seconds":30}` and the notice's token, as `Authorization: Bearer <token>` or as `"token"` in the body.
 final class AnswerServer: Sendable {
@@ -11,7 +18,7 @@ final class AnswerServer: Sendable {
     /// What became of an answer.
     enum Heard: Sendable {
         /// This replica heard it.
-        case verdict(AnswerVerdict)
+        case verdict(AnswerReceipt)
         /// It is on its way to the replica that hears answers.
         case forwarded
         /// Neither: the pod has to try again.
@@ -89,7 +96,9 @@ final class AnswerServer: Sendable {
         }
         guard let token = bearer ?? body.token else { return error(401, "the notice's token is missing") }
         switch await hear(parts[2], parts[3], word, token) {
-        case .verdict(let verdict): return .json(status(of: verdict), "{\"verdict\":\"\(verdict.rawValue)\"}")
+        case .verdict(let receipt):
+            let deadline = receipt.deadline.map { ",\"deadline\":\"\($0.rfc3339)\"" } ?? ""
+            return .json(status(of: receipt.verdict), "{\"verdict\":\"\(receipt.verdict.rawValue)\"\(deadline)}")
         case .forwarded: return .json(202, "{\"verdict\":\"forwarded\"}")
         case .lost:
             return error(503, "nobody can hear it just now; answer again", headers: [("Retry-After", "1")])
@@ -103,6 +112,7 @@ final class AnswerServer: Sendable {
         case .notAllowed: 403
         case .forged: 401
         case .unknown: 404
+        case .unreadable: 400
         }
     }
 

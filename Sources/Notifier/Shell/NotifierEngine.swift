@@ -14,6 +14,8 @@ final class NotifierEngine: Sendable {
     private let tokens: AnswerTokens
     private let answerURL: @Sendable (_ removal: String, _ podUID: String) -> String?
     private let policy: NotifierPolicy
+    private let webhooks: any WebhookSending
+    private let deliverer: Deliverer
     private let input: AsyncStream<NotifierEvent>.Continuation
     private let events: AsyncStream<NotifierEvent>
     private let outbox: AsyncStream<Event>
@@ -22,15 +24,19 @@ final class NotifierEngine: Sendable {
 
     private struct Tickets {
         var next = 0
-        var waiting: [Int: CheckedContinuation<AnswerVerdict?, Never>] = [:]
+        var waiting: [Int: CheckedContinuation<AnswerReceipt?, Never>] = [:]
         var isClosed = false
     }
 
     /// An engine; `run` starts it.
-    /// - Parameter answerURL: where a pod may POST its answer; nil when nowhere.
+    /// - Parameters:
+    ///   - webhooks: sends to the webhooks of the policy.
+    ///   - parallelHooks: calls of hooks at once.
+    ///   - answerURL: where a pod may POST its answer; nil when nowhere.
     init(
         policy: NotifierPolicy, pods: any PodTelling, warm: WarmCluster, lease: Lease, observer: NotifierObserver,
-        tokens: AnswerTokens, answerURL: @escaping @Sendable (_ removal: String, _ podUID: String) -> String?
+        tokens: AnswerTokens, webhooks: any WebhookSending, parallelHooks: Int,
+        answerURL: @escaping @Sendable (_ removal: String, _ podUID: String) -> String?
     ) {
         self.policy = policy
         self.pods = pods
@@ -39,6 +45,8 @@ final class NotifierEngine: Sendable {
         self.observer = observer
         self.tokens = tokens
         self.answerURL = answerURL
+        self.webhooks = webhooks
+        deliverer = Deliverer(hooks: parallelHooks)
         (events, input) = AsyncStream.makeStream()
         (outbox, outboxInput) = AsyncStream.makeStream()
     }
@@ -46,7 +54,7 @@ final class NotifierEngine: Sendable {
     /// Hears an answer and returns what it did, once that is written to the pod. Nil: this replica's turn ends.
     func answer(
         removal: String, podUID: String, _ word: AnswerWord, token: String, _ source: AnswerSource
-    ) async -> AnswerVerdict? {
+    ) async -> AnswerReceipt? {
         let isAuthentic = tokens.isValid(token, removal: removal, podUID: podUID)
         let ticket = tickets.withLock { tickets -> Int in
             tickets.next += 1
@@ -67,9 +75,9 @@ final class NotifierEngine: Sendable {
         }
     }
 
-    private func settle(_ ticket: Int, _ verdict: AnswerVerdict) {
-        let verdict = lease.isHeld ? verdict : nil
-        tickets.withLock { $0.waiting.removeValue(forKey: ticket) }?.resume(returning: verdict)
+    private func settle(_ ticket: Int, _ receipt: AnswerReceipt) {
+        let receipt = lease.isHeld ? receipt : nil
+        tickets.withLock { $0.waiting.removeValue(forKey: ticket) }?.resume(returning: receipt)
     }
 
     /// Runs until the task is cancelled; then what was said still leaves, within the broker's patience.
@@ -83,7 +91,7 @@ final class NotifierEngine: Sendable {
             }
             group.addTask {
                 await self.loop(publish)
-                let waiting = self.tickets.withLock { tickets -> [CheckedContinuation<AnswerVerdict?, Never>] in
+                let waiting = self.tickets.withLock { tickets -> [CheckedContinuation<AnswerReceipt?, Never>] in
                     tickets.isClosed = true
                     defer { tickets.waiting = [:] }
                     return Array(tickets.waiting.values)
@@ -97,12 +105,12 @@ final class NotifierEngine: Sendable {
     private func loop(_ publish: @escaping @Sendable (Event) async -> Bool) async {
         await withDiscardingTaskGroup { acts in
             listen()
+            acts.addTask { await self.deliverer.run() }
             var core = NotifierCore(policy: policy)
             var alarm = Alarm { [input] in input.yield(.tick) }
             for await event in events {
-                for action in core.handle(event, at: .now()) { carryOut(action, publish, &acts) }
+                for action in core.handle(event, at: .now()) { carryOut(action, publish) }
                 alarm.set(core.nextWake())
-                observer.cooldowns(core.countdowns)
             }
             alarm.cancel()
             acts.cancelAll()
@@ -127,25 +135,27 @@ final class NotifierEngine: Sendable {
         }
     }
 
-    /// Beside the loop, if this replica may still act.
-    private func act(_ acts: inout DiscardingTaskGroup, _ body: @escaping @Sendable () async -> Void) {
-        acts.addTask { [lease] in
+    /// In its turn, if this replica may still act then.
+    private func act(
+        _ gateway: Deliverer.Gateway, lane: String, node: String, isFirst: Bool = true,
+        _ body: @escaping @Sendable () async -> Void
+    ) {
+        deliverer.submit(gateway, lane: lane, node: node, isFirst: isFirst) { [lease] in
             guard lease.isHeld else { return }
             await body()
         }
     }
 
-    private func carryOut(
-        _ action: NotifierAction, _ publish: @escaping @Sendable (Event) async -> Bool,
-        _ acts: inout DiscardingTaskGroup
-    ) {
+    private func carryOut(_ action: NotifierAction, _ publish: @escaping @Sendable (Event) async -> Bool) {
         switch action {
         case .publish(let event): outboxInput.yield(event)
-        case .verdict(let ticket, let verdict): settle(ticket, verdict)
+        case .verdict(let ticket, let verdict, let deadline):
+            settle(ticket, AnswerReceipt(verdict: verdict, deadline: deadline))
         case .heard(let source, let verdict, let pod): observer.heard(source, verdict, pod)
         case .note(let subject, let explanation, let isLoud): observer.note(subject, explanation, isLoud: isLoud)
+        case .countdown(let node, let until): observer.countdown(node, until)
         case .readPods(let node):
-            act(&acts) { [pods, input] in
+            act(.api, lane: "node \(node)", node: node) { [pods, input] in
                 if let read = await pods.pods(on: node) {
                     input.yield(.podsRead(node: node, read))
                 } else {
@@ -153,23 +163,37 @@ final class NotifierEngine: Sendable {
                 }
             }
         case .deliver(let id, let notice, let attempt):
-            act(&acts) {
+            act(id.channel.gateway, lane: id.podUID, node: notice.node, isFirst: attempt == 1) {
                 let outcome = await self.deliver(id, notice, publish)
                 self.observer.delivered(id.channel, outcome, notice, attempt)
                 self.input.yield(.delivered(id, outcome))
             }
-        case .recordNotice(let notice): act(&acts) { [pods] in await pods.record(notice) }
+        case .recordNotice(let notice):
+            act(.api, lane: notice.pod.uid, node: notice.node) { [pods] in await pods.record(notice) }
         case .openGate(let pod):
-            act(&acts) { [pods, input] in
+            act(.api, lane: pod.uid, node: pod.node) { [pods, input] in
                 input.yield(.gateSet(podUID: pod.uid, await pods.openGate(pod)))
             }
-        case .recordAnswer(let pod, let word, let deadline, let ticket):
-            act(&acts) { [pods, input] in
-                await pods.recordAnswer(pod, word, deadline: deadline)
-                input.yield(.answerRecorded(ticket: ticket))
+        case .recordAnswer(let notice, let word):
+            act(.api, lane: notice.pod.uid, node: notice.node) { [pods, input] in
+                let isWritten = await pods.recordAnswer(notice, word)
+                input.yield(.answerRecorded(podUID: notice.pod.uid, isWritten))
             }
+        case .sendWebhook(let message, let attempt):
+            let lane = "\(message.webhook) \(message.node)"
+            // In turn among the webhooks: one that hangs must not take all the places.
+            act(.webhooks, lane: lane, node: message.webhook, isFirst: attempt == 1) {
+                [webhooks, input, observer] in
+                let outcome = await webhooks.send(message)
+                observer.webhook(message, outcome, attempt)
+                input.yield(.webhookSent(message, outcome))
+            }
+        case .webhookFailed(let message, let why):
+            observer.webhookFailed(message, why)
         case .nodeEvent(let node, _, let explanation):
-            act(&acts) { [pods] in await pods.nodeEvent(node, explanation) }
+            act(.api, lane: "node \(node)", node: node) { [pods] in
+                await pods.nodeEvent(node, explanation)
+            }
         }
     }
 
@@ -184,5 +208,16 @@ final class NotifierEngine: Sendable {
         let message = PodShutdown(notice, cluster: policy.cluster, token: token, answerURL: url)
         return await publish(.podShutdown(message))
             ? .delivered(answer: nil) : .failed("the bus did not take it", isRetriable: true)
+    }
+}
+
+extension NoticeChannel {
+    /// What a delivery by this way goes through.
+    fileprivate var gateway: Deliverer.Gateway {
+        switch self {
+        case .annotation, .gate, .event: .api
+        case .hook: .hooks
+        case .bus: .bus
+        }
     }
 }

@@ -8,12 +8,14 @@ struct NotifierObserver: Sendable {
     private let readiness: Readiness
     private let deliveries: Counter
     private let answers: Counter
+    private let webhooks: Counter
     private let events: Counter
     private let running: Gauge
-    private let longest: Gauge
+    private let ends = Lock<[String: Timestamp]>([:])
 
     /// Writes to these.
-    init(log: Logger, metrics: Metrics, readiness: Readiness) {
+    /// - Parameter webhooks: names of the configured webhooks.
+    init(log: Logger, metrics: Metrics, readiness: Readiness, webhooks names: [String] = []) {
         self.log = log
         self.readiness = readiness
         deliveries = metrics.counter(
@@ -22,10 +24,15 @@ struct NotifierObserver: Sendable {
         answers = metrics.counter(
             "notifier_answers", "Answers of pods.", .label("source", AnswerSource.self),
             .label("verdict", AnswerVerdict.self))
+        webhooks = metrics.counter(
+            "notifier_webhooks", "Calls of webhooks; `given_up`: messages that a webhook did not get.",
+            .label("webhook", names), .label("outcome", ["delivered", "failed", "given_up"]))
         events = metrics.counter("notifier_events", "What became of cooldowns.", .label("event", EventType.self))
         running = metrics.gauge("notifier_cooldowns", "Nodes whose cooldown runs.")
-        longest = metrics.gauge(
-            "notifier_cooldown_seconds_left", "Until the last of the running cooldowns ends at the latest.")
+        // Counted down when it is asked for, not when something happens.
+        metrics.gauge(
+            "notifier_cooldown_seconds_left", "Until the last of the running cooldowns ends at the latest."
+        ) { [ends] in max(0, (ends.withLock { $0.values.max() }).map { ($0 - .now()).inSeconds } ?? 0) }
     }
 
     func published(_ event: Event) {
@@ -58,7 +65,7 @@ struct NotifierObserver: Sendable {
         let word: String
         var why = ""
         switch outcome {
-        case .delivered: word = "delivered"
+        case .delivered, .garbled: word = "delivered"
         case .gone: word = "gone"
         case .failed(let text, let isRetriable):
             word = isRetriable ? "retried" : "failed"
@@ -70,6 +77,28 @@ struct NotifierObserver: Sendable {
             [
                 .removal: .string(notice.removal), .pod: .string(notice.pod.id), .part: .string(channel.rawValue),
                 .outcome: .string(word), .attempt: .int(attempt), .error: .string(why),
+            ])
+    }
+
+    func webhook(_ message: WebhookMessage, _ outcome: WebhookOutcome, _ attempt: Int) {
+        var why = ""
+        if case .failed(let text, _, _) = outcome { why = text }
+        webhooks.increment(message.webhook, why.isEmpty ? "delivered" : "failed")
+        log.log(
+            why.isEmpty ? .debug : .warning, "webhook",
+            [
+                .hook: .string(message.webhook), .removal: .string(message.removal), .node: .string(message.node),
+                .phase: .string(message.phase.rawValue), .attempt: .int(attempt), .error: .string(why),
+            ])
+    }
+
+    func webhookFailed(_ message: WebhookMessage, _ why: String) {
+        webhooks.increment(message.webhook, "given_up")
+        log.error(
+            "webhook given up",
+            [
+                .hook: .string(message.webhook), .removal: .string(message.removal), .node: .string(message.node),
+                .phase: .string(message.phase.rawValue), .error: .string(why),
             ])
     }
 
@@ -94,11 +123,16 @@ struct NotifierObserver: Sendable {
 
     /// This replica acts no longer.
     func ended() {
-        cooldowns([:])
+        ends.withLock { $0 = [:] }
+        running.set(0)
     }
 
-    func cooldowns(_ ends: [String: Timestamp]) {
-        running.set(Double(ends.count))
-        longest.set(ends.values.max().map { max(0, ($0 - .now()).inSeconds) } ?? 0)
+    /// When a node's cooldown ends; nil: none runs.
+    func countdown(_ node: String, _ until: Timestamp?) {
+        let count = ends.withLock { ends -> Int in
+            ends[node] = until
+            return ends.count
+        }
+        running.set(Double(count))
     }
 }

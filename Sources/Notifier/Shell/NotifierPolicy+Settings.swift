@@ -5,9 +5,20 @@ extension NotifierPolicy {
     init(_ settings: Settings) {
         self.init(cluster: settings.cluster)
         let notifier = settings.notifier
-        cooldown = notifier.cooldown
-        maximumCooldown = notifier.maximumCooldown
-        mayRefuse = notifier.mayRefuse
+        terms = PodTerms(
+            cooldown: notifier.cooldown, maximumCooldown: notifier.maximumCooldown, mayRefuse: notifier.mayRefuse)
+        rules = notifier.policies.map { policy in
+            TermsRule(
+                namespaces: policy.namespaces, minimumPriority: policy.minimumPriority,
+                maximumPriority: policy.maximumPriority, labels: policy.labels,
+                terms: PodTerms(
+                    cooldown: policy.cooldown, maximumCooldown: policy.maximumCooldown, mayRefuse: policy.mayRefuse))
+        }
         attempts = notifier.hooks.attempts
+        webhooks = notifier.webhooks.map { webhook in
+            WebhookPlan(
+                id: webhook.id, phases: Set(webhook.events), attempts: webhook.attempts, backoff: webhook.backoff,
+                maximumBackoff: webhook.maximumBackoff)
+        }
     }
 }

@@ -1,5 +1,3 @@
-import FoundationEssentials
-import HTTPClient
 import Kubernetes
 import Messages
 import Support
@@ -13,8 +11,8 @@ protocol PodTelling: Sendable {
         -> DeliveryOutcome
     /// Writes what became of the deliveries.
     func record(_ notice: Notice) async
-    /// Writes an answer and the deadline that it led to.
-    func recordAnswer(_ pod: NodePod, _ word: AnswerWord, deadline: Timestamp) async
+    /// Writes an answer and the deadline that it led to; false: it could not be.
+    func recordAnswer(_ notice: Notice, _ word: AnswerWord) async -> Bool
     /// Says that a pod with the gate serves.
     func openGate(_ pod: NodePod) async -> Bool
     /// Kubernetes Event on a Node.
@@ -24,24 +22,15 @@ protocol PodTelling: Sendable {
 /// The Kubernetes API and the pods' own hooks.
 final class PodDoor: PodTelling {
     private let client: KubernetesClient
-    private let hooks: HTTPClient
-    private let hookTimeout: Interval
-    private let foreignHosts: Bool
+    private let hooks: HookDoor
     private let recorder: EventRecorder
     private let cluster: String
     private let isDryRun: Bool
 
-    /// - Parameters:
-    ///   - hooks: for calls to pods. Their certificates are their own, so it does not verify them; the notice holds
-    ///     nothing but a token for this very pod.
-    init(
-        _ client: KubernetesClient, hooks: HTTPClient, hookTimeout: Interval, foreignHosts: Bool, cluster: String,
-        host: String, isDryRun: Bool
-    ) {
+    /// - Parameter hooks: for calls to pods.
+    init(_ client: KubernetesClient, hooks: HookDoor, cluster: String, host: String, isDryRun: Bool) {
         self.client = client
         self.hooks = hooks
-        self.hookTimeout = hookTimeout
-        self.foreignHosts = foreignHosts
         self.cluster = cluster
         self.isDryRun = isDryRun
         recorder = EventRecorder(client, component: "updraft-notifier", host: host)
@@ -70,12 +59,9 @@ final class PodDoor: PodTelling {
                     RemovalNames.podRemoval: notice.removal, RemovalNames.podDeadline: notice.deadline.rfc3339,
                     RemovalNames.podToken: token, RemovalNames.podNotice: nil, RemovalNames.podAnswer: nil,
                 ]
-            return await outcome { () async throws(KubernetesError) in
-                try await self.client.annotatePod(
-                    namespace: pod.namespace, pod.name, uid: pod.uid, annotations, dryRun: self.isDryRun)
-            }
+            return await annotate(pod, annotations)
         case .gate:
-            return await outcome { () async throws(KubernetesError) in
+            return await outcome(pod) { () async throws(KubernetesError) in
                 try await self.setGate(pod, serving: notice.withdrawn, notice.reason)
             }
         case .event:
@@ -86,11 +72,12 @@ final class PodDoor: PodTelling {
                     : "node \(notice.node) goes (\(notice.reason.reason.rawValue)); this pod is evicted after "
                         + notice.deadline.rfc3339)
             if isDryRun { return .delivered(answer: nil) }
-            return await outcome { () async throws(KubernetesError) in
+            return await outcome(pod) { () async throws(KubernetesError) in
                 try await self.recorder.record(
                     text, on: .pod(namespace: pod.namespace, pod.name, uid: pod.uid), at: .now())
             }
-        case .hook: return await call(notice, token, answerURL)
+        case .hook:
+            return await hooks.call(notice, cluster: cluster, token: token, answerURL: answerURL, isDryRun: isDryRun)
         case .bus: return .delivered(answer: nil)
         }
     }
@@ -101,69 +88,59 @@ final class PodDoor: PodTelling {
             reason: reason.reason.rawValue, message: String(reason.detail.prefix(300)), at: .now(), dryRun: isDryRun)
     }
 
-    private func outcome(_ body: () async throws(KubernetesError) -> some Any) async -> DeliveryOutcome {
+    private func outcome(
+        _ pod: NodePod, _ body: () async throws(KubernetesError) -> some Any
+    ) async -> DeliveryOutcome {
         do throws(KubernetesError) {
             _ = try await body()
             return .delivered(answer: nil)
         } catch {
             switch error.code {
-            // Another uid under its name, or no pod at all.
-            case .notFound, .conflict: return .gone
+            case .notFound: return .gone
+            case .conflict:
+                // Another pod under its name, or two writers at the same moment.
+                return await isThere(pod) ? .failed(error.description, isRetriable: true) : .gone
             default: return .failed(error.description, isRetriable: error.isRetriable)
             }
         }
     }
 
-    private func call(_ notice: Notice, _ token: String, _ answerURL: String?) async -> DeliveryOutcome {
-        let url: String
-        do throws(HookAddress.Mistake) {
-            url = try HookAddress.url(of: notice.pod, foreignHosts: foreignHosts)
+    /// Whether the pod is there, or that could not be learned.
+    private func isThere(_ pod: NodePod) async -> Bool {
+        do throws(KubernetesError) {
+            return try await client.get(PodObject.self, namespace: pod.namespace, pod.name).meta.uid == pod.uid
         } catch {
-            return .failed(error.what, isRetriable: false)
-        }
-        if isDryRun { return .delivered(answer: nil) }
-        let payload = PodShutdown(notice, cluster: cluster, token: token, answerURL: answerURL)
-        guard let body = try? JSONEncoder().encode(CloudEvent.shutdown(payload, at: .now())) else {
-            return .failed("the notice cannot be encoded", isRetriable: false)
-        }
-        do throws(HTTPError) {
-            let response = try await hooks.send(
-                HTTPRequest(
-                    .post, url, headers: ["Content-Type": "application/cloudevents+json"],
-                    body: Array(body), timeouts: HTTPTimeouts(connect: hookTimeout, total: hookTimeout),
-                    maximumResponseBytes: 64 << 10, retry: .none))
-            guard (200..<300).contains(response.status) else {
-                // 404 and the like may well pass while the application starts or reloads.
-                return .failed("the hook answered \(response.status)", isRetriable: true)
-            }
-            return .delivered(answer: AnswerBody(response.body)?.word)
-        } catch {
-            return .failed("the hook did not answer: \(error.code)", isRetriable: true)
+            return error.code != .notFound
         }
     }
 
     // MARK: Recording
 
     func record(_ notice: Notice) async {
-        let text = PodNotice.recorded(notice.outcomes, removal: notice.removal)
-        _ = await outcome { () async throws(KubernetesError) in
-            try await self.client.annotatePod(
-                namespace: notice.pod.namespace, notice.pod.name, uid: notice.pod.uid,
-                [RemovalNames.podNotice: text], dryRun: self.isDryRun)
-        }
+        _ = await annotate(notice.pod, [RemovalNames.podNotice: NoticeMarks.text(notice)])
     }
 
-    func recordAnswer(_ pod: NodePod, _ word: AnswerWord, deadline: Timestamp) async {
-        _ = await outcome { () async throws(KubernetesError) in
+    /// In one write: an answer that stands there without its mark is one that the application gave and nobody heard.
+    func recordAnswer(_ notice: Notice, _ word: AnswerWord) async -> Bool {
+        let outcome = await annotate(
+            notice.pod,
+            [
+                RemovalNames.podAnswer: word.text, RemovalNames.podDeadline: notice.deadline.rfc3339,
+                RemovalNames.podNotice: NoticeMarks.text(notice),
+            ])
+        if case .failed = outcome { return false }
+        return true
+    }
+
+    private func annotate(_ pod: NodePod, _ annotations: [String: String?]) async -> DeliveryOutcome {
+        await outcome(pod) { () async throws(KubernetesError) in
             try await self.client.annotatePod(
-                namespace: pod.namespace, pod.name, uid: pod.uid,
-                [RemovalNames.podAnswer: word.text, RemovalNames.podDeadline: deadline.rfc3339],
-                dryRun: self.isDryRun)
+                namespace: pod.namespace, pod.name, uid: pod.uid, annotations, dryRun: self.isDryRun)
         }
     }
 
     func openGate(_ pod: NodePod) async -> Bool {
-        let result = await outcome { () async throws(KubernetesError) in
+        let result = await outcome(pod) { () async throws(KubernetesError) in
             try await self.setGate(pod, serving: true, Explanation(.notUnderRemoval, "the node is under no removal"))
         }
         return result == .delivered(answer: nil)

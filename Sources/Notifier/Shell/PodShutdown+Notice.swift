@@ -23,11 +23,15 @@ struct CloudEvent<Payload: Encodable>: Encodable {
     let datacontenttype = "application/json"
     let data: Payload
 
-    /// The same notice has the same id, however often it is sent: a hook can tell a repetition.
-    static func shutdown(_ payload: PodShutdown, at time: Timestamp) -> CloudEvent where Payload == PodShutdown {
-        CloudEvent(
-            id: "\(payload.removal)/\(payload.podUID)\(payload.withdrawn ? "/withdrawn" : "")",
-            source: "/updraft/\(payload.cluster)", type: EventType.podShutdown.rawValue,
+    /// The same notice has the same id, however often it is sent: a hook can tell a repetition. That the pod may stay,
+    /// and that it has less time than it was told, are notices of their own.
+    static func shutdown(
+        _ payload: PodShutdown, of notice: Notice, at time: Timestamp
+    ) -> CloudEvent where Payload == PodShutdown {
+        let kind = notice.withdrawn ? "/withdrawn" : notice.isShortened ? "/\(notice.deadline.rfc3339)" : ""
+        return CloudEvent(
+            id: "\(payload.removal)/\(payload.podUID)\(kind)", source: "/updraft/\(payload.cluster)",
+            type: EventType.podShutdown.rawValue + (notice.withdrawn ? ".withdrawn" : ""),
             subject: "\(payload.namespace)/\(payload.pod)", time: time, data: payload)
     }
 }

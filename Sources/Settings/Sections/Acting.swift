@@ -139,26 +139,6 @@ extension Settings {
 
     /// `notifier`.
     public struct Notifier: Sendable, Hashable {
-        /// `notifier.hooks`.
-        public struct Hooks: Sendable, Hashable {
-            /// For one call.
-            public var timeout: Interval
-            /// Calls before a hook counts as failed.
-            public var attempts: Int
-            /// Whether a hook may be on another host than its pod.
-            public var foreignHosts: Bool
-
-            init(_ reader: SettingsReader) {
-                timeout = reader.interval(
-                    "timeout", default: .seconds(5), in: .milliseconds(100) ... .minutes(5), "For one call.")
-                attempts = reader.count("attempts", default: 5, in: 1...100, "Calls before a hook counts as failed.")
-                foreignHosts = reader.flag(
-                    "foreign_hosts", default: true,
-                    "Whether a pod's hook may name a host other than the pod itself; off where authors of pods are not "
-                        + "trusted to choose whom the Notifier calls.")
-            }
-        }
-
         /// How long pods have to answer.
         public var cooldown: Interval
         /// How long they may ask for at most.
@@ -173,6 +153,14 @@ extension Settings {
         public var hooks: Hooks
         /// Whether a pod may refuse.
         public var mayRefuse: Bool
+        /// What particular pods may claim; the first that matches counts.
+        public var policies: [Policy]
+        /// The longest that any pod may ask for.
+        public var longestCooldown: Interval { policies.map(\.maximumCooldown).reduce(maximumCooldown, max) }
+        /// Key of the tokens in notices.
+        public var tokenKey: Secret?
+        /// Chat, tickets.
+        public var webhooks: [Webhook]
 
         init(_ reader: SettingsReader) {
             cooldown = reader.interval(
@@ -191,6 +179,26 @@ extension Settings {
             hooks = reader.section("hooks", "HTTP hooks that pods declare by annotation.", Hooks.init)
             mayRefuse = reader.flag(
                 "may_refuse", default: false, "Whether a pod's refusal stops the removal of its node.")
+            let (usual, longest, refuses) = (cooldown, maximumCooldown, mayRefuse)
+            policies = reader.list(
+                "policies",
+                "What particular pods may claim. The first entry whose conditions all hold counts; without one, the fields "
+                    + "above. The cooldown of a node is the longest that its pods may claim."
+            ) { Policy($0, cooldown: usual, maximumCooldown: longest, mayRefuse: refuses) }
+            tokenKey = reader.secretOrVariable(
+                "token_key",
+                "Key of the tokens that pods answer with, the same for all replicas; without it the first of `bus.keys`, "
+                    + "without any the transport URL.")
+            webhooks = reader.list(
+                "webhooks",
+                "Whom to tell of removals: a chat, a ticket system. A webhook that fails is tried again, and delays nothing.",
+                Webhook.init)
+            if Set(webhooks.map(\.id)).count < webhooks.count {
+                reader.mistake("webhooks", "uses an id twice", allowed: "an id of its own for each webhook")
+            }
+            if let tokenKey, tokenKey.revealed.utf8.count < 16 {
+                reader.mistake("token_key", "is too short", allowed: "at least 16 bytes")
+            }
             if cooldown > maximumCooldown {
                 reader.mistake("cooldown", "is above max_cooldown", allowed: "cooldown ≤ max_cooldown")
             }

@@ -2,6 +2,8 @@
 """The other side of the oslo.messaging tests: an unmodified listener and an unmodified notifier.
 
 peer.py listen URL EXCHANGE TOPIC COUNT   prints READY, then a JSON line for each of COUNT notifications, then ends
+peer.py application URL EXCHANGE PREFIX COUNT   hears COUNT notices of PREFIX.notices and answers done on PREFIX.answers
+                                               to those that are not withdrawn
 peer.py notify URL EXCHANGE TOPIC COUNT   sends COUNT notifications with the messagingv2 driver
 """
 
@@ -40,6 +42,21 @@ class Endpoint:
         self._take("warn", publisher_id, event_type, payload, metadata)
 
 
+class Application(Endpoint):
+    """What docs/notices.md tells authors of applications to write."""
+
+    def __init__(self, count, notifier):
+        super().__init__(count)
+        self.notifier = notifier
+
+    def info(self, ctxt, publisher_id, event_type, payload, metadata):
+        if event_type == "updraft.pod.shutdown" and not payload["withdrawn"]:
+            self.notifier.info({}, "updraft.pod.shutdown.done", {
+                "schema": 1, "cluster": payload["cluster"],
+                "answer": {"removal": payload["removal"], "podUID": payload["podUID"], "token": payload["token"]}})
+        self._take("info", publisher_id, event_type, payload, metadata)
+
+
 def main():
     command, url, exchange, topic, count = sys.argv[1:6]
     conf = cfg.ConfigOpts()
@@ -47,8 +64,13 @@ def main():
     transport = oslo_messaging.get_notification_transport(conf, url=url)
     # The exchange updraft is durable; oslo's default is not, and RabbitMQ accepts one declaration only.
     conf.set_override("amqp_durable_queues", exchange == "updraft", group="oslo_messaging_rabbit")
-    if command == "listen":
+    if command in ("listen", "application"):
         endpoint = Endpoint(int(count))
+        if command == "application":
+            notifier = oslo_messaging.Notifier(
+                transport, publisher_id="web.web-0", driver="messagingv2", topics=[topic + ".answers"], retry=3)
+            endpoint = Application(int(count), notifier)
+            topic += ".notices"
         listener = oslo_messaging.get_notification_listener(
             transport,
             [oslo_messaging.Target(topic=topic, exchange=exchange)],

@@ -1,0 +1,130 @@
+import Messages
+import Support
+
+/// An answer as it came.
+struct GivenAnswer: Sendable {
+    var removal: String
+    var podUID: String
+    var word: AnswerWord
+    var source: AnswerSource
+    var isAuthentic: Bool
+    var ticket: Int?
+}
+
+/// An answer that is being written to its pod.
+struct RecordedAnswer: Sendable {
+    var ticket: Int?
+    var verdict: AnswerVerdict
+}
+
+/// Answers: what each is worth, and what it leads to.
+extension NotifierCore {
+    /// More are not held: they are unknown then, and asked for again by the deadline.
+    static let maximumHeld = 10_000
+
+    mutating func answered(_ answer: GivenAnswer) {
+        if answer.isAuthentic, isTooEarly(answer), heldCount < NotifierCore.maximumHeld {
+            held[answer.removal, default: []].append(answer)
+            heldCount += 1
+            return
+        }
+        let name = notices[answer.podUID]?.pod.id ?? answer.podUID
+        let verdict = answer.isAuthentic ? judge(answer.removal, answer.podUID, answer.word) : .forged
+        emit(.heard(answer.source, verdict, pod: name))
+        guard verdict == .accepted || verdict == .clamped, let notice = notices[answer.podUID] else {
+            if let ticket = answer.ticket { emit(.verdict(ticket: ticket, verdict, deadline: nil)) }
+            return
+        }
+        if answer.word == .refuse { sayRefused(notice) }
+        notices[answer.podUID]?.heardAnnotation = answer.word.text
+        recording[answer.podUID, default: []].append(RecordedAnswer(ticket: answer.ticket, verdict: verdict))
+        emit(.recordAnswer(notice.notice, answer.word))
+        look(notice.node)
+    }
+
+    /// What an answer is worth, and its effect on the notice.
+    private mutating func judge(_ removal: String, _ podUID: String, _ word: AnswerWord) -> AnswerVerdict {
+        guard var notice = notices[podUID], notice.removal == removal, !notice.withdrawn,
+            let cooldown = cooldowns[notice.node], cooldown.record.id == removal
+        else { return isOver(removal) ? .late : .unknown }
+        if cooldown.stage == .over { return .late }
+        // More time may be asked for again and again, within the limit.
+        if notice.answer == word, word == .done || word == .refuse { return .duplicate }
+        if notice.isSettled { return .late }
+        var verdict = AnswerVerdict.accepted
+        switch word {
+        case .done: notice.isSettled = true
+        case .extend(let interval):
+            let limit = min(cooldown.record.startedAt + notice.terms.maximumCooldown, cooldown.record.deadline)
+            let wanted = now + interval
+            if wanted > limit { verdict = .clamped }
+            // Asking for less than there is takes nothing away.
+            notice.deadline = max(notice.deadline, min(wanted, limit))
+        case .refuse:
+            if !notice.terms.mayRefuse { return .notAllowed }
+        }
+        notice.answer = word
+        notices[podUID] = notice
+        return verdict
+    }
+
+    /// A removal that is known, whose cooldown is not running any more.
+    private func isOver(_ removal: String) -> Bool {
+        guard let node = nodes.values.first(where: { $0.record?.id == removal }) else { return false }
+        return cooldowns[node.name] == nil
+    }
+
+    /// Its pod has not been read yet: this process has just taken over.
+    private func isTooEarly(_ answer: GivenAnswer) -> Bool {
+        if notices[answer.podUID]?.removal == answer.removal { return false }
+        return !nodesAreKnown
+            || cooldowns.values.contains { $0.record.id == answer.removal && !$0.podsAreKnown }
+    }
+
+    /// Judges what was held for a removal.
+    mutating func hearHeld(_ removal: String) {
+        guard let answers = held.removeValue(forKey: removal) else { return }
+        heldCount -= answers.count
+        for answer in answers { answered(answer) }
+    }
+
+    /// An answer in the pod's annotation that was not heard yet.
+    mutating func hearAnnotation(_ pod: NodePod, _ cooldown: Cooldown) {
+        guard pod.annotations[RemovalNames.podRemoval] == cooldown.record.id,
+            let text = pod.annotations[RemovalNames.podAnswer], let notice = notices[pod.uid], !notice.withdrawn,
+            notice.heardAnnotation != text
+        else { return }
+        notices[pod.uid]?.heardAnnotation = text
+        guard let word = AnswerWord(text) else { return emit(.heard(.annotation, .unreadable, pod: pod.id)) }
+        answered(
+            GivenAnswer(
+                removal: cooldown.record.id, podUID: pod.uid, word: word, source: .annotation, isAuthentic: true,
+                ticket: nil))
+    }
+
+    mutating func sayRefused(_ notice: PodNotice) {
+        let why = Explanation(.podRefused, notice.pod.id)
+        let cancel = RemovalCancelled(
+            cluster: policy.cluster, id: notice.removal, nodes: [notice.node], reason: why, decidedAt: now)
+        emit(.publish(.removalCancelled(cancel)))
+    }
+
+    // MARK: Writing it down
+
+    mutating func answerRecorded(_ uid: String, _ isWritten: Bool) {
+        guard var waiting = recording.removeValue(forKey: uid), !waiting.isEmpty else { return }
+        let first = waiting.removeFirst()
+        if !waiting.isEmpty { recording[uid] = waiting }
+        // Whoever answered is not kept waiting for an API server that is away; it is written as soon as it is back.
+        if let ticket = first.ticket {
+            emit(.verdict(ticket: ticket, first.verdict, deadline: notices[uid]?.deadline))
+        }
+        if !isWritten, notices[uid] != nil { timers.set(.answer(podUID: uid), at: now + policy.repetition) }
+    }
+
+    mutating func recordAgain(_ uid: String) {
+        guard let notice = notices[uid], !notice.withdrawn, let word = notice.answer else { return }
+        recording[uid, default: []].append(RecordedAnswer(ticket: nil, verdict: .accepted))
+        emit(.recordAnswer(notice.notice, word))
+    }
+}

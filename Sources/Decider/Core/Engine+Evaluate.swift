@@ -9,7 +9,10 @@ extension Engine {
     ///   - complete: whether the ledger record holds every entry rather than the changed ones.
     public mutating func evaluate(at now: Timestamp, complete: Bool = false) -> EvaluationResult {
         memory.number += 1
-        if complete { ledger.forgetAll() }
+        if complete {
+            ledger.forgetAll()
+            simulation.news = nil
+        }
         let before = memoryToSave
         var result = EvaluationResult(
             evaluation: Evaluation(
@@ -208,12 +211,14 @@ extension Engine {
             guard let slots = chosen[number], !slots.isEmpty else { continue }
             sentences += decideRemoval(number, slots, at: now, &result)
         }
+        if sentences.isEmpty { sentences += consolidate(pass, standings, growing: growing, at: now, &result) }
         result.evaluation.nodes = nodeEntries(waiting, chosen, at: now)
         return sentences
     }
 
-    private mutating func decideRemoval(
-        _ number: Int, _ slots: [Int], at now: Timestamp, _ result: inout EvaluationResult
+    /// Decides the removal of nodes of one group; `reason` instead of the one that a node gives by itself.
+    mutating func decideRemoval(
+        _ number: Int, _ slots: [Int], at now: Timestamp, reason: Explanation? = nil, _ result: inout EvaluationResult
     ) -> [String] {
         let group = groups[number]
         var targets: [RemovalTarget] = []
@@ -228,9 +233,10 @@ extension Engine {
                 RemovalTarget(
                     node: record.node.name, nodeUID: record.node.uid.isEmpty ? record.node.name : record.node.uid,
                     serverID: server, podsToMove: pods,
-                    reason: isReady
-                        ? Explanation(.nodeUnneeded, "\(load) requested, \(pods) pods fit elsewhere")
-                        : Explanation(.nodeUnready, record.node.readinessReason ?? "not ready")))
+                    reason: reason
+                        ?? (isReady
+                            ? Explanation(.nodeUnneeded, "\(load) requested, \(pods) pods fit elsewhere")
+                            : Explanation(.nodeUnready, record.node.readinessReason ?? "not ready"))))
             kept.append(
                 RemovalAct.Target(
                     node: record.node.name, nodeUID: record.node.uid, serverID: server, drains: pods > 0))

@@ -17,6 +17,10 @@ extension Engine {
     mutating func apply(_ state: GroupState, at now: Timestamp) -> Bool {
         guard let number = groupNumbers[state.group] else { return false }
         if let known = groups[number].state, known.observedAt > state.observedAt { return false }
+        // Said again without a change: nothing has to be found out anew.
+        var last = groups[number].state
+        last?.observedAt = state.observedAt
+        let isNews = last != state
         groups[number].state = state
         groups[number].heardAt = now
         if let act = groups[number].memory.scale, state.observedAt >= act.decidedAt,
@@ -25,7 +29,7 @@ extension Engine {
             // The members are listed: from here on the group's own size says how many come.
             groups[number].memory.scale = nil
         }
-        noteGroupsChanged()
+        if isNews { noteGroupsChanged() }
         return true
     }
 

@@ -17,9 +17,11 @@ public struct Engine: Sendable {
     var groupOfSlot: [Int32] = []
     private var assignedRevision = -1
     private var groupsRevision = 0
-    private var assignedGroupsRevision = -1
+    private(set) var assignedGroupsRevision = -1
     /// Groups of servers that are members.
     var members: [String: Int32] = [:]
+    /// Servers of members that were nodes once: they have their time anew when their Node goes.
+    private(set) var formerNodes: Set<String> = []
     /// Members that count and have no Node, by group.
     var absentMembers: [[GroupState.Member]] = []
     var templates: [NodeTemplate?] = []
@@ -32,6 +34,7 @@ public struct Engine: Sendable {
     var timedOut: [Int: Int] = [:]
     var ledger = Ledger()
     var simulation = ScaleDownSimulation()
+    var census = Census()
     /// Nodes whose removal was given up, and when: the Actuator's word may come before the Collector has seen the marks go.
     var givenBack: [String: Timestamp] = [:]
     /// Nodes that the ledger has been told of, by slot.
@@ -89,34 +92,39 @@ public struct Engine: Sendable {
                     !member.isFailed && !member.isLeaving && !(member.serverID.map(servers.contains) ?? false)
                 }
             }
+            formerNodes = formerNodes.union(servers).filter { members[$0] != nil }
             assignedRevision = model.nodesRevision
             assignedGroupsRevision = groupsRevision
         }
-        if templatesKey != (model.revision, groupsRevision) {
+        if templatesKey != (model.templatesRevision, groupsRevision) {
             makeTemplates()
-            templatesKey = (model.revision, groupsRevision)
+            // Looking for DaemonSets may have made classes, which changes nothing that a template depends on.
+            templatesKey = (model.templatesRevision, groupsRevision)
         }
     }
 
     private mutating func makeTemplates() {
         var newest: [Int: Int] = [:]
+        var others: [Int: Int] = [:]
         for slot in model.order {
             let index = Int(slot)
             let number = Int(groupOfSlot[index])
             let brief = model.briefs[index]
-            guard number >= 0, brief.isReady, !brief.isLeaving, model.world.isOpen[index] else { continue }
+            guard number >= 0 else { continue }
+            if others[number] == nil { others[number] = index }
+            guard brief.isReady, !brief.isLeaving, model.world.isOpen[index] else { continue }
             if model.catalog.nodeClasses[Int(model.world.nodeClass[index])].unschedulable { continue }
             if let best = newest[number], model.briefs[best].createdAt >= brief.createdAt { continue }
             newest[number] = index
         }
         templates = groups.indices.map { number in
-            let made = template(of: number, model: newest[number])
-            return made
+            template(of: number, model: newest[number], other: others[number])
         }
     }
 
-    /// From a running node; else from the configuration and the flavor; else from the last node that ran.
-    private mutating func template(of number: Int, model slot: Int?) -> NodeTemplate? {
+    /// From a running node; else from the configuration and the flavor; else from the last node that ran; else from one that
+    /// does not work.
+    private mutating func template(of number: Int, model slot: Int?, other: Int?) -> NodeTemplate? {
         let force = configuration.scaleUp.forcesDaemonSets
         if let slot, let node = model.nodes[slot]?.node {
             groups[number].lastModel = node
@@ -136,10 +144,11 @@ public struct Engine: Sendable {
                 labels: template.labels, taints: template.taints, allocatable: allocatable,
                 capacity: template.capacity ?? allocatable, origin: "\(rules.origin).template")
         }
-        guard let node = groups[number].lastModel else { return nil }
+        guard let node = groups[number].lastModel ?? other.flatMap({ model.nodes[$0]?.node }) else { return nil }
         return model.template(
             labels: node.labels, taints: ClusterModel.templateTaints(of: node), allocatable: node.allocatable,
-            capacity: node.capacity, origin: "the last node, \(node.name)")
+            capacity: node.capacity,
+            origin: "\(groups[number].lastModel == nil ? "a node that does not work" : "the last node"), \(node.name)")
     }
 
     /// What the configuration says goes before what the flavor says.

@@ -22,6 +22,13 @@ struct EngineMemory: Sendable, Codable, Equatable {
     /// New nodes of the last minute: when and how many.
     var recentGrowth: [Growth] = []
 
+    /// Nodes that are being replaced.
+    var consolidation: ConsolidationPlan?
+    /// When nodes were last replaced, or that was given up.
+    var consolidatedAt: Timestamp?
+    /// Since when some nodes could be replaced without a break.
+    var consolidationSince: Timestamp?
+
     struct Growth: Sendable, Codable, Equatable {
         var at: Timestamp
         var count: Int

@@ -109,6 +109,9 @@ extension ScaleDownRules {
                 nodes: budget.nodes, percent: budget.percent, schedule: budget.schedule,
                 origin: "decider.scale_down.budgets[\(index)]")
         }
+        consolidates = settings.consolidation.enabled
+        consolidationGain = settings.consolidation.minimumSaving
+        consolidationPause = settings.consolidation.pause
         balancesZones = settings.balanceZones
         gpuResources = settings.gpuResources
         usesMeasuredLoad = settings.measuredUtilization

@@ -29,6 +29,8 @@ extension Settings.Decider {
         public var maximumParallelDrains: Int
         /// Limits by group, zone and time.
         public var budgets: [Budget]
+        /// Replacing nodes by fewer or smaller ones.
+        public var consolidation: Consolidation
         /// Whether zones of a group are kept level.
         public var balanceZones: Bool
         /// Names of GPU resources.
@@ -81,6 +83,10 @@ extension Settings.Decider {
                 "budgets",
                 "How many nodes may be under removal at once, besides `max_parallel`: every budget that concerns a node "
                     + "and holds now has to have room for it.", Budget.init)
+            consolidation = reader.section(
+                "consolidation",
+                "Replacing nodes by fewer, smaller or cheaper ones: the new ones come up first, then the old ones are drained.",
+                Consolidation.init)
             balanceZones = reader.flag(
                 "balance_zones", default: true,
                 "Of nodes of one group that are as cheap to remove, one of the zone with the most nodes goes first.")

@@ -44,6 +44,7 @@ struct ConfigurationTests {
                 measured_utilization: true
                 measurement_max_age: 30s
                 balance_zones: false
+                consolidation: {enabled: true, min_saving: 0.3, pause: 1h}
                 gpu_resources: [example.com/gpu]
                 budgets:
                 - {group: a, zone: "*", nodes: 5, percent: 10}
@@ -65,6 +66,7 @@ struct ConfigurationTests {
         #expect(rules.headroom[0].tolerations == [Toleration(key: nil, exists: true)])
         let down = rules.scaleDown
         #expect(down.usesMeasuredLoad && !down.balancesZones)
+        #expect(down.consolidates && down.consolidationGain == 0.3 && down.consolidationPause == .minutes(60))
         #expect(down.measurementLifetime == .seconds(30))
         #expect(down.gpuResources == ["example.com/gpu"])
         #expect(

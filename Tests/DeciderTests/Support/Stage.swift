@@ -31,14 +31,16 @@ struct Stage {
     }
 
     static func node(
-        _ name: String, cpu: Int64 = 4_000, memory: Int64 = 8, zone: String? = nil, labels: [String: String] = [:],
+        _ name: String, server: String? = nil, cpu: Int64 = 4_000, memory: Int64 = 8, zone: String? = nil,
+        labels: [String: String] = [:],
         taints: [Taint] = [], readiness: Node.Readiness = .ready, createdAt: Timestamp = start - .minutes(60)
     ) -> Node {
         var all = labels
         all["kubernetes.io/hostname"] = name
         if let zone { all["topology.kubernetes.io/zone"] = zone }
         return Node(
-            name: name, uid: "uid-\(name)", providerID: "openstack:///server-\(name)", labels: all, taints: taints,
+            name: name, uid: "uid-\(name)", providerID: "openstack:///\(server ?? "server-\(name)")", labels: all,
+            taints: taints,
             allocatable: resources(cpu: cpu, memory: memory), readiness: readiness, createdAt: createdAt)
     }
 

@@ -33,6 +33,8 @@ struct ClusterModel: Sendable {
     private(set) var classesRevision = 0
     /// Grows with each node that comes, goes or changes.
     private(set) var nodesRevision = 0
+    /// Grows with each change that may alter what a new node of a group is like.
+    private(set) var templatesRevision = 0
     private(set) var nodeSlots: [String: Int] = [:]
     private var freeNodeSlots: [Int] = []
     private(set) var pods: [PodRecord?] = []
@@ -54,6 +56,9 @@ struct ClusterModel: Sendable {
     /// Slots of nodes in the order of their names.
     private(set) var order: [Int32] = []
     private var orderIsStale = false
+    /// Slots whose node or pods changed since they were last taken.
+    private var touched: [Int32] = []
+    private var isTouched: [Bool] = []
     /// Pods that left a node under removal, for which room is kept until their owner has replaced them.
     var evicted: [EvictedPod] = []
 
@@ -117,6 +122,7 @@ struct ClusterModel: Sendable {
         heardAt = old.heardAt
         revision = old.revision + 1
         nodesRevision = old.nodesRevision + 1
+        templatesRevision = old.templatesRevision + 1
         classesRevision = old.classesRevision + 1
     }
 
@@ -139,6 +145,11 @@ struct ClusterModel: Sendable {
         for id in delta.removedBudgets { budgets[id] = nil }
         for workload in delta.workloads { workloads[workload.id] = workload }
         for id in delta.removedWorkloads { workloads[id] = nil }
+        if delta.workloads.contains(where: { $0.kind == "DaemonSet" })
+            || delta.removedWorkloads.contains(where: { $0.hasPrefix("DaemonSet/") })
+        {
+            templatesRevision += 1
+        }
         let namespacesChange = changeNamespaces(delta)
         if !delta.shapes.isEmpty { compileAll(delta.shapes.map(\.id).sorted()) }
         for uid in delta.removedPods { remove(pod: uid, at: now) }
@@ -166,6 +177,20 @@ struct ClusterModel: Sendable {
             && shapes.values.contains { shape in
                 (shape.podAffinity + shape.podAntiAffinity).contains { $0.namespaceSelector != nil }
             }
+    }
+
+    /// Slots whose node or pods changed since this was last asked.
+    mutating func takeTouched() -> [Int32] {
+        for slot in touched { isTouched[Int(slot)] = false }
+        defer { touched = [] }
+        return touched
+    }
+
+    private mutating func touch(_ slot: Int) {
+        while isTouched.count <= slot { isTouched.append(false) }
+        guard !isTouched[slot] else { return }
+        isTouched[slot] = true
+        touched.append(Int32(slot))
     }
 
     private mutating func settle() {
@@ -341,6 +366,8 @@ struct ClusterModel: Sendable {
 
     private mutating func note(_ node: Node, _ slot: Int) {
         nodesRevision += 1
+        templatesRevision += 1
+        touch(slot)
         briefs[slot] = NodeBrief(
             exists: true, isReady: node.isWorking,
             isLeaving: node.isUnderRemoval || node.deletedAt != nil
@@ -402,6 +429,7 @@ struct ClusterModel: Sendable {
         nodes[slot] = nil
         briefs[slot] = NodeBrief()
         nodesRevision += 1
+        templatesRevision += 1
         freeNodeSlots.append(slot)
         orderIsStale = true
     }
@@ -422,6 +450,7 @@ struct ClusterModel: Sendable {
 
     private mutating func hold(_ pod: PodRecord, _ count: Int) {
         guard holdsRoom(pod) else { return }
+        touch(Int(pod.holds))
         world.place(
             catalog.classes[Int(pod.podClass)], on: Int(pod.holds), count: count, terminating: pod.isTerminating,
             catalog)
@@ -475,9 +504,12 @@ struct ClusterModel: Sendable {
     }
 
     private mutating func count(_ pod: PodRecord, _ slot: Int, _ change: Int32) {
+        touch(slot)
         briefs[slot].pods += change
         if pod.isTerminating { briefs[slot].terminating += change }
-        if catalog.classes[Int(pod.podClass)].isFixed { briefs[slot].fixedPods += change }
+        guard catalog.classes[Int(pod.podClass)].isFixed else { return }
+        briefs[slot].fixedPods += change
+        templatesRevision += 1
     }
 
     private mutating func detach(_ index: Int32) {

@@ -61,6 +61,8 @@ public struct ScaleDownRules: Sendable, Equatable {
     public var consolidates = false
     /// Consolidation has to save at least this part of the price or, without prices, of the cores.
     public var consolidationGain = 0.2
+    /// After a replacement, or one that was given up, none is begun for so long.
+    public var consolidationPause = Interval.minutes(30)
 
     /// The defaults.
     public init() {}

@@ -21,22 +21,8 @@ extension Engine {
     mutating func standings(at now: Timestamp) -> [GroupStanding] {
         var standings = [GroupStanding](repeating: GroupStanding(), count: groups.count)
         timedOut = [:]
-        let startup = configuration.health.startupTimeout
-        for slot in model.order {
-            let index = Int(slot)
-            let number = Int(groupOfSlot[index])
-            guard number >= 0 else { continue }
-            let brief = model.briefs[index]
-            if brief.isLeaving {
-                standings[number].readiness.leaving.append(index)
-            } else if brief.isReady {
-                standings[number].readiness.ready.append(index)
-            } else if brief.createdAt + startup > now {
-                standings[number].readiness.starting.append(index)
-            } else {
-                standings[number].readiness.unready.append(index)
-            }
-        }
+        takeCensus(at: now)
+        for number in groups.indices { standings[number].readiness = census.readiness[number] }
         for number in groups.indices {
             noteUnregistered(number, at: now, &standings[number].readiness)
             settleGrowth(number, standings[number].readiness, at: now)
@@ -53,7 +39,8 @@ extension Engine {
         var since: [String: Timestamp] = [:]
         for member in absentMembers[number] {
             let id = member.serverID ?? member.physicalID ?? member.name
-            let first = groups[number].memory.unregisteredSince[id] ?? member.createdAt.map { min($0, now) } ?? now
+            let made = formerNodes.contains(id) ? nil : member.createdAt
+            let first = groups[number].memory.unregisteredSince[id] ?? made.map { min($0, now) } ?? now
             since[id] = first
             readiness.unregistered.append(id)
             if first + provisionTimeout(groups[number]) < now { readiness.longUnregistered.append(id) }
@@ -136,16 +123,10 @@ extension Engine {
         return nil
     }
 
-    /// Whether so many nodes are unready that nothing is touched any more.
+    /// Whether so many nodes are unready that nothing is touched any more. The census has to be taken.
     func clusterProblem(_ standings: [GroupStanding], at now: Timestamp) -> Explanation? {
         let rules = configuration.health
-        var unready = 0
-        var total = 0
-        for slot in model.order {
-            let brief = model.briefs[Int(slot)]
-            total += 1
-            if !brief.isReady && !brief.isLeaving && brief.createdAt + rules.startupTimeout <= now { unready += 1 }
-        }
+        let (unready, total) = (census.unready, census.total)
         guard unready > rules.toleratedUnready,
             Double(unready) > rules.maximumUnreadyPercent / 100 * Double(total)
         else { return nil }

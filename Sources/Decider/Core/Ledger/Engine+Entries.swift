@@ -122,20 +122,23 @@ extension Engine {
     ) -> [Evaluation.NodeEntry] {
         var entries: [Evaluation.NodeEntry] = []
         let going = Set(chosen.values.flatMap { $0 })
-        for slot in model.order {
+        let news = simulation.news?.sorted { model.world.names[Int($0)] < model.world.names[Int($1)] } ?? model.order
+        simulation.news = []
+        for slot in news where Int(slot) < simulation.loaded.count && simulation.loaded[Int(slot)] != 0 {
+            let percent = simulation.loaded[Int(slot)]
+            if ledger.noteLoaded(Int(slot), percent) { entries.append(loadedEntry(Int(slot), percent)) }
+        }
+        for slot in simulation.open {
             let index = Int(slot)
-            if index < simulation.loaded.count, simulation.loaded[index] != 0 {
-                let percent = simulation.loaded[index]
-                if ledger.noteLoaded(index, percent) { entries.append(loadedEntry(index, percent)) }
-                continue
-            }
             let reason: Explanation
             if going.contains(index) {
                 reason = Explanation(.nodeUnneeded, "is removed now")
             } else if let wait = waiting[index] {
                 reason = wait
             } else {
-                reason = simulation.obstacles[index] ?? Explanation(.nodeUnneeded)
+                reason =
+                    simulation.obstacles[index]
+                    ?? Explanation(configuration.scaleDown.enabled ? .nodeUnneeded : .scaleDownDisabled)
             }
             let name = model.world.names[index]
             let outcome = Ledger.NodeOutcome(

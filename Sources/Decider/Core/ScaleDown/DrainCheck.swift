@@ -42,19 +42,13 @@ struct BudgetTracker: Sendable {
         matching(shape).first { (remaining[$0.id] ?? 0) < 1 }
     }
 
-    /// Takes one disruption for each pod; false, and nothing taken, when a budget does not have that many.
-    mutating func take(_ shapes: [PodShape]) -> Budget? {
-        guard !budgets.isEmpty else { return nil }
-        var after = remaining
+    /// Uses up a disruption for each pod, as far as there are any. A node whose pods need more than a budget has goes all the
+    /// same, one pod after the other as their owner replaces them (the peer's rule); the next node with such pods waits.
+    mutating func take(_ shapes: [PodShape]) {
+        guard !budgets.isEmpty else { return }
         for shape in shapes {
-            for budget in matching(shape) {
-                let left = (after[budget.id] ?? 0) - 1
-                guard left >= 0 else { return budget }
-                after[budget.id] = left
-            }
+            for budget in matching(shape) { remaining[budget.id] = max(0, (remaining[budget.id] ?? 0) - 1) }
         }
-        remaining = after
-        return nil
     }
 }
 
@@ -63,6 +57,8 @@ struct DrainCheck {
     let rules: DrainRules
     let now: Timestamp
     let budgets: BudgetTracker
+    /// Whether an exhausted budget holds the node. Not for one that is being drained: it waits for the budget there.
+    var waitsForBudgets = true
 
     private static let prefix = "cluster-autoscaler.kubernetes.io/"
     static let doNotDisrupt = "updraft.io/do-not-disrupt"
@@ -119,7 +115,7 @@ struct DrainCheck {
             return .blocks(Explanation(.doNotDisrupt, until))
         }
         if let problem = storageProblem(shape) { return .blocks(problem) }
-        if let budget = budgets.exhausted(shape) {
+        if waitsForBudgets, let budget = budgets.exhausted(shape) {
             return .blocks(Explanation(.notEnoughBudget, "PodDisruptionBudget \(budget.id) allows no disruption"))
         }
         return .evict

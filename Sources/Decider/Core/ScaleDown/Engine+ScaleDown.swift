@@ -14,6 +14,18 @@ struct ScaleDownSimulation: Sendable {
     var utilizations: [Int: Utilization] = [:]
     /// By slot, for nodes that are plainly too loaded: the load in percent, negative when memory decides, zero for others.
     var loaded: [Int16] = []
+    /// Slots that are not plainly too loaded, in the order of their names.
+    var open: [Int32] = []
+    /// What `loaded` was worked out from.
+    var loadedKey = LoadedKey()
+    /// Slots whose load was worked out anew since the ledger was last told; nil: all.
+    var news: [Int32]?
+
+    struct LoadedKey: Equatable, Sendable {
+        var nodes = -1
+        var groups = -1
+        var rules = ScaleDownRules()
+    }
 }
 
 extension Engine {
@@ -23,23 +35,17 @@ extension Engine {
         result.doneAt = now
         result.revision = model.revision
         guard configuration.scaleDown.enabled else {
+            result.open = model.order
             simulation = result
             memory.unneededSince = [:]
             return
         }
         let eligibility = Eligibility(rules: configuration.scaleDown, now: now)
+        weigh(&result, eligibility)
         var candidates: [Int] = []
-        result.loaded = [Int16](repeating: 0, count: model.nodes.count)
-        for slot in model.order {
+        for slot in result.open {
             let index = Int(slot)
             let number = Int(groupOfSlot[index])
-            if number >= 0, let plain = eligibility.plainUtilization(index, model),
-                plain.value > groups[number].rules.utilizationThreshold ?? configuration.scaleDown.utilizationThreshold
-            {
-                let percent = Int16(clamping: Int((plain.value * 100).rounded()))
-                result.loaded[index] = plain.isCPU ? max(1, percent) : -max(1, percent)
-                continue
-            }
             let utilization = eligibility.utilization(index, model)
             result.utilizations[index] = utilization
             let rules = number >= 0 ? groups[number].rules : nil
@@ -56,6 +62,41 @@ extension Engine {
         simulation = result
     }
 
+    /// Finds the nodes that are plainly too loaded; those that nothing happened to since the last time are so still.
+    private mutating func weigh(_ result: inout ScaleDownSimulation, _ eligibility: Eligibility) {
+        let touched = model.takeTouched()
+        let key = ScaleDownSimulation.LoadedKey(
+            nodes: model.nodesRevision, groups: assignedGroupsRevision, rules: configuration.scaleDown)
+        result.loadedKey = key
+        guard simulation.loadedKey == key else {
+            result.loaded = [Int16](repeating: 0, count: model.nodes.count)
+            for slot in model.order { result.loaded[Int(slot)] = plainLoad(Int(slot), eligibility) }
+            result.open = model.order.filter { result.loaded[Int($0)] == 0 }
+            result.news = nil
+            return
+        }
+        result.news = simulation.news.map { $0 + touched }
+        swap(&result.loaded, &simulation.loaded)
+        swap(&result.open, &simulation.open)
+        var hasTurned = false
+        for slot in touched {
+            let load = plainLoad(Int(slot), eligibility)
+            if (load == 0) != (result.loaded[Int(slot)] == 0) { hasTurned = true }
+            result.loaded[Int(slot)] = load
+        }
+        if hasTurned { result.open = model.order.filter { result.loaded[Int($0)] == 0 } }
+    }
+
+    /// The load in percent of a node that it plainly keeps, negative when memory decides; zero for others.
+    private func plainLoad(_ slot: Int, _ eligibility: Eligibility) -> Int16 {
+        let number = Int(groupOfSlot[slot])
+        guard number >= 0, let plain = eligibility.plainUtilization(slot, model),
+            plain.value > groups[number].rules.utilizationThreshold ?? configuration.scaleDown.utilizationThreshold
+        else { return 0 }
+        let percent = Int16(clamping: Int((plain.value * 100).rounded()))
+        return plain.isCPU ? max(1, percent) : -max(1, percent)
+    }
+
     private func load(_ slot: Int, at now: Timestamp) -> Double? {
         guard let name = model.nodes[slot]?.node.name, let sample = measured[name],
             sample.at + configuration.scaleDown.measurementLifetime > now
@@ -68,9 +109,9 @@ extension Engine {
     ) {
         let ordered = orderVictims(candidates, result.utilizations, at: now)
         // Nodes that stay anyway take the pods first, then candidates from the end of the list.
-        let isCandidate = Set(candidates)
-        let destinations =
-            model.order.filter { !isCandidate.contains(Int($0)) } + ordered.reversed().map { Int32($0) }
+        var isCandidate = [Bool](repeating: false, count: model.nodes.count)
+        for slot in candidates { isCandidate[slot] = true }
+        let destinations = model.order.filter { !isCandidate[Int($0)] } + ordered.reversed().map { Int32($0) }
         var simulator = RemovalSimulator(
             model, world: pass.world, drain: configuration.scaleDown.drain, now: now, destinations: destinations)
         simulator.hold(pass.held)
@@ -116,7 +157,7 @@ extension Engine {
     }
 
     /// What moving a node's pods costs: each pod one, more by priority, more for a Job's pod the longer it has run.
-    private func disruption(_ slot: Int, at now: Timestamp) -> Double {
+    func disruption(_ slot: Int, at now: Timestamp) -> Double {
         var sum = 0.0
         for index in model.nodes[slot]?.pods ?? [] {
             guard let pod = model.pods[Int(index)] else { continue }
@@ -169,6 +210,10 @@ extension Engine {
             if let held = cooldown(number, at: now) {
                 waiting[slot] = held.reason
                 next = min(next ?? held.until, held.until)
+                continue
+            }
+            if isReplacement(slot) {
+                waiting[slot] = Explanation(.consolidated, "came for pods of nodes that are being replaced")
                 continue
             }
             if let refusal = removalRefusal(number, standings[number], growing: growing) {

@@ -30,7 +30,7 @@ struct RemovalSimulator {
     private var destinations: [Int32]
     private var packers: [Int: Packer] = [:]
     /// Pods that the simulation has put on a node: they move with its own.
-    private var received: [Int: [Held]] = [:]
+    private(set) var received: [Int: [Held]] = [:]
 
     /// - Parameters:
     ///   - world: the cluster with what is reserved in it.
@@ -48,6 +48,9 @@ struct RemovalSimulator {
     mutating func hold(_ pods: [Int: [Held]]) {
         received = pods
     }
+
+    /// Slots that got pods in the simulation, or held some before it.
+    var receivers: Set<Int> { Set(received.keys) }
 
     /// Keeps room for a pod of a class (evicted, not recreated yet); one that fits nowhere reserves nothing.
     @discardableResult
@@ -72,18 +75,8 @@ struct RemovalSimulator {
             guard let pod = model.pods[Int(index)] else { return false }
             return model.holdsRoom(pod) && pod.phase != .failed && pod.phase != .succeeded
         }
-        let before = budgets
-        let shapes = budgets.isEmpty ? [] : moving.compactMap { shape($0) }
-        if let exhausted = budgets.take(shapes) {
-            return .stays(
-                Explanation(
-                    .blockedByPod,
-                    "\(Reason.notEnoughBudget.rawValue): PodDisruptionBudget \(exhausted.id) allows fewer"))
-        }
-        if let obstacle = move(moving, from: slot) {
-            budgets = before
-            return .stays(obstacle)
-        }
+        if let obstacle = move(moving, from: slot) { return .stays(obstacle) }
+        if !budgets.isEmpty { budgets.take(moving.compactMap { shape($0) }) }
         return .removable(pods: moving)
     }
 

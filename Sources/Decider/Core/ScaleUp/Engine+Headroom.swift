@@ -29,7 +29,7 @@ extension Engine {
             var demand = Demand(
                 podClass: number, pods: (0..<count).map { -1 - Int32($0) }, priority: Int32.min, open: count)
             var packer = Packer(
-                model.catalog.classes[number], nodes: model.order + pass.upcoming, pass.world)
+                model.catalog.classes[number], nodes: targets(pass), pass.world)
             // Held: a node with room that is kept goes only when there is as much on others.
             let placed = packer.place(count, in: &pass.world, model.catalog) { node, count in
                 pass.held[node, default: []].append(Held(podClass: number, count: count))
@@ -42,13 +42,7 @@ extension Engine {
 
     /// How many pods of these requests make up so many percent of what the groups' nodes offer.
     private func podsFor(percent: Double, _ requests: ResourceList) -> Int {
-        var cpu: Int64 = 0
-        var memory: Int64 = 0
-        for slot in model.order where groupOfSlot[Int(slot)] >= 0 && !model.briefs[Int(slot)].isLeaving {
-            guard let node = model.nodes[Int(slot)]?.node else { continue }
-            cpu += node.allocatable.cpuMillis
-            memory += node.allocatable.memoryBytes
-        }
+        let (cpu, memory) = (census.cpu, census.memory)
         var pods = 0.0
         if requests.cpuMillis > 0 { pods = max(pods, Double(cpu) * percent / 100 / Double(requests.cpuMillis)) }
         if requests.memoryBytes > 0 {

@@ -153,9 +153,14 @@ extension Engine {
         demands = order.map { demands[$0] }
     }
 
+    /// Nodes that pods are tried on: those that are there, in the order of their names, then those that come.
+    func targets(_ pass: ScaleUpPass) -> [Int32] {
+        pass.upcoming.isEmpty ? model.order : model.order + pass.upcoming
+    }
+
     /// Places what fits on nodes that are there or coming.
     func placeOnExisting(_ pass: inout ScaleUpPass) {
-        let nodes = model.order + pass.upcoming
+        let nodes = targets(pass)
         for number in pass.demands.indices {
             let podClass = pass.demands[number].podClass
             var packer = Packer(model.catalog.classes[podClass], nodes: nodes, pass.world)
@@ -168,32 +173,52 @@ extension Engine {
         }
     }
 
-    /// Keeps room for what removals under way displace. Nodes whose pods have no place any more are returned.
+    /// Keeps room for what removals under way displace. Nodes whose pods have no place any more are returned; where that is not
+    /// possible any more, the pods ask for room before they are evicted, so that it is there sooner.
     func reserveForRemovals(_ pass: inout ScaleUpPass, at now: Timestamp) {
-        guard model.order.contains(where: { model.briefs[Int($0)].isLeaving }) || !model.evicted.isEmpty else { return }
+        guard !census.leaving.isEmpty || !model.evicted.isEmpty else { return }
         let budgets = BudgetTracker(Array(model.budgets.values))
-        let check = DrainCheck(rules: configuration.scaleDown.drain, now: now, budgets: budgets)
-        for slot in model.order where model.briefs[Int(slot)].isLeaving && !pass.returning.contains(Int(slot)) {
+        let check = DrainCheck(
+            rules: configuration.scaleDown.drain, now: now, budgets: budgets, waitsForBudgets: false)
+        for slot in census.leaving where !pass.returning.contains(Int(slot)) {
             let outcome = check.check(Int(slot), model)
-            var fits = true
+            var homeless: [Int32] = []
             for index in outcome.evict {
                 guard let pod = model.pods[Int(index)], model.holdsRoom(pod), !pod.isTerminating else { continue }
                 let podClass = Int(pod.podClass)
-                var packer = Packer(model.catalog.classes[podClass], nodes: model.order + pass.upcoming, pass.world)
+                var packer = Packer(model.catalog.classes[podClass], nodes: targets(pass), pass.world)
                 let placed = packer.place(1, in: &pass.world, model.catalog) { node, count in
                     pass.held[node, default: []].append(Held(podClass: podClass, count: count))
                 }
-                if placed == 0 { fits = false }
+                if placed == 0 { homeless.append(index) }
             }
-            if !fits && canReturn(Int(slot)) { pass.returned.append(Int(slot)) }
+            if homeless.isEmpty { continue }
+            if canReturn(Int(slot)) {
+                pass.returned.append(Int(slot))
+            } else if model.briefs[Int(slot)].isUnderRemoval {
+                demand(homeless, &pass)
+            }
         }
         for item in missingEvicted(at: now) {
             let podClass = Int(item.podClass)
-            var packer = Packer(model.catalog.classes[podClass], nodes: model.order + pass.upcoming, pass.world)
+            var packer = Packer(model.catalog.classes[podClass], nodes: targets(pass), pass.world)
             _ = packer.place(1, in: &pass.world, model.catalog) { node, count in
                 pass.held[node, default: []].append(Held(podClass: podClass, count: count))
             }
         }
+    }
+
+    /// Pods that still run and will soon have to be somewhere else, as demands. Pods without an owner end with their node.
+    private func demand(_ pods: [Int32], _ pass: inout ScaleUpPass) {
+        for index in pods {
+            guard let pod = model.pods[Int(index)] else { continue }
+            let shape = model.catalog.classes[Int(pod.podClass)].shape
+            guard shape.owner != nil else { continue }
+            pass.demands.append(
+                Demand(podClass: Int(pod.podClass), pods: [index], priority: shape.priority ?? 0, open: 1))
+            pass.fitting.append(0)
+        }
+        sortDemands(&pass.demands, keepsOrder: configuration.scaleUp.keepsPodOrder)
     }
 
     /// Evicted pods that their owners have not replaced yet: of each owner as many as it has too few. Unknown owners: all.
@@ -215,7 +240,7 @@ extension Engine {
     mutating func reopenReturning(_ pass: inout ScaleUpPass, at now: Timestamp) {
         // Longer than any snapshot takes; a node that is still marked then is not on its way back.
         givenBack = givenBack.filter { $0.value + .seconds(30) > now }
-        for slot in model.order where model.briefs[Int(slot)].isUnderRemoval {
+        for slot in census.leaving where model.briefs[Int(slot)].isUnderRemoval {
             let isGivenBack = model.nodes[Int(slot)].map { givenBack[$0.node.name] != nil } ?? false
             let target = removalTarget(Int(slot))
             guard isGivenBack && target == nil || target.map({ $0.isCancelled && !$0.isDrained }) ?? false else {
@@ -240,7 +265,7 @@ extension Engine {
     /// Returns nodes under removal that the remaining pods would fit on: faster than any new machine.
     mutating func takeBack(_ pass: inout ScaleUpPass) {
         for slot in pass.returned { reopen(slot, &pass.world) }
-        for slot in model.order where model.briefs[Int(slot)].isUnderRemoval && canReturn(Int(slot)) {
+        for slot in census.leaving where model.briefs[Int(slot)].isUnderRemoval && canReturn(Int(slot)) {
             guard pass.demands.contains(where: { $0.open > 0 }) else { return }
             let index = Int(slot)
             let isReturned = pass.returned.contains(index)

@@ -1,0 +1,187 @@
+import Messages
+import Support
+import Testing
+
+@testable import Decider
+
+@Suite("Replacing nodes by fewer or smaller ones")
+struct ConsolidationTests {
+    /// b1 is half full, b2 full, both large; a small node would do for b1's pods.
+    private func stage(
+        smallPrice: Double = 3, enabled: Bool = true, configure: (inout DeciderConfiguration) -> Void = { _ in }
+    ) -> Stage {
+        var big = GroupRules(id: "big", min: 0, max: 9)
+        big.price = 8
+        var small = GroupRules(id: "small", min: 0, max: 9)
+        small.price = smallPrice
+        small.template = GroupRules.Template(allocatable: Stage.resources(cpu: 4_000))
+        var stage = Stage(groups: [big, small]) { configuration in
+            configuration.scaleDown.consolidates = enabled
+            configure(&configuration)
+        }
+        stage.snapshot(
+            nodes: [Stage.node("b1", cpu: 8_000), Stage.node("b2", cpu: 8_000)],
+            pods: stage.pods("a", 2, Stage.shape(cpu: 2_000), on: "b1")
+                + stage.pods("b", 4, Stage.shape(cpu: 2_000), on: "b2"))
+        stage.group("big", ["b1", "b2"])
+        stage.group("small", [])
+        stage.evaluate()
+        return stage
+    }
+
+    /// Evaluates every ten seconds for so long; ends with the first decision.
+    private func wait(_ stage: inout Stage, _ interval: Interval) -> [Event] {
+        let end = stage.now + interval
+        while stage.now < end {
+            let decisions = stage.evaluate(after: .seconds(10))
+            if !decisions.isEmpty { return decisions }
+        }
+        return []
+    }
+
+    private func started(_ stage: inout Stage, _ decision: ScaleDecided) {
+        let progress = ScaleProgress(
+            id: decision.id, group: decision.group, from: decision.from, to: decision.to, reason: decision.reason,
+            at: stage.now)
+        stage.receive(.scaleStarted(ScaleStarted(cluster: "test", scale: progress)))
+    }
+
+    @Test("The smaller node comes up first, then the larger one goes, and then there is peace")
+    func smaller() throws {
+        var stage = stage()
+        // Not before it has been possible for the unneeded time.
+        #expect(wait(&stage, .minutes(10)).isEmpty)
+        _ = wait(&stage, .minutes(1))
+        let growth = try #require(stage.scaled.first)
+        #expect(growth.group == "small" && growth.from == 0 && growth.to == 1)
+        #expect(growth.reason.reason == .consolidated)
+        #expect(growth.reason.detail == "1 for b1: saves 63% of the price of 1 nodes")
+        #expect(stage.removed.isEmpty)
+        started(&stage, growth)
+        stage.group("small", ["s1"])
+        #expect(wait(&stage, .minutes(2)).isEmpty)
+        stage.delta(nodes: [Stage.node("s1", readiness: .notReady, createdAt: stage.now)])
+        #expect(wait(&stage, .minutes(1)).isEmpty)
+        stage.delta(nodes: [Stage.node("s1", createdAt: stage.now)])
+        let decisions = wait(&stage, .minutes(1))
+        #expect(decisions.count == 1)
+        let removal = try #require(stage.removed.first)
+        #expect(removal.group == "big" && removal.nodes.map(\.node) == ["b1"])
+        #expect(removal.nodes[0].reason.reason == .consolidated)
+        #expect(removal.nodes[0].podsToMove == 2)
+        // It happens.
+        var leaving = Stage.node("b1", cpu: 8_000, taints: [Taint(key: "updraft.io/removing", effect: .noSchedule)])
+        leaving.annotations["updraft.io/removal"] = "{}"
+        stage.delta(nodes: [leaving])
+        #expect(wait(&stage, .minutes(1)).isEmpty)
+        stage.delta(pods: stage.pods("a", 2, Stage.shape(cpu: 2_000), on: "s1"))
+        let progress = RemovalProgress(
+            id: removal.id, group: "big", node: "b1", nodeUID: "uid-b1", serverID: "server-b1",
+            reason: removal.nodes[0].reason, at: stage.now)
+        stage.receive(.removalCompleted(RemovalCompleted(cluster: "test", removal: progress)))
+        stage.delta(removedNodes: ["b1"])
+        stage.group("big", ["b2"])
+        #expect(wait(&stage, .minutes(180)).isEmpty)
+        #expect(stage.core.engine.counts.nodes == 2)
+    }
+
+    @Test("It is off unless asked for, and left alone when it saves too little")
+    func notWorthIt() {
+        var off = stage(enabled: false)
+        #expect(wait(&off, .minutes(60)).isEmpty)
+        var dear = stage(smallPrice: 6.5)
+        #expect(wait(&dear, .minutes(60)).isEmpty)
+        var cheap = stage(smallPrice: 6.3)
+        #expect(!wait(&cheap, .minutes(60)).isEmpty)
+    }
+
+    @Test("Pods that hold their node, a budget of zero and the smallest size forbid it")
+    func forbidden() {
+        var held = stage { $0.scaleDown.drain.minimumReplicas = 1_000 }
+        #expect(wait(&held, .minutes(60)).isEmpty)
+        var budget = stage { $0.scaleDown.budgets = [DisruptionBudget(nodes: 0)] }
+        #expect(wait(&budget, .minutes(60)).isEmpty)
+        var minimum = stage { $0.groups[0].min = 2 }
+        #expect(wait(&minimum, .minutes(60)).isEmpty)
+    }
+
+    @Test("Load that comes and goes replaces nothing")
+    func unsteady() {
+        // One small node for b1's pods is worth it, two for those and one more are not.
+        var stage = stage(smallPrice: 4)
+        for round in 0..<6 {
+            #expect(wait(&stage, .minutes(8)).isEmpty)
+            // A pod takes b1's room for a while.
+            stage.delta(pods: stage.pods("x\(round)", 1, Stage.shape(cpu: 3_500, app: "x"), on: "b1"))
+            #expect(wait(&stage, .minutes(1)).isEmpty)
+            stage.delta(removedPods: ["x\(round)-0"])
+        }
+    }
+
+    @Test("When the new node does not come the old ones stay, and there is a pause before the next attempt")
+    func fails() throws {
+        var stage = stage()
+        _ = wait(&stage, .minutes(12))
+        let growth = try #require(stage.scaled.first)
+        let progress = ScaleProgress(
+            id: growth.id, group: "small", from: 0, to: 1, reason: Explanation(.quotaReached, "no more"), at: stage.now)
+        stage.receive(.scaleFailed(ScaleFailed(cluster: "test", scale: progress)))
+        #expect(wait(&stage, .minutes(29)).isEmpty)
+        // Possible again: it has to be so for the unneeded time before it is tried again.
+        let again = wait(&stage, .minutes(20))
+        #expect(again.count == 1 && stage.scaled.first?.group == "small")
+    }
+
+    @Test("Pods that wait for room end a replacement; the new node serves them")
+    func overtaken() throws {
+        var stage = stage()
+        _ = wait(&stage, .minutes(12))
+        let growth = try #require(stage.scaled.first)
+        started(&stage, growth)
+        stage.group("small", ["s1"])
+        stage.delta(pods: stage.pods("new", 3, Stage.shape(cpu: 4_000, app: "new", owner: "new")))
+        _ = wait(&stage, .minutes(1))
+        #expect(stage.removed.isEmpty)
+        stage.delta(nodes: [Stage.node("s1", createdAt: stage.now)])
+        #expect(wait(&stage, .minutes(5)).allSatisfy { if case .removalDecided = $0 { false } else { true } })
+    }
+
+    @Test("Several nodes go at once for fewer, and without any new one where the others have room")
+    func several() throws {
+        // Three nodes of four cores with two in use each, and a ninth of the room elsewhere: one of eight takes all.
+        var rules = [GroupRules(id: "few", min: 0, max: 9), GroupRules(id: "many", min: 0, max: 9)]
+        rules[0].template = GroupRules.Template(allocatable: Stage.resources(cpu: 8_000, memory: 32))
+        var stage = Stage(groups: rules) { configuration in
+            configuration.scaleDown.consolidates = true
+            configuration.scaleDown.smallestGroup = 0
+            configuration.scaleDown.utilizationThreshold = 0.1
+        }
+        let nodes = ["m1", "m2", "m3"]
+        var pods: [Pod] = []
+        for node in nodes { pods += stage.pods(node, 1, Stage.shape(cpu: 2_600), on: node) }
+        stage.snapshot(nodes: nodes.map { Stage.node($0) }, pods: pods)
+        stage.group("few", [])
+        stage.group("many", nodes)
+        stage.evaluate()
+        _ = wait(&stage, .minutes(12))
+        let growth = try #require(stage.scaled.first)
+        #expect(growth.group == "few" && growth.to == 1)
+        #expect(growth.reason.detail == "1 for m1, m2, m3: saves 33% of the cores of 3 nodes")
+        started(&stage, growth)
+        stage.group("few", ["f1"])
+        stage.delta(nodes: [Stage.node("f1", cpu: 8_000, memory: 32, createdAt: stage.now)])
+        _ = wait(&stage, .minutes(1))
+        #expect(Set(stage.removed.flatMap(\.nodes).map(\.node)) == Set(nodes))
+        // A node above the threshold whose pods fit on one that is there: nothing has to come.
+        var room = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) { $0.scaleDown.consolidates = true }
+        room.snapshot(
+            nodes: [Stage.node("n1"), Stage.node("n2", cpu: 8_000)],
+            pods: room.pods("a", 2, Stage.shape(cpu: 1_200), on: "n1")
+                + room.pods("b", 4, Stage.shape(cpu: 1_300), on: "n2"))
+        room.group("w", ["n1", "n2"])
+        room.evaluate()
+        _ = wait(&room, .minutes(12))
+        #expect(room.scaled.isEmpty)
+        #expect(room.removed.flatMap(\.nodes).map(\.node) == ["n1"])
+    }
+}

@@ -1,0 +1,220 @@
+import Messages
+import Support
+import Testing
+
+@testable import Decider
+
+@Suite("Health")
+struct HealthTests {
+    private func stage(_ nodes: [Node], members: [GroupState.Member] = [], min: Int = 0, desired: Int? = nil) -> Stage {
+        var stage = Stage(groups: [GroupRules(id: "w", min: min, max: 20)]) { $0.scaleDown.enabled = false }
+        stage.snapshot(nodes: nodes)
+        group(&stage, nodes.map(\.name), members, min: min, desired: desired)
+        stage.evaluate()
+        return stage
+    }
+
+    private func group(
+        _ stage: inout Stage, _ names: [String], _ others: [GroupState.Member], min: Int = 0, desired: Int? = nil
+    ) {
+        var state = Stage.group("w", names, min: min, max: 20, at: stage.now)
+        state.members += others
+        state.size = state.members.filter { !$0.isFailed && !$0.isLeaving }.count
+        state.desired = desired ?? state.size
+        stage.group(state)
+    }
+
+    private func lost(_ number: Int, at time: Timestamp) -> GroupState.Member {
+        GroupState.Member(
+            name: "m\(number)", physicalID: "p\(number)", serverID: "server-lost-\(number)", status: "CREATE_COMPLETE",
+            createdAt: time)
+    }
+
+    @Test("A machine that never became a node is removed after the provision time, and named by its server")
+    func unregistered() throws {
+        var stage = stage([Stage.node("n1")], members: [lost(1, at: Stage.start), lost(2, at: Stage.start)], min: 1)
+        stage.evaluate(after: .minutes(15))
+        #expect(stage.removed.isEmpty)
+        stage.evaluate(after: .seconds(1))
+        let removal = try #require(stage.removed.first)
+        #expect(removal.nodes.map(\.serverID) == ["server-lost-1", "server-lost-2"])
+        #expect(removal.nodes.map(\.nodeUID) == ["unregistered", "unregistered"])
+        #expect(removal.nodes[0].reason.reason == .nodeNeverRegistered)
+        // Once, while it is under way.
+        stage.evaluate(after: .minutes(1))
+        #expect(stage.removed.isEmpty)
+    }
+
+    @Test("…but not below the group's minimum")
+    func unregisteredMinimum() throws {
+        var stage = stage([Stage.node("n1")], members: [lost(1, at: Stage.start), lost(2, at: Stage.start)], min: 2)
+        stage.evaluate(after: .minutes(16))
+        #expect(stage.removed.flatMap(\.nodes).map(\.serverID) == ["server-lost-1"])
+    }
+
+    @Test("One that becomes a node in time is left alone, and one that is refused is tried again after the delay")
+    func inTime() throws {
+        var stage = stage([Stage.node("n1")], members: [lost(1, at: Stage.start)])
+        stage.evaluate(after: .minutes(14))
+        let node = Stage.node("late", server: "server-lost-1", createdAt: stage.now)
+        stage.delta(nodes: [node])
+        stage.evaluate(after: .minutes(20))
+        #expect(stage.removed.isEmpty)
+        // The node object is deleted; its server lives on.
+        stage.delta(removedNodes: ["late"])
+        stage.evaluate(after: .seconds(1))
+        stage.evaluate(after: .minutes(16))
+        let removal = try #require(stage.removed.first)
+        let progress = RemovalProgress(
+            id: removal.id, group: "w", node: removal.nodes[0].node, nodeUID: "unregistered", serverID: "server-lost-1",
+            reason: Explanation(.heatRefused, "not now"), at: stage.now)
+        stage.receive(.removalFailed(RemovalFailed(cluster: "test", removal: progress)))
+        stage.evaluate(after: .minutes(2))
+        #expect(stage.removed.isEmpty)
+        stage.evaluate(after: .minutes(2))
+        #expect(stage.removed.flatMap(\.nodes).map(\.serverID) == ["server-lost-1"])
+    }
+
+    @Test("A member that failed to be made, and that nobody needs, is given up after the provision time")
+    func failedMember() throws {
+        let failed = GroupState.Member(name: "f", physicalID: nil, serverID: nil, status: "CREATE_FAILED")
+        var stage = stage([Stage.node("n1")], members: [failed], min: 1, desired: 2)
+        stage.evaluate(after: .minutes(14))
+        #expect(stage.decisions.isEmpty)
+        stage.evaluate(after: .minutes(2))
+        let decision = try #require(stage.scaled.first)
+        #expect(decision.to == 1)
+        #expect(decision.reason.reason == .sizeMismatch)
+        #expect(decision.reason.detail == "2 wanted, 1 members for 15m")
+    }
+
+    @Test("A member that failed while pods wait is made anew: the same size is asked for again")
+    func failedMemberNeeded() throws {
+        let failed = GroupState.Member(name: "f", physicalID: nil, serverID: nil, status: "CREATE_FAILED")
+        var stage = stage([Stage.node("n1", cpu: 1_000)], members: [failed], min: 1, desired: 2)
+        stage.delta(pods: stage.pods("web", 1, Stage.shape(cpu: 1_000)))
+        stage.delta(pods: stage.pods("full", 1, Stage.shape(cpu: 900), on: "n1"))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.sizes == ["w": 2])
+    }
+
+    @Test("A wanted size that stays wrong is corrected once; one that comes right in time is not")
+    func wrongTarget() throws {
+        var stage = stage(["n1", "n2"].map { Stage.node($0) }, desired: 5)
+        stage.evaluate(after: .minutes(10))
+        group(&stage, ["n1", "n2"], [lost(1, at: stage.now)], desired: 5)
+        // Something moved: the time begins anew.
+        stage.evaluate(after: .minutes(6))
+        #expect(stage.scaled.isEmpty)
+        stage.evaluate(after: .minutes(8))
+        #expect(stage.scaled.isEmpty)
+        let node = Stage.node("late", server: "server-lost-1", createdAt: stage.now)
+        stage.delta(nodes: [node])
+        stage.evaluate(after: .minutes(8))
+        let decision = try #require(stage.scaled.first)
+        #expect(decision.to == 3)
+        stage.evaluate(after: .seconds(30))
+        #expect(stage.scaled.isEmpty)
+    }
+
+    @Test("Too many nodes that are not ready stop everything, and the timers begin anew when they are back")
+    func unhealthy() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 1, max: 20)])
+        let names = (0..<8).map { "n\($0)" }
+        func nodes(_ unready: Int) -> [Node] {
+            names.enumerated().map { Stage.node($0.element, readiness: $0.offset < unready ? .notReady : .ready) }
+        }
+        let pods = names.flatMap { name in
+            stage.pods("p-\(name)", 1, Stage.shape(cpu: name == "n7" ? 0 : 3_000), on: name)
+        }
+        stage.snapshot(nodes: nodes(0), pods: pods)
+        stage.group("w", names, min: 1)
+        stage.evaluate()
+        stage.evaluate(after: .minutes(9))
+        // Four of eight: above three, and above 45 percent.
+        stage.delta(nodes: nodes(4), pods: stage.pods("web", 1, Stage.shape(cpu: 3_500)))
+        stage.evaluate(after: .minutes(5))
+        #expect(stage.decisions.isEmpty)
+        #expect(stage.record?.summary.contains("4 of 8 nodes are not ready") == true)
+        #expect(stage.record?.groups.first?.bound.contains { $0.reason == .clusterUnhealthy } == true)
+        // Three are tolerated.
+        stage.delta(nodes: nodes(3), removedPods: ["web-0"])
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.decisions.isEmpty)
+        stage.evaluate(after: .minutes(9))
+        #expect(stage.decisions.isEmpty)
+        stage.evaluate(after: .minutes(2))
+        #expect(stage.removed.flatMap(\.nodes).map(\.node) == ["n7"])
+    }
+
+    @Test("A node that is young and not ready yet is no sign of bad health")
+    func starting() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 1, max: 20), GroupRules(id: "young", min: 1, max: 6)])
+        let old = (0..<2).map { Stage.node("o\($0)", cpu: 1_000) }
+        let young = (0..<6).map { Stage.node("y\($0)", cpu: 1_000, readiness: .notReady, createdAt: Stage.start) }
+        stage.snapshot(nodes: old + young, pods: stage.pods("web", 20, Stage.shape(cpu: 900)))
+        stage.group("w", old.map(\.name), min: 1, max: 20)
+        stage.group("young", young.map(\.name), min: 1, max: 6)
+        stage.evaluate()
+        // Two pods fit on what works, six on what starts.
+        #expect(stage.sizes == ["w": 14])
+        stage.evaluate(after: .minutes(16))
+        #expect(stage.record?.summary.contains("6 of 8 nodes are not ready") == true)
+    }
+
+    @Test("Pods of a node that cannot be taken back ask for their room before they are evicted")
+    func replacements() throws {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 1, max: 20)])
+        var leaving = Stage.node("n2", taints: [Taint(key: "updraft.io/removing", effect: .noSchedule)])
+        leaving.annotations["updraft.io/removal"] = "{}"
+        stage.snapshot(
+            nodes: [Stage.node("n1"), leaving],
+            pods: stage.pods("a", 3, Stage.shape(cpu: 1_000), on: "n1")
+                + stage.pods("b", 3, Stage.shape(cpu: 1_000), on: "n2"))
+        stage.group("w", ["n1", "n2"], min: 1)
+        // Somebody else removes n2: one of its pods fits on n1, two do not.
+        stage.evaluate()
+        #expect(stage.sizes == ["w": 3])
+        #expect(stage.scaled.first?.podCount == 2)
+    }
+
+    @Test("Room is kept for pods of a node under removal while their budget is used up")
+    func budgetUsedUp() throws {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 1, max: 20)])
+        var leaving = Stage.node("n2", taints: [Taint(key: "updraft.io/removing", effect: .noSchedule)])
+        leaving.annotations["updraft.io/removal"] = "{}"
+        let selector = LabelSelector([Requirement("app", .in, ["web"])])
+        stage.snapshot(
+            nodes: [Stage.node("n1"), leaving],
+            pods: stage.pods("b", 2, Stage.shape(cpu: 1_000), on: "n2")
+                + stage.pods("new", 3, Stage.shape(cpu: 1_000, app: "new", owner: "new")),
+            budgets: [Budget(namespace: "default", name: "web", selector: selector, disruptionsAllowed: 0)])
+        stage.group("w", ["n1", "n2"], min: 1)
+        // n1 has room for four: two are kept for what n2 holds, so one of three new pods needs a node.
+        stage.evaluate()
+        #expect(stage.sizes == ["w": 3])
+        #expect(stage.scaled.first?.podCount == 1)
+    }
+
+    @Test(
+        "A node whose pods need more than their budget has at once is drained one by one; the next with such pods waits"
+    )
+    func budgetOneByOne() throws {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 1, max: 20)])
+        let selector = LabelSelector([Requirement("app", .in, ["web"])])
+        stage.snapshot(
+            nodes: ["n1", "n2", "n3"].map { Stage.node($0) },
+            pods: stage.pods("a", 2, Stage.shape(cpu: 100), on: "n1")
+                + stage.pods("b", 2, Stage.shape(cpu: 100), on: "n2")
+                + stage.pods("c", 3, Stage.shape(cpu: 1_000, app: "other"), on: "n3"),
+            budgets: [Budget(namespace: "default", name: "web", selector: selector, disruptionsAllowed: 1)])
+        stage.group("w", ["n1", "n2", "n3"], min: 1)
+        stage.evaluate()
+        stage.evaluate(after: .minutes(11))
+        #expect(stage.removed.flatMap(\.nodes).map(\.node) == ["n1"])
+        let held = stage.record?.nodes.first { $0.node == "n2" }?.outcome
+        #expect(
+            stage.core.engine.simulation.obstacles.values.contains { $0.detail.contains("NotEnoughPdb") },
+            "\(String(describing: held))")
+    }
+}

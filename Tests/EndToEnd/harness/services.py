@@ -34,11 +34,12 @@ def yaml(value, indent=0):
 class Service(Process):
     """One service; started again after a kill it uses the same ports and files."""
 
-    def __init__(self, name, binaries, folder, environment, flags=()):
+    def __init__(self, name, binaries, folder, environment, flags=(), replica=""):
         self.health_port = free_port()
         environment = dict(environment, UPDRAFT_HEALTH_LISTEN="127.0.0.1:%d" % self.health_port)
         command = [os.path.join(binaries, "updraft-" + name), "--config", os.path.join(folder, "updraft.yaml")]
-        super().__init__(name, command + list(flags), os.path.join(folder, name + ".log"), environment)
+        super().__init__(name + replica, command + list(flags), os.path.join(folder, name + replica + ".log"),
+                         environment)
 
     def get(self, path):
         """(status, text) of its health server."""
@@ -87,7 +88,23 @@ class Services:
         """`environments` holds for each service what only it gets: its own credentials."""
         self.folder = folder
         self.configure(configuration)
+        self.binaries, self.environments = binaries, environments
         self.each = {name: Service(name, binaries, folder, environments.get(name, {})) for name in NAMES}
+
+    def add_replicas(self):
+        """A second process of each service; `start` starts it with the others."""
+        for name in NAMES:
+            environment = dict(self.environments.get(name, {}))
+            if name == "notifier":
+                environment["UPDRAFT_NOTIFIER_LISTEN"] = "127.0.0.1:%d" % free_port()
+            self.each[name + "-2"] = Service(name, self.binaries, self.folder, environment, replica="-2")
+
+    def active(self, name):
+        """Name of the replica of a service that acts; for `until`."""
+        acting = [n for n in (name, name + "-2") if self.each[n].running and self.each[n].metric("updraft_active") == 1]
+        if len(acting) == 1:
+            return acting[0]
+        raise NotYet("%d replicas of %s act" % (len(acting), name))
 
     def configure(self, configuration):
         with open(os.path.join(self.folder, "updraft.yaml"), "w", encoding="utf-8") as f:
@@ -97,11 +114,11 @@ class Services:
         return self.each[name]
 
     def start(self, *names):
-        for name in names or NAMES:
+        for name in names or self.each:
             self.each[name].start()
 
     def wait_ready(self, *names, within=60):
-        for name in names or NAMES:
+        for name in names or self.each:
             until("%s is ready" % name, self.each[name].ready, within, every=0.2)
 
     def kill(self, name):

@@ -84,15 +84,16 @@ actor DemoSuite {
         let deadline = Timestamp.now() + .seconds(30)
         while Timestamp.now() < deadline {
             for name in replicas(of: service) where name != other && running[name] != nil {
-                guard let answer = try? await http.send(HTTPRequest(.get, healthURL(name) + "/metrics")) else {
-                    continue
-                }
-                let lines = answer.body.split(separator: UInt8(ascii: "\n"))
-                if lines.contains(where: { $0.elementsEqual("updraft_active 1".utf8) }) { return name }
+                if await isActive(name) { return name }
             }
             try await Task.sleep(for: .milliseconds(20))
         }
         throw DemoRun.Failure(description: "no replica of \(service) acts")
+    }
+
+    private func isActive(_ name: String) async -> Bool {
+        guard let answer = try? await http.send(HTTPRequest(.get, healthURL(name) + "/metrics")) else { return false }
+        return answer.body.split(separator: UInt8(ascii: "\n")).contains { $0.elementsEqual("updraft_active 1".utf8) }
     }
 
     /// Processes that ended by themselves, which none should.
@@ -105,9 +106,14 @@ actor DemoSuite {
         "http://127.0.0.1:\(healthPorts[name] ?? 0)"
     }
 
-    /// What is not ready yet, in the services' own words.
+    /// What is not ready yet, in the services' own words. Who stands by is ready, so one of each must act too.
     func notReady() async -> [String] {
         var complaints: [String] = []
+        for service in DemoOptions.services {
+            var acts = false
+            for name in replicas(of: service) where !acts { acts = await isActive(name) }
+            if !acts { complaints.append("\(service): no replica acts yet") }
+        }
         for name in DemoOptions.services.flatMap({ replicas(of: $0) }) {
             do throws(HTTPError) {
                 let response = try await http.send(HTTPRequest(.get, healthURL(name) + "/readyz"))

@@ -1,0 +1,29 @@
+import Testing
+
+@testable import UpdraftCommand
+
+@Suite struct DemoOptionsTests {
+    private func parse(_ arguments: String...) -> (DemoOptions?, complaint: String) {
+        DemoOptions.parse(["--state", "/tmp/x", "--transport-url", "rabbit://h/"] + arguments) { _ in nil }
+    }
+
+    @Test func replicasAreOneUnlessSaid() {
+        #expect(parse().0?.replicas == 1)
+        #expect(parse("--replicas", "2", "--kill", "actuator@nodeCordoned").0?.replicas == 2)
+    }
+
+    @Test(arguments: ["0", "6", "-1", "two", ""])
+    func aWrongNumberOfReplicasIsRefusedWithTheBounds(text: String) {
+        let (options, complaint) = parse("--replicas", text)
+        #expect(options == nil)
+        #expect(complaint.contains("1 to 5"), "\(complaint)")
+    }
+
+    @Test func aKillNamesServiceAndStep() {
+        #expect(parse("--kill", "every@podsTold").0?.kills.count == 4)
+        #expect(parse("--kill", "actuator@every").0?.kills.count == StoryStep.allCases.count)
+        for wrong in ["actuator", "actuator@", "nobody@podsTold", "actuator@never"] {
+            #expect(parse("--kill", wrong).complaint.contains(wrong))
+        }
+    }
+}

@@ -202,7 +202,7 @@ import Testing
         story.pass(30)
         var bodies: [[UInt8]] = []
         for output in story.model.takeOutputs() {
-            if case .notification(_, let body) = output { bodies.append(body) }
+            if case .notification("heat", _, let body) = output { bodies.append(body) }
         }
         let envelope = try JSONValue.parse(try #require(bodies.first))
         let message = try JSONValue.parse(envelope["oslo.message"]?.stringValue ?? "")

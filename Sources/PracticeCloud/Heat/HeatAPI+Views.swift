@@ -128,7 +128,7 @@ extension PracticeModel {
         case .group(let group):
             found = memberResources(place, group, depth: depth, nested: false)
         case .member(let group, let member):
-            found = [serverResource(stack.groups[group], stack.groups[group].members[member], nested: false)]
+            found = insides(stack.groups[group], stack.groups[group].members[member], nested: false)
         }
         if let type = request.parameter("type") {
             // Not exact, as in life: OS::Nova::Server also finds OS::Nova::ServerGroup.
@@ -193,9 +193,64 @@ extension PracticeModel {
                 nested: member.stackID.map { (member.stackName, $0) })
             if nested { value["parent_resource"] = .string(current.definition.resource) }
             found.append(value)
-            if depth >= 1, member.phase != .gone { found.append(serverResource(current, member, nested: true)) }
+            if depth >= 1, member.phase != .gone { found += insides(current, member, nested: true) }
         }
         return found
+    }
+
+    /// What is in a member stack.
+    private func insides(_ group: HeatGroup, _ member: HeatMember, nested: Bool) -> [JSONValue] {
+        var found = [serverResource(group, member, nested: nested)]
+        if group.definition.deleteDeployment {
+            var value = entry(
+                "drain", type: "OS::Heat::SoftwareDeployment", state: member.deployment ?? member.serverState,
+                physical: nil, created: member.created, updated: member.updated,
+                stack: (member.stackName, member.stackID ?? ""), nested: nil)
+            if nested { value["parent_resource"] = .string(member.name) }
+            found.append(value)
+        }
+        return found
+    }
+
+    /// `GET …/environment`: where the hooks stand.
+    func environment(_ place: Int, _ kind: HeatStackKind) -> JSONValue {
+        var resources: [String: JSONValue] = [:]
+        if case .main = kind {
+            for group in heat.stacks[place].groups.map(\.definition) where group.preDeleteHook {
+                resources[group.resource] = ["*": .object([group.serverResource: ["hooks": "pre-delete"]])]
+            }
+        }
+        return [
+            "parameters": [:], "parameter_defaults": [:], "encrypted_param_names": [], "event_sinks": [],
+            "resource_registry": ["resources": .object(resources)],
+        ]
+    }
+
+    /// `GET …/template`, as far as one can be told from a description.
+    func template(_ place: Int, _ kind: HeatStackKind) -> JSONValue {
+        var resources: [String: JSONValue] = [:]
+        switch kind {
+        case .main:
+            for group in heat.stacks[place].groups.map(\.definition) {
+                resources[group.resource] = [
+                    "type": "OS::Heat::AutoScalingGroup", "properties": ["resource": ["type": "member.yaml"]],
+                ]
+            }
+        case .group(let group):
+            for member in heat.stacks[place].groups[group].listed { resources[member.name] = ["type": "member.yaml"] }
+        case .member(let group, _):
+            let definition = heat.stacks[place].groups[group].definition
+            resources[definition.serverResource] = [
+                "type": "OS::Nova::Server", "properties": ["flavor": .string(definition.flavor)],
+            ]
+            if definition.deleteDeployment {
+                resources["drain"] = [
+                    "type": "OS::Heat::SoftwareDeployment",
+                    "properties": ["actions": ["DELETE"], "signal_transport": "HEAT_SIGNAL"],
+                ]
+            }
+        }
+        return ["heat_template_version": "2018-08-31", "resources": .object(resources)]
     }
 
     private func serverResource(_ group: HeatGroup, _ member: HeatMember, nested: Bool) -> JSONValue {

@@ -141,8 +141,8 @@ extension PracticeModel {
             }
             return .json(
                 200, ["output": ["output_key": .string(rest[1]), "output_value": value, "description": ""]])
-        case ("GET", "environment", 1):
-            return .json(200, environment(place))
+        case ("GET", "environment", 1): return .json(200, environment(place, kind))
+        case ("GET", "template", 1): return .json(200, template(place, kind))
         case ("GET", "events", 1):
             return .json(200, ["events": .array(events(place, kind, request))])
         case ("GET", "resources", 1):
@@ -159,17 +159,6 @@ extension PracticeModel {
         default:
             return .text(404, "404 Not Found")
         }
-    }
-
-    /// What of an environment has an effect here: the hooks.
-    private func environment(_ place: Int) -> JSONValue {
-        var resources: [String: JSONValue] = [:]
-        for group in heat.stacks[place].groups where group.definition.preDeleteHook {
-            resources[group.definition.resource] = [
-                "*": .object([group.definition.serverResource: ["hooks": "pre-delete"]])
-            ]
-        }
-        return ["parameters": [:], "resource_registry": ["resources": .object(resources)]]
     }
 
     private var notMain: HeatError {
@@ -234,6 +223,12 @@ extension PracticeModel {
                 message: "The hook is not defined on the member \"\(resource)\"")
         case .member(let group, let member):
             let id = heat.stacks[place].groups[group].members[member].stackID ?? ""
+            if resource == "drain", heat.stacks[place].groups[group].definition.deleteDeployment {
+                let given = body["deploy_status_code"]
+                let status = given?.intValue.map { Int(clamping: $0) } ?? given?.stringValue.flatMap { Int($0) }
+                try heat.endDeployment(memberStack: id, status: status ?? 0, at: now)
+                return .json(200, .null)
+            }
             try heat.clearHook(
                 memberStack: id, resource: resource, hook: body["unset_hook"]?.stringValue ?? "", at: now)
             return .json(200, .null)

@@ -51,7 +51,9 @@ extension HeatModel {
         member.wasChosen = member.isMarked || member.wasChosen
         member.state = HeatState("DELETE", "IN_PROGRESS")
         member.updated = now
-        let hooked = stacks[place].groups[group].definition.preDeleteHook && member.serverID != nil
+        let definition = stacks[place].groups[group].definition
+        let hooked = (definition.preDeleteHook || definition.deleteDeployment) && member.serverID != nil
+        member.deployment = nil
         member.phase = hooked ? .approachingHook(now + timing.hook) : .deleting(now + timing.memberDelete)
         stacks[place].groups[group].members[found] = member
         recordGroupEvent(place, group, member, at: now)
@@ -69,6 +71,11 @@ extension HeatModel {
             lookAtServer(place, group, found, nova: nova, at: now)
         case .finishing(let due) where due <= now:
             complete(place, group, found, at: now)
+        case .approachingHook(let due)
+        where due <= now && stacks[place].groups[group].definition.deleteDeployment && member.deployment == nil:
+            stacks[place].groups[group].members[found].phase = .deploying
+            stacks[place].groups[group].members[found].deployment = HeatState("DELETE", "IN_PROGRESS")
+            journal("deployment.waiting", place, group, member, [:])
         case .approachingHook(let due) where due <= now:
             stacks[place].groups[group].members[found].phase = .paused
             recordServerEvent(

@@ -192,6 +192,39 @@ struct HeatModel: Sendable {
         journal("hook.cleared", place, group, member, [:])
     }
 
+    /// The signal for which a member's deployment `drain` waits: status 0 lets the member go, any other keeps it
+    /// (NOVA-BEHAVIOUR §3).
+    mutating func endDeployment(memberStack: String, status: Int, at now: Timestamp) throws(HeatError) {
+        guard let (place, group, found) = locate(memberStack: memberStack) else {
+            throw HeatError(
+                status: 404, type: "EntityNotFound", message: "The Stack (\(memberStack)) could not be found.")
+        }
+        let member = stacks[place].groups[group].members[found]
+        // One that does not wait takes a signal and makes nothing of it.
+        guard member.phase == .deploying else { return }
+        journal("deployment.ended", place, group, member, ["status": .int(Int64(status))])
+        if status == 0 {
+            stacks[place].groups[group].members[found].deployment = HeatState("DELETE", "COMPLETE")
+            let hooked = stacks[place].groups[group].definition.preDeleteHook
+            stacks[place].groups[group].members[found].phase =
+                hooked ? .approachingHook(now + timing.hook) : .deleting(now + timing.memberDelete)
+            return
+        }
+        let text =
+            "Deployment to server failed: deploy_status_code: Deployment exited with non-zero status code: \(status)"
+        stacks[place].groups[group].members[found].deployment = HeatState("DELETE", "FAILED", "Error: \(text)")
+        stacks[place].groups[group].members[found].phase = .settled
+        stacks[place].groups[group].members[found].state = HeatState(
+            "DELETE", "FAILED", "Error: resources.\(member.name).resources.drain: \(text)")
+        recordGroupEvent(place, group, stacks[place].groups[group].members[found], at: now)
+        notifyMember(
+            place, group, stacks[place].groups[group].members[found], "delete.error", isError: true, at: now)
+        if stacks[place].groups[group].resize?.failure == nil {
+            stacks[place].groups[group].resize?.failure =
+                "Resource DELETE failed: Error: resources.\(member.name).resources.drain: \(text)"
+        }
+    }
+
     /// `POST …/actions {"check": null}`: looks in Nova, down into the members.
     mutating func check(stack stackID: String, nova: NovaModel, at now: Timestamp) throws(HeatError) {
         let place = try index(of: stackID)
@@ -292,7 +325,7 @@ struct HeatModel: Sendable {
                     switch member.phase {
                     case .requesting(let time), .finishing(let time), .approachingHook(let time), .deleting(let time):
                         consider(time)
-                    case .settled, .building, .paused, .gone, .orphaned: break
+                    case .settled, .building, .deploying, .paused, .gone, .orphaned: break
                     }
                 }
             }

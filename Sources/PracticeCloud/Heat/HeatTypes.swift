@@ -25,6 +25,9 @@ struct GroupDefinition: Sendable {
     var flavor = "m1.large"
     /// A `pre-delete` hook on the server inside each member.
     var preDeleteHook = false
+    /// An `OS::Heat::SoftwareDeployment` named `drain` inside each member that waits, when the member is deleted, for its
+    /// signal.
+    var deleteDeployment = false
     /// Name of the server resource in the member template.
     var serverResource = "server"
     /// Metadata of the servers.
@@ -118,6 +121,8 @@ struct HeatMember: Sendable {
         case finishing(Timestamp)
         /// Being deleted; reaches its hook then.
         case approachingHook(Timestamp)
+        /// Its deletion waits for the signal of its deployment `drain`.
+        case deploying
         /// Paused at `pre-delete`.
         case paused
         /// Gone then.
@@ -143,6 +148,8 @@ struct HeatMember: Sendable {
     var isMarked = false
     /// FAILED when the group last looked, so first in line to go, even if its replacement is being made.
     var goesFirst = false
+    /// The deployment `drain`, once the member leaves.
+    var deployment: HeatState?
     /// Was chosen (marked) when its removal began; for the journal.
     var wasChosen = false
     /// The former self of a replaced member: same name, not listed.

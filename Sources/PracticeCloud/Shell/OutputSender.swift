@@ -15,9 +15,11 @@ struct OutputSender: Sendable {
             return
         }
         do throws(AMQPError) {
-            // As Heat declares it: not durable.
+            // As Heat and Nova declare theirs: not durable.
             let topology = Topology(
-                exchanges: [.init("heat", kind: "topic", durable: false, mode: .declareIfMissing)])
+                exchanges: ["heat", "nova"].map {
+                    .init($0, kind: "topic", durable: false, mode: .declareIfMissing)
+                })
             publisher = try Publisher(
                 settings: AMQPSettings(url: try TransportURL(transportURL), name: "practice-heat"),
                 topology: topology)
@@ -40,11 +42,11 @@ struct OutputSender: Sendable {
             }
             for await output in outputs {
                 switch output {
-                case .notification(let key, let body):
+                case .notification(let exchange, let key, let body):
                     guard publisher != nil else { continue }
                     queue.yield(
                         OutgoingMessage(
-                            exchange: "heat", routingKey: key, body: body,
+                            exchange: exchange, routingKey: key, body: body,
                             properties: MessageProperties(
                                 contentType: "application/json", contentEncoding: "utf-8", persistent: true,
                                 priority: 0)))

@@ -91,7 +91,8 @@ extension PracticeModel {
                                 "name": .string(member.name), "id": .string(member.stackID ?? ""),
                                 "server": member.serverID.map { .string($0) } ?? nil,
                                 "status": .string(member.state.text), "created": .string(member.created.rfc3339),
-                                "marked": .bool(member.isMarked), "paused": .bool(member.phase == .paused),
+                                "marked": .bool(member.isMarked),
+                                "paused": .bool(member.phase == .paused || member.phase == .deploying),
                             ]
                         }),
                 ]

@@ -4,8 +4,8 @@ import Support
 
 /// What the practice cloud does to the world outside.
 enum PracticeOutput: Sendable {
-    /// A message for exchange `heat`.
-    case notification(routingKey: String, body: [UInt8])
+    /// A message for an exchange of OpenStack.
+    case notification(exchange: String, routingKey: String, body: [UInt8])
     /// A POST of an application's answer.
     case post(HookModel.Post)
 }
@@ -145,7 +145,7 @@ struct PracticeModel: Sendable {
             case .notification(let type, let isError, let payload):
                 outputs.append(
                     .notification(
-                        routingKey: isError ? "notifications.error" : "notifications.info",
+                        exchange: "heat", routingKey: isError ? "notifications.error" : "notifications.info",
                         body: osloEnvelope("orchestration.\(type)", isError: isError, payload)))
             }
         }
@@ -167,6 +167,7 @@ struct PracticeModel: Sendable {
     private mutating func takeNovaEvents() {
         for event in nova.takeEvents() {
             novaChanged = true
+            notify(event)
             switch event {
             case .created(let server):
                 journal.record("server.created", at: clock, describe(server))
@@ -194,6 +195,11 @@ struct PracticeModel: Sendable {
 
     // MARK: Outputs
 
+    /// A message for Nova's exchange.
+    mutating func send(fromNova routingKey: String, _ body: [UInt8]) {
+        outputs.append(.notification(exchange: "nova", routingKey: routingKey, body: body))
+    }
+
     /// Messages and posts since the last call.
     mutating func takeOutputs() -> [PracticeOutput] {
         defer { outputs = [] }
@@ -207,10 +213,12 @@ struct PracticeModel: Sendable {
     }
 
     /// An oslo.messaging notification, envelope 2.0, as Heat's.
-    private mutating func osloEnvelope(_ type: String, isError: Bool, _ payload: JSONValue) -> [UInt8] {
+    mutating func osloEnvelope(
+        _ type: String, publisher: String = "orchestration.practice", isError: Bool, _ payload: JSONValue
+    ) -> [UInt8] {
         let user = payload["user_identity"] ?? .null
         let message: JSONValue = [
-            "message_id": .string(random.uuid()), "publisher_id": "orchestration.practice",
+            "message_id": .string(random.uuid()), "publisher_id": .string(publisher),
             "event_type": .string(type), "priority": isError ? "ERROR" : "INFO", "payload": payload,
             "timestamp": .string(clock.oslo), "_unique_id": .string(random.hexadecimal(32)),
             "_context_auth_token": nil, "_context_username": nil, "_context_user_id": user,

@@ -63,13 +63,14 @@ let package = Package(
         // Runtime
         module("YAML", ["CYAML", "Support"]),
         module("Settings", ["YAML", "JSONReader", "Support", "Messages"]),
-        module("ServiceRuntime", ["HTTPServer", "Settings", "AMQP", "Bus", "Support", "Messages"]),
+        module("ServiceRuntime", ["HTTPServer", "Settings", "AMQP", "Bus", "Crypto", "Support", "Messages"]),
 
         // Services
         module(
             "Collector",
             [
-                "Bus", "Crypto", "HTTPClient", "JSONReader", "Kubernetes", "Messages", "OpenStack", "ServiceRuntime",
+                "Bus", "Crypto", "HTTPClient", "HTTPServer", "JSONReader", "Kubernetes", "Messages", "OpenStack",
+                "ServiceRuntime",
                 "Settings", "Support",
             ]),
         module("Decider", ["Messages", "JSONReader", "Bus", "ServiceRuntime", "Settings", "Support"]),

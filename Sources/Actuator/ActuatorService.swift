@@ -95,9 +95,16 @@ public enum ActuatorService {
                     part.ready()
                     let spacing = Spacing(.milliseconds(500))
                     try await bus.subscribeForeign(Self.heat) { notification in
-                        if notification.envelope.eventType.hasPrefix("orchestration."), spacing.isDue(at: .now()) {
-                            engine.tell(.stackHint)
-                        }
+                        Self.hear(notification, engine, spacing)
+                        return .done
+                    }
+                }
+            }
+            group.addTask {
+                await supervisor.run("cloud") { part in
+                    part.ready()
+                    try await bus.subscribe(Self.cloud) { incoming in
+                        if case .cloudServer(let report) = incoming.event { engine.tell(.serverReported(report)) }
                         return .done
                     }
                 }
@@ -109,6 +116,7 @@ public enum ActuatorService {
     private static let decisions = Subscription(
         topics: [.decisions], maximumLaps: 2_000, heartbeat: Bus.probeHeartbeat)
     private static let lifecycle = Subscription(topics: [.lifecycle], heartbeat: Bus.probeHeartbeat)
+    private static let cloud = Subscription(topics: [.cloud], heartbeat: Bus.probeHeartbeat)
     private static let heat = ForeignSubscription(exchange: "heat", heartbeat: Bus.probeHeartbeat)
 
     private static func take(_ incoming: Incoming, _ engine: ActuatorEngine) async -> Disposition {
@@ -129,6 +137,22 @@ public enum ActuatorService {
         case .done: return .done
         case .retryLater: return .retryLater(incoming.laps < 10 ? .seconds(1) : .seconds(5))
         }
+    }
+
+    /// What of Heat's payloads is read.
+    private struct StackNotification: Decodable {
+        var stack_identity: String
+    }
+
+    /// Heat's words are hints to look, and each look is five calls: one in a while, but at once where a member leaves.
+    static func hear(_ notification: ForeignNotification, _ engine: ActuatorEngine, _ spacing: Spacing) {
+        guard notification.envelope.eventType.hasPrefix("orchestration.") else { return }
+        if notification.envelope.eventType == "orchestration.stack.delete.start",
+            let payload = try? MessageCoder.payload(StackNotification.self, of: notification.received)
+        {
+            engine.tell(.stackLeaving(stackID: payload.stack_identity))
+        }
+        if spacing.isDue(at: .now()) { engine.tell(.stackHint) }
     }
 
     private static func hear(_ incoming: Incoming, _ engine: ActuatorEngine) -> Disposition {

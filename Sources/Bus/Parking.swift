@@ -12,9 +12,12 @@ enum Parking {
     /// Bytes of a body kept at most.
     static let maximumBytes = 16 << 10
 
-    /// The body to park, and the word for how much of it is left.
-    static func body(_ body: [UInt8], size: UInt64, received: MessageCoder.Received?) -> (body: [UInt8], kept: String) {
-        if let received, let type = EventType(rawValue: received.envelope.eventType),
+    /// The body to park, and the word for how much of it is left. `isOurs`: it came by our own exchange; what comes by
+    /// others' is foreign, whatever it calls itself.
+    static func body(
+        _ body: [UInt8], size: UInt64, received: MessageCoder.Received?, isOurs: Bool = true
+    ) -> (body: [UInt8], kept: String) {
+        if isOurs, let received, let type = EventType(rawValue: received.envelope.eventType),
             type.topic != .notices, type.topic != .answers
         {
             return body.count <= maximumBytes
@@ -48,7 +51,9 @@ enum Parking {
         _ delivery: Delivery, routingKey: String, queue: String, reason: ParkReason, detail: String,
         received: MessageCoder.Received?, settings: BusSettings
     ) -> OutgoingMessage {
-        let (body, kept) = body(delivery.body, size: delivery.bodySize, received: received)
+        // A lap in a wait queue brings a message back by the default exchange.
+        let isOurs = delivery.exchange == settings.exchange || delivery.exchange.isEmpty
+        let (body, kept) = body(delivery.body, size: delivery.bodySize, received: received, isOurs: isOurs)
         var headers: [String: AMQPValue] = [
             BusSettings.Header.reason: .string(reason.description),
             BusSettings.Header.detail: .string(String(detail.prefix(500))),

@@ -24,6 +24,8 @@ public enum Reason: String, Sendable, Codable, CaseIterable {
     case consolidated = "Consolidated"
     /// A person asked for it.
     case requestedByOperator = "RequestedByOperator"
+    /// An alarm or a person asked for it by the signal URL.
+    case signalled = "Signalled"
     /// Somebody else scaled the group in.
     case externalScaleIn = "ExternalScaleIn"
 
@@ -158,6 +160,10 @@ public enum Reason: String, Sendable, Codable, CaseIterable {
     case cancelledByOperator = "CancelledByOperator"
     case podRefused = "PodRefused"
     case superseded = "Superseded"
+    /// Somebody else had a machine deleted; it is held past the time that was meant for it.
+    case deletionHeld = "DeletionHeld"
+    /// A machine went, by somebody else's act, before all of its pods were told and gone.
+    case podsLost = "PodsLost"
 
     /// Nothing is to be told to a pod: its node stays.
     case notUnderRemoval = "NotUnderRemoval"

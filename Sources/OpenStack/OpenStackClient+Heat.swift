@@ -81,9 +81,14 @@ extension OpenStackClient {
         _ = try await call(Self.heat, .post, stack.path + "/actions", body: ["check": nil])
     }
 
-    /// The environment that the stack was made with: parameters, and the registry that holds hooks.
+    /// The environment that a stack was made with: where hooks stand. It may hold secrets: never log it.
     public func environment(_ stack: StackID) async throws(OpenStackError) -> JSONValue {
         try await call(Self.heat, .get, stack.path + "/environment").json().value
+    }
+
+    /// The template of a stack. It may hold secrets: never log it.
+    public func template(_ stack: StackID) async throws(OpenStackError) -> JSONValue {
+        try await call(Self.heat, .get, stack.path + "/template").json().value
     }
 
     /// An output's value. May lag behind the member list.
@@ -150,6 +155,12 @@ extension OpenStackClient {
         _ stack: StackID, _ resource: String, hook: String = "pre-delete"
     ) async throws(OpenStackError) {
         try await signal(stack, resource, details: ["unset_hook": .string(hook)])
+    }
+
+    /// Ends a software deployment that waits for its signal: with status 0 it is done, with any other it has failed.
+    /// - Parameter stack: the stack that holds the resource, e.g. the member's.
+    public func endDeployment(_ stack: StackID, _ resource: String, status: Int) async throws(OpenStackError) {
+        try await signal(stack, resource, details: ["deploy_status_code": .int(Int64(status))])
     }
 
     /// Events, oldest first, of a stack and those nested in it.

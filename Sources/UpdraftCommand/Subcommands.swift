@@ -16,6 +16,9 @@ extension UpdraftCommand {
         Subcommand(name: "practice-cloud", summary: "run a Keystone, Heat, Nova and Kubernetes to rehearse with") {
             await PracticeCloudCommand.run(arguments: $0)
         },
+        Subcommand(name: "signal-url", summary: "the address by which an alarm asks for a node more or less") {
+            SignalURLCommand.run($0)
+        },
         Subcommand(name: "simulate", summary: "what the decision engine answers to scenario files") {
             await Simulate.run($0)
         },

@@ -52,6 +52,8 @@ struct World {
     /// Heat takes this one instead of the marked.
     var wrongVictim: String?
 
+    var others = Others()
+
     // Kubernetes
     var nodes: [String: JSONValue] = [:]
     var version = 1
@@ -300,7 +302,7 @@ struct World {
                 == RemovalNames.excludedByUs, isCordoned: isCordoned(name))
     }
 
-    private mutating func feed(_ event: ActuatorEvent) {
+    mutating func feed(_ event: ActuatorEvent) {
         work += core.handle(event, at: now)
         drainWork()
     }
@@ -410,20 +412,25 @@ struct World {
         case .condition(let name, let explanation):
             conditions[name] = explanation
             return nil
-        case .clearHooks, .note: return nil
+        case .clearHooks(let id, let members): return .holdsCleared(group: id, letGo(members))
+        case .checkServer(let id): return .serverChecked(serverID: id, others.fates[id] ?? .there)
+        case .note: return nil
         }
     }
 
     private var reading: GroupReading {
-        GroupReading(
+        var reading = GroupReading(
             begunAt: now, stackID: "stack-1", stackStatus: stackStatus, stackReason: stackReason,
-            groupStackStatus: stackStatus, groupStackReason: stackReason, scalingInProgress: scalingInProgress,
+            groupStackStatus: others.isShrinking ? "UPDATE_IN_PROGRESS" : stackStatus, groupStackReason: stackReason,
+            scalingInProgress: scalingInProgress,
             desired: desired,
             members: members.map {
                 GroupState.Member(
                     name: $0.name, physicalID: $0.id, serverID: $0.server, status: $0.status, statusReason: $0.reason,
                     createdAt: $0.bornAt)
             })
+        others.describe(&reading)
+        return reading
     }
 
     private mutating func resize(_ size: Int) -> ActFailure? {
@@ -535,6 +542,7 @@ struct World {
             pods[name] = nil
             terminating[name] = nil
         }
+        othersStep()
         guard let end = updateEndsAt, end <= now, !engineIsDead else { return }
         updateEndsAt = nil
         if let failure = updateFailure {

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Messages
 import Support
 import Testing
@@ -6,6 +7,10 @@ import Testing
 @testable import Bus
 
 @Suite struct ParkingTests {
+    private final class Nobody: DeliverySettler {
+        func settle(tag: UInt64, generation: UInt64, as outcome: SettlementOutcome) {}
+    }
+
     private func received(_ type: String, secret: String) throws -> (body: [UInt8], MessageCoder.Received) {
         let body = Array(
             """
@@ -23,6 +28,42 @@ import Testing
         #expect(parked.kept == "metadata")
         #expect(!text.contains("hunter2"))
         #expect(text.contains(type) && text.contains("m1") && text.contains("sha256"))
+    }
+
+    @Test func `A foreign message is reduced whatever it calls itself`() throws {
+        let (body, received) = try received("updraft.scale.decided", secret: "hunter2")
+        let parked = Parking.body(body, size: UInt64(body.count), received: received, isOurs: false)
+        #expect(parked.kept == "metadata")
+        #expect(!String(decoding: parked.body, as: UTF8.self).contains("hunter2"))
+    }
+
+    /// Every recorded notification of Nova, with a live token in the two places where Nova puts one.
+    @Test func `No token of a foreign notification gets into what is parked`() throws {
+        let folder = #filePath.replacing("BusTests/ParkingTests.swift", with: "MessagesTests/Fixtures/oslo/")
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder).filter {
+            $0.hasPrefix("nova.") && $0.hasSuffix(".body")
+        }
+        #expect(names.count > 40)
+        let settings = BusSettings(
+            amqp: AMQPSettings(url: try TransportURL("rabbit://h/")), cluster: "prod", service: "collector", host: "n1")
+        var blanked = 0
+        for name in names {
+            let text = String(decoding: try Data(contentsOf: URL(filePath: folder + name)), as: UTF8.self)
+            let secret = text.replacing("BLANKED", with: "gAAAAAlive")
+                .replacing(#"\"_context_auth_token\": null"#, with: #"\"_context_auth_token\": \"gAAAAAlive\""#)
+            #expect(secret.contains("gAAAAAlive"), "\(name)")
+            if text.contains("BLANKED") { blanked += 1 }
+            let body = Array(secret.utf8)
+            let delivery = Delivery(
+                body: body, bodySize: UInt64(body.count), exchange: "nova", routingKey: "notifications.info",
+                properties: MessageProperties(), redelivered: false, tag: 1, generation: 1, settler: Nobody())
+            let message = Parking.message(
+                delivery, routingKey: "notifications.info", queue: "q", reason: .handler, detail: "why",
+                received: try MessageCoder.open(body), settings: settings)
+            #expect(!String(decoding: message.body, as: UTF8.self).contains("gAAAAA"), "\(name)")
+            #expect(!"\(message.properties.headers)".contains("gAAAAA"), "\(name)")
+        }
+        #expect(blanked > 0)
     }
 
     @Test func `What is not understood may hold anything`() {

@@ -63,4 +63,28 @@ struct RemovalRecordTests {
         #expect(throws: MessageError.self) { try RemovalRecord(text: "{}") }
         #expect(throws: MessageError.self) { try RemovalRecord(text: "not json") }
     }
+
+    @Test func whatOthersDoNeedNotWaitForOurSteps() throws {
+        var record = RemovalRecord(
+            id: "external-m1", group: "workers", nodeUID: "u", serverID: "s", member: "m1", memberID: "p",
+            decidedAt: Timestamp(seconds: 1), startedAt: Timestamp(seconds: 1), deadline: Timestamp(seconds: 2),
+            reason: Explanation(.externalScaleIn, "Heat deletes it"))
+        let now = Timestamp(seconds: 10)
+        let released = RemovalTransition.released(nil, deadline: Timestamp(seconds: 20))
+        let lost = RemovalTransition.lost(Explanation(.podsLost, "one"))
+        #expect(record.isExternal)
+        // Pods that were not told are never let go.
+        #expect(throws: ImpossibleTransition.self) { try record.applying(released, at: now) }
+        let gone = try record.applying(lost, at: now)
+        #expect(gone.phase == .removed && gone.lost?.detail == "one")
+        record = try record.applying(.noticed(until: Timestamp(seconds: 5)), at: now)
+        let letGo = try record.applying(released, at: now)
+        #expect(letGo.phase == .removing && letGo.change == nil && letGo.lost == nil)
+        #expect(throws: ImpossibleTransition.self) { try letGo.applying(lost, at: now) }
+        #expect(try letGo.applying(.removed, at: now).phase == .removed)
+        let cancelled = try record.applying(.cancelled(Explanation(.loadReturned)), at: now)
+        for transition in [released, lost] {
+            #expect(throws: ImpossibleTransition.self) { try cancelled.applying(transition, at: now) }
+        }
+    }
 }

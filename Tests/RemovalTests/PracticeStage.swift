@@ -38,11 +38,22 @@ final class PracticeStage: Sendable {
         let description: String
     }
 
-    init(desired: Int = 3, minimum: Int = 1, extra: [String] = []) throws {
+    /// `group`: the group as `POST /practice/stacks` takes it, for one that holds deletions or has policies.
+    init(
+        desired: Int = 3, minimum: Int = 1, group: [String: JSONValue]? = nil, pace: Double = 0.05,
+        extra: [String] = []
+    ) throws {
         var options = PracticeCloudOptions()
-        options.pace = 0.05
+        options.pace = pace
         options.boot = .seconds(2)
         options.setGroup(minimum: minimum, desired: desired, maximum: 8)
+        if let group {
+            let sizes: [String: JSONValue] = [
+                "desired": .int(Int64(desired)), "min": .int(Int64(minimum)), "max": 8,
+            ]
+            let whole = JSONValue.object(group.merging(sizes) { given, _ in given })
+            try options.setStacks([["name": "k8s", "timeout_mins": 10, "groups": [whole]]])
+        }
         cloud = try PracticeCloud(options)
         let folder = "\(NSTemporaryDirectoryPath.value)/updraft-removal-\(UInt64.random(in: 0 ... .max))"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -141,12 +152,18 @@ final class PracticeStage: Sendable {
         await cloud.stop()
     }
 
-    private func deliver(_ event: Event) async {
+    /// What Heat's notifications would tell it.
+    func tell(_ event: ActuatorEvent) {
+        running.withLock { $0.actuator }?.tell(event)
+    }
+
+    func deliver(_ event: Event) async {
         published.withLock { $0.append(event) }
         let actuator = running.withLock { $0.actuator }
         switch event {
         case .removalNoticed(let event): actuator?.tell(.removalNoticed(event.removal))
         case .removalQuiesced(let event): actuator?.tell(.removalQuiesced(event.removal))
+        case .cloudServer(let event): actuator?.tell(.serverReported(event))
         default: break
         }
     }

@@ -12,7 +12,7 @@ extension ActuatorCore {
         guard let removal = removals[node], !removal.isReadingPods else { return }
         // Load balancers were told when the node was cordoned; until they have heard, its pods and its ports serve.
         let earliest = removal.record.startedAt + policy.loadBalancerWait
-        if now < earliest { return timers.set(.removal(node), at: earliest) }
+        if now < earliest && !isHurried(removal) { return timers.set(.removal(node), at: earliest) }
         removals[node]?.isReadingPods = true
         emit(.readPods(node: node))
     }
@@ -20,6 +20,7 @@ extension ActuatorCore {
     mutating func podsRead(_ node: String, _ pods: [NodePod]) {
         guard var removal = removals[node] else { return }
         removal.isReadingPods = false
+        if cannotReturn(removal) { removal.seen = pods.filter(\.isMoved) }
         removals[node] = removal
         guard removal.record.phase == .quiesced else { return }
         if serverIsGone(node, removal.record) {
@@ -29,7 +30,7 @@ extension ActuatorCore {
             return timers.set(.removal(node), at: now + policy.drainPoll)
         }
         let isForced = removal.record.drain?.forced != nil
-        if !isForced { surge(node, pods) }
+        if !isForced && !isHurried(removal) { surge(node, pods) }
         guard let held = removals[node]?.surges.held else { return }
         let step = removal.drain.next(
             pods: pods, held: isForced ? [] : held, isForced: isForced, at: now, deadline: removal.record.deadline,
@@ -39,9 +40,12 @@ extension ActuatorCore {
         case .drained: podsAreGone(node, pods)
         case .evict(let evictions, let again):
             removals[node]?.emptySince = nil
-            if now >= removal.record.deadline { return drainIsLate(node, pods.filter(\.isMoved)) }
+            if now >= removal.record.deadline, !cannotReturn(removal) || (policy.forceTimeout != nil && !isForced) {
+                return drainIsLate(node, pods.filter(\.isMoved))
+            }
             carryOut(evictions, node, isForced: isForced)
-            timers.set(.removal(node), at: again)
+            // What somebody else takes away has nowhere to return to: on, until it is gone or let go.
+            timers.set(.removal(node), at: again > now ? again : now + policy.drainPoll)
         }
     }
 
@@ -82,7 +86,7 @@ extension ActuatorCore {
         removals[node]?.isReadingPods = false
         guard removal.record.phase == .quiesced else { return }
         note(.warning, node, failure.reason, failure.detail)
-        if now >= removal.record.deadline { return fail(node, failure.explanation) }
+        if now >= removal.record.deadline, !cannotReturn(removal) { return fail(node, failure.explanation) }
         timers.set(.removal(node), at: now + policy.pollInterval)
     }
 
@@ -99,7 +103,7 @@ extension ActuatorCore {
         guard var removal = removals[node], removal.editing == nil else { return }
         if removal.emptySince == nil { removal.emptySince = now }
         removals[node] = removal
-        if !removal.volumesAreSettled && policy.volumeDetachTimeout > .zero {
+        if !removal.volumesAreSettled && policy.volumeDetachTimeout > .zero && !isHurried(removal) {
             guard !removal.isReadingVolumes else { return }
             removals[node]?.isReadingVolumes = true
             return emit(.readVolumes(node: node))
@@ -132,7 +136,7 @@ extension ActuatorCore {
         guard now >= end else { return timers.set(.removal(node), at: min(now + policy.drainPoll, end)) }
         let shown = names.prefix(5).joined(separator: ", ") + (names.count > 5 ? ", …" : "")
         let why = Explanation(.volumesAttached, "still attached \(now - since) after their pods had gone: \(shown)")
-        if policy.volumesMustDetach { return fail(node, why) }
+        if policy.volumesMustDetach && !cannotReturn(removal) { return fail(node, why) }
         note(.warning, node, why.reason, why.detail)
         volumesAreSettled(node)
     }
@@ -147,7 +151,7 @@ extension ActuatorCore {
             return timers.set(.removal(node), at: min(now + policy.pollInterval, end))
         }
         // Who may not look cannot wait for what it would see, unless policy insists.
-        if policy.volumesMustDetach { return fail(node, failure.explanation) }
+        if policy.volumesMustDetach && !cannotReturn(removal) { return fail(node, failure.explanation) }
         volumesAreSettled(node)
     }
 

@@ -38,6 +38,7 @@ extension ActuatorCore {
         if !isStale {
             lookForArrivals()
             lookAtServers(id, reading)
+            followExternal(id, reading)
             proceed(id)
             publishState(id)
         }
@@ -57,6 +58,7 @@ extension ActuatorCore {
         track.waiting?.lastFailure = failure
         groups[id] = track
         refuseWhatCannotBeRead(id, failure)
+        stackIsGone(id, failure)
         publishState(id)
         scheduleReading(id)
     }
@@ -65,7 +67,7 @@ extension ActuatorCore {
         guard let track = groups[id] else { return }
         let isActive =
             track.waiting != nil || !track.starts.isEmpty || changes[track.policy.stack] != nil
-            || track.reading?.isBusy == true || drained(in: id).isEmpty == false
+            || track.reading?.isBusy == true || drained(in: id).isEmpty == false || hasExternal(in: id)
         timers.setEarlier(.group(id), at: now + (isActive ? policy.pollInterval : policy.resync))
     }
 

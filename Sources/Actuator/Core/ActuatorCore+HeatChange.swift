@@ -12,7 +12,7 @@ extension ActuatorCore {
     /// Removals whose record says that Heat is called, and no change runs: another process began it.
     mutating func resumeRemovals(_ id: String, _ reading: GroupReading) -> Bool {
         let names = removals.keys.filter {
-            removals[$0]?.record.group == id && removals[$0]?.record.phase == .removing
+            removals[$0]?.record.group == id && removals[$0]?.record.phase == .removing && !isLeft(toHeat: $0, reading)
         }
         guard !names.isEmpty, let stack = groups[id]?.policy.stack else { return false }
         let deadline = names.compactMap { removals[$0]?.record.deadline }.max() ?? now
@@ -46,8 +46,8 @@ extension ActuatorCore {
             guard let removal = removals[name] else { continue }
             let counts = reading.counted.contains { $0.identity == removal.record.memberID }
             if counts && left - 1 < track.policy.floor {
-                // A machine that is no Node and cannot be spared is replaced: the size stays as it is.
-                if removal.isMachine {
+                // A machine that is no Node, or is gone, and cannot be spared is replaced: the size stays as it is.
+                if removal.isMachine || removal.record.isExternal {
                     going.append(name)
                     continue
                 }
@@ -155,7 +155,8 @@ extension ActuatorCore {
         let floor = groups[change.group]?.policy.floor ?? 1
         if target < floor {
             // Marked members are replaced by an update that does not lower the size.
-            guard names.allSatisfy({ removals[$0]?.isMachine == true }) else {
+            guard names.allSatisfy({ removals[$0]?.isMachine == true || removals[$0]?.record.isExternal == true })
+            else {
                 return giveUp(
                     names, change, reading,
                     Explanation(.minimumReached, "\(target) members would be left, at least \(floor) needed"))

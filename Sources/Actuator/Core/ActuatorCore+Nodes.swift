@@ -30,6 +30,7 @@ extension ActuatorCore {
         nodes[view.name] = view
         lookForArrival(view)
         machineRegistered(view)
+        if !view.isReady { lookForServer(of: view) }
         recordIsUnreadable(view, view.recordMistake)
         if view.recordMistake != nil { return }
         let removal = removals[view.name]
@@ -127,6 +128,10 @@ extension ActuatorCore {
             removals[node] = nil
             timers.cancel(.removal(node))
         case .cordoned, .noticed, .quiesced, .drained:
+            if cannotReturn(removal) {
+                settle(removal.editRequest?.ticket)
+                return machineIsLost(node)
+            }
             if case .advance(_, let next, _)? = edit.map(\.kind), next.phase == .removing {
                 removals[node]?.record = next
                 return entered(node)
@@ -199,7 +204,7 @@ extension ActuatorCore {
         tidy(view, .dress(labels: declared.labels, taints: declared.taints))
     }
 
-    private func owner(of serverID: String) -> (String, GroupState.Member)? {
+    func owner(of serverID: String) -> (String, GroupState.Member)? {
         for id in groups.keys.sorted() {
             if let member = groups[id]?.reading?.members.first(where: { $0.serverID == serverID }) {
                 return (id, member)

@@ -94,7 +94,8 @@ extension ActuatorCore {
             $0.record.group == decision.group && !$0.record.phase.isOver && $0.record.phase != .removed
         }
         let floor = groups[decision.group]?.policy.floor ?? 1
-        let left = reading.counted.count - going.count(where: { reading.member(id: $0.record.memberID) != nil }) - 1
+        let counted = Set(reading.counted.compactMap(\.physicalID))
+        let left = counted.count - going.count(where: { counted.contains($0.record.memberID) }) - 1
         if !member.isFailed && left < floor {
             let origin = groups[decision.group]?.policy.origin ?? "groups"
             return refusal(.minimumReached, "\(left) members would be left, at least \(floor) needed (\(origin).min)")
@@ -142,7 +143,7 @@ extension ActuatorCore {
         if removal.record.phase.order >= RemovalPhase.quiesced.order { return }
         // Repeated while the first is being written.
         if removal.isAskedFor(.quiesced) { return }
-        request(progress.node, .quiesced(progress.reason, deadline: drainDeadline(removal.record)))
+        request(progress.node, .quiesced(progress.reason, deadline: drainDeadline(removal)))
     }
 
     /// The removal that an event is about, if it is ours.
@@ -171,8 +172,10 @@ extension ActuatorCore {
         var asked = false
         for name in names {
             guard let removal = removals[name], !removal.record.phase.isOver else { continue }
-            guard removal.record.phase.isReversible else {
-                note(.info, name, .decisionStale, "too late to cancel removal \(decision.id): Heat was called")
+            guard removal.record.phase.isReversible, !cannotReturn(removal) else {
+                note(
+                    .info, name, .decisionStale,
+                    "too late to cancel removal \(decision.id): Heat or Nova deletes the machine")
                 continue
             }
             // One ticket settles once: with the first node whose record says so. The others follow from memory, and
@@ -296,6 +299,7 @@ extension ActuatorCore {
         if case .cordon(let record) = edit.kind, !failure.isRetriable {
             removals[node] = nil
             started(node)
+            if record.isExternal { refusedExternal.insert(record.memberID) }
             emit(
                 .publish(
                     .removalFailed(
@@ -335,6 +339,12 @@ extension ActuatorCore {
                             cluster: policy.cluster,
                             removal: record.progress(node: node, deadline: record.deadline, at: now)))))
             timers.set(.removal(node), at: record.deadline)
+        case .noticed where isHurried(removal):
+            // No cooldown: the machine goes while we speak. What can be evicted may still end in order.
+            request(
+                node,
+                .quiesced(
+                    Explanation(.externalScaleIn, "nothing holds the machine"), deadline: drainDeadline(removal)))
         case .noticed:
             timers.set(.removal(node), at: record.deadline)
         case .quiesced:
@@ -349,13 +359,16 @@ extension ActuatorCore {
             readGroup(record.group)
         case .removing:
             removalIsWritten(node)
+            // Left to Heat: the next reading lets it go.
+            if record.change == nil { readGroup(record.group) }
         case .removed:
             emit(
                 .publish(
                     .removalCompleted(
                         RemovalCompleted(
                             cluster: policy.cluster,
-                            removal: record.progress(node: node, reason: record.reason, at: now)))))
+                            removal: record.progress(
+                                node: node, reason: record.lost ?? record.reason, pods: lostPods(removal), at: now)))))
             machineEnded(node)
             deleteNode(node)
         case .cancelled, .failed:
@@ -388,6 +401,7 @@ extension ActuatorCore {
         }
         let record = removal.record
         switch record.phase {
+        case .cordoned where now >= record.deadline && cannotReturn(removal): break
         case .cordoned where now >= record.deadline:
             // Untold pods are never evicted.
             fail(
@@ -395,7 +409,7 @@ extension ActuatorCore {
                 Explanation(.cooldownExpired, "no Notifier said that the pods were told: is one running?"))
         case .noticed where now >= record.deadline:
             let why = Explanation(.cooldownExpired, "the Notifier did not say that the cooldown is over")
-            request(node, .quiesced(why, deadline: drainDeadline(record)))
+            request(node, .quiesced(why, deadline: drainDeadline(removal)))
         case .quiesced: readPods(node)
         case .drained where now >= record.deadline && !isInChange(node):
             let failure = groups[record.group]?.failure?.explanation

@@ -59,6 +59,11 @@ public struct ActuatorCore: Sendable {
     var postponed = RecentIDs()
     /// Removals of machines without a Node that are over, `<decision>/<server>`: their delivery may come once more.
     var machinesEnded = RecentIDs()
+    /// Servers that Nova is being asked for.
+    var serversAsked: Set<String> = []
+    /// Servers in ERROR whose removal was begun, and members whose Node refused to be cordoned.
+    var failedServers = RecentIDs()
+    var refusedExternal = RecentIDs()
     /// What came before the nodes were known.
     var early: [ActuatorEvent] = []
     /// How decisions ended: a repeated delivery gets the same answer.
@@ -105,11 +110,15 @@ public struct ActuatorCore: Sendable {
         case .removalNoticed(let progress): removalNoticed(progress)
         case .removalQuiesced(let progress): removalQuiesced(progress)
         case .stackHint: for id in groups.keys.sorted() { readGroup(id) }
+        case .stackLeaving(let stackID): stackLeaving(stackID)
+        case .serverReported(let report): serverReported(report)
         case .groupRead(let id, let reading): groupRead(id, reading)
         case .groupUnread(let id, let failure): groupUnread(id, failure)
         case .resized(let id, let failure): resized(id, failure)
         case .marked(let id, let member, let unhealthy, let failure): marked(id, member, unhealthy, failure)
         case .serversRead(let id, let words): serversRead(id, words)
+        case .holdsCleared(let id, let failure): groups[id]?.releaseFailure = failure
+        case .serverChecked(let serverID, let fate): serverChecked(serverID, fate)
         case .nodesListed(let views): nodesListed(views)
         case .nodeSeen(let view): nodeSeen(view)
         case .nodeGone(let name, let uid): nodeGone(name, uid)

@@ -12,6 +12,10 @@ public enum ActuatorEvent: Sendable {
     case removalQuiesced(RemovalProgress)
     /// Heat said on its own exchange that a stack changed: look at the groups now.
     case stackHint
+    /// Heat said there that it begins to delete a stack: perhaps that of a member.
+    case stackLeaving(stackID: String)
+    /// The Collector heard Nova say something of a server.
+    case serverReported(CloudServer)
 
     // From Heat
     case groupRead(group: String, GroupReading)
@@ -21,6 +25,10 @@ public enum ActuatorEvent: Sendable {
     case marked(group: String, member: String, unhealthy: Bool, ActFailure?)
     /// What Nova says of servers, by id; those of which it said nothing are left out.
     case serversRead(group: String, [String: ServerWord])
+    /// Members were let go, or why not.
+    case holdsCleared(group: String, ActFailure?)
+    /// What Nova says of a server now.
+    case serverChecked(serverID: String, ServerFate)
 
     // From Kubernetes
     case nodesListed([NodeView])
@@ -70,6 +78,20 @@ public enum ServerWord: Sendable, Hashable {
         case .status(let status, let fault): "Nova says \(status)\(fault.map { ": \($0.prefix(200))" } ?? "")"
         }
     }
+}
+
+/// What Nova says of a server when asked.
+public enum ServerFate: Sendable, Equatable {
+    /// There is no such server.
+    case gone
+    /// It is being deleted.
+    case leaving
+    /// It is in ERROR, because of this.
+    case failed(String)
+    /// It is there.
+    case there
+    /// Nova did not say.
+    case unknown(ActFailure)
 }
 
 /// What became of an eviction.
@@ -136,10 +158,12 @@ public enum ActuatorAction: Sendable, Equatable {
     case resize(group: String, to: Int)
     /// Mark a member of the group unhealthy or not; answered by `marked`.
     case mark(group: String, member: String, unhealthy: Bool, why: String)
-    /// Let members that were drained go on leaving, if the stack's own hook holds them. No answer.
+    /// Let members that were drained go on leaving, if something in the stack holds them; answered by `holdsCleared`.
     case clearHooks(group: String, memberIDs: [String])
     /// Ask Nova for these servers; answered by `serversRead`.
     case readServers(group: String, ids: [String])
+    /// Ask Nova for a server; answered by `serverChecked`.
+    case checkServer(String)
     /// Change a Node; answered by `nodeEdited`.
     case editNode(NodeEdit)
     /// Read a Node; answered by `nodeChecked`.

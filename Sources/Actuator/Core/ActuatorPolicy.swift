@@ -91,6 +91,12 @@ public struct ActuatorPolicy: Sendable {
     /// How long a delivery is held while its first step is not durable; then it goes to the broker's wait queue. Short:
     /// deliveries come one after the other, so the next one waits meanwhile.
     public var ticketHold: Interval = .seconds(2)
+    /// How much earlier than Heat's own timeout a deletion that is held by a hook is let go.
+    public var holdMargin: Interval = .seconds(60)
+    /// Whether a held deletion is let go at that time although pods are left that were told but are not gone.
+    public var releaseAtLimit = true
+    /// How long pods may be told of a machine that somebody else takes away and nothing holds.
+    public var unheldNotice: Interval = .seconds(10)
     /// How long the record of a removal that is over stays on its node.
     public var retention: Interval = .seconds(600)
     /// Nodes younger than this are announced again after a restart.

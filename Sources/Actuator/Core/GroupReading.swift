@@ -25,6 +25,12 @@ public struct GroupReading: Sendable, Equatable {
     public var flavor: GroupState.Flavor?
     /// Limits of the cloud.
     public var quotas: [GroupState.Quota]
+    /// Whether the stack has something that holds the deletion of a member until it is told to go on; nil: unknown.
+    public var canHold: Bool?
+    /// What is held now.
+    public var held: [HeldDeletion] = []
+    /// After this time an action of the stack has failed (`timeout_mins`).
+    public var timeout: Interval = .minutes(60)
 
     /// From its parts.
     public init(
@@ -94,6 +100,34 @@ public struct GroupReading: Sendable, Equatable {
 extension GroupState.Member {
     /// What tells it from others: its physical id, or its name while it has none.
     var identity: String { physicalID ?? name }
+}
+
+/// A member whose deletion waits for a word from outside.
+public struct HeldDeletion: Sendable, Hashable {
+    /// What holds it.
+    public enum Kind: String, Sendable, Hashable {
+        /// A `pre-delete` hook on a resource of the member stack: cleared by `unset_hook`.
+        case hook
+        /// A software deployment with the action DELETE: ended by a signal with status 0.
+        case deployment
+    }
+
+    /// `physical_resource_id` of the member.
+    public var memberID: String
+    /// What holds it.
+    public var kind: Kind
+    /// The resource in the member stack.
+    public var resource: String
+    /// Since when, if known.
+    public var since: Timestamp?
+
+    /// From its parts.
+    public init(memberID: String, kind: Kind, resource: String, since: Timestamp? = nil) {
+        self.memberID = memberID
+        self.kind = kind
+        self.resource = resource
+        self.since = since
+    }
 }
 
 /// Why an act or a reading failed.

@@ -37,6 +37,10 @@ struct GroupTrack: Sendable {
 
     /// Since when members carry our mark and no removal claims them, by identity.
     var orphans: [String: Timestamp] = [:]
+    /// What is said in `/readyz` of deletions that are held too long.
+    var heldTooLong: Explanation?
+    /// Why letting go failed last.
+    var releaseFailure: ActFailure?
 
     /// Since when its readings show the same.
     var stillSince = Timestamp(seconds: 0)
@@ -131,6 +135,8 @@ struct Removal: Sendable {
     /// The volumes are detached, or nothing waits for them any more.
     var volumesAreSettled = false
     var isDeleting = false
+    /// The pods as last read, while somebody else takes the machine away: tells what was lost.
+    var seen: [NodePod]?
 
     /// Whether a step to `phase` is being written or waits.
     func isAskedFor(_ phase: RemovalPhase) -> Bool {

@@ -182,12 +182,14 @@ final class ActuatorEngine: Sendable {
             }
             return .marked(group: id, member: member, unhealthy: unhealthy, failure)
         case .clearHooks(let id, let members):
-            if let failure = await failure({ () async throws(ActFailure) in
-                try await self.cloud.clearHooks(id, memberIDs: members)
-            }) {
-                observer.note(ActuatorNote(.warning, id, failure.reason, "hooks: \(failure.detail)"))
+            let failure = await failure { () async throws(ActFailure) in
+                try await self.cloud.letGo(id, memberIDs: members)
             }
-            return nil
+            if let failure {
+                observer.note(ActuatorNote(.warning, id, failure.reason, "letting members go: \(failure.detail)"))
+            }
+            return .holdsCleared(group: id, failure)
+        case .checkServer(let id): return .serverChecked(serverID: id, await cloud.fate(ofServer: id))
         case .readServers(let id, let servers): return .serversRead(group: id, await cloud.servers(servers))
         case .report(let node, let explanation):
             await cluster.record(explanation, isWarning: true, onNode: node)
@@ -261,6 +263,7 @@ extension ActuatorAction {
         case .clearHooks: "clear_hooks"
         case .readServers: "read_servers"
         case .report: "report"
+        case .checkServer: "check_server"
         case .editNode: "edit_node"
         case .checkNode: "check_node"
         case .readPods: "read_pods"
@@ -277,6 +280,6 @@ extension ActuatorAction {
     static let labels = [
         "read_group", "resize", "mark", "clear_hooks", "read_servers", "report", "edit_node", "check_node", "read_pods",
         "evict", "delete_pod",
-        "read_volumes", "read_workload", "delete_node", "scale_workload", "other",
+        "read_volumes", "read_workload", "delete_node", "scale_workload", "check_server", "other",
     ]
 }

@@ -34,5 +34,8 @@ extension ActuatorPolicy {
         surgeTimeout = actuator.drain.surge ? actuator.drain.surgeTimeout : nil
         loadBalancerWait = actuator.loadBalancerWait
         heatTimeout = actuator.heat.timeout
+        holdMargin = actuator.external.margin
+        releaseAtLimit = actuator.external.releaseAtLimit
+        unheldNotice = actuator.external.unheldNotice
     }
 }

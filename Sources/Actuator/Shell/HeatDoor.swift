@@ -14,34 +14,41 @@ protocol CloudActing: Sendable {
     func mark(_ group: String, member: String, unhealthy: Bool, why: String) async throws(ActFailure)
     /// What Nova says of these servers; those of which it says nothing are left out.
     func servers(_ ids: [String]) async -> [String: ServerWord]
-    /// Clears pre-delete hooks that hold these members (by physical id). Hooks that are not pending are no failure.
-    func clearHooks(_ group: String, memberIDs: [String]) async throws(ActFailure)
+    /// Lets these members (by physical id) go on leaving where something in the stack holds them. Nothing that holds
+    /// them is no failure.
+    func letGo(_ group: String, memberIDs: [String]) async throws(ActFailure)
+    /// What Nova says of a server.
+    func fate(ofServer id: String) async -> ServerFate
 }
 
 /// Heat and Nova.
 ///
 /// Dry run: the calls that change something are refused here, in the last line before the wire.
 final class HeatDoor: CloudActing {
-    private struct Cached<Value: Sendable>: Sendable {
+    struct Cached<Value: Sendable>: Sendable {
         var value: Value
         var at: Timestamp
     }
 
-    private struct State {
+    struct State {
         /// What the last reading found: stack of the group and of its members, by their ids.
         var snapshots: [String: HeatGroupSnapshot] = [:]
         var flavors: [String: Cached<GroupState.Flavor?>] = [:]
         var quotas: Cached<[GroupState.Quota]>?
+        /// Whether a group's stack can hold deletions, and the stack of which that is known.
+        var holding: [String: Cached<Bool?>] = [:]
+        /// Members that left the list of their group while it changes: their stacks may live on for a while.
+        var departed: [String: [HeatMember]] = [:]
     }
 
     /// Limits change with every server anybody makes, flavors hardly ever.
     private static let quotaAge = Interval.seconds(10)
     private static let flavorAge = Interval.seconds(600)
 
-    private let client: OpenStackClient
+    let client: OpenStackClient
     private let groups: [String: Settings.Group]
     private let isDryRun: Bool
-    private let state = Lock(State())
+    let state = Lock(State())
 
     /// The cloud of these groups.
     init(_ client: OpenStackClient, groups: [Settings.Group], isDryRun: Bool) {
@@ -62,8 +69,12 @@ final class HeatDoor: CloudActing {
         } catch {
             throw ActFailure(error)
         }
-        state.withLock { $0.snapshots[group] = snapshot }
-        let members = snapshot.members.map { member in
+        let before = state.withLock { state -> HeatGroupSnapshot? in
+            defer { state.snapshots[group] = snapshot }
+            return state.snapshots[group]
+        }
+        let holds = try await holds(group, snapshot, before: before)
+        let members = (snapshot.members + holds.departed).map { member in
             GroupState.Member(
                 name: member.name, physicalID: member.physicalID, serverID: member.serverID,
                 status: member.status.text, statusReason: String(member.statusReason.prefix(300)),
@@ -73,7 +84,7 @@ final class HeatDoor: CloudActing {
         let own = snapshot.resourceStatus
         let groupStack = snapshot.groupStack
         let tellsMore = own.state != .complete && groupStack?.status.state == .complete
-        return GroupReading(
+        var reading = GroupReading(
             begunAt: begunAt, stackID: snapshot.stack.id.id, stackStatus: snapshot.stack.status.text,
             stackReason: snapshot.stack.statusReason,
             groupStackStatus: tellsMore ? own.text : groupStack?.status.text ?? own.text,
@@ -81,6 +92,11 @@ final class HeatDoor: CloudActing {
                 ? snapshot.resourceStatusReason : groupStack?.statusReason ?? snapshot.resourceStatusReason,
             scalingInProgress: snapshot.metadata.scalingInProgress, desired: snapshot.desired, members: members,
             flavor: await flavor(group, members), quotas: await quotas())
+        reading.canHold = holds.canHold
+        reading.held = holds.held
+        // Without a timeout of its own a stack has that of the engine, `stack_action_timeout`, an hour by default.
+        reading.timeout = .minutes(Double(snapshot.stack.timeoutMinutes ?? 60))
+        return reading
     }
 
     /// What the configuration calls it, else the name that the recommended template has.
@@ -160,38 +176,14 @@ final class HeatDoor: CloudActing {
         }
     }
 
-    func clearHooks(_ group: String, memberIDs: [String]) async throws(ActFailure) {
-        try refuseInDryRun("clear hooks of \(group)")
-        let snapshot = try last(group)
-        for member in snapshot.members {
-            guard let id = member.physicalID, memberIDs.contains(id), let stack = member.stack else { continue }
-            try await clearHooks(of: stack)
-        }
-    }
-
-    /// Clears what the events of a member stack say is pending. The events vanish with the stack, which is then no
-    /// failure: the member is gone.
-    private func clearHooks(of stack: StackID) async throws(ActFailure) {
-        do throws(OpenStackError) {
-            var pending: Set<String> = []
-            for event in try await client.events(stack, nestedDepth: 0) {
-                if event.pausedHook == "pre-delete" { pending.insert(event.resource) }
-                if event.clearedHook == "pre-delete" { pending.remove(event.resource) }
-            }
-            for resource in pending.sorted() { try await client.clearHook(stack, resource) }
-        } catch {
-            if error.code != .notFound && error.code != .badRequest { throw ActFailure(error) }
-        }
-    }
-
-    private func last(_ group: String) throws(ActFailure) -> HeatGroupSnapshot {
+    func last(_ group: String) throws(ActFailure) -> HeatGroupSnapshot {
         guard let snapshot = state.withLock({ $0.snapshots[group] }) else {
             throw ActFailure(.heatUnreachable, "the group was not read yet", isRetriable: true)
         }
         return snapshot
     }
 
-    private func refuseInDryRun(_ what: String) throws(ActFailure) {
+    func refuseInDryRun(_ what: String) throws(ActFailure) {
         guard isDryRun else { return }
         throw ActFailure(.dryRun, "not sent: \(what)", isRetriable: false)
     }

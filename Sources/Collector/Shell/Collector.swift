@@ -43,6 +43,10 @@ public enum Collector {
             if let telemetry { await telemetry.measured(measured) }
         }
         let foreign = try openForeign(context)
+        // Only whoever asks for it gets a port; one that cannot be had is a mistake to be told, not a service without it.
+        let signals = try (node == nil ? settings.collector.signals.listen : nil).map { listen in
+            try SignalServer(context, bus).listen(host: listen.host, port: listen.port)
+        }
         await withTaskGroup { group in
             group.addTask { await watches.run() }
             if node == nil {
@@ -58,6 +62,12 @@ public enum Collector {
                     foreign: foreign ?? bus, bus: bus, cluster: settings.cluster, settings.collector,
                     log: context.log, metrics: context.metrics, nodes: engine.usageSource.nodes)
                 group.addTask { await listen(listener, context) }
+                if settings.collector.cloud.enabled {
+                    let ears = CloudEars(
+                        engine, foreign: foreign ?? bus, bus, cluster: settings.cluster, settings.collector.cloud,
+                        context)
+                    group.addTask { await ears.run() }
+                }
             }
             if let telemetry {
                 group.addTask { await telemetry.run() }
@@ -86,6 +96,7 @@ public enum Collector {
             await group.waitForAll()
         }
         await foreign?.close(within: .seconds(5))
+        signals?.stop()
         await bus.close(within: .seconds(5))
         await client.close()
         await scraper.close()

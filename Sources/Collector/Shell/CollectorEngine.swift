@@ -43,6 +43,9 @@ actor CollectorEngine {
     private func podsOnNode(_ name: String) -> UsageMeter.PodsOnNode { core.cluster.podsOnNode(name) }
     private var podCounts: (running: Int, pending: Int)? { core.isActive ? core.cluster.podCounts : nil }
 
+    /// Whether a server is that of a Node, as far as is known.
+    func isNode(serverID: String) -> Bool { core.nodes.contains { $0.serverID == serverID } }
+
     /// Nothing will be published any more.
     func stop() {
         timer?.task.cancel()

@@ -50,6 +50,7 @@ public struct DeciderCore: Sendable {
         case .clusterDelta(let delta): return noted(engine.apply(delta, at: now), at: now)
         case .groupState(let state): mark(engine.apply(state, at: now))
         case .nodeStats(let stats): engine.apply(stats, at: now)
+        case .scaleRequested(let request): mark(engine.scaleRequested(request, at: now))
         case .scaleStarted(let event): mark(engine.scaleStarted(event.scale, at: now))
         case .scaleCompleted(let event): mark(engine.scaleCompleted(event.scale, at: now))
         case .scaleFailed(let event): mark(engine.scaleFailed(event.scale, at: now))

@@ -38,6 +38,7 @@ extension Engine {
         sentences += decideReturns(pass, at: now, &result)
         sentences += decideRepairs(standings, at: now, &result)
         sentences += scaleDown(pass, standings, at: now, &result)
+        sentences += shrinkBySignals(pass, standings, at: now, &result)
         result.evaluation.pods = ledger.changes(pods: podEntries(pass))
         result.evaluation.groups = ledger.changes(groups: groupEntries(pass, standings))
         note(deadline(pass, at: now), in: &result)
@@ -53,10 +54,11 @@ extension Engine {
         return Explanation(.stateStale, "last word from the Collector \(age) ago")
     }
 
-    private func conclude(
+    private mutating func conclude(
         _ result: inout EvaluationResult, _ sentences: [String], _ before: EngineMemory, at now: Timestamp
     ) {
         result.evaluation.summary = sentences.isEmpty ? "nothing to do" : sentences.joined(separator: "; ")
+        tellSignals(&result, at: now)
         result.memoryChanged = before != memoryToSave
         // Word that does not come has to be noticed as well.
         if let heardAt = model.heardAt, now <= heardAt + configuration.health.stateTimeout {
@@ -125,6 +127,7 @@ extension Engine {
         addHeadroom(&pass)
         plan(&pass, standings, at: now)
         enforceMinimums(&pass, standings, at: now)
+        growBySignals(&pass, standings, at: now)
         return pass
     }
 

@@ -37,6 +37,8 @@ public struct Engine: Sendable {
     var census = Census()
     /// Nodes whose removal was given up, and when: the Actuator's word may come before the Collector has seen the marks go.
     var givenBack: [String: Timestamp] = [:]
+    /// What became of requests from outside, for the next record.
+    var signalOutcomes: [Evaluation.SignalEntry] = []
     /// Nodes that the ledger has been told of, by slot.
     var ledgerSlots: [String: Int] = [:]
     var departuresRevision = -1

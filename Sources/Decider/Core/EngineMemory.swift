@@ -21,6 +21,8 @@ struct EngineMemory: Sendable, Codable, Equatable {
     var removalFailedAt: Timestamp?
     /// New nodes of the last minute: when and how many.
     var recentGrowth: [Growth] = []
+    /// Ids of the last requests from outside, so that one that is delivered again is not taken twice.
+    var signalsSeen: [String]?
 
     /// Nodes that are being replaced.
     var consolidation: ConsolidationPlan?

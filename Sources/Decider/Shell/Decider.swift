@@ -21,7 +21,7 @@ public enum Decider {
     // One queue keeps the order between what was decided and what came of it, and makes one replica read all of it. What
     // is lost here is found again: state by a snapshot, outcomes by looking at nodes and members.
     private static let subscription = Subscription(
-        topics: [.state, .groups, .lifecycle, .stats],
+        topics: [.state, .groups, .lifecycle, .signals, .stats],
         kind: .perishable(maximumLength: 20_000, ttl: .seconds(600)), singleActive: true, prefetch: 64,
         heartbeat: Bus.probeHeartbeat)
 

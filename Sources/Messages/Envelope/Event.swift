@@ -9,6 +9,7 @@ public enum Event: Sendable, Equatable {
     case cloudAlarm(CloudAlarm)
     case cloudStats(CloudStats)
     case groupState(GroupState)
+    case scaleRequested(ScaleRequested)
     case scaleDecided(ScaleDecided)
     case podsDecided(PodsDecided)
     case removalDecided(RemovalDecided)
@@ -55,6 +56,8 @@ public enum Event: Sendable, Equatable {
         case .cloudAlarm: self = .cloudAlarm(try MessageCoder.payload(ours: CloudAlarm.self, of: received))
         case .cloudStats: self = .cloudStats(try MessageCoder.payload(ours: CloudStats.self, of: received))
         case .groupState: self = .groupState(try MessageCoder.payload(ours: GroupState.self, of: received))
+        case .scaleRequested:
+            self = .scaleRequested(try MessageCoder.payload(ours: ScaleRequested.self, of: received))
         case .scaleDecided: self = .scaleDecided(try MessageCoder.payload(ours: ScaleDecided.self, of: received))
         case .podsDecided: self = .podsDecided(try MessageCoder.payload(ours: PodsDecided.self, of: received))
         case .removalDecided: self = .removalDecided(try MessageCoder.payload(ours: RemovalDecided.self, of: received))
@@ -99,6 +102,7 @@ public enum Event: Sendable, Equatable {
         case .cloudAlarm(let payload): payload
         case .cloudStats(let payload): payload
         case .groupState(let payload): payload
+        case .scaleRequested(let payload): payload
         case .scaleDecided(let payload): payload
         case .podsDecided(let payload): payload
         case .removalDecided(let payload): payload

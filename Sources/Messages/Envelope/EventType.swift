@@ -9,6 +9,7 @@ public enum EventType: String, Sendable, CaseIterable, Codable {
     case cloudAlarm = "updraft.cloud.alarm"
     case cloudStats = "updraft.cloud.stats"
     case groupState = "updraft.group.state"
+    case scaleRequested = "updraft.scale.requested"
     case scaleDecided = "updraft.scale.decided"
     case podsDecided = "updraft.pods.decided"
     case removalDecided = "updraft.removal.decided"
@@ -37,7 +38,9 @@ public enum EventType: String, Sendable, CaseIterable, Codable {
         switch self {
         case .clusterSnapshot, .clusterDelta: .state
         case .snapshotRequested: .requests
-        case .nodeStats, .podStats, .cloudServer, .cloudAlarm, .cloudStats: .stats
+        case .nodeStats, .podStats, .cloudAlarm, .cloudStats: .stats
+        case .cloudServer: .cloud
+        case .scaleRequested: .signals
         case .groupState: .groups
         case .scaleDecided, .podsDecided, .removalDecided, .removalCancelled: .decisions
         case .scaleStarted, .scaleCompleted, .scaleFailed, .scaleRefused, .nodeJoined, .nodeReady, .removalCordoned,

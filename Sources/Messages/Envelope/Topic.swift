@@ -4,8 +4,12 @@ public enum Topic: String, Sendable, CaseIterable, Codable {
     case state
     /// Requests for a snapshot, by a reader that found a gap. Perishable.
     case requests
-    /// Measurements of nodes and pods, facts about servers and alarms. Perishable.
+    /// Measurements of nodes and pods, facts about alarms. Perishable.
     case stats
+    /// Facts about servers, from Nova's notifications. Perishable, and not signed: hints.
+    case cloud
+    /// Requests for a few nodes more or less, by alarms and people.
+    case signals
     /// What the Heat groups are. Perishable.
     case groups
     /// Commands of the Decider.
@@ -23,8 +27,8 @@ public enum Topic: String, Sendable, CaseIterable, Codable {
     /// queues, confirmed and acknowledged (docs/architecture.md §3).
     public var isPerishable: Bool {
         switch self {
-        case .state, .requests, .stats, .groups, .ledger: true
-        case .decisions, .lifecycle, .notices, .answers: false
+        case .state, .requests, .stats, .cloud, .groups, .ledger: true
+        case .decisions, .signals, .lifecycle, .notices, .answers: false
         }
     }
 
@@ -32,8 +36,8 @@ public enum Topic: String, Sendable, CaseIterable, Codable {
     /// have no key, and each answer holds the token of its notice.
     public var isCommand: Bool {
         switch self {
-        case .decisions, .lifecycle: true
-        case .state, .requests, .stats, .groups, .notices, .answers, .ledger: false
+        case .decisions, .signals, .lifecycle: true
+        case .state, .requests, .stats, .cloud, .groups, .notices, .answers, .ledger: false
         }
     }
 }

@@ -79,6 +79,32 @@ public struct Evaluation: Payload {
         }
     }
 
+    /// What became of a request from outside.
+    public struct SignalEntry: Sendable, Hashable, Codable {
+        /// Id of the `ScaleRequested`.
+        public var id: String
+        /// The node group.
+        public var group: String
+        /// Nodes asked for: more than zero to grow, less to shrink.
+        public var change: Int
+        /// Nodes decided on, likewise.
+        public var decided: Int
+        /// Who asked.
+        public var who: String
+        /// What was concluded, and why not more.
+        public var outcome: Explanation
+
+        /// From its parts.
+        public init(id: String, group: String, change: Int, decided: Int, who: String, outcome: Explanation) {
+            self.id = id
+            self.group = group
+            self.change = change
+            self.decided = decided
+            self.who = who
+            self.outcome = outcome
+        }
+    }
+
     /// The cluster.
     public var cluster: String
     /// Number of the evaluation since the Decider took over.
@@ -99,6 +125,8 @@ public struct Evaluation: Payload {
     public var groups: [GroupEntry]
     /// Ids of the decisions made.
     public var decisions: [String]
+    /// What became of requests from outside; nil: there were none.
+    public var signals: [SignalEntry]?
 
     /// From its parts.
     public init(

@@ -12,8 +12,13 @@ public enum RemovalTransition: Sendable, Hashable {
     case drained(deadline: Timestamp)
     /// Heat is called next.
     case removing(RemovalRecord.Change, deadline: Timestamp)
+    /// Somebody else has Heat delete the member and Heat's hold on it is let go next; `outcome` says what is lost where
+    /// not all pods are gone. Heat must have deleted it by `deadline`.
+    case released(Explanation?, deadline: Timestamp)
     /// The member is gone and the survivors are there.
     case removed
+    /// Somebody else took the machine away before the removal had come to its end.
+    case lost(Explanation)
     /// Taken back.
     case cancelled(Explanation)
     /// Given up. `stayCordoned`: the machine is not fit to take pods (half deleted).
@@ -26,8 +31,8 @@ public enum RemovalTransition: Sendable, Hashable {
         case .quiesced: .quiesced
         case .draining: nil
         case .drained: .drained
-        case .removing: .removing
-        case .removed: .removed
+        case .removing, .released: .removing
+        case .removed, .lost: .removed
         case .cancelled: .cancelled
         case .failed: .failed
         }
@@ -71,6 +76,9 @@ extension RemovalPhase {
 
     /// Whether a removal may take this step from here.
     public func allows(_ transition: RemovalTransition) -> Bool {
+        // What others do to the machine need not wait for our steps, but pods that were not told are never let go.
+        if case .released = transition { return self == .noticed || self == .quiesced || self == .drained }
+        if case .lost = transition { return isReversible }
         if let next = transition.phase { return allows(next) }
         // Replicas that were raised are put back also when the removal is over already.
         return order >= RemovalPhase.quiesced.order
@@ -102,7 +110,11 @@ extension RemovalRecord {
         case .removing(let change, let deadline):
             next.change = change
             next.deadline = deadline
+        case .released(let outcome, let deadline):
+            if let outcome { next.outcome = outcome }
+            next.deadline = deadline
         case .removed: break
+        case .lost(let outcome): next.outcome = outcome
         case .cancelled(let outcome): next.outcome = outcome
         case .failed(let outcome, let stayCordoned):
             next.outcome = outcome

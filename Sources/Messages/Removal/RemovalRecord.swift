@@ -140,6 +140,13 @@ public struct RemovalRecord: Sendable, Hashable, Codable {
         since = startedAt
     }
 
+    /// Whether somebody else takes the machine away: the Actuator gives this reason, and no decision does. Such a removal
+    /// cannot be cancelled, and the size of the group is not ours to change for it.
+    public var isExternal: Bool { reason.reason == .externalScaleIn }
+
+    /// What was lost, if the machine went before all of its pods were gone.
+    public var lost: Explanation? { outcome?.reason == .podsLost ? outcome : nil }
+
     /// The fields that all removal events share.
     public func progress(
         node: String, reason: Explanation? = nil, deadline: Timestamp? = nil, pods: Int = 0, at now: Timestamp

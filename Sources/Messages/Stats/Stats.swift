@@ -157,7 +157,8 @@ public struct CloudServer: Payload {
     public var cluster: String
     /// UUID of the server.
     public var serverID: String
-    /// e.g. `active`, `deleted`, `error`.
+    /// `active`, `building`, `stopped`, `deleting`, `deleted`, `error`…: Nova's word, and `deleting` from the beginning
+    /// of a deletion on.
     public var state: String
     /// The foreign event type.
     public var event: String
@@ -172,6 +173,15 @@ public struct CloudServer: Payload {
         self.event = event
         self.at = at
     }
+
+    /// The server's id and state must be there.
+    public func validate() throws(MessageError) {
+        try Check.identifier(serverID, "serverID")
+        try Check.identifier(state, "state")
+    }
+
+    /// Whether the server goes, is gone or has failed, so that a machine may be lost.
+    public var meansTrouble: Bool { ["deleting", "deleted", "error"].contains(state) }
 }
 
 /// What Aodh said of an alarm, reduced.

@@ -111,6 +111,30 @@ extension Settings {
             }
         }
 
+        /// `actuator.external`: machines that somebody else takes away.
+        public struct External: Sendable, Hashable {
+            /// How much earlier than the stack's own timeout a held deletion is let go.
+            public var margin: Interval
+            /// Whether it is let go then although pods are left.
+            public var releaseAtLimit: Bool
+            /// How long pods may be told of a machine that nothing holds.
+            public var unheldNotice: Interval
+
+            init(_ reader: SettingsReader) {
+                margin = reader.interval(
+                    "margin", default: .seconds(60), in: .zero ... .minutes(60),
+                    "How much earlier than the stack's timeout_mins a deletion is let go that a hook or a software "
+                        + "deployment of the stack holds; at most a quarter of that timeout.")
+                releaseAtLimit = reader.flag(
+                    "release_at_limit", default: true,
+                    "Whether it is let go then although pods are left that were told but are not gone. If not, Heat's "
+                        + "deletion fails and the machine lives on. Pods that were not told are never let go.")
+                unheldNotice = reader.interval(
+                    "unheld_notice", default: .seconds(10), in: .seconds(1) ... .minutes(10),
+                    "How long pods may be told that run on a machine that goes and that nothing holds.")
+            }
+        }
+
         /// Everything but the last call.
         public var dryRun: Bool
         /// From the label that takes a node out of load balancers until its first eviction.
@@ -121,6 +145,8 @@ extension Settings {
         public var drain: Drain
         /// Heat.
         public var heat: Heat
+        /// Machines that somebody else takes away.
+        public var external: External
 
         init(_ reader: SettingsReader) {
             dryRun = reader.flag(
@@ -134,6 +160,9 @@ extension Settings {
                     + "counts towards it.")
             drain = reader.section("drain", "Moving the pods of a node away.", Drain.init)
             heat = reader.section("heat", "Changing the stacks.", Heat.init)
+            external = reader.section(
+                "external", "Machines that somebody else takes away: an alarm on a policy, an operator, Nova.",
+                External.init)
         }
     }
 

@@ -3,6 +3,39 @@ import Support
 extension Settings {
     /// `collector`.
     public struct Collector: Sendable, Hashable {
+        /// `collector.cloud`: what other services say on the bus.
+        public struct Cloud: Sendable, Hashable {
+            /// Whether Nova is listened to.
+            public var enabled: Bool
+            /// Nova's exchange.
+            public var novaExchange: String
+
+            init(_ reader: SettingsReader) {
+                enabled = reader.flag(
+                    "enabled", default: true,
+                    "Whether notifications of Nova are read, from a queue of our own; while its exchange is not there, "
+                        + "this waits.")
+                novaExchange = reader.text("nova_exchange", default: "nova", "Nova's `control_exchange`.")
+            }
+        }
+
+        /// `collector.signals`: addresses for alarms.
+        public struct Signals: Sendable, Hashable {
+            /// Where signals are taken; nil: nowhere.
+            public var listen: ListenAddress?
+            /// The URL under which alarms reach it.
+            public var advertiseURL: String?
+
+            init(_ reader: SettingsReader) {
+                listen = reader.listen(
+                    "listen",
+                    "Where signals of alarms are taken (`POST /signal/GROUP/up` and `/down`); without it nowhere. "
+                        + "`updraft signal-url` prints the addresses.")
+                advertiseURL = reader.text(
+                    "advertise_url", "Base URL under which alarms reach that address; without it `http://<listen>`.")
+            }
+        }
+
         /// Changes that come within this go into one message.
         public var batchWindow: Interval
         /// Time between two full snapshots.
@@ -17,6 +50,10 @@ extension Settings {
         public var hypervisor: Hypervisor
         /// Only this node's statistics are collected, and nothing else; nil: the whole cluster's.
         public var node: String?
+        /// What other services say on the bus.
+        public var cloud: Cloud
+        /// Addresses for alarms.
+        public var signals: Signals
 
         init(_ reader: SettingsReader) {
             batchWindow = reader.interval(
@@ -35,6 +72,8 @@ extension Settings {
                 "node",
                 "Only this node's statistics are collected, and nothing else: for one Collector on each node. Also "
                     + "`--node`.")
+            cloud = reader.section("cloud", "What other services of the cloud say on the bus.", Cloud.init)
+            signals = reader.section("signals", "Addresses by which alarms ask for nodes.", Signals.init)
         }
     }
 }

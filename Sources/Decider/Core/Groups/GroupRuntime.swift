@@ -62,6 +62,8 @@ struct GroupMemory: Sendable, Codable, Equatable {
     var unregisteredSince: [String: Timestamp] = [:]
     /// Since when the wanted size differs from the members by this much.
     var mismatch: Mismatch?
+    /// A request from outside that is being considered.
+    var signal: ScaleRequested?
 
     struct Mismatch: Sendable, Codable, Equatable {
         var expected: Int

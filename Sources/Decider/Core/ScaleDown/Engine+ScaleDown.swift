@@ -259,7 +259,7 @@ extension Engine {
         return longest
     }
 
-    private func removalRefusal(_ number: Int, _ standing: GroupStanding, growing: Bool) -> Explanation? {
+    func removalRefusal(_ number: Int, _ standing: GroupStanding, growing: Bool) -> Explanation? {
         let group = groups[number]
         guard let state = group.state else { return Explanation(.groupUnknown) }
         if let problem = state.problem { return problem }

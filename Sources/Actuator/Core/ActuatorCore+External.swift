@@ -1,0 +1,296 @@
+import Messages
+import Support
+
+/// Machines that somebody else takes away: a policy's signal, an operator's update, the deletion of the whole stack.
+///
+/// Heat's word that it begins to delete a member's stack makes us look; what counts is the member list. A member that
+/// leaves and that no removal of ours explains gets a removal of its own, on its Node as any other: cordoned, its pods
+/// told, drained. Where the stack holds the deletion (a `pre-delete` hook, a software deployment) it is then let go
+/// (`released`); where nothing holds it, only the little time is used that there is. Such a removal cannot be
+/// cancelled, and never changes the size of the group.
+extension ActuatorCore {
+    // MARK: What others say
+
+    /// Heat begins to delete a stack: if it is a member's (or holds members), look now.
+    mutating func stackLeaving(_ stackID: String) {
+        for id in groups.keys.sorted() {
+            guard let reading = groups[id]?.reading else { continue }
+            if reading.stackID == stackID || reading.member(id: stackID) != nil { readGroup(id) }
+        }
+    }
+
+    // MARK: What a removal is
+
+    /// The machine goes whatever we do: there is nothing to return to.
+    func cannotReturn(_ removal: Removal) -> Bool {
+        if removal.record.isExternal { return !removal.record.phase.isOver }
+        return removal.record.phase.isReversible && member(of: removal.record)?.isLeaving == true
+    }
+
+    /// Nothing holds the machine: no time for a cooldown.
+    func isHurried(_ removal: Removal) -> Bool {
+        guard cannotReturn(removal) else { return false }
+        guard let reading = groups[removal.record.group]?.reading, let member = member(of: removal.record) else {
+            return true
+        }
+        if reading.held.contains(where: { $0.memberID == removal.record.memberID }) { return false }
+        if member.isLeaving { return reading.canHold == false }
+        // Its deletion failed: it lives on, half deleted. Else it was deleted in Nova, which nothing holds.
+        return !member.status.hasPrefix("DELETE_")
+    }
+
+    /// Whether Heat alone has the member now; nothing of ours changes the stack for it.
+    func isLeft(toHeat node: String, _ reading: GroupReading) -> Bool {
+        guard let record = removals[node]?.record, record.change == nil else { return false }
+        guard let member = reading.member(id: record.memberID) else { return true }
+        return member.isLeaving || reading.isBusy
+    }
+
+    func hasExternal(in group: String) -> Bool {
+        removals.values.contains { $0.record.group == group && $0.record.isExternal && !$0.record.phase.isOver }
+    }
+
+    private func member(of record: RemovalRecord) -> GroupState.Member? {
+        groups[record.group]?.reading?.member(id: record.memberID)
+    }
+
+    // MARK: Times
+
+    /// When a held member is let go at the latest: Heat fails the deletion at the stack's timeout.
+    private func heldUntil(_ record: RemovalRecord) -> Timestamp {
+        let reading = groups[record.group]?.reading
+        let timeout = reading?.timeout ?? .minutes(60)
+        let held = reading?.held.filter { $0.memberID == record.memberID }.compactMap(\.since).min()
+        return min(held ?? record.startedAt, record.startedAt) + timeout - min(policy.holdMargin, timeout * 0.25)
+    }
+
+    /// Until when a drain that begins now may take.
+    func drainDeadline(_ removal: Removal) -> Timestamp {
+        guard cannotReturn(removal) else { return drainDeadline(removal.record) }
+        if isHurried(removal) { return now + policy.unheldNotice }
+        return min(now + policy.drainTimeout, heldUntil(removal.record))
+    }
+
+    /// Until when the pods of a machine that begins to leave may take to answer.
+    private func noticeDeadline(_ removal: Removal) -> Timestamp {
+        if isHurried(removal) { return now + policy.unheldNotice }
+        let limit = heldUntil(removal.record)
+        let reserve = min(policy.drainTimeout, max(limit - now, .zero) * 0.5)
+        return max(now, min(now + policy.maximumCooldown + policy.cooldownMargin, limit - reserve))
+    }
+
+    // MARK: Following the group
+
+    /// A fresh reading is in.
+    mutating func followExternal(_ id: String, _ reading: GroupReading) {
+        guard nodesAreKnown else { return }
+        let leaving = reading.members.filter(\.isLeaving)
+        let names = removals.keys.filter { name in
+            removals[name].map { $0.record.group == id && !$0.record.phase.isOver } ?? false
+        }.sorted()
+        let claimed = Set(names.compactMap { removals[$0]?.record.memberID })
+        var unreleased: [String] = []
+        let strangers = leaving.filter { !claimed.contains($0.physicalID ?? "") }
+        if !strangers.isEmpty {
+            let nodeOf = Dictionary(
+                nodes.values.compactMap { view in view.serverID.map { ($0, view.name) } },
+                uniquingKeysWith: { first, _ in first })
+            for member in strangers {
+                if let node = member.serverID.flatMap({ nodeOf[$0] }).flatMap({ nodes[$0] }) {
+                    begin(node, member, id, "Heat deletes member \(member.name), and no removal of ours asked for it")
+                } else if let obstacle = letGo(member, withoutNodeIn: id, reading) {
+                    unreleased.append(obstacle)
+                }
+            }
+        }
+        for name in names { follow(name, reading) }
+        tellWhatIsHeld(id, names, unreleased, reading)
+    }
+
+    /// Begins the removal of a node whose machine somebody else takes away.
+    mutating func begin(_ view: NodeView, _ member: GroupState.Member, _ group: String, _ why: String) {
+        if let removal = removals[view.name], !removal.record.phase.isOver { return }
+        // What cannot be read is not written over; it is named when it is seen.
+        guard view.recordMistake == nil, let serverID = view.serverID, let memberID = member.physicalID,
+            !refusedExternal.contains(memberID)
+        else { return }
+        var record = RemovalRecord(
+            id: "external-\(member.name)-\(now.seconds)", group: group, nodeUID: view.uid, serverID: serverID,
+            member: member.name, memberID: memberID, decidedAt: now, startedAt: now, deadline: now,
+            reason: Explanation(.externalScaleIn, why))
+        record.deadline = noticeDeadline(Removal(record: record, uid: view.uid))
+        var removal = Removal(record: record, uid: view.uid)
+        let edit = NodeEdit(node: view.name, uid: view.uid, kind: .cordon(record))
+        removal.editing = edit
+        removals[view.name] = removal
+        emit(.editNode(edit))
+        if isHurried(removal) {
+            // At once, for the account of what is lost: soon there may be nobody to ask.
+            readPods(view.name)
+            note(.warning, view.name, .externalScaleIn, "\(why); nothing holds it")
+        } else {
+            note(.warning, view.name, .externalScaleIn, why)
+        }
+    }
+
+    /// A member that leaves and is no node: nothing runs on it, so what holds it may let it go. Why not, if so.
+    private mutating func letGo(
+        _ member: GroupState.Member, withoutNodeIn id: String, _ reading: GroupReading
+    ) -> String? {
+        guard let memberID = member.physicalID, reading.held.contains(where: { $0.memberID == memberID }) else {
+            return nil
+        }
+        // It may be the machine of a Node that does not say which machine it is.
+        if let unknown = nodes.values.filter({ $0.serverID == nil }).map(\.name).min() {
+            return "member \(member.name) (\(member.serverID ?? "no server")) has no Node, but Node \(unknown) has no "
+                + "provider id and may be on it"
+        }
+        emit(.clearHooks(group: id, memberIDs: [memberID]))
+        return nil
+    }
+
+    private mutating func follow(_ node: String, _ reading: GroupReading) {
+        guard let removal = removals[node], removal.editing == nil, removal.queue.isEmpty else { return }
+        let record = removal.record
+        guard let member = reading.member(id: record.memberID) else {
+            if record.phase == .removing && record.change == nil {
+                request(node, .removed)
+            } else if record.isExternal && record.phase.isReversible {
+                machineIsLost(node)
+            }
+            return
+        }
+        if member.isLeaving {
+            letGo(node, removal, reading)
+        } else if record.isExternal, record.phase.order < RemovalPhase.drained.order,
+            !member.status.hasPrefix("DELETE_")
+        {
+            // Deleted in Nova, of which Heat knows nothing.
+            ask(record.serverID)
+        }
+    }
+
+    /// The member of a removal leaves by somebody else's act.
+    private mutating func letGo(_ node: String, _ removal: Removal, _ reading: GroupReading) {
+        let record = removal.record
+        let isHeld = reading.held.contains { $0.memberID == record.memberID }
+        switch record.phase {
+        case .drained: request(node, .released(nil, deadline: now + policy.heatTimeout))
+        case .removing where record.change == nil && isHeld:
+            emit(.clearHooks(group: record.group, memberIDs: [record.memberID]))
+        case .cordoned:
+            // For the account of what is lost, should nothing hold it.
+            if isHurried(removal) { readPods(node) }
+        case .noticed, .quiesced:
+            if isHeld && now >= heldUntil(record) && policy.releaseAtLimit {
+                let why = Explanation(
+                    .podsLost, "let go at Heat's timeout less \(policy.holdMargin) with \(pods(leftOn: removal))")
+                warn(node, why)
+                request(node, .released(why, deadline: now + policy.heatTimeout))
+            } else if isHurried(removal) && record.phase == .noticed {
+                readPods(node)
+            }
+        default: break
+        }
+    }
+
+    // MARK: Ends
+
+    /// Somebody else took the machine away before the removal had come to its end.
+    mutating func machineIsLost(_ node: String) {
+        guard let removal = removals[node] else { return }
+        let why: Explanation
+        if removal.record.phase == .drained || lostPods(removal, always: true) == 0 {
+            why = Explanation(.externalScaleIn, "the machine is gone; no pod was left on it")
+        } else {
+            why = Explanation(.podsLost, "the machine went with \(pods(leftOn: removal))")
+            warn(node, why)
+        }
+        request(node, .lost(why))
+    }
+
+    /// The stack is not there any more, having been deleted: with it went its members.
+    mutating func stackIsGone(_ id: String, _ failure: ActFailure) {
+        guard failure.reason == .stackNotFound, let reading = groups[id]?.reading,
+            reading.stackStatus.hasPrefix("DELETE_")
+        else { return }
+        for node in removals.keys.sorted() {
+            guard let removal = removals[node], removal.record.group == id, removal.editing == nil else { continue }
+            if removal.record.phase == .removing && removal.record.change == nil {
+                request(node, .removed)
+            } else if cannotReturn(removal) && removal.record.phase.isReversible {
+                machineIsLost(node)
+            }
+        }
+    }
+
+    /// How many pods went with the machine.
+    func lostPods(_ removal: Removal, always: Bool = false) -> Int {
+        guard always || removal.record.lost != nil else { return 0 }
+        return removal.seen.map { $0.count { $0.deletedAt == nil } } ?? (always ? 1 : 0)
+    }
+
+    private func pods(leftOn removal: Removal) -> String {
+        guard let seen = removal.seen else { return "pods that were not read in time" }
+        let left = seen.filter { $0.deletedAt == nil }
+        let untold = left.filter { $0.annotations[RemovalNames.podRemoval] != removal.record.id }
+        let names = left.prefix(5).map(\.id).sorted().joined(separator: ", ")
+        let wereTold = untold.isEmpty ? "all told" : "\(untold.count) of them not told"
+        return "\(left.count) pods left (\(names)), \(wereTold)"
+    }
+
+    // MARK: Saying what waits
+
+    /// Something that people who look at the Node should see: an Event on it, a line in the log, a count.
+    mutating func warn(_ node: String, _ why: Explanation) {
+        note(.error, node, why.reason, why.detail)
+        emit(.report(node: node, why))
+    }
+
+    /// Deletions that are held longer than was meant: `/readyz`, an Event on the Node and a count say so until they end.
+    private mutating func tellWhatIsHeld(
+        _ id: String, _ names: [String], _ unreleased: [String], _ reading: GroupReading
+    ) {
+        var obstacles = unreleased
+        for name in names {
+            guard let removal = removals[name],
+                let hold = reading.held.first(where: { $0.memberID == removal.record.memberID }),
+                let obstacle = obstacle(name, removal)
+            else { continue }
+            let text =
+                "\(name) (member \(removal.record.member), held by \(hold.kind.rawValue) \(hold.resource)): \(obstacle)"
+            obstacles.append(text)
+            if groups[id]?.heldTooLong?.detail.contains(text) != true {
+                warn(name, Explanation(.deletionHeld, text))
+            }
+        }
+        let before = groups[id]?.heldTooLong
+        guard !obstacles.isEmpty else {
+            groups[id]?.heldTooLong = nil
+            if before != nil { emit(.condition(name: "held/\(id)", nil)) }
+            return
+        }
+        let why = Explanation(
+            .deletionHeld, "Heat waits and the machine lives on: \(obstacles.prefix(10).joined(separator: "; "))")
+        guard before != why else { return }
+        groups[id]?.heldTooLong = why
+        note(.error, id, why.reason, why.detail)
+        emit(.condition(name: "held/\(id)", why))
+    }
+
+    /// Why a held member is not let go although it is time.
+    private func obstacle(_ node: String, _ removal: Removal) -> String? {
+        let record = removal.record
+        switch record.phase {
+        case .cordoned where now >= record.deadline:
+            return "its pods were not told (is a Notifier running?), and untold pods are never let go"
+        case .noticed where !policy.releaseAtLimit && now >= heldUntil(record),
+            .quiesced where !policy.releaseAtLimit && now >= heldUntil(record):
+            return removal.drain.obstacle?.detail ?? "pods are left on it"
+        case .removing where now - record.since >= .seconds(60):
+            return "it is drained but Heat does not let it go"
+                + (groups[record.group]?.releaseFailure.map { ": \($0.detail)" } ?? "")
+        default: return nil
+        }
+    }
+}

@@ -1,0 +1,95 @@
+import Messages
+import Support
+
+/// Servers that are deleted or fail in Nova: Heat does not notice (NOVA-BEHAVIOUR §5), its member stays whole.
+///
+/// What the Collector heard is a hint, and its topic carries no signature; Nova is asked before anything is done. A
+/// Node that is not ready any more is a hint too, for messages that were lost.
+extension ActuatorCore {
+    private static let maximumAsked = 64
+    /// Nova says that a server lives on: believed after this time, since a deletion takes a while to show.
+    private static let patience = Interval.seconds(30)
+
+    /// Nova said something of a server.
+    mutating func serverReported(_ report: CloudServer) {
+        guard report.meansTrouble else { return }
+        guard let view = nodes.values.first(where: { $0.serverID == report.serverID }) else { return }
+        if let removal = removals[view.name], !removal.record.phase.isOver { return }
+        ask(report.serverID)
+    }
+
+    /// A Node stopped being ready: is its machine there?
+    mutating func lookForServer(of view: NodeView) {
+        guard removals[view.name] == nil, let serverID = view.serverID, owner(of: serverID) != nil else { return }
+        ask(serverID)
+    }
+
+    mutating func ask(_ serverID: String) {
+        guard serversAsked.count < ActuatorCore.maximumAsked, serversAsked.insert(serverID).inserted else { return }
+        emit(.checkServer(serverID))
+    }
+
+    mutating func serverChecked(_ serverID: String, _ fate: ServerFate) {
+        serversAsked.remove(serverID)
+        guard let view = nodes.values.first(where: { $0.serverID == serverID }) else { return }
+        if let removal = removals[view.name], !removal.record.phase.isOver {
+            return followServer(view.name, removal, fate)
+        }
+        guard let (group, member) = owner(of: serverID) else { return }
+        switch fate {
+        case .there: break
+        case .unknown(let failure): note(.warning, view.name, failure.reason, "its server: \(failure.detail)")
+        case .gone, .leaving:
+            // Heat's own deletion of the member does the same to its server.
+            if member.isLeaving { return readGroup(group) }
+            begin(view, member, group, "server \(serverID) was deleted in Nova")
+            readGroup(group)
+        case .failed(let why): replaceFailed(view, group, why)
+        }
+    }
+
+    /// Further on with a node whose server was deleted in Nova.
+    private mutating func followServer(_ node: String, _ removal: Removal, _ fate: ServerFate) {
+        let record = removal.record
+        guard record.isExternal, record.phase.isReversible, removal.editing == nil, removal.queue.isEmpty,
+            groups[record.group]?.reading?.member(id: record.memberID)?.isLeaving == false
+        else { return }
+        switch fate {
+        case .gone: goOnWithoutServer(node, removal)
+        case .there where now - record.startedAt > ActuatorCore.patience:
+            request(node, .cancelled(Explanation(.decisionStale, "Nova says that server \(record.serverID) lives on")))
+        case .there, .leaving, .failed, .unknown: break
+        }
+    }
+
+    /// Nothing runs there any more: what is left is to take the dead member out of Heat, as any drained one.
+    private mutating func goOnWithoutServer(_ node: String, _ removal: Removal) {
+        switch removal.record.phase {
+        case .cordoned, .noticed:
+            let left = removal.seen?.filter { $0.deletedAt == nil } ?? []
+            let why =
+                left.isEmpty
+                ? Explanation(.externalScaleIn, "the server is gone")
+                : Explanation(.podsLost, "the server went with \(left.count) pods, the first \(left[0].id)")
+            if why.reason == .podsLost { warn(node, why) }
+            request(node, .quiesced(why, deadline: now + policy.unheldNotice))
+        case .quiesced: request(node, .drained(deadline: now + policy.heatTimeout))
+        default: break
+        }
+    }
+
+    /// A server in ERROR may still run its node: an ordinary removal, with all the time that it takes, within limits.
+    private mutating func replaceFailed(_ view: NodeView, _ group: String, _ why: String) {
+        guard let serverID = view.serverID, !failedServers.contains(serverID) else { return }
+        failedServers.insert(serverID)
+        let reason = Explanation(.memberFailed, "server \(serverID) is in ERROR: \(why)")
+        note(.warning, view.name, reason.reason, reason.detail)
+        let decision = RemovalDecided(
+            cluster: policy.cluster, id: "failed-\(view.name)-\(now.seconds)", group: group,
+            from: groups[group]?.reading?.counted.count ?? 0,
+            nodes: [RemovalTarget(node: view.name, nodeUID: view.uid, serverID: serverID, reason: reason)],
+            decidedAt: now, deadline: now + .seconds(60))
+        groups[group]?.starts.append(GroupTrack.Start(decision: decision, ticket: nil, since: now))
+        readGroup(group)
+    }
+}

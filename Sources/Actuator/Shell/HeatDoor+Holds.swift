@@ -1,0 +1,169 @@
+import Messages
+import OpenStack
+import Support
+
+/// Deletions of members that something in the stack holds: found, and let go.
+extension HeatDoor {
+    /// What holds the members of a group.
+    struct Holds: Sendable {
+        var canHold: Bool?
+        var held: [HeldDeletion] = []
+        /// Members that are not listed any more but not gone: replaced ones keep their stack until it is deleted.
+        var departed: [HeatMember] = []
+    }
+
+    private static let deployment = "OS::Heat::SoftwareDeployment"
+    private static let holdingAge = Interval.seconds(600)
+    /// Of members that left the list; more at once are not looked for.
+    private static let maximumDeparted = 64
+
+    func holds(
+        _ group: String, _ snapshot: HeatGroupSnapshot, before: HeatGroupSnapshot?
+    ) async throws(ActFailure) -> Holds {
+        var holds = Holds(canHold: await canHold(group, snapshot))
+        guard snapshot.isChanging else {
+            state.withLock { $0.departed[group] = nil }
+            return holds
+        }
+        holds.departed = await departed(group, snapshot, before)
+        let leaving = (snapshot.members + holds.departed).filter { $0.status.text == "DELETE_IN_PROGRESS" }
+        let results = await withTaskGroup(of: Result<[HeldDeletion], OpenStackError>.self) { tasks in
+            for member in leaving {
+                guard let stack = member.stack else { continue }
+                tasks.addTask { await self.found(in: stack) }
+            }
+            var results: [Result<[HeldDeletion], OpenStackError>] = []
+            for await result in tasks { results.append(result) }
+            return results
+        }
+        for result in results {
+            do throws(OpenStackError) {
+                holds.held += try result.get()
+            } catch {
+                throw ActFailure(error)
+            }
+        }
+        holds.held.sort { ($0.memberID, $0.resource) < ($1.memberID, $1.resource) }
+        return holds
+    }
+
+    /// What holds a member, from its own stack: events tell of hooks, the resource of a deployment. The events vanish
+    /// with the stack, which is then no failure: the member is gone.
+    private func found(in stack: StackID) async -> Result<[HeldDeletion], OpenStackError> {
+        do throws(OpenStackError) {
+            var pending: [String: Timestamp] = [:]
+            for event in try await client.events(stack, nestedDepth: 0) {
+                if event.pausedHook == "pre-delete" { pending[event.resource] = event.time }
+                if event.clearedHook == "pre-delete" { pending[event.resource] = nil }
+            }
+            var held = pending.map {
+                HeldDeletion(memberID: stack.id, kind: .hook, resource: $0.key, since: $0.value)
+            }
+            for resource in try await client.resources(stack, type: Self.deployment)
+            where resource.status.text == "DELETE_IN_PROGRESS" {
+                held.append(HeldDeletion(memberID: stack.id, kind: .deployment, resource: resource.name))
+            }
+            return .success(held)
+        } catch {
+            return error.code == .notFound || error.code == .badRequest ? .success([]) : .failure(error)
+        }
+    }
+
+    /// Members that were listed while the group changes and are not any more, and whose stacks are being deleted.
+    private func departed(
+        _ group: String, _ snapshot: HeatGroupSnapshot, _ before: HeatGroupSnapshot?
+    ) async -> [HeatMember] {
+        let listed = Set(snapshot.members.compactMap(\.physicalID))
+        let candidates = state.withLock { state -> [HeatMember] in
+            var known = state.departed[group] ?? []
+            let left = (before?.members ?? []).filter { $0.physicalID.map { !listed.contains($0) } ?? false }
+            known += left.filter { member in !known.contains { $0.physicalID == member.physicalID } }
+            known = Array(known.filter { $0.stack != nil }.prefix(Self.maximumDeparted))
+            state.departed[group] = known
+            return known
+        }
+        var still: [HeatMember] = []
+        var leaving: [HeatMember] = []
+        for member in candidates {
+            guard let id = member.stack, let stack = try? await client.stack(id), !stack.status.isDeleted else {
+                continue
+            }
+            still.append(member)
+            guard stack.status.text == "DELETE_IN_PROGRESS" else { continue }
+            leaving.append(
+                HeatMember(
+                    name: member.name, physicalID: member.physicalID, type: member.type, status: stack.status,
+                    statusReason: stack.statusReason, createdAt: member.createdAt, serverID: member.serverID,
+                    stack: member.stack))
+        }
+        state.withLock { $0.departed[group] = still }
+        return leaving
+    }
+
+    /// Whether the stack says that it holds deletions: by its environment, or the template of its members. Nil: it
+    /// could not be read.
+    private func canHold(_ group: String, _ snapshot: HeatGroupSnapshot) async -> Bool? {
+        let now = Timestamp.now()
+        let key = "\(group) \(snapshot.stack.id.id) \(snapshot.stack.updatedAt?.microseconds ?? 0)"
+        if let known = state.withLock({ $0.holding[key] }), now - known.at < Self.holdingAge { return known.value }
+        guard let member = snapshot.members.first(where: { !$0.isFailed }) else { return nil }
+        var found: Bool?
+        if let stack = member.stack {
+            let environment = try? await client.environment(snapshot.stack.id)
+            let template = try? await client.template(stack)
+            let hook = environment.map { HoldCapability.hasHook($0, group: snapshot.resource) }
+            let deployment = template.map(HoldCapability.hasDeployment)
+            if hook == true || deployment == true {
+                found = true
+            } else if hook == false && deployment == false {
+                found = false
+            }
+        } else {
+            // Hooks on plain servers are silent when a group shrinks.
+            found = false
+        }
+        let value = found
+        state.withLock { state in
+            state.holding = state.holding.filter { !$0.key.hasPrefix("\(group) ") }
+            state.holding[key] = Cached(value: value, at: now)
+        }
+        return found
+    }
+
+    // MARK: Letting go
+
+    func letGo(_ group: String, memberIDs: [String]) async throws(ActFailure) {
+        try refuseInDryRun("let members of \(group) go")
+        let snapshot = try last(group)
+        let departed = state.withLock { $0.departed[group] ?? [] }
+        var failure: OpenStackError?
+        for member in snapshot.members + departed {
+            guard let id = member.physicalID, memberIDs.contains(id), let stack = member.stack else { continue }
+            do throws(OpenStackError) {
+                for held in try await found(in: stack).get() {
+                    switch held.kind {
+                    case .hook: try await client.clearHook(stack, held.resource)
+                    case .deployment: try await client.endDeployment(stack, held.resource, status: 0)
+                    }
+                }
+            } catch {
+                if error.code != .notFound && error.code != .badRequest { failure = error }
+            }
+        }
+        if let failure { throw ActFailure(failure) }
+    }
+
+    func fate(ofServer id: String) async -> ServerFate {
+        do throws(OpenStackError) {
+            let server = try await client.server(id)
+            if server.task == "deleting" || server.task == "soft-deleting" || server.status == "SOFT_DELETED" {
+                return .leaving
+            }
+            if server.status == "DELETED" { return .gone }
+            if server.status == "ERROR" { return .failed(String((server.fault ?? "no fault given").prefix(300))) }
+            return .there
+        } catch {
+            return error.code == .notFound ? .gone : .unknown(ActFailure(error))
+        }
+    }
+}

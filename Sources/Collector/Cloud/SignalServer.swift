@@ -1,0 +1,144 @@
+import Bus
+import Crypto
+import HTTPServer
+import JSONReader
+import Messages
+import ServiceRuntime
+import Support
+
+/// Takes signals of alarms and people: `POST /signal/<group>/<up|down>?token=…`, and hands them on as
+/// `scale.requested`.
+///
+/// The token stands in the query, or as password in the address (`http://x:TOKEN@host/…`, which clients send as Basic
+/// credentials), or as Bearer token. It is never logged. The body may be Aodh's, or anything else, or missing.
+struct SignalServer: Sendable {
+    /// What the handler needs of the world.
+    struct Doors: Sendable {
+        var now: @Sendable () -> Timestamp = { .now() }
+        var newID: @Sendable () -> String = { String(UInt64.random(in: 0 ... .max), radix: 36) }
+        /// False: the broker did not take it.
+        var publish: @Sendable (ScaleRequested) async -> Bool
+        /// How it ended, for metrics: the HTTP status.
+        var ended: @Sendable (Int) -> Void = { _ in }
+    }
+
+    /// A larger body is answered 413. Aodh's are below one KiB.
+    static let maximumBodyBytes = 64 << 10
+    /// A request that nobody takes in this time is forgotten: an alarm that still holds says so again.
+    static let lifetime = Interval.seconds(120)
+
+    private let cluster: String
+    private let groups: Set<String>
+    private let urls: SignalURL
+    private let doors: Doors
+    private let gate = Lock(SignalGate())
+
+    init(cluster: String, groups: Set<String>, urls: SignalURL, doors: Doors) {
+        self.cluster = cluster
+        self.groups = groups
+        self.urls = urls
+        self.doors = doors
+    }
+
+    /// Starts to listen.
+    func listen(host: String, port: UInt16) throws(HTTPServerError) -> HTTPServer {
+        try HTTPServer(
+            host: host, port: port, maximumBodyBytes: Self.maximumBodyBytes, maximumConnections: 256,
+            idleTimeout: .seconds(30)
+        ) { request in
+            let response = await reply(to: request)
+            doors.ended(response.status)
+            return .response(response)
+        }
+    }
+
+    /// The answer to one request.
+    func reply(to request: ServerRequest) async -> ServerResponse {
+        let parts = request.path.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 4, parts[1] == "signal", let direction = ScaleRequested.Direction(rawValue: parts[3])
+        else { return error(404, "signals are posted to /signal/<group>/<up|down>") }
+        guard request.method == "POST" else { return error(405, "POST") }
+        let group = parts[2]
+        guard let step = request[query: "step"].map({ Int($0) }) ?? 1, (1...ScaleRequested.maximumStep).contains(step)
+        else { return error(400, "step is a number from 1 to \(ScaleRequested.maximumStep)") }
+        // Before anything is said of groups: strangers learn nothing.
+        guard let token = Self.token(of: request), urls.isValid(token, group: group, direction, step: step) else {
+            return error(401, "the token is missing or is not that of this address")
+        }
+        guard groups.contains(group) else { return error(404, "no such group") }
+        let now = doors.now()
+        guard gate.withLock({ $0.admits(group, at: now) }) else {
+            var response = error(429, "too many signals for this group")
+            response.headers.append(("Retry-After", String(Int(SignalGate.refill.inSeconds))))
+            return response
+        }
+        let (who, why) = Self.sender(request)
+        let signal = ScaleRequested(
+            cluster: cluster, id: "signal-\(group)-\(direction.rawValue)-\(doors.newID())", group: group,
+            direction: direction, step: step, who: who, why: why, at: now, deadline: now + Self.lifetime)
+        guard await doors.publish(signal) else {
+            var response = error(503, "the broker did not take it; send it again")
+            response.headers.append(("Retry-After", "5"))
+            return response
+        }
+        return .json(202, JSONValue.object(["id": .string(signal.id)]).text)
+    }
+
+    private func error(_ status: Int, _ what: String) -> ServerResponse {
+        .json(status, JSONValue.object(["error": .string(what)]).text)
+    }
+
+    private static func token(of request: ServerRequest) -> String? {
+        if let token = request[query: "token"], !token.isEmpty { return token }
+        guard let header = request.headers["Authorization"] else { return nil }
+        if header.hasPrefix("Bearer ") { return String(header.dropFirst(7)) }
+        guard header.hasPrefix("Basic "), let bytes = [UInt8](base64: String(header.dropFirst(6))) else { return nil }
+        let pair = String(decoding: bytes, as: UTF8.self)
+        guard let colon = pair.firstIndex(of: ":") else { return nil }
+        let password = pair[pair.index(after: colon)...]
+        return password.isEmpty ? String(pair[..<colon]) : String(password)
+    }
+
+    /// Who asks and why: Aodh's words where the body is Aodh's, else the address.
+    private static func sender(_ request: ServerRequest) -> (who: String, why: String) {
+        guard let body = try? JSONValue.parse(request.body), let alarm = body["alarm_id"]?.stringValue else {
+            return (request.remote, "")
+        }
+        let name = body["alarm_name"]?.stringValue.map { "\(clean($0, 100)) " } ?? ""
+        return ("alarm \(name)(\(clean(alarm, 64)))", clean(body["reason"]?.stringValue ?? "", 300))
+    }
+
+    /// Foreign text for logs and the ledger: one line, not long.
+    private static func clean(_ text: String, _ most: Int) -> String {
+        String(text.unicodeScalars.prefix(most).map { $0.value < 32 || $0.value == 127 ? " " : Character($0) })
+    }
+}
+
+extension SignalServer {
+    /// The service's own: signals go to the bus, and each is logged without its token.
+    init(_ context: ServiceContext, _ bus: Bus) {
+        let settings = context.settings
+        let log = context.log
+        let answers = context.metrics.counter(
+            "collector_signals", "Signals by alarms and people, by the status of the answer.",
+            .label("status", ["202", "400", "401", "404", "405", "429", "503"]))
+        self.init(
+            cluster: settings.cluster, groups: Set(settings.groups.map(\.id)), urls: SignalURL(settings),
+            doors: Doors(
+                publish: { signal in
+                    let what: KeyValuePairs<LogKey, LogValue> = [
+                        .decision: .string(signal.id), .group: .string(signal.group),
+                        .reason: .string("\(signal.direction.rawValue) \(signal.step)"),
+                        .details: .string("\(signal.who): \(signal.why)"),
+                    ]
+                    do throws(BusError) {
+                        _ = try await bus.publish(signal)
+                        log.info("scale requested", what)
+                        return true
+                    } catch {
+                        log.warning("a signal was not handed on", what)
+                        return false
+                    }
+                }, ended: { answers.increment(String($0)) }))
+    }
+}

@@ -1,0 +1,188 @@
+import Messages
+import Support
+
+/// Requests from outside for a few nodes more or less (`scale.requested`): an alarm that calls the signal URL instead of
+/// Heat's policy.
+///
+/// A request is a wish: limits, budgets, quotas and the simulation count as for our own decisions, so that a node goes
+/// only if its pods fit elsewhere, and with notice. Of a group one request is considered at a time. What stands in the
+/// way for the moment is waited for until the request's deadline; every request ends with an entry in the ledger.
+extension Engine {
+    private static let remembered = 200
+
+    /// Takes a request in; true if there is something to evaluate.
+    mutating func scaleRequested(_ request: ScaleRequested, at now: Timestamp) -> Bool {
+        guard memory.signalsSeen?.contains(request.id) != true else { return false }
+        memory.signalsSeen = Array(((memory.signalsSeen ?? []) + [request.id]).suffix(Engine.remembered))
+        guard let number = groupNumber(request.group) else {
+            conclude(request, 0, Explanation(.groupUnknown, "no group '\(request.group)' is configured"))
+            return true
+        }
+        if let other = groups[number].memory.signal, other.deadline >= now {
+            conclude(request, 0, Explanation(.groupBusy, "request \(other.id) is being considered"))
+        } else if request.deadline < now {
+            conclude(request, 0, Explanation(.decisionExpired, "its deadline was \(request.deadline)"))
+        } else {
+            groups[number].memory.signal = request
+        }
+        return true
+    }
+
+    private func groupNumber(_ id: String) -> Int? { groups.firstIndex { $0.rules.id == id } }
+
+    private mutating func conclude(_ request: ScaleRequested, _ decided: Int, _ outcome: Explanation) {
+        signalOutcomes.append(
+            Evaluation.SignalEntry(
+                id: request.id, group: request.group,
+                change: request.direction == .up ? request.step : -request.step, decided: decided, who: request.who,
+                outcome: outcome))
+    }
+
+    private mutating func end(_ number: Int, _ decided: Int, _ outcome: Explanation) {
+        guard let request = groups[number].memory.signal else { return }
+        groups[number].memory.signal = nil
+        conclude(request, decided, outcome)
+    }
+
+    private static func reason(_ request: ScaleRequested) -> Explanation {
+        Explanation(.signalled, request.why.isEmpty ? request.who : "\(request.who): \(request.why)")
+    }
+
+    // MARK: Up
+
+    /// Adds what requests ask for to the growth of this evaluation.
+    mutating func growBySignals(_ pass: inout ScaleUpPass, _ standings: [GroupStanding], at now: Timestamp) {
+        var allowance = allowance()
+        var (rest, origin) = nodeLimit(at: now)
+        for (number, growth) in pass.growth {
+            if let template = templates[number] { allowance.take(growth.count, group: number, template) }
+            rest -= growth.count
+        }
+        for number in groups.indices {
+            guard let request = groups[number].memory.signal, request.direction == .up else { continue }
+            // Waits; what it waits for is its outcome if its time runs out.
+            guard standings[number].refusal == nil, groups[number].memory.scale == nil else { continue }
+            let known = pass.growth[number]
+            // Nodes that pods ask for anyway are nodes more as well.
+            let already = known?.count ?? 0
+            var more = max(0, request.step - already)
+            var bound: Explanation?
+            func lower(_ limit: Int, _ why: @autoclosure () -> Explanation) {
+                if limit < more { (more, bound) = (max(0, limit), why()) }
+            }
+            let group = groups[number]
+            lower(
+                group.maximum - group.target - already,
+                Explanation(.maximumReached, "\(group.maximum) (\(group.rules.origin).max)"))
+            lower(rest, Explanation(.batchLimitReached, "no further node now (\(origin))"))
+            if let template = templates[number] {
+                let (allowed, limit) = allowance.allowed(more, group: number, template)
+                if allowed < more { (more, bound) = (allowed, limit) }
+                allowance.take(more, group: number, template)
+            }
+            rest -= more
+            if more > 0 {
+                pass.growth[number] =
+                    known.map { ($0.count + more, $0.reason, $0.pods, $0.sample) }
+                    ?? (more, Engine.reason(request), 0, [])
+            }
+            if let bound { pass.bounds[number, default: []].append(bound) }
+            end(number, min(request.step, already + more), bound ?? Engine.reason(request))
+        }
+    }
+
+    // MARK: Down
+
+    /// Removes the cheapest nodes of a group whose pods fit elsewhere, as many as are asked for and may go.
+    mutating func shrinkBySignals(
+        _ pass: ScaleUpPass, _ standings: [GroupStanding], at now: Timestamp, _ result: inout EvaluationResult
+    ) -> [String] {
+        var sentences: [String] = []
+        let growing = pass.demands.contains { $0.open > 0 } || !pass.growth.isEmpty
+        for number in groups.indices {
+            guard let request = groups[number].memory.signal, request.direction == .down,
+                removalRefusal(number, standings[number], growing: growing) == nil, groups[number].memory.removal == nil
+            else { continue }
+            var obstacles: [Explanation] = []
+            let slots = removableNow(number, request.step, pass, &obstacles, at: now)
+            var selection = RemovalSelection(rules: configuration.scaleDown, now: now)
+            selection.budgetsInUse(self)
+            var waiting: [Int: Explanation] = [:]
+            let candidates = slots.map { selection.candidate($0, number, self) }
+            let chosen = selection.choose(candidates, self, &waiting)[number] ?? []
+            obstacles += waiting.sorted { $0.key < $1.key }.map(\.value)
+            let reason = Engine.reason(request)
+            if !chosen.isEmpty {
+                sentences += decideRemoval(number, chosen, at: now, reason: reason, &result)
+            }
+            let short = obstacles.first ?? Explanation(.noNodeInfo, "the group has no node that could go")
+            end(number, -chosen.count, chosen.count == request.step ? reason : short)
+        }
+        return sentences
+    }
+
+    /// Nodes of a group whose pods fit elsewhere together, the cheapest first. Load and time do not count here: somebody
+    /// asked.
+    private mutating func removableNow(
+        _ number: Int, _ count: Int, _ pass: ScaleUpPass, _ obstacles: inout [Explanation], at now: Timestamp
+    ) -> [Int] {
+        let eligibility = Eligibility(rules: configuration.scaleDown, now: now)
+        var candidates: [Int] = []
+        for slot in model.order.map(Int.init) where Int(groupOfSlot[slot]) == number {
+            if let mark = eligibility.mark(slot, model) { obstacles.append(mark) } else { candidates.append(slot) }
+        }
+        let ordered = orderVictims(candidates, simulation.utilizations, at: now)
+        let isCandidate = Set(candidates)
+        let destinations =
+            model.order.filter { !isCandidate.contains(Int($0)) } + ordered.reversed().map { Int32($0) }
+        var simulator = RemovalSimulator(
+            model, world: pass.world, drain: configuration.scaleDown.drain, now: now, destinations: destinations)
+        simulator.hold(pass.held)
+        var removable: [Int] = []
+        for slot in ordered where removable.count < count {
+            let verdict = simulator.tryRemoving(slot)
+            simulation.verdicts[slot] = verdict
+            switch verdict {
+            case .removable: removable.append(slot)
+            case .stays(let why): obstacles.append(Explanation(why.reason, "\(model.world.names[slot]): \(why.detail)"))
+            }
+        }
+        return removable
+    }
+
+    // MARK: The ledger
+
+    /// Requests whose time ran out, and what became of all the others, into the record.
+    mutating func tellSignals(_ result: inout EvaluationResult, at now: Timestamp) {
+        for number in groups.indices {
+            guard let request = groups[number].memory.signal else { continue }
+            if request.deadline < now {
+                end(
+                    number, 0, Explanation(.decisionExpired, "until \(request.deadline): \(hindrance(number, at: now))")
+                )
+            } else {
+                let due = request.deadline + .milliseconds(1)
+                result.nextDeadline = min(result.nextDeadline ?? due, due)
+            }
+        }
+        guard !signalOutcomes.isEmpty else { return }
+        result.evaluation.signals = signalOutcomes
+        let words = signalOutcomes.map { entry in
+            "\(entry.who) asked for \(entry.change) in \(entry.group): \(entry.decided) "
+                + "(\(entry.outcome.reason.rawValue)\(entry.outcome.detail.isEmpty ? "" : ", \(entry.outcome.detail)"))"
+        }
+        let summary = result.evaluation.summary
+        result.evaluation.summary = ((summary == "nothing to do" ? [] : [summary]) + words).joined(separator: "; ")
+        signalOutcomes = []
+    }
+
+    /// What a request waited for in vain.
+    private func hindrance(_ number: Int, at now: Timestamp) -> String {
+        if let problem = staleness(at: now) { return problem.detail }
+        let group = groups[number]
+        if group.memory.scale != nil { return "a change of size was under way" }
+        if group.memory.removal != nil { return "a removal was under way" }
+        if let problem = group.state?.problem { return "\(problem.reason.rawValue) \(problem.detail)" }
+        return group.state == nil ? "nothing was known of the group" : "the group or the cluster was not well"
+    }
+}

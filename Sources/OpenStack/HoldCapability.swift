@@ -1,0 +1,48 @@
+import JSONReader
+
+/// Whether a stack has something that holds the deletion of a group's members: HEAT-BEHAVIOUR §6, NOVA-BEHAVIOUR §3.
+public enum HoldCapability {
+    /// Whether the environment puts a `pre-delete` hook on a resource inside the members of a group.
+    /// - Parameters:
+    ///   - environment: of the main stack.
+    ///   - group: the group's resource name.
+    public static func hasHook(_ environment: JSONValue, group: String) -> Bool {
+        let resources = environment["resource_registry"]?["resources"]?.objectValue ?? [:]
+        return resources.contains { pattern, members in
+            matches(group, pattern)
+                && (members.objectValue ?? [:]).values.contains { member in
+                    (member.objectValue ?? [:]).values.contains { names($0["hooks"], "pre-delete") }
+                }
+        }
+    }
+
+    /// Whether the template of a member has a software deployment that waits when the member is deleted.
+    public static func hasDeployment(_ memberTemplate: JSONValue) -> Bool {
+        (memberTemplate["resources"]?.objectValue ?? [:]).values.contains { resource in
+            let type = resource["type"]?.stringValue ?? ""
+            return (type == "OS::Heat::SoftwareDeployment" || type == "OS::Heat::StructuredDeployment")
+                && names(resource["properties"]?["actions"], "DELETE")
+                // Without a signal it does not wait.
+                && resource["properties"]?["signal_transport"]?.stringValue != "NO_SIGNAL"
+        }
+    }
+
+    private static func names(_ value: JSONValue?, _ word: String) -> Bool {
+        value?.stringValue == word || (value?.arrayValue ?? []).contains { $0.stringValue == word }
+    }
+
+    /// Heat's patterns: `*` stands for any text.
+    private static func matches(_ name: String, _ pattern: String) -> Bool {
+        let parts = pattern.split(separator: "*", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count > 1, let first = parts.first, let last = parts.last else { return name == pattern }
+        guard name.hasPrefix(first), name.hasSuffix(last), name.utf8.count >= first.utf8.count + last.utf8.count else {
+            return false
+        }
+        var rest = name.dropFirst(first.count).dropLast(last.count)
+        for part in parts.dropFirst().dropLast() where !part.isEmpty {
+            guard let found = rest.firstRange(of: part) else { return false }
+            rest = rest[found.upperBound...]
+        }
+        return true
+    }
+}

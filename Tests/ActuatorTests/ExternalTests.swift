@@ -1,0 +1,333 @@
+import Messages
+import Support
+import Testing
+
+@testable import Actuator
+
+@Suite("Machines that somebody else takes away")
+struct ExternalTests {
+    /// Three nodes, two pods on the first, a stack that holds deletions this way.
+    static func world(_ hold: HeldDeletion.Kind? = .hook) -> World {
+        var world = World()
+        world.others.hold = hold
+        world.addPod("web", on: "node-m1")
+        world.addPod("api", on: "node-m1")
+        world.pass(.seconds(2))
+        return world
+    }
+
+    static let wholeStory: [EventType] = [
+        .removalCordoned, .removalDrained, .removalCompleted,
+    ]
+
+    @Test(
+        "a policy takes the oldest member: told, drained, then let go",
+        arguments: [HeldDeletion.Kind.hook, .deployment])
+    func held(kind: HeldDeletion.Kind) {
+        var world = Self.world(kind)
+        world.leave("m1")
+        #expect(world.isCordoned("node-m1"))
+        #expect(world.record("node-m1")?.reason.reason == .externalScaleIn)
+        #expect(world.run { $0.story.contains(.removalDrained) }, "\(world.story)")
+        #expect(world.evictions == ["api", "web"])
+        #expect(world.unnoticedEvictions.isEmpty)
+        #expect(world.run { $0.story.contains(.removalCompleted) && $0.nodes.count == 2 }, "\(world.story)")
+        #expect(world.story == Self.wholeStory)
+        #expect(world.others.released == ["m1"])
+        #expect(world.memberNames == ["m2", "m3"])
+        // The size is not ours to change for it.
+        #expect(world.resizes.isEmpty && world.marks.isEmpty)
+        #expect(world.warnings.isEmpty && world.conditions.isEmpty)
+    }
+
+    @Test("nothing is let go before the pods are gone")
+    func heldUntilDrained() {
+        var world = Self.world()
+        world.budget["web"] = 20
+        world.leave("m1")
+        #expect(world.run(within: .seconds(60)) { $0.evictions == ["api"] })
+        world.pass(.seconds(30))
+        #expect(world.others.released.isEmpty)
+        #expect(world.run { $0.story.contains(.removalCompleted) }, "\(world.story)")
+        #expect(world.evictions == ["api", "web"])
+    }
+
+    @Test("the whole stack is deleted: all members at once")
+    func wholeStack() {
+        var world = Self.world()
+        world.stackStatus = "DELETE_IN_PROGRESS"
+        world.leave("m1", "m2", "m3")
+        #expect(world.run { $0.nodes.isEmpty }, "\(world.story)")
+        #expect(world.others.released.sorted() == ["m1", "m2", "m3"])
+        #expect(world.unnoticedEvictions.isEmpty && world.evictions == ["api", "web"])
+        #expect(world.story.count { $0 == .removalCompleted } == 3)
+    }
+
+    @Test("a message that was lost changes nothing: the member list says it as well")
+    func lostMessage() {
+        var world = Self.world()
+        world.members[0].status = "DELETE_IN_PROGRESS"
+        world.others.held[world.members[0].id] = world.now
+        #expect(world.run { $0.story.contains(.removalCompleted) }, "\(world.story)")
+    }
+
+    @Test("it cannot be cancelled")
+    func notCancelled() {
+        var world = Self.world()
+        world.leave("m1")
+        let id = world.record("node-m1")?.id ?? ""
+        world.send(world.cancellation(id))
+        #expect(world.run { $0.story.contains(.removalCompleted) }, "\(world.story)")
+        #expect(!world.story.contains(.removalFailed))
+    }
+
+    @Test("ended and begun anew at every action, the end is the same")
+    func crashes() {
+        var calm = Self.world()
+        calm.leave("m1")
+        #expect(calm.run { $0.story.contains(.removalCompleted) && $0.nodes.count == 2 })
+        for step in 1...calm.steps {
+            for isBefore in [true, false] {
+                var world = Self.world()
+                if isBefore { world.crashBefore = step } else { world.crashAfter = step }
+                world.leave("m1")
+                let ended = world.run { $0.nodes.count == 2 && $0.members.count == 2 }
+                let what = "crash \(isBefore ? "before" : "after") action \(step): \(world.story)"
+                #expect(ended, "\(what)")
+                #expect(world.story.contains(.removalCompleted), "\(what)")
+                #expect(world.unnoticedEvictions.isEmpty && world.resizes.isEmpty, "\(what)")
+                #expect(world.memberNames == ["m2", "m3"], "\(what)")
+                if !ended { return }
+            }
+        }
+    }
+
+    @Test("nothing holds it: told at once, drained without a cooldown, what was lost is said")
+    func unheld() {
+        var world = Self.world(nil)
+        world.cooldown = .seconds(60)
+        // One pod takes its time, and the machine is gone after two seconds.
+        world.addPod("slow", on: "node-m1", grace: 60)
+        world.leave("m1")
+        #expect(world.isCordoned("node-m1"))
+        #expect(world.run(within: .seconds(10)) { $0.story.contains(.removalCompleted) }, "\(world.story)")
+        #expect(world.evictions.sorted() == ["api", "slow", "web"])
+        #expect(world.unnoticedEvictions.isEmpty)
+        #expect(world.resizes.isEmpty)
+    }
+
+    @Test("nothing holds it and no Notifier runs: nothing is evicted untold, and the loss is loud")
+    func unheldUntold() {
+        var world = Self.world(nil)
+        world.notifierIsThere = false
+        world.leave("m1")
+        #expect(world.run(within: .seconds(20)) { $0.story.contains(.removalCompleted) }, "\(world.story)")
+        #expect(world.evictions.isEmpty)
+        #expect(world.warnings.map(\.reason) == [.podsLost])
+        let detail = world.warnings.first?.detail ?? ""
+        #expect(detail.contains("2 pods left (default/api, default/web)") && detail.contains("2 of them not told"))
+        let completed = world.published.compactMap { event -> RemovalProgress? in
+            if case .removalCompleted(let event) = event { event.removal } else { nil }
+        }
+        #expect(completed.first?.reason.reason == .podsLost && completed.first?.pods == 2)
+    }
+
+    @Test("its Node is deleted by a cloud controller before anything else: the same end")
+    func nodeDeleted() {
+        var world = Self.world(nil)
+        world.others.controllerDeletesNodes = true
+        world.notifierIsThere = false
+        world.leave("m1")
+        #expect(world.run(within: .seconds(20)) { $0.story.contains(.removalCompleted) }, "\(world.story)")
+        #expect(world.warnings.map(\.reason) == [.podsLost])
+    }
+
+    @Test("whether anything holds it is not known: it gets its cooldown")
+    func unknownHold() {
+        var world = Self.world(nil)
+        world.others.isReadable = false
+        world.others.hold = .hook
+        world.leave("m1")
+        #expect(world.run { $0.story.contains(.removalCompleted) }, "\(world.story)")
+        #expect(world.others.released == ["m1"])
+    }
+
+    @Test("no Notifier tells the pods of a held machine: it is never let go, and that is said until it is over")
+    func neverTold() {
+        var world = Self.world()
+        world.notifierIsThere = false
+        world.leave("m1")
+        #expect(world.run(within: .minutes(110)) { $0.conditions["held/workers"] != nil })
+        #expect(world.warnings.map(\.reason) == [.deletionHeld])
+        world.pass(.minutes(20))
+        #expect(world.warnings.count == 1, "said once: \(world.warnings)")
+        #expect(world.others.released.isEmpty && world.evictions.isEmpty)
+        // At the timeout Heat gives up; the machine lives on.
+        world.pass(.minutes(100))
+        #expect(world.members.first?.status == "DELETE_FAILED")
+        #expect(world.conditions["held/workers"] == nil)
+        #expect(world.evictions.isEmpty)
+    }
+
+    @Test("a budget blocks the drain until Heat's timeout: let go shortly before it, with the pods named")
+    func limit() {
+        var world = Self.world()
+        world.others.timeout = .minutes(10)
+        world.budget["web"] = 100_000
+        let begun = world.now
+        world.leave("m1")
+        #expect(world.run(within: .minutes(11)) { !$0.others.released.isEmpty })
+        #expect(world.now - begun >= .minutes(8.9) && world.now - begun <= .minutes(9.2), "\(world.now - begun)")
+        #expect(world.warnings.map(\.reason) == [.podsLost])
+        #expect(world.warnings.first?.detail.contains("default/web") == true)
+        #expect(world.run { $0.story.contains(.removalCompleted) }, "\(world.story)")
+    }
+
+    @Test("by policy it is kept instead: the deletion fails, and is tried again when the node is drained")
+    func kept() {
+        var world = Self.world()
+        world.policy.releaseAtLimit = false
+        world.core = ActuatorCore(policy: world.policy)
+        world.crash()
+        world.others.timeout = .minutes(10)
+        world.budget["web"] = 100_000
+        world.leave("m1")
+        #expect(world.run(within: .minutes(11)) { $0.conditions["held/workers"] != nil })
+        #expect(world.run(within: .minutes(11)) { $0.members.first?.status == "DELETE_FAILED" })
+        #expect(world.others.released.isEmpty)
+        world.budget["web"] = 0
+        #expect(world.run { $0.nodes.count == 2 && $0.members.count == 2 }, "\(world.story) \(world.members)")
+        #expect(world.memberNames == ["m2", "m3"])
+        #expect(world.unnoticedEvictions.isEmpty)
+    }
+
+    @Test("Heat does not let go: said, with what it answered, until it does")
+    func cannotBeLetGo() {
+        var world = Self.world()
+        world.others.letGoFailure = ActFailure(.heatUnreachable, "503 Service Unavailable", isRetriable: true)
+        world.leave("m1")
+        #expect(world.run(within: .minutes(5)) { $0.conditions["held/workers"] != nil }, "\(world.story)")
+        #expect(world.conditions["held/workers"]?.detail.contains("503 Service Unavailable") == true)
+        world.others.letGoFailure = nil
+        #expect(world.run { $0.story.contains(.removalCompleted) }, "\(world.story)")
+        #expect(world.run(within: .seconds(10)) { $0.conditions["held/workers"] == nil })
+    }
+
+    @Test("a member that is no Node has nothing to drain: let go at once")
+    func withoutNode() {
+        var world = Self.world()
+        world.addMember(isReady: false)
+        world.members[3].status = "CREATE_COMPLETE"
+        world.pass(.seconds(2))
+        world.leave("m4")
+        #expect(world.run(within: .seconds(10)) { $0.others.released == ["m4"] })
+        #expect(world.story.isEmpty)
+    }
+
+    @Test("unless a Node does not say which machine it is")
+    func withoutNodePerhaps() {
+        var world = Self.world()
+        world.addMember(isReady: true)
+        world.nodes["node-m4"] = World.merge(world.nodes["node-m4"] ?? .null, ["spec": ["providerID": .null]])
+        world.crash()
+        world.leave("m4")
+        world.pass(.seconds(30))
+        #expect(world.others.released.isEmpty)
+        #expect(world.conditions["held/workers"]?.detail.contains("node-m4") == true)
+    }
+
+    @Test("a removal of ours whose member somebody else takes meanwhile is finished, not undone")
+    func oursTakenMeanwhile() {
+        var world = Self.world()
+        world.cooldown = .seconds(20)
+        world.send(world.removal("r1", ["m1"]))
+        #expect(world.run { $0.story.contains(.removalCordoned) })
+        world.leave("m1")
+        world.send(world.cancellation())
+        #expect(world.run { $0.story.contains(.removalCompleted) && $0.nodes.count == 2 }, "\(world.story)")
+        #expect(world.resizes.isEmpty && world.others.released == ["m1"])
+        #expect(!world.story.contains(.removalFailed))
+    }
+
+    @Test("a removal of ours beside one of somebody else's: both go, the size is counted right")
+    func both() {
+        var world = Self.world()
+        world.leave("m1")
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.nodes.count == 1 && $0.members.count == 1 }, "\(world.story) \(world.memberNames)")
+        #expect(world.memberNames == ["m3"])
+        #expect(world.resizes == [1])
+        #expect(world.unnoticedEvictions.isEmpty)
+    }
+
+    // MARK: Nova
+
+    static func report(_ world: World, _ server: String, _ state: String) -> ActuatorEvent {
+        .serverReported(
+            CloudServer(
+                cluster: "prod", serverID: server, state: state, event: "compute.instance.delete.start", at: world.now))
+    }
+
+    @Test("a server is deleted by hand: Nova is asked, the node's pods are told, the dead member leaves Heat")
+    func deletedInNova() {
+        var world = Self.world(nil)
+        world.others.fates["server-0001"] = .leaving
+        world.feed(Self.report(world, "server-0001", "deleting"))
+        #expect(world.isCordoned("node-m1"))
+        #expect(world.record("node-m1")?.reason.detail.contains("deleted in Nova") == true)
+        world.pass(.seconds(2))
+        world.others.fates["server-0001"] = .gone
+        #expect(world.run { $0.nodes.count == 2 && $0.members.count == 2 }, "\(world.story)")
+        #expect(world.memberNames == ["m2", "m3"])
+        #expect(world.marks == ["+m1"] && world.resizes == [2])
+    }
+
+    @Test("at the minimum the dead member is replaced instead")
+    func deletedInNovaAtTheMinimum() {
+        var world = World(nodes: 2, min: 2)
+        world.pass(.seconds(2))
+        world.others.fates["server-0001"] = .gone
+        world.feed(Self.report(world, "server-0001", "deleted"))
+        #expect(world.run { $0.nodes.count == 1 && $0.story.contains(.removalCompleted) }, "\(world.story)")
+        #expect(world.marks == ["+m1"] && world.resizes == [2])
+        #expect(world.members.count == 2 && world.members.allSatisfy { $0.status == "CREATE_COMPLETE" })
+    }
+
+    @Test("what was heard is a hint only: a server that Nova says is there stays")
+    func falseReport() {
+        var world = Self.world(nil)
+        world.feed(Self.report(world, "server-0001", "deleting"))
+        world.feed(Self.report(world, "server-unknown", "deleted"))
+        world.pass(.seconds(5))
+        #expect(!world.isCordoned("node-m1"))
+        #expect(world.story.isEmpty)
+    }
+
+    @Test("a deletion that Nova took back: the node serves again")
+    func takenBack() {
+        var world = Self.world(nil)
+        world.notifierIsThere = false
+        world.others.fates["server-0001"] = .leaving
+        world.feed(Self.report(world, "server-0001", "deleting"))
+        world.pass(.seconds(5))
+        world.others.fates["server-0001"] = .there
+        #expect(world.run(within: .minutes(2)) { !$0.isCordoned("node-m1") }, "\(world.story)")
+        #expect(world.story == [.removalCordoned, .removalFailed])
+    }
+
+    @Test("a server in ERROR is removed in the ordinary way, not below the minimum")
+    func failedInNova() {
+        var world = Self.world(nil)
+        world.others.fates["server-0001"] = .failed("disk")
+        world.feed(Self.report(world, "server-0001", "error"))
+        #expect(world.run { $0.nodes.count == 2 }, "\(world.story)")
+        #expect(world.resizes == [2] && world.unnoticedEvictions.isEmpty)
+        var small = World(nodes: 1)
+        small.pass(.seconds(2))
+        small.others.fates["server-0001"] = .failed("disk")
+        small.feed(Self.report(small, "server-0001", "error"))
+        small.pass(.seconds(5))
+        #expect(small.reasons(.removalFailed) == [.minimumReached])
+        #expect(!small.isCordoned("node-m1"))
+    }
+}

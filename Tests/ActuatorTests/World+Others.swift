@@ -1,0 +1,86 @@
+import Messages
+import Support
+
+@testable import Actuator
+
+/// What somebody else does to the group: members that leave without a removal of ours, held by the stack or not.
+extension World {
+    struct Others {
+        /// What holds leaving members; nil: nothing does.
+        var hold: HeldDeletion.Kind?
+        /// Whether the stack's environment and template can be read.
+        var isReadable = true
+        var timeout = Interval.minutes(120)
+        /// By member id: since when it is held.
+        var held: [String: Timestamp] = [:]
+        /// By member id: when it is gone.
+        var goneAt: [String: Timestamp] = [:]
+        /// Letting go fails with this.
+        var letGoFailure: ActFailure?
+        /// Members let go, in order.
+        var released: [String] = []
+        /// Nodes of machines that went are deleted by a cloud controller.
+        var controllerDeletesNodes = false
+        var fates: [String: ServerFate] = [:]
+
+        var isShrinking: Bool { !held.isEmpty || !goneAt.isEmpty }
+
+        func describe(_ reading: inout GroupReading) {
+            reading.canHold = isReadable ? hold != nil : nil
+            reading.timeout = timeout
+            guard let hold else { return }
+            reading.held = held.sorted { $0.key < $1.key }.map {
+                HeldDeletion(
+                    memberID: $0.key, kind: hold, resource: hold == .hook ? "server" : "drain", since: $0.value)
+            }
+        }
+    }
+
+    /// What was said loudly of machines that others take away.
+    var warnings: [Explanation] { reports.filter { $0.reason == .podsLost || $0.reason == .deletionHeld } }
+
+    /// Somebody signals a policy, deletes the stack…: Heat begins to delete these members, and says so on the bus.
+    mutating func leave(_ names: String...) {
+        for name in names {
+            guard let index = members.firstIndex(where: { $0.name == name }) else { continue }
+            members[index].status = "DELETE_IN_PROGRESS"
+            if others.hold == nil {
+                others.goneAt[members[index].id] = now + .seconds(2)
+            } else {
+                others.held[members[index].id] = now
+            }
+            feed(.stackLeaving(stackID: members[index].id))
+        }
+        feed(.stackHint)
+    }
+
+    mutating func letGo(_ ids: [String]) -> ActFailure? {
+        if let failure = others.letGoFailure { return failure }
+        for id in ids where others.held.removeValue(forKey: id) != nil {
+            others.released.append(members.first { $0.id == id }?.name ?? id)
+            others.goneAt[id] = now + .seconds(1.8)
+        }
+        return nil
+    }
+
+    mutating func othersStep() {
+        for (id, since) in others.held where since + others.timeout <= now {
+            others.held[id] = nil
+            guard let index = members.firstIndex(where: { $0.id == id }) else { continue }
+            members[index].status = "DELETE_FAILED"
+        }
+        for (id, end) in others.goneAt where end <= now {
+            others.goneAt[id] = nil
+            guard let index = members.firstIndex(where: { $0.id == id }) else { continue }
+            let member = members.remove(at: index)
+            lose(member)
+        }
+    }
+
+    /// The machine is off: what ran on it does not run any more, and a cloud controller may take its Node away.
+    private mutating func lose(_ member: Member) {
+        guard others.controllerDeletesNodes, nodes["node-\(member.name)"] != nil else { return }
+        nodes["node-\(member.name)"] = nil
+        feed(.nodeGone(name: "node-\(member.name)", uid: "uid-\(member.name)"))
+    }
+}

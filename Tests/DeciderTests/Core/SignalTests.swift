@@ -1,0 +1,145 @@
+import Messages
+import Support
+import Testing
+
+@testable import Decider
+
+@Suite("Requests from outside for nodes more or less")
+struct SignalTests {
+    /// Three nodes of 4 cores; a pod of 1 core on the first two, so that each fits on the third.
+    static func stage(min: Int = 1, max: Int = 5, used: Int64 = 1_000) -> Stage {
+        var stage = Stage(groups: [GroupRules(id: "workers", min: min, max: max)]) {
+            // The load alone would keep every node.
+            $0.scaleDown.utilizationThreshold = 0.01
+        }
+        let shape = Stage.shape(cpu: used)
+        var pods = stage.pods("a", 1, shape, on: "n1")
+        pods += stage.pods("b", 1, shape, on: "n2")
+        stage.snapshot(nodes: ["n1", "n2", "n3"].map { Stage.node($0) }, pods: pods)
+        stage.group("workers", ["n1", "n2", "n3"], min: min, max: max)
+        stage.evaluate(after: .seconds(1))
+        return stage
+    }
+
+    static func request(
+        _ stage: Stage, _ direction: ScaleRequested.Direction, _ step: Int = 1, id: String = "signal-1",
+        group: String = "workers"
+    ) -> Event {
+        .scaleRequested(
+            ScaleRequested(
+                cluster: "test", id: id, group: group, direction: direction, step: step, who: "alarm cpu (a1)",
+                why: "1 sample outside", at: stage.now, deadline: stage.now + .seconds(120)))
+    }
+
+    @Test("down: the cheapest node goes, by a removal with notice, and the ledger says for whom")
+    func down() {
+        var stage = Self.stage()
+        stage.receive(Self.request(stage, .down))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.removed.map { $0.nodes.map(\.node) } == [["n3"]], "the empty one: \(stage.record?.summary ?? "")")
+        #expect(stage.removed.first?.nodes.first?.reason.reason == .signalled)
+        let entry = stage.record?.signals?.first
+        #expect(entry?.id == "signal-1" && entry?.change == -1 && entry?.decided == -1)
+        #expect(entry?.outcome.reason == .signalled)
+        #expect(stage.record?.summary.contains("alarm cpu (a1) asked for -1 in workers: -1") == true)
+        #expect(stage.scaled.isEmpty)
+    }
+
+    @Test("down: a node with pods goes too if they fit elsewhere")
+    func downWithPods() {
+        var stage = Self.stage()
+        stage.receive(Self.request(stage, .down, 2))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.removed.flatMap(\.nodes).count == 2)
+        #expect(stage.record?.signals?.first?.decided == -2)
+    }
+
+    @Test("down: no node whose pods do not fit elsewhere goes, and the obstacle is named")
+    func downDoesNotFit() {
+        var stage = Self.stage(used: 3_000)
+        stage.receive(Self.request(stage, .down, 3))
+        stage.evaluate(after: .seconds(1))
+        // The empty one goes; the others have nowhere to put their pods.
+        #expect(stage.removed.flatMap(\.nodes).map(\.node) == ["n3"])
+        let entry = stage.record?.signals?.first
+        #expect(entry?.decided == -1 && entry?.outcome.reason == .noPlaceToMovePods, "\(String(describing: entry))")
+    }
+
+    @Test("down: never below the minimum")
+    func downMinimum() {
+        var stage = Self.stage(min: 3)
+        stage.receive(Self.request(stage, .down))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.removed.isEmpty)
+        #expect(stage.record?.signals?.first?.outcome.reason == .minimumReached)
+        #expect(stage.record?.signals?.first?.decided == 0)
+    }
+
+    @Test("up: a node more, within the maximum")
+    func up() {
+        var stage = Self.stage(max: 4)
+        stage.receive(Self.request(stage, .up, 3))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.sizes == ["workers": 4])
+        #expect(stage.scaled.first?.reason.reason == .signalled)
+        let entry = stage.record?.signals?.first
+        #expect(entry?.decided == 1 && entry?.outcome.reason == .maximumReached)
+    }
+
+    @Test("the same request twice counts once; of two at a time the second is refused")
+    func twice() {
+        var stage = Self.stage()
+        stage.receive(Self.request(stage, .up))
+        stage.receive(Self.request(stage, .up))
+        stage.receive(Self.request(stage, .up, id: "signal-2"))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.sizes == ["workers": 4])
+        let entries = stage.record?.signals ?? []
+        #expect(entries.map(\.id).sorted() == ["signal-1", "signal-2"])
+        #expect(entries.first { $0.id == "signal-2" }?.outcome.reason == .groupBusy)
+        stage.receive(Self.request(stage, .up))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.record?.signals == nil)
+    }
+
+    @Test("a request survives the Decider, and is not taken twice by the next one")
+    func restart() throws {
+        var stage = Self.stage()
+        stage.receive(Self.request(stage, .down))
+        let saved = try stage.core.engine.checkpoint()
+        var next = Self.stage()
+        try next.core.restore(saved)
+        next.receive(Self.request(next, .down))
+        next.evaluate(after: .seconds(1))
+        #expect(next.removed.flatMap(\.nodes).count == 1)
+    }
+
+    @Test("what stands in the way is waited for, and named when the time is over")
+    func waits() {
+        var stage = Self.stage()
+        stage.receive(Self.request(stage, .up))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.scaled.count == 1)
+        stage.receive(Self.request(stage, .down, id: "signal-2"))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.removed.isEmpty && stage.record?.signals == nil)
+        stage.evaluate(after: .seconds(121))
+        let entry = stage.record?.signals?.first
+        #expect(entry?.id == "signal-2" && entry?.outcome.reason == .decisionExpired, "\(String(describing: entry))")
+    }
+
+    @Test("a group that is not configured, a request that comes too late")
+    func refused() {
+        var stage = Self.stage()
+        stage.receive(Self.request(stage, .down, group: "nobody"))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.record?.signals?.first?.outcome.reason == .groupUnknown)
+        let late = Self.request(stage, .down, id: "late")
+        stage.now = stage.now + .seconds(200)
+        stage.receive(late)
+        stage.heartbeat()
+        stage.evaluate()
+        #expect(stage.record?.signals?.first?.outcome.reason == .decisionExpired)
+        #expect(stage.removed.isEmpty)
+    }
+}

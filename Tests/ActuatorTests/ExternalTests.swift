@@ -213,6 +213,20 @@ struct ExternalTests {
         #expect(world.run(within: .seconds(10)) { $0.conditions["held/workers"] == nil })
     }
 
+    @Test("while a member is held the group still grows, and the member is let go all the same")
+    func growsMeanwhile() {
+        var world = Self.world()
+        world.cooldown = .minutes(5)
+        world.leave("m1")
+        #expect(world.run(within: .seconds(10)) { $0.isCordoned("node-m1") })
+        world.send(world.scale(from: 2, to: 4))
+        #expect(world.run(within: .seconds(30)) { $0.members.count == 5 }, "\(world.story) \(world.memberNames)")
+        #expect(world.others.released.isEmpty)
+        #expect(world.run(within: .minutes(20)) { $0.members.count == 4 && $0.nodes.count == 4 }, "\(world.story)")
+        #expect(world.story.contains(.scaleCompleted) && world.story.contains(.removalCompleted))
+        #expect(world.resizes == [4] && !world.memberNames.contains("m1"))
+    }
+
     @Test("a member that is no Node has nothing to drain: let go at once")
     func withoutNode() {
         var world = Self.world()

@@ -556,8 +556,11 @@ struct World {
         shrinkOrGrow()
     }
 
+    /// Members that do not leave by somebody else's act.
+    private var staying: Int { members.count { $0.status != "DELETE_IN_PROGRESS" } }
+
     private mutating func shrinkOrGrow() {
-        while members.count > desired {
+        while staying > desired {
             if let victim = wrongVictim, let index = members.firstIndex(where: { $0.name == victim }) {
                 wrongVictim = nil
                 members.remove(at: index)
@@ -583,6 +586,6 @@ struct World {
             members[index].status = "CREATE_COMPLETE"
             members[index].reason = ""
         }
-        while members.count < desired { addMember(isReady: true) }
+        while staying < desired { addMember(isReady: true) }
     }
 }

@@ -74,8 +74,8 @@ extension ActuatorCore {
             return false
         }
         if let why = objection(to: decision, track) ?? reading.problem { return refusal(why) }
-        // Somebody's change is under way: ours is the next one.
-        if reading.isBusy { return false }
+        // Somebody's change is under way: ours is the next one. A drain under a hold may take long, and needs no waiting.
+        if reading.isBusy && !reading.waitsOnlyForHeld { return false }
         let size = reading.counted.count
         if decision.to == size && reading.desired == decision.to && !reading.isFailed {
             groups[id]?.waiting = nil

@@ -58,6 +58,15 @@ public struct GroupReading: Sendable, Equatable {
     public var isBusy: Bool {
         stackStatus.hasSuffix("_IN_PROGRESS") || groupStackStatus.hasSuffix("_IN_PROGRESS") || scalingInProgress
     }
+    /// Whether nothing goes on but that members wait whose deletion is held. Then an update is taken at once: new members
+    /// are made, those that wait go on waiting (HEAT-BEHAVIOUR §6).
+    public var waitsOnlyForHeld: Bool {
+        let changing = members.filter { $0.status.hasSuffix("_IN_PROGRESS") }
+        return !changing.isEmpty
+            && changing.allSatisfy { member in
+                member.isLeaving && held.contains { $0.memberID == member.physicalID }
+            }
+    }
     /// Whether the last change failed.
     public var isFailed: Bool { stackStatus.hasSuffix("_FAILED") || groupStackStatus.hasSuffix("_FAILED") }
     /// Why it failed.

@@ -37,7 +37,7 @@ struct ExternalTests {
         #expect(world.memberNames == ["m2", "m3"])
         // The size is not ours to change for it.
         #expect(world.resizes.isEmpty && world.marks.isEmpty)
-        #expect(world.warnings.isEmpty && world.conditions.isEmpty)
+        #expect(world.losses.isEmpty && world.conditions.isEmpty)
     }
 
     @Test("nothing is let go before the pods are gone")
@@ -123,8 +123,8 @@ struct ExternalTests {
         world.leave("m1")
         #expect(world.run(within: .seconds(20)) { $0.story.contains(.removalCompleted) }, "\(world.story)")
         #expect(world.evictions.isEmpty)
-        #expect(world.warnings.map(\.reason) == [.podsLost])
-        let detail = world.warnings.first?.detail ?? ""
+        #expect(world.losses.map(\.reason) == [.podsLost])
+        let detail = world.losses.first?.detail ?? ""
         #expect(detail.contains("2 pods left (default/api, default/web)") && detail.contains("2 of them not told"))
         let completed = world.published.compactMap { event -> RemovalProgress? in
             if case .removalCompleted(let event) = event { event.removal } else { nil }
@@ -139,7 +139,7 @@ struct ExternalTests {
         world.notifierIsThere = false
         world.leave("m1")
         #expect(world.run(within: .seconds(20)) { $0.story.contains(.removalCompleted) }, "\(world.story)")
-        #expect(world.warnings.map(\.reason) == [.podsLost])
+        #expect(world.losses.map(\.reason) == [.podsLost])
     }
 
     @Test("whether anything holds it is not known: it gets its cooldown")
@@ -158,9 +158,9 @@ struct ExternalTests {
         world.notifierIsThere = false
         world.leave("m1")
         #expect(world.run(within: .minutes(110)) { $0.conditions["held/workers"] != nil })
-        #expect(world.warnings.map(\.reason) == [.deletionHeld])
+        #expect(world.losses.map(\.reason) == [.deletionHeld])
         world.pass(.minutes(20))
-        #expect(world.warnings.count == 1, "said once: \(world.warnings)")
+        #expect(world.losses.count == 1, "said once: \(world.losses)")
         #expect(world.others.released.isEmpty && world.evictions.isEmpty)
         // At the timeout Heat gives up; the machine lives on.
         world.pass(.minutes(100))
@@ -178,8 +178,8 @@ struct ExternalTests {
         world.leave("m1")
         #expect(world.run(within: .minutes(11)) { !$0.others.released.isEmpty })
         #expect(world.now - begun >= .minutes(8.9) && world.now - begun <= .minutes(9.2), "\(world.now - begun)")
-        #expect(world.warnings.map(\.reason) == [.podsLost])
-        #expect(world.warnings.first?.detail.contains("default/web") == true)
+        #expect(world.losses.map(\.reason) == [.podsLost])
+        #expect(world.losses.first?.detail.contains("default/web") == true)
         #expect(world.run { $0.story.contains(.removalCompleted) }, "\(world.story)")
     }
 

@@ -37,7 +37,7 @@ extension World {
     }
 
     /// What was said loudly of machines that others take away.
-    var warnings: [Explanation] { reports.filter { $0.reason == .podsLost || $0.reason == .deletionHeld } }
+    var losses: [Explanation] { reports.filter { $0.reason == .podsLost || $0.reason == .deletionHeld } }
 
     /// Somebody signals a policy, deletes the stack…: Heat begins to delete these members, and says so on the bus.
     mutating func leave(_ names: String...) {

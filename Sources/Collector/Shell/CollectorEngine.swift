@@ -44,7 +44,7 @@ actor CollectorEngine {
     private var podCounts: (running: Int, pending: Int)? { core.isActive ? core.cluster.podCounts : nil }
 
     /// Whether a server is that of a Node, as far as is known.
-    func isNode(serverID: String) -> Bool { core.nodes.contains { $0.serverID == serverID } }
+    func isNode(serverID: String) -> Bool { core.nodes?.contains { $0.serverID == serverID } ?? false }
 
     /// Nothing will be published any more.
     func stop() {

@@ -119,7 +119,7 @@ struct HeatDiagnosis {
             }
         case .absent:
             find(
-                .noHook, .warning, "no pre-delete hook inside the members",
+                .noHook, .warning, "neither a pre-delete hook nor a software deployment holds the deletion of members",
                 means:
                     "a scale-in by an alarm, a policy or an operator deletes machines at once, without notice to pods",
                 mend:
@@ -219,7 +219,8 @@ struct HeatDiagnosis {
             }
             find(
                 .hookPending, isDrained ? .problem : .warning,
-                "member \(member.name) waits at the pre-delete hook of \(hook.resource); \(state)",
+                "member \(member.name) waits at "
+                    + "\(hook.isDeployment ? "its software deployment" : "the pre-delete hook of") \(hook.resource); \(state)",
                 means: "the stack waits for it until its time limit, and then fails",
                 mend: isDrained ? "clear the hook" : "drain the node, then clear the hook (a running Actuator does)",
                 repair: isDrained ? .clearHook(member: member.name, resource: hook.resource) : nil)

@@ -39,6 +39,9 @@ struct HeatExamination: Sendable {
                     if event.clearedHook == "pre-delete" { pending.remove(event.resource) }
                 }
                 for resource in pending { hooks.insert(HeatPatient.Hook(member: member.name, resource: resource)) }
+                for resource in try await waitingDeployments(stack) {
+                    hooks.insert(HeatPatient.Hook(member: member.name, resource: resource, isDeployment: true))
+                }
             } catch {
                 if error.code != .notFound { throw error }
             }
@@ -46,23 +49,22 @@ struct HeatExamination: Sendable {
         return hooks
     }
 
-    /// Whether the environment hooks the deletion of anything inside the group's members.
+    /// Software deployments that hold the deletion of their stack until they are signalled.
+    private func waitingDeployments(_ stack: StackID) async throws(OpenStackError) -> [String] {
+        try await openstack.resources(stack, type: "OS::Heat::SoftwareDeployment")
+            .filter { $0.status.text == "DELETE_IN_PROGRESS" }.map(\.name)
+    }
+
+    /// Whether the environment hooks the deletion of anything inside the group's members, or their template has a
+    /// software deployment that holds it.
     private func hookSetting(_ snapshot: HeatGroupSnapshot) async -> HeatPatient.HookSetting {
         do throws(OpenStackError) {
             let environment = try await openstack.environment(snapshot.stack.id)
-            let inside = environment[path: "resource_registry", "resources", snapshot.resource]
-            return inside.map(Self.hooksDeletion) == true ? .present : .absent
+            if HoldCapability.hasHook(environment, group: snapshot.resource) { return .present }
+            guard let stack = snapshot.members.lazy.compactMap(\.stack).first else { return .absent }
+            return HoldCapability.hasDeployment(try await openstack.template(stack)) ? .present : .absent
         } catch {
             return .unknown(error.description)
-        }
-    }
-
-    static func hooksDeletion(_ value: JSONValue) -> Bool {
-        guard let fields = value.objectValue else { return false }
-        return fields.contains { key, value in
-            guard key == "hooks" else { return hooksDeletion(value) }
-            return value.stringValue == "pre-delete"
-                || value.arrayValue?.contains { $0.stringValue == "pre-delete" } == true
         }
     }
 
@@ -119,7 +121,11 @@ struct HeatExamination: Sendable {
         case .clearHook(let name, let resource):
             guard let stack = snapshot.members.first(where: { $0.name == name })?.stack else { return }
             do throws(OpenStackError) {
-                try await openstack.clearHook(stack, resource)
+                if patient.hooks.contains(where: { $0.member == name && $0.resource == resource && $0.isDeployment }) {
+                    try await openstack.endDeployment(stack, resource, status: 0)
+                } else {
+                    try await openstack.clearHook(stack, resource)
+                }
             } catch {
                 if error.code != .notFound && error.code != .badRequest { throw error }
             }

@@ -24,10 +24,11 @@ struct HeatPatient: Sendable {
         case gone
     }
 
-    /// A hook that holds a member.
+    /// A hook, or a software deployment, that holds a member.
     struct Hook: Sendable, Hashable {
         var member: String
         var resource: String
+        var isDeployment = false
     }
 
     /// Whether a deletion waits for us.

@@ -89,11 +89,12 @@ let package = Package(
 
         // The user's command and the practice cloud
         module("PracticeCloud", ["HTTPServer", "HTTPClient", "JSONReader", "AMQP", "Messages", "Support"]),
+        module("Rehearsal", ["Collector", "Decider", "Actuator", "Notifier", "Messages", "JSONReader", "Support"]),
         module(
             "UpdraftCommand",
             [
-                "PracticeCloud", "Collector", "Decider", "Crypto", "Messages", "Bus", "AMQP", "HTTPClient",
-                "Kubernetes", "OpenStack",
+                "PracticeCloud", "Rehearsal", "Collector", "Decider", "Crypto", "Messages", "Bus", "AMQP",
+                "HTTPClient", "Kubernetes", "OpenStack",
                 "ServiceRuntime", "Settings", "JSONReader", "Support",
             ]),
         program("updraft-collector", ["Collector", "ServiceRuntime"]),
@@ -152,6 +153,7 @@ let package = Package(
                 "Support",
             ],
             files: ["Fixtures"]),
+        tests("RehearsalTests", ["Rehearsal", "Messages", "Support"]),
         tests(
             "UpdraftCommandTests",
             [

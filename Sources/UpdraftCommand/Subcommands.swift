@@ -19,6 +19,9 @@ extension UpdraftCommand {
         Subcommand(name: "signal-url", summary: "the address by which an alarm asks for a node more or less") {
             SignalURLCommand.run($0)
         },
+        Subcommand(name: "rehearse", summary: "play stories with all four services' logic and every fault") {
+            await Rehearse.run($0)
+        },
         Subcommand(name: "simulate", summary: "what the decision engine answers to scenario files") {
             await Simulate.run($0)
         },

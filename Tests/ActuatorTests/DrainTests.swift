@@ -53,6 +53,26 @@ struct DrainTests {
         #expect(world.run(within: .seconds(180)) { $0.story.contains(.removalCompleted) })
     }
 
+    @Test(
+        "pods that a dead node never lets go of count as gone when their time is over, and on a node that works never")
+    func stranded() {
+        for isDead in [true, false] {
+            var world = World(nodes: 3)
+            world.addPod("web-1", on: "node-m2", grace: 20)
+            world.stuckPods = ["web-1"]
+            if isDead { world.unready = ["node-m2"] }
+            world.send(world.removal("r1", ["m2"]))
+            #expect(
+                world.run(within: .seconds(1_200)) {
+                    $0.story.last == .removalCompleted || $0.story.last == .removalFailed
+                })
+            #expect(world.evictions == ["web-1"])
+            #expect(world.story.last == (isDead ? .removalCompleted : .removalFailed))
+            // Its grace period, and a while more.
+            #expect(world.now - World.start >= .seconds(50))
+        }
+    }
+
     @Test("DaemonSet pods are left, or go last and once")
     func daemonSets() {
         for last in [false, true] {

@@ -108,7 +108,7 @@ struct RecoveryTests {
     @Test("a server that was deleted by hand: named, and its node is not drained for ever")
     func serverGone() {
         var world = World(nodes: 3)
-        world.addPod("web-1", on: "node-m2")
+        world.addPod("web-1", on: "node-m2", grace: 120)
         world.stuckPods = ["web-1"]
         world.unready = ["node-m2"]
         world.servers["server-0002"] = .gone

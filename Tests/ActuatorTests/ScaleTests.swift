@@ -30,6 +30,20 @@ struct ScaleTests {
         #expect(world.inHand.isEmpty && world.queue.isEmpty)
     }
 
+    @Test("with a failed member that is still a node it is refused: an update would replace it, its pods untold")
+    func failedNode() {
+        var world = World(nodes: 3)
+        world.members[1].status = "CHECK_FAILED"
+        world.send(world.scale("up", from: 2, to: 4))
+        world.pass(.seconds(5))
+        #expect(world.reasons(.scaleRefused) == [.memberFailed])
+        #expect(world.resizes.isEmpty)
+        world.members[1].status = "CHECK_COMPLETE"
+        world.send(world.scale("again", from: 3, to: 4))
+        #expect(world.run { $0.story.contains(.scaleCompleted) })
+        #expect(world.resizes == [4])
+    }
+
     @Test("outside the limits it is refused with the limit and where it stands")
     func limits() {
         var world = World(nodes: 3, min: 2, max: 4)

@@ -344,3 +344,44 @@ struct CoreTests {
         #expect(delta.claims == [Claim(namespace: "n", name: "data", isBound: true, nodeAffinity: terms)])
     }
 }
+
+@Suite("Equal histories give equal messages")
+struct OrderTests {
+    /// Names whose order is neither that of the alphabet nor, but by a miracle, that of a hash table.
+    static let names = (0..<40).map { "pod-\(($0 * 17) % 40)" }
+
+    @Test("A snapshot and a delta name objects in the order in which they came")
+    func order() throws {
+        var talk = Talk.running()
+        _ = talk.say(2, .observed(.pods, Self.names.map { pod($0) }))
+        let delta = try #require(talk.say(2.1, .ticked).deltas.first)
+        #expect(delta.pods.map(\.uid) == Self.names)
+        _ = talk.say(2.2, .published(ok: true))
+        let parts = try #require(talk.say(4, .snapshotRequested(why: "test")).snapshots.first)
+        #expect(parts.flatMap(\.pods).map(\.uid) == Self.names)
+    }
+
+    @Test("What goes is named in its order, and its place is taken again")
+    func removal() throws {
+        var talk = Talk.running(Self.names.map { (.pods, pod($0)) })
+        let gone = Array(Self.names.prefix(20))
+        for name in gone { _ = talk.say(2, .gone(.pods, key: name)) }
+        _ = talk.say(2, .observed(.pods, [pod("new")]))
+        let delta = try #require(talk.say(2.1, .ticked).deltas.first)
+        #expect(delta.removedPods == gone)
+        #expect(delta.pods.map(\.uid) == ["new"])
+        #expect(talk.core.count(.pods) == 21)
+    }
+
+    @Test("An object that changes, goes and comes back before anybody is told is named once, as it is")
+    func cameBack() throws {
+        var talk = Talk.running(Self.names.map { (.pods, pod($0)) })
+        for round in 0..<200 {
+            _ = talk.say(2, .gone(.pods, key: "pod-1"), .observed(.pods, [pod("pod-1", app: "v\(round)")]))
+        }
+        let delta = try #require(talk.say(2.1, .ticked).deltas.first)
+        #expect(delta.pods.map(\.uid) == ["pod-1"])
+        #expect(delta.removedPods.isEmpty)
+        #expect(delta.shapes.map { $0.shape.labels } == [["app": "v199"]])
+    }
+}

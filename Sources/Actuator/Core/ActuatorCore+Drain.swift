@@ -29,6 +29,7 @@ extension ActuatorCore {
             if removal.editing == nil { request(node, .drained(deadline: now + policy.heatTimeout)) }
             return timers.set(.removal(node), at: now + policy.drainPoll)
         }
+        let pods = withoutStranded(pods, node)
         let isForced = removal.record.drain?.forced != nil
         if !isForced && !isHurried(removal) { surge(node, pods) }
         guard let held = removals[node]?.surges.held else { return }
@@ -46,6 +47,16 @@ extension ActuatorCore {
             carryOut(evictions, node, isForced: isForced)
             // What somebody else takes away has nowhere to return to: on, until it is gone or let go.
             timers.set(.removal(node), at: again > now ? again : now + policy.drainPoll)
+        }
+    }
+
+    /// Pods whose time to stop is long over on a node that is not ready: no kubelet will ever say that they are gone.
+    /// They go with the machine, which is the only way to end them.
+    private func withoutStranded(_ pods: [NodePod], _ node: String) -> [NodePod] {
+        guard nodes[node]?.isReady == false else { return pods }
+        return pods.filter { pod in
+            guard let deletedAt = pod.deletedAt else { return true }
+            return now < deletedAt + policy.strandedAfter
         }
     }
 

@@ -74,18 +74,33 @@ extension ActuatorCore {
         return true
     }
 
-    /// A failed member goes with any shrink. If one that nobody chose is a live node, its pods would go untold.
-    private func strangersThatFailed(_ chosen: Set<String>, _ reading: GroupReading) -> String? {
+    /// A node that we emptied before its removal failed goes with a repair; its pre-delete hook has nothing to wait for.
+    private mutating func clearHooksOfEmptied(_ id: String, _ reading: GroupReading) {
+        let leaving = reading.members.filter { $0.status.hasPrefix("DELETE_") && (isEmptied($0) || !isNode($0)) }
+        if !leaving.isEmpty { emit(.clearHooks(group: id, memberIDs: leaving.compactMap(\.physicalID))) }
+    }
+
+    /// Whether a removal drained the member's node and failed at Heat, so that the node stays out of service.
+    private func isEmptied(_ member: GroupState.Member) -> Bool {
+        removals.values.contains {
+            $0.record.memberID == member.identity && $0.record.phase == .failed && !$0.record.ours.cordon
+                && $0.record.change != nil
+        }
+    }
+
+    /// A failed member goes with any shrink, and is replaced by any update that keeps or raises the size. If one that
+    /// nobody chose is a live node, its pods would go untold. (A node that we emptied before its removal failed has none.)
+    func strangersThatFailed(_ chosen: Set<String>, _ reading: GroupReading) -> String? {
         let strangers = reading.members.filter { member in
-            member.isFailed && !chosen.contains(member.identity) && isNode(member)
+            member.isFailed && !chosen.contains(member.identity) && isNode(member) && !isEmptied(member)
         }
         guard let first = strangers.first else { return nil }
-        return "member \(first.name) is \(first.status) and still a node: it would be removed with the others"
+        return "member \(first.name) is \(first.status) and still a node: an update would replace or remove it"
     }
 
     /// The record of a node in a change was written, or came to another end.
     mutating func removalIsWritten(_ node: String) {
-        for (stack, change) in changes {
+        for (stack, change) in changes.sorted(by: { $0.key < $1.key }) {
             guard case .removal(let nodes) = change.kind, nodes.contains(node) else { continue }
             if case .writing(var left) = change.step, left.remove(node) != nil {
                 changes[stack]?.step = left.isEmpty ? .looking : .writing(left)
@@ -107,6 +122,7 @@ extension ActuatorCore {
                 endChange(of: change.group)
             } else if reading.isBusy {
                 changes[change.stackKey(groups)]?.sawBusy = true
+                clearHooksOfEmptied(change.group, reading)
             }
         case .unmark: break
         case .removal(let nodes): advanceRemoval(nodes, change, reading)

@@ -59,12 +59,11 @@ extension ActuatorCore {
             track.repairedAt.map { $0 + policy.repairInterval } ?? Timestamp(seconds: 0))
         guard now >= due else { return timers.setEarlier(.group(id), at: due) }
         let failed = reading.members.filter(\.isFailed)
-        if let alive = failed.first(where: { isNode($0) }) {
+        if let obstacle = strangersThatFailed([], reading) {
             groups[id]?.repairedAt = now
             return note(
                 .error, id, .memberFailed,
-                "the group is \(reading.groupStackStatus) and member \(alive.name), \(alive.status), is still a node: an "
-                    + "update would replace or remove it; unmark it, or remove the node")
+                "the group is \(reading.groupStackStatus) and \(obstacle); unmark it, or remove the node")
         }
         let size = reading.counted.count
         guard size >= track.policy.floor else { return }

@@ -188,7 +188,7 @@ extension ActuatorCore {
 
     /// Removals that wait to begin and are cancelled now.
     private mutating func dropStarts(_ decision: RemovalCancelled) {
-        for id in groups.keys {
+        for id in groups.keys.sorted() {
             guard var starts = groups[id]?.starts else { continue }
             for index in starts.indices where starts[index].decision.id == decision.id {
                 let dropped = starts[index].decision.nodes.filter {
@@ -317,7 +317,7 @@ extension ActuatorCore {
 
     /// The first step of a node is durable, or was refused: its decision may be settled.
     mutating func started(_ node: String) {
-        for (ticket, nodes) in starting where nodes.contains(node) {
+        for (ticket, nodes) in starting.sorted(by: { $0.key < $1.key }) where nodes.contains(node) {
             starting[ticket] = nodes.subtracting([node])
             if nodes.count == 1 { settle(ticket) }
         }

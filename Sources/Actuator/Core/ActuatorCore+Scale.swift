@@ -90,6 +90,9 @@ extension ActuatorCore {
                     .decisionStale,
                     "the group has \(size) members, \(decision.to) wanted: members go by removal.decided only"))
         }
+        if let obstacle = strangersThatFailed([], reading) {
+            return refusal(Explanation(.memberFailed, obstacle))
+        }
         // A decision that comes again after a crash finds the size that it sent.
         if decision.from != size && decision.from != reading.desired && decision.to != reading.desired {
             return refusal(

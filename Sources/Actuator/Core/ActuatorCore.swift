@@ -166,7 +166,7 @@ public struct ActuatorCore: Sendable {
     /// The delivery goes to the broker's wait queue, where it is safe; what it asks for goes on in memory. When it
     /// comes again it is taken up there, or finds that it is done.
     private mutating func ticketIsDue(_ ticket: Int) {
-        for id in groups.keys {
+        for id in groups.keys.sorted() {
             if let waiting = groups[id]?.waiting, waiting.ticket == ticket {
                 groups[id]?.waiting?.ticket = nil
                 postponed.insert(waiting.decision.id)

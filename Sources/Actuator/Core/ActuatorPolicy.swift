@@ -54,6 +54,8 @@ public struct ActuatorPolicy: Sendable {
     public var drainTimeout: Interval = .seconds(900)
     /// The longest grace period that a pod gets.
     public var maximumGrace: Interval = .seconds(600)
+    /// How long after the end of its grace period a pod on a node that is not ready counts as gone.
+    public var strandedAfter: Interval = .seconds(30)
     /// When to try again an eviction that a budget forbade.
     public var evictionRetry: Interval = .seconds(5)
     /// How often the pods of a draining node are read.

@@ -140,7 +140,7 @@ struct WatchedCluster: Sendable {
     }
 
     private mutating func touchClaims(of volume: String) {
-        for key in claimsOfVolume[volume] ?? [] { claims.touch(key) }
+        for key in (claimsOfVolume[volume] ?? []).sorted() { claims.touch(key) }
     }
 
     private func joined(_ claim: ObservedClaim) -> Claim {
@@ -196,7 +196,8 @@ struct WatchedCluster: Sendable {
         var parts = SnapshotParts(empty, targetBytes: WatchedCluster.targetBytes)
         for shape in shapes.takeAll() { parts.add(shape, \.shapes, MessageSize.of(shape.shape)) }
         for node in nodes.values { parts.add(node, \.nodes, MessageSize.of(node)) }
-        for table in workloads.values {
+        for kind in ObservedKind.allCases {
+            guard let table = workloads[kind] else { continue }
             for workload in table.values { parts.add(workload, \.workloads, MessageSize.of(workload)) }
         }
         for budget in budgets.values { parts.add(budget, \.budgets, MessageSize.of(budget)) }

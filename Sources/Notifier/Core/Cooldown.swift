@@ -138,3 +138,8 @@ struct NoticeMarks: Sendable, Equatable {
         return words.joined(separator: " ")
     }
 }
+
+extension Notice {
+    /// The annotation `updraft.io/removal-notice` that says how the deliveries went.
+    public var record: String { NoticeMarks.text(self) }
+}

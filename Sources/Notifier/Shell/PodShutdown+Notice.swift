@@ -4,7 +4,7 @@ import Support
 
 extension PodShutdown {
     /// The message for a pod, on the bus and in the body of its hook.
-    init(_ notice: Notice, cluster: String, token: String, answerURL: String?) {
+    public init(_ notice: Notice, cluster: String, token: String, answerURL: String?) {
         self.init(
             cluster: cluster, removal: notice.removal, namespace: notice.pod.namespace, pod: notice.pod.name,
             podUID: notice.pod.uid, labels: notice.pod.labels, node: notice.node, reason: notice.reason,

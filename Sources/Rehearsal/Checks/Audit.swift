@@ -1,0 +1,39 @@
+import Messages
+import Notifier
+import Support
+
+/// What an observer of the models keeps to judge by. It sees what takes effect, never what a core believes.
+struct Audit {
+    /// What a pod was told of one removal.
+    struct Told {
+        var attempted: Set<NoticeChannel> = []
+        var delivered: Set<NoticeChannel> = []
+        var annotationTries = 0
+        var firstTry: Timestamp?
+        /// Until when it may take, as it was told last.
+        var deadline: Timestamp?
+        var isDone = false
+    }
+
+    private var told: [String: Told] = [:]
+    /// Members whose record said that Heat is called, by physical id.
+    var chosen: Set<String> = []
+    /// Members that a fault, not we, took away.
+    var forgiven: Set<String> = []
+    /// Removals begun, by decision and node.
+    var begun: Set<String> = []
+    /// Sizes decided that were not yet used for an increase, by decision; in order.
+    var growth: [(id: String, to: Int)] = []
+    var decisions: Set<String> = []
+    var incidents = 0
+    var messages = 0
+    var evictions = 0
+    var resizes = 0
+    var removed: [String] = []
+    var lastEvaluation: Evaluation?
+
+    subscript(pod: String, removal: String) -> Told {
+        get { told["\(pod)/\(removal)"] ?? Told() }
+        set { told["\(pod)/\(removal)"] = newValue }
+    }
+}

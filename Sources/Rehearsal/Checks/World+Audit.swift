@@ -1,0 +1,165 @@
+import Actuator
+import Messages
+import Notifier
+import Support
+
+/// The invariants, looked at wherever something takes effect.
+extension World {
+    // MARK: Notices
+
+    func audit(attempted notice: Notice, by channel: NoticeChannel) {
+        guard !notice.withdrawn else { return }
+        audit[notice.pod.uid, notice.removal].attempted.insert(channel)
+        if channel == .annotation { audit[notice.pod.uid, notice.removal].annotationTries += 1 }
+        if audit[notice.pod.uid, notice.removal].firstTry == nil {
+            audit[notice.pod.uid, notice.removal].firstTry = now
+        }
+    }
+
+    func audit(told notice: Notice, by channel: NoticeChannel) {
+        guard !notice.withdrawn else { return }
+        audit[notice.pod.uid, notice.removal].delivered.insert(channel)
+        if channel == .annotation { audit[notice.pod.uid, notice.removal].deadline = notice.deadline }
+    }
+
+    /// A later deadline stands on the pod.
+    func audit(promised notice: Notice) {
+        audit[notice.pod.uid, notice.removal].deadline = notice.deadline
+    }
+
+    func audit(answered pod: String, _ removal: String) {
+        audit[pod, removal].isDone = true
+    }
+
+    func audit(evictionOf pod: ClusterState.Pod) {
+        audit.evictions += 1
+        guard let name = pod.node, let index = cluster.node(name) else { return }
+        guard let record = cluster.nodes[index].record, record.phase == .quiesced || record.phase == .cancelled else {
+            let phase = cluster.nodes[index].record?.phase.rawValue ?? "under no removal"
+            return violated(.noPodKilledUntold, "\(pod.name) is evicted from \(name), which is \(phase)")
+        }
+        let told = audit[pod.uid, record.id]
+        var channels: Set<NoticeChannel> = [.annotation, .bus, .event]
+        if pod.gate != .absent { channels.insert(.gate) }
+        if pod.annotations[RemovalNames.shutdownHook] != nil { channels.insert(.hook) }
+        let missing = channels.subtracting(told.attempted).map(\.rawValue).sorted()
+        guard missing.isEmpty else {
+            return violated(
+                .noPodKilledUntold,
+                "\(pod.name) is evicted from \(name) for \(record.id) and was not told by \(missing.joined(separator: ", "))"
+            )
+        }
+        // The rule by which the annotation may be given up: it was tried until the cooldown was over.
+        let cooldown = scenario.notifier.terms.cooldown
+        let isGivenUp = told.annotationTries >= 2 && now - (told.firstTry ?? now) >= cooldown
+        // A pod that said done was told, by whichever way.
+        guard told.delivered.contains(.annotation) || told.isDone || isGivenUp else {
+            return violated(.noPodKilledUntold, "\(pod.name) is evicted from \(name) and has no notice on it")
+        }
+        let deadline = told.deadline ?? (told.firstTry ?? now) + cooldown
+        // A machine that somebody else takes away and that nothing holds: told, and then what time there is.
+        let isHurried =
+            record.isExternal && !heat.members.contains { $0.id == record.memberID && (!$0.isLeaving || $0.isHeld) }
+        guard told.isDone || now >= deadline || isHurried else {
+            return violated(
+                .noPodKilledUntold,
+                "\(pod.name) is evicted from \(name) \((deadline - now)) before its cooldown ends")
+        }
+    }
+
+    // MARK: Heat
+
+    func audit(resizeTo size: Int) {
+        let floor = max(1, scenario.minimum)
+        guard size >= floor && size <= scenario.maximum else {
+            // Above the maximum already by somebody else's act: a shrink may pass through there.
+            if size > scenario.maximum && size < heat.desired { return }
+            return violated(.sizeWithinLimits, "size \(size) is sent, the limits are \(floor) to \(scenario.maximum)")
+        }
+    }
+
+    /// The size goes up in effect: one decision is used up for it.
+    func audit(growthTo size: Int) {
+        if size != heat.desired { audit.resizes += 1 }
+        guard size > heat.desired else { return }
+        guard let place = audit.growth.firstIndex(where: { $0.to == size }) else {
+            return violated(
+                .decisionAppliedOnce, "size \(heat.desired) to \(size), and no decision is left that says so")
+        }
+        audit.growth.remove(at: place)
+    }
+
+    func audit(removalOf member: HeatState.Member) {
+        if audit.forgiven.contains(member.id) || heat.author == .stranger { return }
+        let node = cluster.nodes.first { $0.server == member.server }
+        if audit.chosen.contains(member.id) {
+            guard let node, node.kubeletWorks else { return }
+            let left = nodePods(on: node.name).filter { $0.isMoved && $0.deletedAt == nil }
+            guard let first = left.first else { return }
+            return violated(
+                .noPodKilledUntold, "the machine of \(node.name) goes and \(first.name) still runs on it")
+        }
+        guard let node else { return }
+        violated(.onlyChosenMembersRemoved, "member \(member.name) goes, node \(node.name) was not chosen")
+    }
+
+    /// A machine that waits at its hook is let go by us: emptied, or told and at the end of what the stack allows.
+    func audit(releaseOf member: HeatState.Member) {
+        guard let node = cluster.nodes.first(where: { $0.server == member.server }), node.kubeletWorks else { return }
+        let left = nodePods(on: node.name).filter { $0.isMoved && $0.deletedAt == nil }
+        guard let first = left.first else { return }
+        let limit = (member.heldSince ?? now) + World.stackTimeout - scenario.actuator.holdMargin - .seconds(5)
+        let isTold = node.record.map { audit[first.uid, $0.id].delivered.contains(.annotation) } ?? false
+        if now < limit || !isTold {
+            violated(.noPodKilledUntold, "the machine of \(node.name) is let go and \(first.name) runs on it")
+        }
+    }
+
+    // MARK: Nodes
+
+    func audit(_ edit: NodeEdit, at index: Int) {
+        let node = cluster.nodes[index]
+        switch edit.kind {
+        case .cordon(let record):
+            guard audit.begun.insert("\(record.id)/\(node.uid)").inserted else {
+                return violated(.decisionAppliedOnce, "removal \(record.id) begins on \(node.name) once more")
+            }
+        case .advance(_, let record, let undo):
+            if record.phase == .removing { audit.chosen.insert(record.memberID) }
+            if record.phase == .failed && undo { audit.chosen.remove(record.memberID) }
+        case .forget, .untaint, .discard, .dress: break
+        }
+    }
+
+    /// After an edit.
+    func auditNode(at index: Int) {
+        let node = cluster.nodes[index]
+        guard let record = node.record else {
+            if node.isTainted {
+                violated(.noCordonLeftBehind, "\(node.name) is tainted and has no removal")
+            }
+            return
+        }
+        if record.phase.isOver && record.ours.cordon && (node.unschedulable || node.isTainted) {
+            violated(
+                .noCordonLeftBehind, "\(node.name) stays cordoned after removal \(record.id) \(record.phase.rawValue)")
+        }
+        if !record.phase.isOver && !(node.unschedulable && node.isTainted) {
+            violated(.noCordonLeftBehind, "\(node.name) is \(record.phase.rawValue) and takes pods")
+        }
+    }
+
+    func audit(deletionOf node: ClusterState.Node) {
+        if let member = heat.members.first(where: { $0.server == node.server }), member.counts {
+            violated(.noNodeDeletedAlive, "node \(node.name) is deleted, member \(member.name) is \(member.status)")
+        }
+    }
+
+    // MARK: The bus
+
+    func audit(published event: Event) {
+        if case .scaleDecided(let decision) = event, audit.decisions.insert(decision.id).inserted {
+            audit.growth.append((decision.id, decision.to))
+        }
+    }
+}

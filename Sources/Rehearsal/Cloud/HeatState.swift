@@ -1,0 +1,44 @@
+import Messages
+import Support
+
+/// What the model of Heat holds: one stack with one AutoScalingGroup. Its rules are those that were measured
+/// (`docs/rehearsal.md` names them).
+struct HeatState {
+    struct Member {
+        var name: String
+        /// `physical_resource_id`.
+        var id: String
+        var server: String
+        var status: String
+        var reason = ""
+        var createdAt: Timestamp
+        /// Its deletion waits for the pre-delete hook of its server.
+        var isHeld = false
+        var heldSince: Timestamp?
+
+        var isFailed: Bool { status.hasSuffix("_FAILED") }
+        var isInProgress: Bool { status.hasSuffix("_IN_PROGRESS") }
+        var isLeaving: Bool { status == "DELETE_IN_PROGRESS" }
+        var counts: Bool { !isFailed && status != "DELETE_IN_PROGRESS" }
+    }
+
+    var members: [Member] = []
+    var desired = 0
+    var status = "CREATE_COMPLETE"
+    var reason = ""
+    /// Who asked for the update in force.
+    var author = World.Author.stranger
+    /// Number of the update that is in force; an older one is superseded.
+    var update = 0
+    /// Members whose creation or deletion is still under way, by physical id.
+    var working: Set<String> = []
+    /// What failed in the update under way.
+    var failure: String?
+    /// Members whose server Nova shows in ERROR, by physical id.
+    var broken: Set<String> = []
+    var born = 0
+
+    var isBusy: Bool { status.hasSuffix("_IN_PROGRESS") }
+    var counted: Int { members.count(where: \.counts) }
+    func index(id: String) -> Int? { members.firstIndex { $0.id == id } }
+}

@@ -1,0 +1,266 @@
+import Actuator
+import Messages
+import Support
+
+/// Heat: updates, members, marks.
+extension World {
+    /// Who asked for an update.
+    enum Author: Equatable {
+        case actuator
+        case stranger
+    }
+
+    func startHeat() {
+        heat.desired = scenario.nodes
+        for _ in 0..<scenario.nodes {
+            let member = newMember(status: "CREATE_COMPLETE")
+            heat.members.append(member)
+            addNode(for: member, isReady: true)
+        }
+    }
+
+    private func newMember(name: String? = nil, status: String) -> HeatState.Member {
+        heat.born += 1
+        let number = heat.born
+        return HeatState.Member(
+            name: name ?? "m\(number)", id: "\(10_000_000 + number)-member", server: "\(20_000_000 + number)-server",
+            status: status, createdAt: now)
+    }
+
+    // MARK: What a client sees
+
+    func heatReading(begunAt: Timestamp) -> GroupReading {
+        var reading = GroupReading(
+            begunAt: begunAt, stackID: "stack-1", stackStatus: heat.status, stackReason: heat.reason,
+            groupStackStatus: heat.status, groupStackReason: heat.reason,
+            scalingInProgress: heat.members.contains(where: \.isHeld), desired: heat.desired,
+            members: heat.members.map {
+                GroupState.Member(
+                    name: $0.name, physicalID: $0.id, serverID: $0.server, status: $0.status, statusReason: $0.reason,
+                    createdAt: $0.createdAt)
+            })
+        reading.canHold = scenario.hasDeleteHook
+        reading.timeout = World.stackTimeout
+        reading.held = heat.members.filter(\.isHeld).map {
+            HeldDeletion(memberID: $0.id, kind: .hook, resource: "server", since: $0.heldSince)
+        }
+        return reading
+    }
+
+    /// What Nova says of a server.
+    func fate(of server: String) -> ServerFate {
+        guard let member = heat.members.first(where: { $0.server == server }) else { return .gone }
+        if heat.broken.contains(member.id) { return .failed("No valid host was found") }
+        return member.status == "DELETE_IN_PROGRESS" && !member.isHeld ? .leaving : .there
+    }
+
+    /// `timeout_mins` of the stack: a member whose hook nobody clears fails to be deleted then.
+    static let stackTimeout = Interval.seconds(200)
+
+    // MARK: What a client does
+
+    /// `PATCH`, with a size or (nil) with something else. Always resizes the group to its `desired`.
+    func patchStack(_ size: Int?, by author: Author, why: String) -> ActFailure? {
+        if author == .actuator && strikes(.heatConflict) {
+            say("fault", "Heat answers 409")
+            return ActFailure(.heatConflict, "409 ActionInProgress", isRetriable: true)
+        }
+        if let size, !(0...20).contains(size) {
+            return ActFailure(.heatRefused, "400 StackValidationFailed", isRetriable: false)
+        }
+        if author == .actuator, let size { audit(resizeTo: size) }
+        if author == .actuator && strikes(.heatSilentDrop) {
+            say("fault", "Heat answers 202 and does nothing")
+            return nil
+        }
+        if author == .actuator, let size { audit(growthTo: size) }
+        heat.author = author
+        say("heat", "PATCH \(size.map { "desired=\($0)" } ?? "of another parameter") by \(author), \(why)")
+        // A size of 0 counts as not given.
+        if let size, size > 0 { heat.desired = size }
+        heat.update += 1
+        heat.failure = nil
+        let update = heat.update
+        // The stack may go on for a moment saying what it said.
+        after(random.pause(0...1_500)) {
+            guard self.heat.update == update else { return }
+            self.heat.status = "UPDATE_IN_PROGRESS"
+            self.heat.reason = ""
+            self.after(self.random.pause(200...1_500)) { self.carryOut(update) }
+        }
+        return nil
+    }
+
+    func markMember(_ name: String, unhealthy: Bool, why: String) -> ActFailure? {
+        guard let index = heat.members.firstIndex(where: { $0.name == name }) else {
+            return ActFailure(.stackNotFound, "404 ResourceNotFound \(name)", isRetriable: false)
+        }
+        if heat.members[index].isInProgress || strikes(.heatConflict) {
+            return ActFailure(.heatConflict, "409 ActionInProgress \(name)", isRetriable: true)
+        }
+        heat.members[index].status = unhealthy ? "CHECK_FAILED" : "CHECK_COMPLETE"
+        heat.members[index].reason = why
+        say("heat", "\(name) is \(unhealthy ? "marked unhealthy" : "unmarked")")
+        return nil
+    }
+
+    func clearHooks(_ ids: [String]) {
+        for id in ids {
+            guard let index = heat.index(id: id), heat.members[index].isHeld else { continue }
+            audit(releaseOf: heat.members[index])
+            heat.members[index].isHeld = false
+            say("heat", "hook of \(heat.members[index].name) is cleared")
+            finishDeletion(id)
+        }
+    }
+
+    /// What Nova says of servers.
+    func servers(_ ids: [String]) -> [String: ServerWord] {
+        var words: [String: ServerWord] = [:]
+        for id in ids {
+            guard let member = heat.members.first(where: { $0.server == id }) else {
+                words[id] = .gone
+                continue
+            }
+            words[id] =
+                heat.broken.contains(member.id)
+                ? .status("ERROR", fault: "No valid host was found")
+                : .status(member.status == "CREATE_IN_PROGRESS" ? "BUILD" : "ACTIVE", fault: nil)
+        }
+        return words
+    }
+
+    // MARK: An update
+
+    private func carryOut(_ update: Int) {
+        guard heat.update == update else { return }
+        if strikes(.updateFails) {
+            say("fault", "the update fails")
+            heat.status = "UPDATE_FAILED"
+            heat.reason = "resources.asg: something went wrong"
+            return
+        }
+        let live = heat.members.filter { $0.status != "DELETE_IN_PROGRESS" }
+        let ordered = live.sorted {
+            if $0.isFailed != $1.isFailed { return $0.isFailed }
+            return ($0.createdAt, $0.name) < ($1.createdAt, $1.name)
+        }
+        let surplus = max(0, live.count - heat.desired)
+        var victims = Array(ordered.prefix(surplus))
+        let marked = victims.filter(\.isFailed)
+        if let first = marked.first, let wrong = ordered.last(where: { !$0.isFailed }), strikes(.wrongVictim) {
+            say("fault", "Heat takes \(wrong.name) instead of \(first.name), and replaces that")
+            audit.forgiven.insert(wrong.id)
+            victims.removeAll { $0.id == first.id }
+            victims.append(wrong)
+        }
+        let chosen = Set(victims.map(\.id))
+        let replaced = live.filter { $0.isFailed && !chosen.contains($0.id) }
+        for member in victims + replaced { beginDeletion(member.id, update) }
+        for member in replaced { create(newMember(name: member.name, status: "CREATE_IN_PROGRESS")) }
+        let missing = heat.desired - live.count
+        if missing > 0 { for _ in 0..<missing { create(newMember(status: "CREATE_IN_PROGRESS")) } }
+        finishUpdate(update)
+    }
+
+    /// Looks whether all that was begun is done.
+    private func finishUpdate(_ update: Int) {
+        guard heat.update == update else { return }
+        guard heat.working.isEmpty else {
+            return after(.milliseconds(500)) { self.finishUpdate(update) }
+        }
+        heat.status = heat.failure == nil ? "UPDATE_COMPLETE" : "UPDATE_FAILED"
+        heat.reason = heat.failure ?? ""
+        say("heat", "\(heat.status) with \(heat.counted) members \(heat.reason)")
+    }
+
+    private func create(_ member: HeatState.Member) {
+        heat.members.append(member)
+        heat.working.insert(member.id)
+        let takes = random.pause(scenario.createTakes)
+        let failure =
+            strikes(.createFails) ? random.chance(0.8) ? "Quota exceeded for cores" : "Timed out" : nil
+        after(takes) {
+            self.heat.working.remove(member.id)
+            guard let index = self.heat.index(id: member.id) else { return }
+            guard let failure else {
+                self.heat.members[index].status = "CREATE_COMPLETE"
+                return
+            }
+            self.say("fault", "member \(member.name) cannot be made")
+            self.heat.members[index].status = "CREATE_FAILED"
+            self.heat.members[index].reason = failure
+            self.heat.failure = "Resource CREATE failed: \(failure)"
+        }
+        // Without quota there is no server; with a server that was too slow for Heat there may be a Node all the same.
+        guard failure == nil || failure == "Timed out" else { return }
+        guard !strikes(.neverRegisters) else {
+            say("fault", "the machine of \(member.name) will never become a Node")
+            if random.chance(0.5) { heat.broken.insert(member.id) }
+            return
+        }
+        // The server boots while Heat still waits for it.
+        after(random.pause(scenario.bootTakes)) { self.register(member) }
+    }
+
+    private func register(_ member: HeatState.Member) {
+        guard let index = heat.index(id: member.id), heat.members[index].status != "DELETE_IN_PROGRESS",
+            heat.members[index].status != "CREATE_FAILED"
+        else { return }
+        addNode(for: member, isReady: false)
+    }
+
+    private func beginDeletion(_ id: String, _ update: Int) {
+        guard let index = heat.index(id: id) else { return }
+        audit(removalOf: heat.members[index])
+        heat.members[index].status = "DELETE_IN_PROGRESS"
+        heat.working.insert(id)
+        for process in processes { (process as? ActuatorProcess)?.hear(stackLeaving: id) }
+        say("heat", "deletes \(heat.members[index].name)")
+        if scenario.hasDeleteHook {
+            heat.members[index].isHeld = true
+            heat.members[index].heldSince = now
+            after(World.stackTimeout) { self.hookTimedOut(id) }
+        } else {
+            finishDeletion(id)
+        }
+    }
+
+    private func hookTimedOut(_ id: String) {
+        guard let index = heat.index(id: id), heat.members[index].isHeld else { return }
+        heat.members[index].isHeld = false
+        deletionFailed(id, "Timed out")
+    }
+
+    private func finishDeletion(_ id: String) {
+        after(random.pause(scenario.deleteTakes)) {
+            if self.strikes(.deleteFails) {
+                self.say("fault", "the deletion of \(id) fails")
+                return self.deletionFailed(id, "server \(id) could not be deleted")
+            }
+            guard let index = self.heat.index(id: id) else { return }
+            let member = self.heat.members.remove(at: index)
+            self.heat.working.remove(id)
+            self.say("heat", "\(member.name) is gone")
+            self.serverGone(member.server)
+        }
+    }
+
+    private func deletionFailed(_ id: String, _ why: String) {
+        guard let index = heat.index(id: id) else { return }
+        heat.members[index].status = "DELETE_FAILED"
+        heat.members[index].reason = why
+        heat.working.remove(id)
+        heat.failure = "Resource DELETE failed: \(why)"
+    }
+
+    // MARK: Strangers
+
+    func strangerUpdates() {
+        _ = patchStack(nil, by: .stranger, why: "somebody changes the image")
+    }
+
+    func operatorResizes(by change: Int) {
+        _ = patchStack(max(1, heat.desired + change), by: .stranger, why: "somebody resizes")
+    }
+}

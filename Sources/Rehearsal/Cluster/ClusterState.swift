@@ -1,0 +1,74 @@
+import JSONReader
+import Messages
+import Support
+
+/// What the model of Kubernetes holds.
+struct ClusterState {
+    struct Node {
+        var name: String
+        var uid: String
+        var server: String
+        var createdAt: Timestamp
+        var version: Int
+        var isReady: Bool
+        var readinessChangedAt: Timestamp
+        var kubeletWorks = true
+        var unschedulable = false
+        var isTainted = false
+        /// Value of the label for load balancers.
+        var label: String?
+        var recordText: String?
+        var record: RemovalRecord?
+    }
+
+    struct Pod {
+        var workload: Int
+        var name: String
+        var uid: String
+        var node: String?
+        /// The scheduler has chosen, and its binding is on its way.
+        var assumed: String?
+        var phase = Messages.Pod.Phase.pending
+        var isReady = false
+        var createdAt: Timestamp
+        var unschedulableSince: Timestamp?
+        var deletedAt: Timestamp?
+        var gate: NodePod.Gate
+        var annotations: [String: String] = [:]
+        var hookCalls = 0
+    }
+
+    struct Workload {
+        var plan: WorkloadPlan
+        var replicas: Int
+        var uid: String
+        var made = 0
+    }
+
+    /// A volume that is still attached to a node after its pod has gone.
+    struct Attachment {
+        var node: String
+        var name: String
+        var until: Timestamp
+    }
+
+    /// In the order in which they came.
+    var nodes: [Node] = []
+    var pods: [Pod] = []
+    var workloads: [Workload] = []
+    var version = 1
+    var isSchedulingPlanned = false
+    var areControllersPlanned = false
+    /// Disruptions that each budget allowed when it was told last, by workload.
+    var allowed: [Int?] = []
+    var watches: [Watch] = []
+    var attachments: [Attachment] = []
+
+    func node(_ name: String) -> Int? { nodes.firstIndex { $0.name == name } }
+    func pod(uid: String) -> Int? { pods.firstIndex { $0.uid == uid } }
+}
+
+extension ClusterState.Pod {
+    /// Kubernetes reports it as running and nobody has asked it to go.
+    var isActive: Bool { deletedAt == nil }
+}

@@ -1,0 +1,247 @@
+import Actuator
+import Messages
+import Support
+
+/// The Actuator's core with a shell of the model: as `ActuatorEngine`, with calls that go to the models.
+final class ActuatorProcess: Process {
+    private var core: ActuatorCore?
+    private var outbox: Outbox?
+    private var states: Outbox?
+    private var tickets: [Int: (MessageQueue.Settlement) -> Void] = [:]
+    private var nextTicket = 0
+    private var laps = 0
+
+    override var isLeased: Bool { true }
+
+    override func begin() {
+        outbox = Outbox(self)
+        states = Outbox(self)
+        core = ActuatorCore(policy: world.scenario.actuator)
+        handle(.tick)
+        guard isUp else { return }
+        let decisions = world.queue("actuator.decisions", [.decisions])
+        world.subscribe(self, decisions) { [unowned self] event, settle in take(event, settle) }
+        let lifecycle = world.queue("actuator.lifecycle", [.lifecycle])
+        world.subscribe(self, lifecycle) { [unowned self] event, settle in
+            switch event {
+            case .removalNoticed(let event): handle(.removalNoticed(event.removal))
+            case .removalQuiesced(let event): handle(.removalQuiesced(event.removal))
+            default: break
+            }
+            settle(.done)
+        }
+        world.watch(self) { [unowned self] news in
+            switch news {
+            case .all(let nodes, _): handle(.nodesListed(nodes.map(\.view)))
+            case .change(.node(let node)): handle(.nodeSeen(node.view))
+            case .change(.nodeGone(let node)): handle(.nodeGone(name: node.name, uid: node.uid))
+            case .change, .cut: break
+            }
+        }
+    }
+
+    override func dropState() {
+        core = nil
+        outbox = nil
+        states = nil
+        tickets = [:]
+    }
+
+    private func take(_ event: Event, _ settle: @escaping (MessageQueue.Settlement) -> Void) {
+        if world.options.sabotage == .forgetsDecisions { return settle(.done) }
+        nextTicket += 1
+        let ticket = nextTicket
+        tickets[ticket] = settle
+        switch event {
+        case .scaleDecided(let decision): handle(.scaleDecided(decision, ticket: ticket))
+        case .removalDecided(let decision): handle(.removalDecided(decision, ticket: ticket))
+        case .removalCancelled(let decision): handle(.removalCancelled(decision, ticket: ticket))
+        case .podsDecided(let decision): handle(.podsDecided(decision, ticket: ticket))
+        default:
+            tickets[ticket] = nil
+            settle(.done)
+        }
+    }
+
+    override func alarmRang() { handle(.tick) }
+
+    /// Heat says on its own exchange that it begins to delete a stack. Nobody keeps that for a process that is not there.
+    func hear(stackLeaving id: String) {
+        let life = life
+        guard isConnected else { return }
+        world.after(world.random.pause(2...60)) { if self.life == life { self.handle(.stackLeaving(stackID: id)) } }
+    }
+
+    private func handle(_ event: ActuatorEvent) {
+        guard let actions = core?.handle(event, at: world.now) else { return }
+        carryOutCounted(actions) { act($0) }
+        guard isUp else { return }
+        setAlarm(core?.nextWake())
+    }
+
+    private func act(_ action: ActuatorAction) {
+        switch action {
+        case .note(let note):
+            world.say(name, "\(note.subject): \(note.explanation.reason.rawValue), \(note.explanation.detail)")
+        case .condition(let what, let why):
+            world.say(name, "condition \(what): \(why.map { $0.reason.rawValue } ?? "well")")
+            if what.hasPrefix("incident/"), why != nil { world.audit.incidents += 1 }
+        case .publish(let event):
+            if event.type.topic.isPerishable { states?.publish(event) } else { outbox?.publish(event) }
+        case .settle(let ticket, let settlement):
+            outbox?.then { [unowned self] in
+                tickets.removeValue(forKey: ticket)?(settlement == .done ? .done : .retryLater(.seconds(1)))
+            }
+        case .deleteNode(let node, let uid):
+            outbox?.then { [unowned self] in deleteNode(node, uid) }
+        default: request(action)
+        }
+    }
+
+    private func deleteNode(_ node: String, _ uid: String) {
+        let failure = ActFailure(.kubernetesUnreachable, "the node could not be deleted", isRetriable: true)
+        world.call(self, .kubernetes) { [world] in
+            world.deleteNode(node, uid: uid)
+        } failed: { _ in
+            failure
+        } then: { [unowned self] in
+            handle(.nodeDeleted(node: node, $0))
+        }
+    }
+
+    /// Rules that are broken on purpose as soon as a node is to be cordoned.
+    private func sabotage(_ node: String, _ uid: String) {
+        switch world.options.sabotage {
+        case .evictsUntold: for pod in world.nodePods(on: node).prefix(1) { _ = world.evict(pod, grace: nil) }
+        case .deletesNodeEarly: _ = world.deleteNode(node, uid: uid)
+        default: break
+        }
+    }
+
+    private func request(_ action: ActuatorAction) {
+        let world = world
+        switch action {
+        case .readGroup(let id):
+            let begunAt = world.now
+            ask(.heat, { world.heatReading(begunAt: begunAt) }) { result in
+                switch result {
+                case .success(let reading): .groupRead(group: id, reading)
+                case .failure(let failure): .groupUnread(group: id, failure)
+                }
+            }
+        case .resize(let id, let size):
+            world.say(name, "asks for size \(size)")
+            let sent = world.options.sabotage == .exceedsMaximum ? world.scenario.maximum + 1 : size
+            ask(.heat, { world.patchStack(sent, by: .actuator, why: "as decided") }) { result in
+                .resized(group: id, result.failure)
+            }
+            if world.options.sabotage == .appliesTwice, sent < world.scenario.maximum {
+                world.after(.seconds(30)) { _ = world.patchStack(sent + 1, by: .actuator, why: "once more") }
+            }
+        case .mark(let id, let member, let unhealthy, let why):
+            let isSkipped = world.options.sabotage == .removesUnchosen
+            ask(.heat, { isSkipped ? nil : world.markMember(member, unhealthy: unhealthy, why: why) }) { result in
+                .marked(group: id, member: member, unhealthy: unhealthy, result.failure)
+            }
+            if isSkipped { _ = world.patchStack(world.heat.desired - 1, by: .actuator, why: "without a mark") }
+        case .clearHooks(let id, let members):
+            ask(.heat, { world.clearHooks(members) }) { result in
+                switch result {
+                case .success: .holdsCleared(group: id, nil)
+                case .failure(let failure): .holdsCleared(group: id, failure)
+                }
+            }
+        case .checkServer(let server):
+            ask(.heat, { world.fate(of: server) }) { result in
+                switch result {
+                case .success(let fate): .serverChecked(serverID: server, fate)
+                case .failure(let failure): .serverChecked(serverID: server, .unknown(failure))
+                }
+            }
+        case .editNode(let edit):
+            world.editNode(edit, by: self) { [unowned self] in handle(.nodeEdited(node: edit.node, $0)) }
+            if case .cordon = edit.kind { sabotage(edit.node, edit.uid) }
+        case .checkNode(let node):
+            ask(.kubernetes, { world.cluster.node(node).map { world.cluster.nodes[$0].view } }) { result in
+                guard case .success(let view) = result else { return nil }
+                return .nodeChecked(name: node, view)
+            }
+        case .readPods(let node):
+            ask(.kubernetes, { world.nodePods(on: node) }) { result in
+                switch result {
+                case .success(let pods): .podsRead(node: node, pods)
+                case .failure(let failure): .podsUnread(node: node, failure)
+                }
+            }
+        case .evict(let node, let pod, let grace):
+            ask(.kubernetes, { world.evict(pod, grace: grace) }) { result in
+                switch result {
+                case .success(let outcome): .evicted(node: node, podUID: pod.uid, outcome)
+                case .failure(let failure): .evicted(node: node, podUID: pod.uid, .failed(failure))
+                }
+            }
+        case .deletePod(let node, let pod, let grace):
+            ask(.kubernetes, { world.deleteForced(pod, grace: grace) }) { result in
+                switch result {
+                case .success(let outcome): .evicted(node: node, podUID: pod.uid, outcome)
+                case .failure(let failure): .evicted(node: node, podUID: pod.uid, .failed(failure))
+                }
+            }
+        case .readVolumes(let node):
+            ask(.kubernetes, { world.attachedVolumes(node) }) { result in
+                switch result {
+                case .success(let names): .volumesRead(node: node, names)
+                case .failure(let failure): .volumesUnread(node: node, failure)
+                }
+            }
+        case .readServers(let id, let servers):
+            ask(.heat, { world.servers(servers) }) { result in
+                switch result {
+                case .success(let words): .serversRead(group: id, words)
+                case .failure: nil
+                }
+            }
+        case .report: break
+        case .readWorkload(let node, let pod):
+            ask(.kubernetes, { world.workload(of: pod) }) { result in
+                switch result {
+                case .success(let view): .workloadRead(node: node, podUID: pod.uid, view)
+                case .failure(let failure): .workloadUnread(node: node, podUID: pod.uid, failure)
+                }
+            }
+        case .scaleWorkload(let decision):
+            ask(.kubernetes, { world.scale(decision) }) { result in
+                switch result {
+                case .success(let outcome): .workloadScaled(decision, outcome)
+                case .failure(let failure): .workloadScaled(decision, .failed(failure))
+                }
+            }
+        case .publish, .settle, .deleteNode, .note, .condition: break
+        }
+    }
+
+    /// A call, and the event that its outcome becomes.
+    private func ask<Value>(
+        _ service: World.Service, _ effect: @escaping () -> Value,
+        _ event: @escaping (Result<Value, ActFailure>) -> ActuatorEvent?
+    ) {
+        world.call(self, service) { () -> Result<Value, ActFailure> in
+            .success(effect())
+        } failed: { failure in
+            let reason: Reason = service == .heat ? .heatUnreachable : .kubernetesUnreachable
+            return .failure(ActFailure(reason, failure == .error ? "500" : "no answer", isRetriable: true))
+        } then: { [unowned self] result in
+            if let event = event(result) { handle(event) }
+        }
+    }
+}
+
+extension Result where Success == ActFailure?, Failure == ActFailure {
+    /// What went wrong, on the way or there.
+    var failure: ActFailure? {
+        switch self {
+        case .success(let failure): failure
+        case .failure(let failure): failure
+        }
+    }
+}

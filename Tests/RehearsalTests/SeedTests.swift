@@ -1,0 +1,61 @@
+import Support
+import Testing
+
+@testable import Rehearsal
+
+@Suite("Rehearsals of seeds")
+struct SeedTests {
+    @Test("The same seed gives the same story, to the letter")
+    func sameStory() {
+        for seed in [UInt64(4), 29, 2_026] {
+            var rehearsal = Rehearsal(seed: seed)
+            rehearsal.options.keepsStory = true
+            let first = rehearsal.run()
+            let second = rehearsal.run()
+            #expect(first.story.count > 50)
+            #expect(first.story == second.story)
+            #expect(first.end == second.end)
+        }
+    }
+
+    @Test("A run that keeps no story goes the same way as one that does")
+    func quietRun() {
+        for seed in UInt64(0)..<10 {
+            var rehearsal = Rehearsal(seed: seed)
+            let quiet = rehearsal.run()
+            rehearsal.options.keepsStory = true
+            let told = rehearsal.run()
+            #expect(quiet.story.isEmpty)
+            #expect(quiet.steps == told.steps && quiet.simulated == told.simulated && quiet.end == told.end)
+        }
+    }
+
+    /// A process has a hash seed of its own, so whatever depends on the order of a dictionary differs from one to the
+    /// next.
+    @Test("The same seed gives the same story in two processes")
+    func sameStoryElsewhere() throws {
+        let arguments = ["rehearse", "--seed", "9", "--runs", "12", "--tasks", "1", "--verbose"]
+        let first = try Program.output("updraft", arguments)
+        let second = try Program.output("updraft", arguments)
+        #expect(first.count > 1_000)
+        #expect(first.dropLast() == second.dropLast())
+    }
+
+    @Test("Different seeds give different stories")
+    func differentStories() {
+        let lengths = Set((UInt64(0)..<20).map { Rehearsal(seed: $0).run().steps })
+        #expect(lengths.count > 15)
+    }
+
+    @Test("The generator gives the numbers that its authors give")
+    func generator() {
+        // From the reference implementation (Vigna, splitmix64.c) with seed 1234567.
+        var generator = SplitMix64(seed: 1_234_567)
+        let numbers = (0..<5).map { _ in generator.next() }
+        #expect(
+            numbers == [
+                6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423,
+                4_593_380_528_125_082_431, 16_408_922_859_458_223_821,
+            ])
+    }
+}

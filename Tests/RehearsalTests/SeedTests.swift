@@ -59,3 +59,34 @@ struct SeedTests {
             ])
     }
 }
+
+@Suite("Many seeds")
+struct ManySeedsTests {
+    /// scripts/test plays ten thousand with the release build.
+    @Test("Whatever fails, pods are told before they go, only chosen machines go, and all comes to rest")
+    func manySeeds() async {
+        let outcomes = await withTaskGroup(of: [Rehearsal.Outcome].self) { group in
+            for part in UInt64(0)..<4 {
+                group.addTask { (part * 75..<(part + 1) * 75).map { Rehearsal(seed: $0).run() } }
+            }
+            return await group.reduce(into: []) { $0 += $1 }
+        }
+        for outcome in outcomes {
+            guard let violation = outcome.violation else { continue }
+            var again = Rehearsal(seed: outcome.seed)
+            again.options.keepsStory = true
+            let story = again.run().story.filter { !$0.contains("cluster.delta") && !$0.contains("nothing to do") }
+            Issue.record(
+                """
+                seed \(outcome.seed): \(violation.invariant.rawValue): \(violation.detail); \
+                updraft rehearse --seed \(outcome.seed) --verbose
+                \(story.suffix(150).joined(separator: "\n"))
+                """)
+        }
+        // Stories in which nothing happens would show nothing.
+        #expect(Set(outcomes.map(\.kind)) == Set(ScenarioKind.allCases))
+        #expect(outcomes.reduce(0) { $0 + $1.evictions } > 100)
+        #expect(outcomes.reduce(0) { $0 + $1.resizes } > 100)
+        #expect(outcomes.reduce(0) { $0 + $1.faults } > 1_000)
+    }
+}

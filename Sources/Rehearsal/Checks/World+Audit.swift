@@ -39,6 +39,8 @@ extension World {
             return violated(.noPodKilledUntold, "\(pod.name) is evicted from \(name), which is \(phase)")
         }
         let told = audit[pod.uid, record.id]
+        // A pod that said done was told, by whichever way.
+        if told.isDone { return }
         var channels: Set<NoticeChannel> = [.annotation, .bus, .event]
         if pod.gate != .absent { channels.insert(.gate) }
         if pod.annotations[RemovalNames.shutdownHook] != nil { channels.insert(.hook) }
@@ -52,15 +54,13 @@ extension World {
         // The rule by which the annotation may be given up: it was tried until the cooldown was over.
         let cooldown = scenario.notifier.terms.cooldown
         let isGivenUp = told.annotationTries >= 2 && now - (told.firstTry ?? now) >= cooldown
-        // A pod that said done was told, by whichever way.
-        guard told.delivered.contains(.annotation) || told.isDone || isGivenUp else {
+        guard told.delivered.contains(.annotation) || isGivenUp else {
             return violated(.noPodKilledUntold, "\(pod.name) is evicted from \(name) and has no notice on it")
         }
         let deadline = told.deadline ?? (told.firstTry ?? now) + cooldown
         // A machine that somebody else takes away and that nothing holds: told, and then what time there is.
-        let isHurried =
-            record.isExternal && !heat.members.contains { $0.id == record.memberID && (!$0.isLeaving || $0.isHeld) }
-        guard told.isDone || now >= deadline || isHurried else {
+        let isHurried = !heat.members.contains { $0.id == record.memberID && (!$0.isLeaving || $0.isHeld) }
+        guard now >= deadline || isHurried else {
             return violated(
                 .noPodKilledUntold,
                 "\(pod.name) is evicted from \(name) \((deadline - now)) before its cooldown ends")
@@ -81,7 +81,8 @@ extension World {
     /// The size goes up in effect: one decision is used up for it.
     func audit(growthTo size: Int) {
         if size != heat.desired { audit.resizes += 1 }
-        guard size > heat.desired else { return }
+        // More than there is: an update that failed may have left the parameter behind the members.
+        guard size > heat.desired && size > heat.counted else { return }
         guard let place = audit.growth.firstIndex(where: { $0.to == size }) else {
             return violated(
                 .decisionAppliedOnce, "size \(heat.desired) to \(size), and no decision is left that says so")

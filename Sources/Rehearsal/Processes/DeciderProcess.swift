@@ -118,6 +118,9 @@ final class DeciderProcess: Process {
             }
         case .publish(.evaluation(let evaluation)):
             if !evaluation.decisions.isEmpty || world.options.keepsStory { world.say(name, evaluation.summary) }
+            for entry in evaluation.nodes {
+                world.say(name, "\(entry.node): \(entry.outcome.reason.rawValue), \(entry.outcome.detail)")
+            }
             world.audit.lastEvaluation = evaluation
             deliver(rest, isSaved: isSaved)
         case .publish(let event):

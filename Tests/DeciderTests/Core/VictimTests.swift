@@ -148,4 +148,25 @@ struct VictimTests {
         stage.evaluate(after: .seconds(62))
         #expect(stage.removed.flatMap(\.nodes).map(\.node) == ["s2"])
     }
+
+    @Test("In a full group a dead node goes although pods wait for room: it is in their way. One that works stays")
+    func fullOfDeadNodes() {
+        for isDead in [true, false] {
+            var rules = GroupRules(id: "workers", min: 1, max: 3)
+            rules.unneededTime = .minutes(1)
+            rules.unreadyTime = .minutes(1)
+            var stage = Stage(groups: [rules])
+            let nodes = [
+                Stage.node("a"), Stage.node("b"), Stage.node("c", readiness: isDead ? .notReady : .ready),
+            ]
+            let pods =
+                stage.pods("p", 9, Stage.shape(cpu: 400), on: "a") + stage.pods("q", 9, Stage.shape(cpu: 400), on: "b")
+                + stage.pods("wait", 3, Stage.shape(cpu: 3_000))
+            stage.snapshot(nodes: nodes, pods: pods)
+            stage.group("workers", ["a", "b", "c"], min: 1, max: 3)
+            stage.evaluate()
+            stage.evaluate(after: .seconds(62))
+            #expect(stage.removed.flatMap(\.nodes).map(\.node) == (isDead ? ["c"] : []))
+        }
+    }
 }

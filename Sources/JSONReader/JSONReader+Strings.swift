@@ -129,7 +129,7 @@ extension JSONReader {
         return plain
     }
 
-    /// The scalar of `\uXXXX` or of a surrogate pair of two of them; `index` stands behind the first `\u`.
+    /// The scalar of `\uHHHH` or of a surrogate pair of two of them; `index` stands behind the first `\u`.
     private static func unicodeEscape(
         _ raw: UnsafeRawBufferPointer, _ index: inout Int, at offset: Int
     ) throws(JSONError) -> Unicode.Scalar {

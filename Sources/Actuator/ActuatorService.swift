@@ -28,7 +28,7 @@ public enum ActuatorService {
         cloud.timeout = settings.openstack.requestTimeout
         if let interface = settings.openstack.interface { cloud.interface = interface.rawValue }
         let openstack = OpenStackClient(cloud)
-        let bus = try context.openBus()
+        let bus = try context.openBus(standing: [Self.decisions, Self.lifecycle, Self.cloudReports])
         let isDryRun = settings.actuator.dryRun
         let cloudDoor = HeatDoor(openstack, groups: settings.groups, isDryRun: isDryRun)
         let clusterDoor = ClusterDoor(cluster, host: context.host, isDryRun: isDryRun)
@@ -103,7 +103,7 @@ public enum ActuatorService {
             group.addTask {
                 await supervisor.run("cloud") { part in
                     part.ready()
-                    try await bus.subscribe(Self.cloud) { incoming in
+                    try await bus.subscribe(Self.cloudReports) { incoming in
                         if case .cloudServer(let report) = incoming.event { engine.tell(.serverReported(report)) }
                         return .done
                     }
@@ -116,7 +116,7 @@ public enum ActuatorService {
     private static let decisions = Subscription(
         topics: [.decisions], maximumLaps: 2_000, heartbeat: Bus.probeHeartbeat)
     private static let lifecycle = Subscription(topics: [.lifecycle], heartbeat: Bus.probeHeartbeat)
-    private static let cloud = Subscription(topics: [.cloud], heartbeat: Bus.probeHeartbeat)
+    private static let cloudReports = Subscription(topics: [.cloud], heartbeat: Bus.probeHeartbeat)
     private static let heat = ForeignSubscription(exchange: "heat", heartbeat: Bus.probeHeartbeat)
 
     private static func take(_ incoming: Incoming, _ engine: ActuatorEngine) async -> Disposition {

@@ -25,18 +25,21 @@ public final class Bus: Sendable {
     let publisher: Publisher
     private let state = Lock(State())
 
-    /// Starts connecting. `onEvent` is told what happens to connections (`publisher`, or the name of a queue) on their
-    /// threads and must return soon. Throws only if the system has no thread or descriptor left.
+    /// Starts connecting. The queues of `standing` exist before anything is published, so that nothing is lost that comes
+    /// while nobody reads them yet (a replica that stands by, a service that starts); whether their arguments are right is
+    /// told when they are read. `onEvent` is told what happens to connections (`publisher`, or the name of a queue)
+    /// on their threads and must return soon. Throws only if the system has no thread or descriptor left.
     public init(
-        _ settings: BusSettings, observer: BusObserver = .init(),
+        _ settings: BusSettings, standing: [Subscription] = [], observer: BusObserver = .init(),
         onEvent: @escaping @Sendable (_ connection: String, ConnectionEvent) -> Void = { _, _ in }
     ) throws(BusError) {
         self.settings = settings
         self.observer = observer
         self.onEvent = onEvent
         do throws(AMQPError) {
-            publisher = try Publisher(settings: settings.connection("publisher"), topology: settings.publisherTopology)
-            {
+            publisher = try Publisher(
+                settings: settings.connection("publisher"), topology: settings.publisherTopology(standing)
+            ) {
                 onEvent("publisher", $0)
             }
         } catch {

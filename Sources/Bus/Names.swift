@@ -37,9 +37,19 @@ extension BusSettings {
             bindings: [.init(queue: deadName, exchange: deadName, routingKey: "#")])
     }
 
-    /// What publishing needs.
-    var publisherTopology: Topology {
-        Topology(exchanges: [ourExchange]) + dead
+    /// What publishing needs, and the queues that are there from the start.
+    func publisherTopology(_ standing: [Subscription]) -> Topology {
+        var queues = Topology()
+        for subscription in standing where !subscription.exclusive {
+            queues = queues + topology(subscription)
+        }
+        // With other arguments they would keep us from publishing anything: their reader says so.
+        queues.queues = queues.queues.map { queue in
+            var queue = queue
+            queue.mode = .declareIfMissing
+            return queue
+        }
+        return Topology(exchanges: [ourExchange]) + dead + queues
     }
 
     /// `updraft.<cluster>.<service>.<topics…>`.

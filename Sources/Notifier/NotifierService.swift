@@ -25,7 +25,7 @@ public enum NotifierService {
         let hooks = HookDoor(notifier.hooks, userAgent: "updraft-notifier/\(UpdraftVersion.text)")
         let webhooks = WebhookDoor(
             notifier.webhooks, userAgent: "updraft-notifier/\(UpdraftVersion.text)", isDryRun: notifier.dryRun)
-        let bus = try context.openBus()
+        let bus = try context.openBus(standing: [answers])
         let tokens = AnswerTokens(settings)
         // The server of any replica hears answers: for its own engine while it acts, else for the bus.
         let engineBox = Lock<NotifierEngine?>(nil)
@@ -70,6 +70,8 @@ public enum NotifierService {
         await hooks.close()
         await webhooks.close()
     }
+
+    private static let answers = Subscription(topics: [.answers], heartbeat: Bus.probeHeartbeat)
 
     /// How long a pod waits for the broker to take its answer from a replica that stands by.
     private static let forwardWithin = Interval.seconds(5)
@@ -126,10 +128,7 @@ public enum NotifierService {
             group.addTask {
                 await supervisor.run("answers") { part in
                     part.ready()
-                    try await bus.subscribe(Subscription(topics: [.answers], heartbeat: Bus.probeHeartbeat)) {
-                        incoming in
-                        await hear(incoming, engine)
-                    }
+                    try await bus.subscribe(answers) { incoming in await hear(incoming, engine) }
                 }
             }
         }

@@ -48,6 +48,44 @@ struct BusIntegrationTests {
         return mine
     }
 
+    @Test func `What comes while a ready replica stands by waits for its turn`() async throws {
+        let cluster = TestBroker.unique("c")
+        let decisions = Subscription(topics: [.decisions])
+        let standby = try TestBroker.bus(
+            cluster: cluster, service: "actuator", keys: Self.keys, standing: [decisions])
+        try await eventually("the replica is ready") { standby.health.isReady }
+        let decider = try TestBroker.bus(cluster: cluster, service: "decider", keys: Self.keys)
+        _ = try await decider.publish(decision(cluster, id: "before its turn"))
+        let seen = Log<Incoming>()
+        try await reading(
+            standby, decisions,
+            handler: {
+                seen.add($0); return .done
+            }
+        ) {
+            try await eventually("the decision arrives") { seen.all.count == 1 }
+        }
+        await decider.close()
+    }
+
+    @Test func `A standing queue that others declared in another way keeps nobody from publishing`() async throws {
+        let cluster = TestBroker.unique("c")
+        let decisions = Subscription(topics: [.decisions])
+        let other = try TestBroker.bus(cluster: cluster, service: "actuator", standing: [decisions]) {
+            $0.queueType = .classic
+        }
+        try await eventually("the queue is there") { other.health.isReady }
+        let bus = try TestBroker.bus(cluster: cluster, service: "actuator", keys: Self.keys, standing: [decisions])
+        _ = try await bus.publish(decision(cluster))
+        let task = Task { try await bus.subscribe(decisions) { _ in .done } }
+        try await eventually("its reader says what is wrong") {
+            bus.health.problems.contains { $0.description.contains("406") || $0.description.contains("PRECONDITION") }
+        }
+        await bus.close()
+        await other.close()
+        try await task.value
+    }
+
     @Test func `Signed commands arrive, checked and decoded, in order`() async throws {
         let cluster = TestBroker.unique("c")
         let published = Log<Topic>()

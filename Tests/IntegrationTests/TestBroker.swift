@@ -30,13 +30,13 @@ enum TestBroker {
     }
 
     static func bus(
-        cluster: String, service: String, keys: SigningKeys? = nil, observer: BusObserver = .init(),
-        change: (inout BusSettings) -> Void = { _ in }
+        cluster: String, service: String, keys: SigningKeys? = nil, standing: [Subscription] = [],
+        observer: BusObserver = .init(), change: (inout BusSettings) -> Void = { _ in }
     ) throws -> Bus {
         var settings = BusSettings(
             amqp: try settings(), cluster: cluster, service: service, host: "test-host", keys: keys)
         change(&settings)
-        return try Bus(settings, observer: observer)
+        return try Bus(settings, standing: standing, observer: observer)
     }
 
     /// A name nobody else uses.

@@ -10,7 +10,7 @@ import Support
 public enum Decider {
     /// Runs until the service is asked to end.
     public static func run(_ context: ServiceContext) async throws {
-        let bus = try context.openBus()
+        let bus = try context.openBus(standing: [subscription])
         let metrics = DeciderMetrics(context.metrics)
         await context.whileActive(bus) { lease in
             await serve(DeciderRunner(context, bus, metrics, lease), bus, context)

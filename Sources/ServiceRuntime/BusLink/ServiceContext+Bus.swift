@@ -6,11 +6,12 @@ import Support
 
 extension ServiceContext {
     /// The service's bus, connecting already. What happens on it is logged, counted, and shown as the condition `bus`
-    /// of `/readyz`.
-    public func openBus() throws -> Bus {
+    /// of `/readyz`, which holds only once the queues of `standing` exist.
+    public func openBus(standing: [Subscription] = []) throws -> Bus {
         let hooks = BusHooks(log: log, metrics: metrics)
         let bus = try Bus(
-            try BusSettings(settings, service: name, host: host), observer: hooks.observer, onEvent: hooks.heard)
+            try BusSettings(settings, service: name, host: host), standing: standing, observer: hooks.observer,
+            onEvent: hooks.heard)
         readiness.probe("bus") { [weak bus] in
             guard let bus else { return "closed" }
             let health = bus.health

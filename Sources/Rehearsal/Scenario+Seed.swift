@@ -135,6 +135,7 @@ extension Scenario {
         if kind == .nodes || kind == .everything {
             set(kubernetes, 0.06, &dice)
             set([.watchCut], 0.01, &dice)
+            if dice.chance(0.5) { rates[.slowBinding] = 0.4 }
             if dice.chance(0.6) { rates[.nodeDies] = 0.004 }
             if dice.chance(0.3) { rates[.neverRegisters] = 0.1 }
         }

@@ -83,7 +83,7 @@ struct EngineTests {
         _ cluster: Cluster, parallelHooks: Int = 100, cooldown: Interval = .seconds(60),
         _ body: (NotifierEngine, Lock<[Event]>, Metrics) async throws -> Void
     ) async throws {
-        var policy = NotifierPolicy(cluster: "prod")
+        var policy = Village.policy
         policy.terms.cooldown = cooldown
         let metrics = Metrics()
         let warm = WarmCluster()

@@ -57,6 +57,32 @@ struct NotifierCoreTests {
         #expect(village.story.contains(.removalNoticed))
     }
 
+    @Test("a pod that was bound a moment after the cordon is found, told, and has its time")
+    func lateBinding() {
+        var village = Village { $0.bindingGrace = .seconds(5) }
+        village.cordon()
+        village.run(.seconds(1))
+        #expect(village.noticed.count == 1)
+        #expect(village.quiesced.isEmpty)
+        // Nobody watches pods without the gate.
+        village.addPod("web-1")
+        let ended = village.runUntil { $0.story.contains(.removalQuiesced) }
+        #expect(village.deliveries["web-1"]?.contains(.annotation) == true)
+        #expect(village.quiesced.map(\.reason.reason) == [.cooldownExpired])
+        #expect(ended - Village.start >= .seconds(65))
+    }
+
+    @Test("without such a pod the cooldown ends when none can come any more")
+    func noLateBinding() {
+        var village = Village { $0.bindingGrace = .seconds(5) }
+        village.addPod("web-1", hook: true)
+        village.hookAnswers["web-1"] = .done
+        village.cordon()
+        let ended = village.runUntil { $0.story.contains(.removalQuiesced) }
+        #expect(village.quiesced.map(\.reason.reason) == [.allPodsAnswered])
+        #expect(ended - Village.start >= .seconds(5) && ended - Village.start <= .seconds(6))
+    }
+
     @Test("a pod that goes by itself counts as answered")
     func goes() {
         var village = Village()
@@ -381,7 +407,7 @@ struct NotifierCoreTests {
 
     @Test("a thousand cooldowns of ten pods at once: each ends on time, from one timer queue")
     func thousand() {
-        var core = NotifierCore(policy: NotifierPolicy(cluster: "prod"))
+        var core = NotifierCore(policy: Village.policy)
         var now = Village.start
         var events = 0
         var spent = Duration.zero

@@ -8,8 +8,15 @@ import Support
 struct Village {
     static let start = Timestamp(seconds: 1_800_000_000)
 
+    /// No pod comes to a cordoned node here, unless a test says so.
+    static var policy: NotifierPolicy {
+        var policy = NotifierPolicy(cluster: "prod")
+        policy.bindingGrace = .zero
+        return policy
+    }
+
     var now = Village.start
-    var policy = NotifierPolicy(cluster: "prod")
+    var policy = Village.policy
     var core: NotifierCore
     var node: NotifiedNode
     var pods: [String: NodePod] = [:]

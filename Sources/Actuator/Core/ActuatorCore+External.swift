@@ -30,9 +30,9 @@ extension ActuatorCore {
     /// Nothing holds the machine: no time for a cooldown.
     func isHurried(_ removal: Removal) -> Bool {
         guard cannotReturn(removal) else { return false }
-        guard let reading = groups[removal.record.group]?.reading, let member = member(of: removal.record) else {
-            return true
-        }
+        // Nothing is known of the group yet (this process has just begun): what holds the machine may be there.
+        guard let reading = groups[removal.record.group]?.reading else { return false }
+        guard let member = member(of: removal.record) else { return true }
         if reading.held.contains(where: { $0.memberID == removal.record.memberID }) { return false }
         if member.isLeaving { return reading.canHold == false }
         // Its deletion failed: it lives on, half deleted. Else it was deleted in Nova, which nothing holds.

@@ -90,6 +90,11 @@ extension ActuatorCore {
         guard member.physicalID != nil, !member.isLeaving else {
             return refusal(.memberUnresolved, "member \(member.name) is \(member.status)")
         }
+        // Heat would take that one as well, so the stack would never be changed: no pod is moved for nothing.
+        let servers = Set(decision.nodes.map(\.serverID))
+        var chosen = Set(reading.members.filter { $0.serverID.map(servers.contains) ?? false }.map(\.identity))
+        for removal in removals.values where !removal.record.phase.isOver { chosen.insert(removal.record.memberID) }
+        if let obstacle = strangersThatFailed(chosen, reading) { return refusal(.memberFailed, obstacle) }
         let going = removals.values.filter {
             $0.record.group == decision.group && !$0.record.phase.isOver && $0.record.phase != .removed
         }

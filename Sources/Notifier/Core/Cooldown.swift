@@ -21,6 +21,9 @@ struct Cooldown: Sendable {
     /// Pods were read at least once since the cooldown was taken up.
     var podsAreKnown = false
     var isReading = false
+    /// When the reading under way began, and the last one that came back.
+    var readingSince: Timestamp?
+    var readAt: Timestamp?
     /// The deadline that `removal.noticed` named last.
     var announced: Timestamp?
     /// The end that the countdown shows.

@@ -55,6 +55,12 @@ extension NotifierCore {
     private mutating func quiesceIfOver(_ name: String, _ pods: [PodNotice]) {
         let open = pods.filter { !$0.isSettled }
         if open.contains(where: { $0.deadline > now || !$0.wasReached }) { return }
+        guard let cooldown = cooldowns[name] else { return }
+        let settledAt = settledAt(cooldown)
+        guard let readAt = cooldown.readAt, readAt >= settledAt else {
+            if now >= settledAt { read(name) }
+            return
+        }
         let outcome: Explanation
         if pods.isEmpty {
             outcome = Explanation(.nothingToTell, "no pod has to move")
@@ -69,6 +75,10 @@ extension NotifierCore {
         sayQuiesced(name)
     }
 
+    /// From when on no pod comes any more. A scheduler may have chosen the node a moment before it was cordoned, and binds
+    /// its pod a moment later: such a pod is found by a look at the pods after that, and told before it goes.
+    private func settledAt(_ cooldown: Cooldown) -> Timestamp { cooldown.record.startedAt + policy.bindingGrace }
+
     private mutating func sayQuiesced(_ name: String) {
         guard let cooldown = cooldowns[name], let outcome = cooldown.outcome else { return }
         let progress = cooldown.record.progress(node: name, reason: outcome, pods: cooldown.pods.count, at: now)
@@ -81,7 +91,10 @@ extension NotifierCore {
         let again = now + (isOver ? policy.repetition : policy.resync)
         // The latest of the open deadlines: before that the cooldown cannot end by time.
         let end = isOver ? nil : end(of: cooldown)
-        timers.set(.node(name), at: end.map { $0 > now ? min($0, again) : again } ?? again)
+        var next = end.map { $0 > now ? min($0, again) : again } ?? again
+        let settledAt = settledAt(cooldown)
+        if !isOver, now < settledAt { next = min(next, settledAt) }
+        timers.set(.node(name), at: next)
         if cooldown.shown != end {
             cooldowns[name]?.shown = end
             emit(.countdown(node: name, end))

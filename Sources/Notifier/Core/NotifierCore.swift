@@ -197,6 +197,7 @@ public struct NotifierCore: Sendable {
     mutating func read(_ name: String) {
         guard cooldowns[name]?.isReading == false else { return }
         cooldowns[name]?.isReading = true
+        cooldowns[name]?.readingSince = now
         emit(.readPods(node: name))
     }
 
@@ -210,6 +211,7 @@ public struct NotifierCore: Sendable {
         }
         cooldown.isReading = false
         cooldown.podsAreKnown = true
+        cooldown.readAt = cooldown.readingSince
         cooldowns[name] = cooldown
         let present = Set(pods.map(\.uid))
         for uid in cooldown.pods.sorted() where !present.contains(uid) { podGone(uid) }

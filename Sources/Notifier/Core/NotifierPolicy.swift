@@ -19,6 +19,9 @@ public struct NotifierPolicy: Sendable {
     public var retryCap: Interval = .seconds(15)
     /// How often the pods of a node under notice are read.
     public var resync: Interval = .seconds(30)
+    /// How long after its cordon a node may still get pods from a scheduler that had chosen it before; no cooldown ends
+    /// before the pods were looked at after that. cluster-autoscaler waits as long (`--node-delete-delay-after-taint`).
+    public var bindingGrace: Interval = .seconds(5)
     /// How soon the end of a cooldown is said again while the record of the node does not show it.
     public var repetition: Interval = .seconds(5)
 

@@ -90,6 +90,11 @@ extension World {
         audit.growth.remove(at: place)
     }
 
+    /// A machine that is no Node when it is marked is chosen by that, also if it becomes one a moment later.
+    func audit(markOf member: HeatState.Member) {
+        if !cluster.nodes.contains(where: { $0.server == member.server }) { audit.chosen.insert(member.id) }
+    }
+
     func audit(removalOf member: HeatState.Member) {
         if audit.forgiven.contains(member.id) || heat.author == .stranger { return }
         let node = cluster.nodes.first { $0.server == member.server }

@@ -17,7 +17,7 @@ extension World {
         guard !isPaused else { return troubles }
         for member in heat.members {
             if !member.counts, !isFailedNode(member) { troubles.append("member \(member.name) is \(member.status)") }
-            if member.counts && !cluster.nodes.contains(where: { $0.server == member.server }) {
+            if member.counts && !isAtMinimum && !cluster.nodes.contains(where: { $0.server == member.server }) {
                 troubles.append("member \(member.name) has no node")
             }
         }
@@ -41,7 +41,10 @@ extension World {
         }
     }
 
-    /// A dead node cannot be removed while there are no more nodes than there must be.
+    /// A dead node cannot be removed while there are no more nodes than there must be, or Heat would take a node that
+    /// works as well.
+    private var cannotShrink: Bool { isAtMinimum || hasFailedNode }
+
     private var isAtMinimum: Bool { heat.counted <= max(1, scenario.minimum) }
 
     private var hasFailedNode: Bool { heat.members.contains { isFailedNode($0) } }
@@ -57,7 +60,7 @@ extension World {
         if node.unschedulable && node.record?.phase.isOver != false && !staysOnPurpose {
             troubles.append("\(node.name) is cordoned")
         }
-        if !node.isReady && !isAtMinimum { troubles.append("\(node.name) is not ready") }
+        if !node.isReady && !cannotShrink { troubles.append("\(node.name) is not ready") }
         if !heat.members.contains(where: { $0.server == node.server }) {
             troubles.append("\(node.name) has no member")
         }
@@ -65,7 +68,7 @@ extension World {
     }
 
     private func troublesOf(_ pod: ClusterState.Pod, isFull: Bool) -> [String] {
-        if isAtMinimum, let name = pod.node, cluster.node(name).map({ !cluster.nodes[$0].isReady }) ?? false {
+        if cannotShrink, let name = pod.node, cluster.node(name).map({ !cluster.nodes[$0].isReady }) ?? false {
             return []
         }
         if pod.deletedAt != nil { return ["\(pod.name) is on its way out"] }

@@ -100,6 +100,7 @@ extension World {
         }
         heat.members[index].status = unhealthy ? "CHECK_FAILED" : "CHECK_COMPLETE"
         heat.members[index].reason = why
+        if unhealthy { audit(markOf: heat.members[index]) }
         say("heat", "\(name) is \(unhealthy ? "marked unhealthy" : "unmarked")")
         return nil
     }

@@ -157,15 +157,15 @@ let package = Package(
         tests(
             "UpdraftCommandTests",
             [
-                "UpdraftCommand", "HTTPClient", "JSONReader", "Messages", "OpenStack", "PracticeCloud", "Settings",
-                "Support",
-            ]),
+                "UpdraftCommand", "Decider", "HTTPClient", "JSONReader", "Kubernetes", "Messages", "OpenStack",
+                "PracticeCloud", "Settings", "Support",
+            ], files: ["Recordings"]),
         tests(
             "IntegrationTests",
             [
-                "AMQP", "Bus", "Crypto", "HTTPClient", "JSONReader", "Messages", "PracticeCloud", "Support",
-                "updraft-actuator", "updraft-decider", "updraft-notifier",
-            ],
-            files: ["oslo"]),
+                "AMQP", "Bus", "Crypto", "Decider", "HTTPClient", "JSONReader", "Messages", "PracticeCloud",
+                "ServiceRuntime", "Settings", "Support", "UpdraftCommand", "updraft-actuator", "updraft-decider",
+                "updraft-notifier",
+            ], files: ["oslo"]),
     ]
 )

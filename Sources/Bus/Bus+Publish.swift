@@ -26,10 +26,11 @@ extension Bus {
         }
     }
 
-    private func message<P: Payload>(
-        _ payload: P, priority: Priority, topic: Topic
+    /// The message for a payload; `id` nil for a new one.
+    func message<P: Payload>(
+        _ payload: P, priority: Priority, topic: Topic, id: String? = nil
     ) throws(BusError) -> (OutgoingMessage, id: String) {
-        let id = UUID().uuidString.lowercased()
+        let id = id ?? UUID().uuidString.lowercased()
         let routingKey = RoutingKey(cluster: payload.cluster, topic: topic, priority: priority).description
         let encoded: (body: [UInt8], text: String)
         do throws(MessageError) {

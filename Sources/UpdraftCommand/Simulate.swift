@@ -2,31 +2,34 @@ import Decider
 import Glibc
 import JSONReader
 
-/// `updraft simulate FILE…`: what the engine answers to scenario files, a JSON line each.
+/// `updraft simulate`: what the engine answers to scenario files, or to a recording under changed rules.
 enum Simulate {
-    static let help = """
-        usage: updraft simulate FILE…
+    static let usage = Usage(
+        name: "simulate", words: "FILE… | RECORDING --config CHANGED.yaml", count: 1...100_000,
+        about: """
+            Without --config, FILEs are scenario files (docs/scenarios.md): they go through the decision engine, and one JSON
+            line a file is printed: {"name": …, "result": {…}}, or {"name": …, "unsupported": "why"}. The files are in
+            cluster-autoscaler's terms; where the engine is deliberately different, its settings for the peer's
+            behaviour are used (one group a decision, no soft constraints). Nothing outside is touched.
 
-        Runs scenario files (docs/scenarios.md) through the decision engine and prints one JSON line a file:
-        {"name": …, "result": {…}}, or {"name": …, "unsupported": "why"}. Nothing outside is touched.
-
-        The files are in cluster-autoscaler's terms; where the engine is deliberately different, its settings for the peer's
-        behaviour are used (one group a decision, no soft constraints).
-
-        Exit code: 0 if every file was answered, 1 if not, 2 for wrong usage.
-        """
+            \(ReplayCommand.about)
+            """,
+        flags: ReplayCommand.flags,
+        exitCodes: "0 if every file was answered, 1 if not, 2 for wrong usage or configuration.")
 
     static func run(_ arguments: [String]) async -> Int32 {
-        if arguments.contains("--help") || arguments.contains("-h") {
-            Terminal.line(help)
-            return 0
+        await usage.run(arguments) { (read) async throws(CommandError) in
+            if read.value("--config") != nil { return try await ReplayCommand.run(read) }
+            guard read.values.isEmpty, read.switches.isEmpty else {
+                throw CommandError("these flags need --config, and a recording", exitCode: 2)
+            }
+            return await scenarios(read.words)
         }
-        guard !arguments.isEmpty, !arguments.contains(where: { $0.hasPrefix("-") }) else {
-            Terminal.complaint(help)
-            return 2
-        }
+    }
+
+    private static func scenarios(_ paths: [String]) async -> Int32 {
         var code: Int32 = 0
-        for path in arguments {
+        for path in paths {
             let answer = answer(path)
             if answer["result"] == nil { code = 1 }
             Terminal.line(answer.text)

@@ -7,6 +7,8 @@ public enum UpdraftCommand {
     struct Subcommand: Sendable {
         var name: String
         var summary: String
+        /// The text of its `--help`.
+        var help: String?
         var run: @Sendable ([String]) async -> Int32
     }
 

@@ -25,9 +25,16 @@ public struct DeciderCore: Sendable {
     private var requestedAt: Timestamp?
     private var completeAt: Timestamp?
     private var savedAt: Timestamp?
+    /// Questions that the next record answers, in the order in which they came.
+    private var questions: [EvaluationRequested] = []
+    private var answeredAt: Timestamp?
 
     /// How often every entry of the ledger is published, so that late readers see all.
     public var completeInterval = Interval.minutes(5)
+    /// Questions are answered at most this often; those that come meanwhile share the next answer.
+    public var answerInterval = Interval.seconds(1)
+    /// So many questions wait at most; later ones are dropped, their askers ask again.
+    static let maximumQuestions = 50
 
     /// - Parameters:
     ///   - configuration: the rules.
@@ -61,6 +68,12 @@ public struct DeciderCore: Sendable {
         case .removalDrained(let event): mark(engine.removal(.drained, event.removal, at: now))
         case .removalCompleted(let event): mark(engine.removal(.completed, event.removal, at: now))
         case .removalFailed(let event): mark(engine.removal(.failed, event.removal, at: now))
+        case .evaluationRequested(let question):
+            // Asked again for want of patience, it is still one question.
+            if questions.count < Self.maximumQuestions, !questions.contains(where: { $0.id == question.id }) {
+                questions.append(question)
+                isDirty = true
+            }
         default: break
         }
         return []
@@ -121,7 +134,8 @@ public struct DeciderCore: Sendable {
         isDirty = false
         var actions: [DeciderAction] = []
         if !engine.isReady { actions += request("nothing is known of the cluster yet", at: now) }
-        let wantsAll = complete || completeAt.map { now >= $0 + completeInterval } ?? engine.isReady
+        let answers = !questions.isEmpty && (answeredAt.map { now >= $0 + answerInterval } ?? true)
+        let wantsAll = complete || answers || completeAt.map { now >= $0 + completeInterval } ?? engine.isReady
         if wantsAll && engine.isReady { completeAt = now }
         var result = engine.evaluate(at: now, complete: wantsAll && engine.isReady)
         if result.memoryChanged || !result.decisions.isEmpty, let bytes = try? engine.checkpoint() {
@@ -129,9 +143,15 @@ public struct DeciderCore: Sendable {
             actions.append(.saveCheckpoint(bytes))
         }
         for decision in result.decisions { actions.append(.publish(decision)) }
+        if answers {
+            result.evaluation.answers = questions.map { engine.answer($0, result.evaluation, at: now) }
+            questions = []
+            answeredAt = now
+        }
         if engine.isNews(&result.evaluation) { actions.append(.publish(.evaluation(result.evaluation))) }
         var next = now + .seconds(30)
         if let deadline = result.nextDeadline { next = min(next, max(deadline, now + .milliseconds(1))) }
+        if !questions.isEmpty, let answeredAt { next = min(next, answeredAt + answerInterval) }
         actions.append(.setTimer(next))
         return actions
     }
@@ -141,7 +161,8 @@ extension Engine {
     /// Whether the record says anything that was not said before.
     mutating func isNews(_ evaluation: inout Evaluation) -> Bool {
         let sentenceIsNews = ledger.isNews(evaluation.summary)
-        return evaluation.isComplete || sentenceIsNews || !evaluation.pods.isEmpty || !evaluation.nodes.isEmpty
+        return evaluation.isComplete || sentenceIsNews || evaluation.answers != nil || !evaluation.pods.isEmpty
+            || !evaluation.nodes.isEmpty
             || !evaluation.groups.isEmpty || !evaluation.decisions.isEmpty
     }
 }

@@ -18,6 +18,8 @@ extension Engine {
             evaluation: Evaluation(
                 cluster: configuration.cluster, number: memory.number, at: now, summary: "", isComplete: complete))
         if let problem = staleness(at: now) {
+            // Nothing is said of single pods and nodes, so this is not all that there is.
+            result.evaluation.isComplete = false
             conclude(&result, ["no decision: \(problem.detail)"], before, at: now)
             return result
         }
@@ -30,6 +32,7 @@ extension Engine {
             var pass = ScaleUpPass(world: model.world)
             for number in groups.indices { pass.bounds[number] = [problem] }
             result.evaluation.groups = ledger.changes(groups: groupEntries(pass, standings))
+            result.evaluation.isComplete = false
             conclude(&result, ["no decision: \(problem.detail)"], before, at: now)
             return result
         }
@@ -198,7 +201,7 @@ extension Engine {
         let due = simulation.doneAt.map { now >= $0 + configuration.scaleDown.interval } ?? true
         let changed = simulation.revision != model.revision || simulation.doneAt == nil
         let minute = simulation.doneAt.map { now >= $0 + .seconds(10) } ?? true
-        if due && (changed || minute) {
+        if result.evaluation.isComplete || due && (changed || minute) {
             simulateScaleDown(pass, standings, at: now)
         } else if changed {
             // What was concluded may not hold any more: nothing is removed before the next pass.

@@ -57,7 +57,11 @@ extension Evaluation {
     /// The record in parts of at most so many entries each, so that no message grows too large. Summary and decisions are in
     /// each.
     func parts(of limit: Int) -> [Evaluation] {
-        guard pods.count + nodes.count > limit else { return [self] }
+        guard pods.count + nodes.count > limit else {
+            var whole = self
+            if answers != nil { (whole.part, whole.parts) = (0, 1) }
+            return [whole]
+        }
         var parts: [Evaluation] = []
         var rest = (pods: pods[...], nodes: nodes[...])
         repeat {
@@ -68,8 +72,14 @@ extension Evaluation {
             rest.nodes = rest.nodes.dropFirst(part.nodes.count)
             part.groups = parts.isEmpty ? groups : []
             part.isComplete = isComplete && parts.isEmpty
+            // The first part says all, the others only whom they are for.
+            if !parts.isEmpty { part.answers = answers?.map { Answer(id: $0.id) } }
+            part.part = answers == nil ? nil : parts.count
             parts.append(part)
         } while !rest.pods.isEmpty || !rest.nodes.isEmpty
+        if answers != nil {
+            for index in parts.indices { parts[index].parts = parts.count }
+        }
         return parts
     }
 }

@@ -21,7 +21,7 @@ public enum Decider {
     // One queue keeps the order between what was decided and what came of it, and makes one replica read all of it. What
     // is lost here is found again: state by a snapshot, outcomes by looking at nodes and members.
     private static let subscription = Subscription(
-        topics: [.state, .groups, .lifecycle, .signals, .stats],
+        topics: [.state, .groups, .lifecycle, .signals, .stats, .questions],
         kind: .perishable(maximumLength: 20_000, ttl: .seconds(600)), singleActive: true, prefetch: 64,
         heartbeat: Bus.probeHeartbeat)
 
@@ -38,7 +38,29 @@ public enum Decider {
                 await runner.stop()
             }
             group.addTask { await runner.deliver() }
+            group.addTask { await keepHistory(bus, context) }
             await runner.start()
+        }
+    }
+}
+
+extension Decider {
+    /// Declares the stream in which decisions and what became of them are kept for `updraft timeline`. Nothing else depends
+    /// on it, so a broker that refuses it (no right, no streams) costs a warning.
+    fileprivate static func keepHistory(_ bus: Bus, _ context: ServiceContext) async {
+        var backoff = Backoff(first: .seconds(2), cap: .minutes(5))
+        var told = ""
+        while !Task.isCancelled {
+            do throws(BusError) {
+                return try await bus.declareHistory()
+            } catch {
+                if error.text != told {
+                    context.log.warning("there is no history of decisions", [.error: .string(error.text)])
+                }
+                told = error.text
+                let pause = backoff.failed(jitter: .random(in: 0...1))
+                guard (try? await Task.sleep(for: pause.duration)) != nil else { return }
+            }
         }
     }
 }
@@ -269,8 +291,10 @@ actor DeciderRunner {
         var problem = "the checkpoint was not saved"
         if saved {
             do {
-                try await bus.publish(payload)
+                let id = try await bus.publish(payload)
                 metrics.decisions.increment(event.type.rawValue)
+                // A copy to look at later; nobody acts on it.
+                _ = try? await bus.remember(payload, id: id)
                 return
             } catch {
                 problem = error.text

@@ -32,6 +32,7 @@ public enum Event: Sendable, Equatable {
     case podShutdownExtend(PodShutdownExtend)
     case podShutdownRefuse(PodShutdownRefuse)
     case evaluation(Evaluation)
+    case evaluationRequested(EvaluationRequested)
 
     /// Decodes an opened message by its event type.
     ///
@@ -87,6 +88,8 @@ public enum Event: Sendable, Equatable {
         case .podShutdownRefuse:
             self = .podShutdownRefuse(try MessageCoder.payload(ours: PodShutdownRefuse.self, of: received))
         case .evaluation: self = .evaluation(try MessageCoder.payload(ours: Evaluation.self, of: received))
+        case .evaluationRequested:
+            self = .evaluationRequested(try MessageCoder.payload(ours: EvaluationRequested.self, of: received))
         }
     }
 
@@ -125,6 +128,7 @@ public enum Event: Sendable, Equatable {
         case .podShutdownExtend(let payload): payload
         case .podShutdownRefuse(let payload): payload
         case .evaluation(let payload): payload
+        case .evaluationRequested(let payload): payload
         }
     }
 

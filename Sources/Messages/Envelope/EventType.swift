@@ -32,6 +32,7 @@ public enum EventType: String, Sendable, CaseIterable, Codable {
     case podShutdownExtend = "updraft.pod.shutdown.extend"
     case podShutdownRefuse = "updraft.pod.shutdown.refuse"
     case evaluation = "updraft.evaluation"
+    case evaluationRequested = "updraft.evaluation.requested"
 
     /// The topic that carries it.
     public var topic: Topic {
@@ -49,6 +50,7 @@ public enum EventType: String, Sendable, CaseIterable, Codable {
         case .podShutdown, .nodeRemoval: .notices
         case .podShutdownDone, .podShutdownExtend, .podShutdownRefuse: .answers
         case .evaluation: .ledger
+        case .evaluationRequested: .questions
         }
     }
 }

@@ -22,12 +22,14 @@ public enum Topic: String, Sendable, CaseIterable, Codable {
     case answers
     /// Why the Decider did what it did.
     case ledger
+    /// Questions to the Decider, by the user's command or a console. Perishable.
+    case questions
 
     /// Whether messages of this topic may be dropped when nobody reads them in time; the others are kept in quorum
     /// queues, confirmed and acknowledged (docs/architecture.md §3).
     public var isPerishable: Bool {
         switch self {
-        case .state, .requests, .stats, .cloud, .groups, .ledger: true
+        case .state, .requests, .stats, .cloud, .groups, .ledger, .questions: true
         case .decisions, .signals, .lifecycle, .notices, .answers: false
         }
     }
@@ -37,7 +39,7 @@ public enum Topic: String, Sendable, CaseIterable, Codable {
     public var isCommand: Bool {
         switch self {
         case .decisions, .signals, .lifecycle: true
-        case .state, .requests, .stats, .cloud, .groups, .notices, .answers, .ledger: false
+        case .state, .requests, .stats, .cloud, .groups, .notices, .answers, .ledger, .questions: false
         }
     }
 }

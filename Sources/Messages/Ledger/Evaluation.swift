@@ -127,12 +127,18 @@ public struct Evaluation: Payload {
     public var decisions: [String]
     /// What became of requests from outside; nil: there were none.
     public var signals: [SignalEntry]?
+    /// Requests that this record answers; absent when nobody asked.
+    public var answers: [Answer]?
+    /// Number of this part of an answer, from 0; absent where nobody asked.
+    public var part: Int?
+    /// How many parts the answer has.
+    public var parts: Int?
 
     /// From its parts.
     public init(
         cluster: String, number: Int64, at: Timestamp, tookMicroseconds: Int64 = 0, summary: String,
         isComplete: Bool = true, pods: [PodEntry] = [], nodes: [NodeEntry] = [], groups: [GroupEntry] = [],
-        decisions: [String] = []
+        decisions: [String] = [], answers: [Answer]? = nil
     ) {
         self.cluster = cluster
         self.number = number
@@ -144,5 +150,6 @@ public struct Evaluation: Payload {
         self.nodes = nodes
         self.groups = groups
         self.decisions = decisions
+        self.answers = answers
     }
 }

@@ -13,7 +13,7 @@ public enum UpdraftVersion {
 /// What the programs of the four services have in common: flags, configuration, log, health pages, signals, the end.
 public enum ServiceMain {
     /// Read when neither flag nor environment names a file.
-    static let usualFile = "/etc/updraft/updraft.yaml"
+    public static let usualFile = "/etc/updraft/updraft.yaml"
 
     /// Runs a service as the whole of a program; never returns.
     ///

@@ -1,9 +1,9 @@
 import Support
 
 /// Values with units, as people write them.
-enum Units {
+public enum Units {
     /// `30s`, `1h30m`, `250ms`, `2d`; a bare `0` too. Nil for anything else.
-    static func interval(_ text: String) -> Interval? {
+    public static func interval(_ text: String) -> Interval? {
         if text == "0" { return .zero }
         var rest = Substring(text)
         var total: Double = 0
@@ -41,7 +41,7 @@ enum Units {
     }
 
     /// `4MiB`, `4Mi`, `4MB`, `4M`, `4096`. Nil for anything else, and out of range.
-    static func bytes(_ text: String) -> Int? {
+    public static func bytes(_ text: String) -> Int? {
         let number = text.prefix { $0.isASCII && $0.isNumber }
         guard let value = Int(number), let factor = factor(text.dropFirst(number.count)) else { return nil }
         let (product, overflow) = value.multipliedReportingOverflow(by: factor)

@@ -1,5 +1,3 @@
-import Dispatch
-import Glibc
 import HTTPClient
 import ServiceRuntime
 import Support
@@ -67,25 +65,5 @@ enum DemoCommand {
           configuration   \(options.state)/updraft.yaml
         Ctrl-C stops it.
         """
-    }
-
-    /// SIGINT and SIGTERM as a wish to end, from now on.
-    // @unchecked: Dispatch's sources may be cancelled from any thread, which its Swift overlay does not say.
-    private final class Interruptions: @unchecked Sendable {
-        private let sources: [any DispatchSourceSignal]
-
-        init(_ wish: Shutdown) {
-            sources = [SIGINT, SIGTERM].map { number in
-                signal(number, SIG_IGN)
-                let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-                source.setEventHandler { @Sendable in wish.request("signal \(number)") }
-                source.resume()
-                return source
-            }
-        }
-
-        func cancel() {
-            for source in sources { source.cancel() }
-        }
     }
 }

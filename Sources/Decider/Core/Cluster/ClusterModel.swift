@@ -75,6 +75,9 @@ struct ClusterModel: Sendable {
     /// How many pods are known.
     var podCount: Int { podSlots.count }
 
+    /// The record of a pod, by its UID.
+    func podIndex(_ uid: String) -> Int32? { podSlots[uid] }
+
     // MARK: Messages
 
     /// Takes a part of a snapshot; the last part replaces everything.

@@ -2,8 +2,13 @@
 enum Doctor {
     /// The parts, each with its own `--help`.
     static let parts: [UpdraftCommand.Subcommand] = [
-        .init(name: "heat", summary: "the stacks of the groups; can mend some of it") { await DoctorCommand.run($0) },
-        .init(name: "telemetry", summary: "the way of statistics to Ceilometer and Gnocchi, and of alarms back") {
+        .init(name: "heat", summary: "the stacks of the groups; can mend some of it", help: DoctorCommand.help) {
+            await DoctorCommand.run($0)
+        },
+        .init(
+            name: "telemetry", summary: "the way of statistics to Ceilometer and Gnocchi, and of alarms back",
+            help: TelemetryDoctor.help
+        ) {
             await TelemetryDoctor.run(Array($0.dropFirst()))
         },
     ]

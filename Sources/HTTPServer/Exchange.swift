@@ -121,12 +121,18 @@ final class Exchange: Sendable {
         // Runs on this thread up to the handler's first suspension: most handlers never suspend, and then the
         // connection need not either, which saves two system calls and a thread switch for each request.
         let task = Task.immediate { finish(await handler(request)) }
-        let reply: ServerReply? = state.withLock { state in
-            if let reply = state.reply { return reply }
+        let (reply, abandoned): (ServerReply?, Bool) = state.withLock { state in
+            // The server may have been stopped while the handler ran here: suspended now, nobody would wake us.
+            if state.abandoned { return (nil, true) }
+            if let reply = state.reply { return (reply, false) }
             state.task = task
             state.suspended = true
             connection.suspend()
-            return nil
+            return (nil, false)
+        }
+        if abandoned {
+            task.cancel()
+            return false
         }
         return reply.map { answer($0) } ?? true
     }

@@ -1,3 +1,4 @@
+import Glibc
 import Support
 import Testing
 
@@ -38,6 +39,29 @@ private final class Gate: Sendable {
         }
         #expect(answers.map(\.body) == ["GET /a/b 1 yes ", "POST /c - - hello", "PATCH /d - - abcde"])
         #expect(answers.allSatisfy { $0.head.hasPrefix("HTTP/1.1 200 OK\r\n") })
+    }
+
+    @Test("a server that is stopped while a handler is about to suspend lets go of its connection")
+    func stopsWhileAHandlerBegins() async throws {
+        let gate = Gate()
+        let begun = Lock(false)
+        let server = try HTTPServer { _ in
+            begun.withLock { $0 = true }
+            // On the server's own thread, as every handler up to its first suspension. A shorter wait tests less, and
+            // cannot fail.
+            usleep(200_000)
+            await gate.passed()
+            return .response(.text(200, "late"))
+        }
+        let port = server.port
+        let client = Task {
+            try await onThread { try RawClient(port: port).exchange("GET / HTTP/1.1\r\nHost: x\r\n\r\n").head }
+        }
+        while !begun.withLock({ $0 }) { await Task.yield() }
+        server.stop()
+        gate.open()
+        let head = try? await client.value
+        #expect(head?.isEmpty ?? true)
     }
 
     @Test func aHandlerMaySuspend() async throws {

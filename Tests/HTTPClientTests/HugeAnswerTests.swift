@@ -4,7 +4,7 @@ import TestServer
 import Testing
 
 /// Answers of half a gigabyte, really offered.
-@Suite(.serialized, .timeLimit(.minutes(2)))
+@Suite(.serialized, .timeLimit(.minutes(6)))
 struct HugeAnswerTests {
     private static let huge = 500 << 20
 

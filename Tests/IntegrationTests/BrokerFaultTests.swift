@@ -3,7 +3,7 @@ import Support
 import Testing
 
 /// What a broker does to its clients: each test has one of its own.
-@Suite(.serialized, .enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(4)))
+@Suite(.serialized, .enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(6)))
 struct BrokerFaultTests {
     /// Publishes `count` messages while `disturb` runs, and checks that every one was confirmed and arrives.
     private func nothingIsLost(

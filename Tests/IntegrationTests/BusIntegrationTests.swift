@@ -7,7 +7,7 @@ import Support
 import Testing
 
 /// The bus at a real broker. Each test has a cluster of its own, so they do not see each other.
-@Suite(.enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(3)))
+@Suite(.enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(6)))
 struct BusIntegrationTests {
     private static let keys = SigningKeys([SigningKeys.Key(id: "k1", secret: randomBytes(32))].compactMap { $0 })
 

@@ -3,7 +3,7 @@ import Support
 import Testing
 
 /// Consuming at a real broker.
-@Suite(.enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(2)))
+@Suite(.enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(6)))
 struct ConsumingTests {
     private func publish(_ count: Int, to name: String, size: Int = 1, _ topology: Topology) async throws {
         var settings = try TestBroker.settings()

@@ -4,7 +4,7 @@ import Support
 import Testing
 
 /// A guest at somebody else's exchange.
-@Suite(.enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(2)))
+@Suite(.enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(6)))
 struct ForeignPublisherTests {
     private func outcome(_ publisher: ForeignPublisher) async -> ForeignPublisher.Failure? {
         do throws(ForeignPublisher.Failure) {

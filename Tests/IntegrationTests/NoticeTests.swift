@@ -8,7 +8,7 @@ import Support
 import Testing
 
 /// Notices and answers on a real broker, as applications see them: an unmodified oslo.messaging, and plain AMQP.
-@Suite(.enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(2)))
+@Suite(.enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(6)))
 struct NoticeTests {
     private func notice(_ cluster: String, _ pod: String, withdrawn: Bool = false) -> PodShutdown {
         PodShutdown(

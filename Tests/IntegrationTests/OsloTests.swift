@@ -6,7 +6,7 @@ import Support
 import Testing
 
 /// Unmodified oslo.messaging on the other side, as Debian packages it (python3-oslo.messaging).
-@Suite(.enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(2)))
+@Suite(.enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(6)))
 struct OsloTests {
     private var peer: String { "\(TestBroker.repository)/Tests/IntegrationTests/oslo/peer.py" }
 

@@ -6,7 +6,7 @@ import Support
 import Testing
 
 /// The practice cloud's Heat on a real broker: a listener with a queue of its own hears a scaling from start to end.
-@Suite(.serialized, .enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(2)))
+@Suite(.serialized, .enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(6)))
 struct PracticeNotificationTests {
     @Test func `A listener hears a policy's scaling in order`() async throws {
         var options = PracticeCloudOptions()

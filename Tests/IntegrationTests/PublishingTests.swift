@@ -3,7 +3,7 @@ import Support
 import Testing
 
 /// Publishing and consuming at a real broker.
-@Suite(.enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(2)))
+@Suite(.enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(6)))
 struct PublishingTests {
     private func queue(_ arguments: [String: AMQPValue] = ["x-queue-type": "quorum"]) -> (String, Topology) {
         let name = TestBroker.unique("test.queue")

@@ -3,7 +3,7 @@ import Support
 import Testing
 
 /// What the broker says no to, and how it is told.
-@Suite(.enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(2)))
+@Suite(.enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(6)))
 struct RefusalTests {
     private func url(user: String? = nil, password: String? = nil, virtualHost: String = "") throws -> String {
         let host = try TransportURL(try #require(TestBroker.transportURL)).hosts[0]

@@ -11,7 +11,7 @@ import Support
 import Testing
 
 /// Two replicas of a service as processes of their own, over a real broker, on a practice cloud.
-@Suite(.serialized, .enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(4)))
+@Suite(.serialized, .enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(6)))
 struct ReplicaTests {
     @Test("of two Actuators one acts; killed, the other acts within two seconds and carries out what was in hand")
     func killed() async throws {

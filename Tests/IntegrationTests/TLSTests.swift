@@ -4,7 +4,7 @@ import Support
 import Testing
 
 /// TLS with an authority made for the test.
-@Suite(.enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(4)))
+@Suite(.enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(6)))
 struct TLSTests {
     /// A folder with `ca.pem`, `other-ca.pem`, and certificates with keys: `address` (names 127.0.0.1), `name` (names
     /// localhost), `client`.

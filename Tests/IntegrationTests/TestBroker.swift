@@ -180,7 +180,7 @@ final class Log<Element: Sendable>: Sendable {
 
 /// Waits until `condition` holds; records an issue and throws if it does not within a generous bound.
 func eventually(
-    _ what: String, within seconds: Double = 30, sourceLocation: SourceLocation = #_sourceLocation,
+    _ what: String, within seconds: Double = 120, sourceLocation: SourceLocation = #_sourceLocation,
     _ condition: () async throws -> Bool
 ) async throws {
     let deadline = ContinuousClock.now + .seconds(seconds)

@@ -214,7 +214,8 @@ struct ClientTests {
                 ? ScriptedServer.json(#"{"gitVersion":"v1.30.1","major":"1","minor":"30+"}"#)
                 : ScriptedServer.status(401, "Unauthorized")
         }
-        let client = server.client(.tokenFile(file))
+        let start = Timestamp.now()
+        let client = server.client(.tokenFile(file), now: { start })
         #expect(try await client.serverVersion().minor == 30)
         try scratch.write("token", "new")
         valid.withLock { $0 = "Bearer new" }

@@ -7,7 +7,7 @@ import Testing
 
 /// Against a real API server, when `UPDRAFT_TEST_KUBECONFIG` names a kubeconfig with all rights.
 @Suite(
-    "A real API server", .serialized, .timeLimit(.minutes(2)),
+    "A real API server", .serialized, .timeLimit(.minutes(6)),
     .enabled(if: ProcessInfo.processInfo.environment["UPDRAFT_TEST_KUBECONFIG"] != nil))
 struct LiveServerTests {
     private func client() throws -> KubernetesClient {

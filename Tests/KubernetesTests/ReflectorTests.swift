@@ -3,7 +3,7 @@ import Kubernetes
 import Support
 import Testing
 
-@Suite("Reflector against a scripted server", .timeLimit(.minutes(1)))
+@Suite("Reflector against a scripted server", .timeLimit(.minutes(6)))
 struct ReflectorTests {
     /// What a reflector of namespaces tells, as short words, until `enough` says so.
     private func words(

@@ -38,8 +38,12 @@ final class ScriptedServer: Sendable {
     /// `GET /api/v1/nodes` and so on, in order.
     var log: [String] { requests.map { "\($0.method) \($0.path)" } }
 
-    func client(_ authentication: KubernetesConfiguration.Authentication = .none) -> KubernetesClient {
-        KubernetesClient(KubernetesConfiguration(server: url, authentication: authentication))
+    func client(
+        _ authentication: KubernetesConfiguration.Authentication = .none,
+        now: @escaping @Sendable () -> Timestamp = { Timestamp.now() }
+    ) -> KubernetesClient {
+        KubernetesClient(
+            KubernetesConfiguration(server: url, authentication: authentication), now: now)
     }
 
     /// The JSON body of the last request of that method.

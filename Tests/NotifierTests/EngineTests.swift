@@ -7,7 +7,7 @@ import Testing
 @testable import Notifier
 
 /// The engine with a cluster of the test's own.
-@Suite("The Notifier's engine", .timeLimit(.minutes(2)))
+@Suite("The Notifier's engine", .timeLimit(.minutes(6)))
 struct EngineTests {
     /// A cluster that keeps what is written to its pods.
     final class Cluster: PodTelling {

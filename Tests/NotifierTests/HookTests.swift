@@ -9,7 +9,7 @@ import Testing
 @testable import Notifier
 
 /// Whatever may stand at the other end of a hook.
-@Suite("Calling hooks", .timeLimit(.minutes(2)))
+@Suite("Calling hooks", .timeLimit(.minutes(6)))
 struct HookTests {
     static let deadline = Timestamp(seconds: 1_800_000_060)
 

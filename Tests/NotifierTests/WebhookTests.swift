@@ -8,7 +8,7 @@ import Testing
 @testable import Notifier
 @testable import Settings
 
-@Suite("Node-wide webhooks", .timeLimit(.minutes(2)))
+@Suite("Node-wide webhooks", .timeLimit(.minutes(6)))
 struct WebhookTests {
     static let start = Village.start
 

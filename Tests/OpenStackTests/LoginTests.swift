@@ -110,7 +110,8 @@ struct LoginTests {
                 let echo = request.text.contains("s3cret-password") ? "s3cret-password" : ""
                 return .json(#"{"error": {"code": 401, "message": "Refused \#(echo)", "title": "Unauthorized"}}"#, 401)
             }, empty)
-        let client = try cloud.client()
+        let start = Timestamp.now()
+        let client = try cloud.client(now: { start })
         for _ in 0..<5 {
             let error = await failure { () async throws(OpenStackError) in try await client.stacks() }
             #expect(error?.code == .unauthorized)

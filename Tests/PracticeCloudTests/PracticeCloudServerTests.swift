@@ -45,7 +45,7 @@ import Testing
 
     /// Waits until `condition` holds, at most 20 seconds.
     private func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
-        let deadline = Timestamp.now() + .seconds(20)
+        let deadline = Timestamp.now() + .seconds(120)
         while try await !condition() {
             guard Timestamp.now() < deadline else {
                 Issue.record("never: \(what)")

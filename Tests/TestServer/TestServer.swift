@@ -77,7 +77,7 @@ public struct NeverHappened: Error, CustomStringConvertible {
 
 /// Returns when `condition` holds; throws when it does not for half a minute.
 public func eventually(_ what: String, _ condition: () -> Bool) async throws {
-    let end = ContinuousClock.now + .seconds(30)
+    let end = ContinuousClock.now + .seconds(120)
     while !condition() {
         guard ContinuousClock.now < end else { throw NeverHappened(description: "waited in vain for \(what)") }
         try await Task.sleep(for: .milliseconds(2))

@@ -25,11 +25,15 @@ public final class KubernetesClient: Sendable {
 
     /// A client; nothing is sent yet.
     /// - Parameter maximumInFlight: calls driven at once; the others wait in order.
-    public init(_ configuration: KubernetesConfiguration, userAgent: String = "updraft", maximumInFlight: Int = 64) {
+    /// - Parameter now: the clock by which credentials age.
+    public init(
+        _ configuration: KubernetesConfiguration, userAgent: String = "updraft", maximumInFlight: Int = 64,
+        now: @escaping @Sendable () -> Timestamp = { Timestamp.now() }
+    ) {
         self.configuration = configuration
         self.userAgent = userAgent
         self.maximumInFlight = maximumInFlight
-        credentials = CredentialSource(configuration.authentication)
+        credentials = CredentialSource(configuration.authentication, now: now)
         transport = Lock(
             Transport(
                 tls: configuration.tls,

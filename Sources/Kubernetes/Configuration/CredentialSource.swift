@@ -27,10 +27,12 @@ final class CredentialSource: Sendable {
     private static let margin = Interval.seconds(30)
 
     private let authentication: KubernetesConfiguration.Authentication
+    private let now: @Sendable () -> Timestamp
     private let state = Lock(State())
 
-    init(_ authentication: KubernetesConfiguration.Authentication) {
+    init(_ authentication: KubernetesConfiguration.Authentication, now: @escaping @Sendable () -> Timestamp) {
         self.authentication = authentication
+        self.now = now
     }
 
     /// The credential to use now.
@@ -48,7 +50,7 @@ final class CredentialSource: Sendable {
     }
 
     private func cached(rejected: Current?) -> Current? {
-        let now = Timestamp.now()
+        let now = now()
         return state.withLock { state in
             guard let cached = state.cached, cached != rejected, now < state.freshUntil else { return nil }
             return cached
@@ -59,7 +61,7 @@ final class CredentialSource: Sendable {
         if let cached = cached(rejected: rejected) { return cached }
         do throws(KubernetesError) {
             let current = Current(authorization: "Bearer \(try FileText.read(path, for: "token file"))")
-            let until = Timestamp.now() + CredentialSource.fileAge
+            let until = now() + CredentialSource.fileAge
             state.withLock { state in
                 state.cached = current
                 state.freshUntil = until

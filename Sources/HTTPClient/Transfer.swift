@@ -185,7 +185,7 @@ final class Transfer {
     }
 }
 
-/// libcurl's callbacks: plain functions, so that no actor isolation is attached to them (FOUNDATIONS §8.2).
+/// libcurl's callbacks: plain functions, so that no actor isolation is attached to them.
 enum TransferCallbacks {
     static let body: updraft_curl_receiver = { data, size, count, context in
         guard let data, let context else { return 0 }

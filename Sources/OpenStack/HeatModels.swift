@@ -98,7 +98,7 @@ public struct HeatStack: Sendable, Equatable {
     /// The id of the stack that owns it.
     public let parent: String?
 
-    /// True for an update that a later one replaced: HEAT-BEHAVIOUR §4.
+    /// True for an update that a later one replaced: docs/openstack/heat.md §4.
     public var isSuperseded: Bool {
         status.state == .failed && statusReason.hasSuffix("cancelled")
     }
@@ -199,7 +199,7 @@ public struct HeatEvent: Sendable, Equatable {
     public let rootStack: StackID?
 
     /// The hook that the resource now waits at, e.g. `pre-delete`. The whole text is compared, since that of the
-    /// clearing is contained in it: HEAT-BEHAVIOUR §6.
+    /// clearing is contained in it: docs/openstack/heat.md §6.
     public var pausedHook: String? {
         // "DELETE paused until Hook pre-delete is cleared"
         let words = statusReason.split(separator: " ", omittingEmptySubsequences: false)

@@ -1,6 +1,7 @@
 import JSONReader
 
-/// Whether a stack has something that holds the deletion of a group's members: HEAT-BEHAVIOUR §6, NOVA-BEHAVIOUR §3.
+/// Whether a stack has something that holds the deletion of a group's members:
+/// docs/openstack/heat.md §6, docs/openstack/nova.md §3.
 public enum HoldCapability {
     /// Whether the environment puts a `pre-delete` hook on a resource inside the members of a group.
     /// - Parameters:

@@ -2,7 +2,7 @@ import HTTPClient
 import JSONReader
 import Support
 
-/// Heat, as HEAT-BEHAVIOUR §2 measured it.
+/// Heat, as docs/openstack/heat.md §2 measured it.
 extension OpenStackClient {
     private static let heat = "orchestration"
     /// Names remembered; far more than the groups of one cloud.

@@ -1,7 +1,7 @@
 import HTTPClient
 import JSONReader
 
-/// Nova, as NOVA-BEHAVIOUR §6 and §7 measured it. Reading only: servers are made and deleted by Heat.
+/// Nova, as docs/openstack/nova.md §6 and §7 measured it. Reading only: servers are made and deleted by Heat.
 extension OpenStackClient {
     private static let nova = "compute"
     /// With it flavors show their extra specs and servers carry their flavor. Clouds before Rocky (2018) answer 406.

@@ -24,7 +24,7 @@ extension OpenStackError {
         case 400..<500: return .badRequest
         case 500 where type == "RemoteError" && (text.contains("delegated token") || text.contains("trust")):
             // Heat would have to make a new trust for a PATCH by another user, which a delegated token (application
-            // credential, trust) is not allowed to do: HEAT-BEHAVIOUR.md §8, footnote 1.
+            // credential, trust) is not allowed to do: docs/openstack/heat.md §8, footnote 1.
             return .forbidden
         default: return .server
         }

@@ -22,7 +22,7 @@ struct HoldTests {
     }
 
     @Test(
-        "a hook on the member itself is silent when the group shrinks (HEAT-BEHAVIOUR §6); odd environments are none",
+        "a hook on the member itself is silent when the group shrinks; odd environments are none",
         arguments: [
             ["resource_registry": ["resources": ["workers": ["*": ["hooks": "pre-delete"]]]]],
             ["resource_registry": ["resources": ["workers": ["hooks": "pre-delete"]]]],

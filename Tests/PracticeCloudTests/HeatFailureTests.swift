@@ -4,7 +4,7 @@ import Testing
 
 @testable import PracticeCloud
 
-/// HEAT-BEHAVIOUR §6 and §9, NOVA-BEHAVIOUR §5 and §6: hooks, failures, dead engines.
+/// docs/openstack/heat.md §6 and §9, docs/openstack/nova.md §5 and §6: hooks, failures, dead engines.
 @Suite struct HeatFailureTests {
     @Test func aHookHoldsTheMemberUntilItIsCleared() throws {
         let story = try HeatStory(size: 3, hook: true, policies: [.down])

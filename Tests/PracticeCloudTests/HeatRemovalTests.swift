@@ -2,7 +2,7 @@ import Testing
 
 @testable import PracticeCloud
 
-/// HEAT-BEHAVIOUR §5: what becomes of a marked member. Four members, the third marked, unless said otherwise.
+/// docs/openstack/heat.md §5: what becomes of a marked member. Four members, the third marked, unless said otherwise.
 @Suite struct HeatRemovalTests {
     @Test func markAndPatchToOneLessRemovesExactlyTheMarkedOne() throws {
         let story = try HeatStory(size: 4)

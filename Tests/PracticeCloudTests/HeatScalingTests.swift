@@ -4,7 +4,7 @@ import Testing
 
 @testable import PracticeCloud
 
-/// HEAT-BEHAVIOUR §1, §3, §4: signals and updates.
+/// docs/openstack/heat.md §1, §3, §4: signals and updates.
 @Suite struct HeatScalingTests {
     @Test(arguments: [
         (3, PolicyDefinition.up, 4), (4, .down, 3), (3, .exact(2), 2),

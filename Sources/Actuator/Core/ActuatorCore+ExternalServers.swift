@@ -1,7 +1,7 @@
 import Messages
 import Support
 
-/// Servers that are deleted or fail in Nova: Heat does not notice (NOVA-BEHAVIOUR §5), its member stays whole.
+/// Servers that are deleted or fail in Nova: Heat does not notice (docs/openstack/nova.md §5), its member stays whole.
 ///
 /// What the Collector heard is a hint, and its topic carries no signature; Nova is asked before anything is done. A
 /// Node that is not ready any more is a hint too, for messages that were lost.

@@ -1,7 +1,7 @@
 import Messages
 import Support
 
-/// Taking members of drained nodes out of Heat: the recipe of HEAT-BEHAVIOUR §5, driven by what the group looks like
+/// Taking members of drained nodes out of Heat: the recipe of docs/openstack/heat.md §5, driven by how the group looks
 /// at each reading, so that it goes on from any point of it.
 ///
 /// Marked members do not count in the capacity, so "the members that count, once all chosen are marked" is the size to

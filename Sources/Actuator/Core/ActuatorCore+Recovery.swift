@@ -16,7 +16,7 @@ extension ActuatorCore {
     }
 
     /// An engine that died leaves its work for good, and signals are dropped for ever. A new update with the size that is
-    /// there takes everything up again (HEAT-BEHAVIOUR §6). True: it was sent.
+    /// there takes everything up again (docs/openstack/heat.md §6). True: it was sent.
     mutating func freeIfStuck(_ id: String, _ reading: GroupReading) -> Bool {
         guard let track = groups[id] else { return false }
         let limit = reading.isBusyByFlagOnly ? policy.flagTimeout : policy.heatTimeout
@@ -48,7 +48,7 @@ extension ActuatorCore {
     }
 
     /// A group that failed and that nobody works on: the size that is there is asked for, which sweeps failed members
-    /// out, deletes half-deleted ones anew, and lets the stack take signals again (HEAT-BEHAVIOUR §9).
+    /// out, deletes half-deleted ones anew, and lets the stack take signals again (docs/openstack/heat.md §9).
     mutating func repairAtRest(_ id: String, _ reading: GroupReading) {
         guard let track = groups[id], changes[track.policy.stack] == nil, track.pause == nil, track.waiting == nil,
             nodesAreKnown, !reading.isBusy, reading.problem == nil, reading.groupStackStatus.hasSuffix("_FAILED"),

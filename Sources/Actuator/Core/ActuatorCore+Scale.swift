@@ -119,7 +119,7 @@ extension ActuatorCore {
             change.sentAt = now
             change.sawBusy = false
         } else {
-            // Also after an error: a request whose answer was lost may have been carried out (HEAT-BEHAVIOUR §9).
+            // Also after an error: a request without an answer may have been carried out (docs/openstack/heat.md §9).
             change.step = .looking
         }
         changes[stack] = change

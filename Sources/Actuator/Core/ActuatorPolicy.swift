@@ -32,7 +32,7 @@ public struct ActuatorPolicy: Sendable {
         }
 
         /// The size below which Heat cannot be brought: a desired capacity of 0 is ignored by an update
-        /// (HEAT-BEHAVIOUR §1.4).
+        /// (docs/openstack/heat.md §1.4).
         var floor: Int { Swift.max(1, min) }
     }
 

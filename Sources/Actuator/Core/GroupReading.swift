@@ -59,7 +59,7 @@ public struct GroupReading: Sendable, Equatable {
         stackStatus.hasSuffix("_IN_PROGRESS") || groupStackStatus.hasSuffix("_IN_PROGRESS") || scalingInProgress
     }
     /// Whether nothing goes on but that members wait whose deletion is held. Then an update is taken at once: new members
-    /// are made, those that wait go on waiting (HEAT-BEHAVIOUR §6).
+    /// are made, those that wait go on waiting (docs/openstack/heat.md §6).
     public var waitsOnlyForHeld: Bool {
         let changing = members.filter { $0.status.hasSuffix("_IN_PROGRESS") }
         return !changing.isEmpty
@@ -87,7 +87,7 @@ public struct GroupReading: Sendable, Equatable {
     }
 
     /// Busy by the group's own flag only: no stack and no member changes. It stands for a moment before and after each
-    /// scaling; an engine that dies leaves it standing (HEAT-BEHAVIOUR §6).
+    /// scaling; an engine that dies leaves it standing (docs/openstack/heat.md §6).
     var isBusyByFlagOnly: Bool {
         scalingInProgress && !stackStatus.hasSuffix("_IN_PROGRESS") && !groupStackStatus.hasSuffix("_IN_PROGRESS")
             && !members.contains { $0.status.hasSuffix("_IN_PROGRESS") }

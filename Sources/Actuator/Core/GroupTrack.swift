@@ -71,7 +71,7 @@ struct StackChange: Sendable {
         /// Members of drained nodes go; by node name.
         case removal(Set<String>)
         /// After a growth that failed: the size that is there is asked for, which sweeps failed members out and makes
-        /// the stack whole again (HEAT-BEHAVIOUR §9).
+        /// the stack whole again (docs/openstack/heat.md §9).
         case repair
         /// Members that carry our mark and no removal any more are unmarked.
         case unmark

@@ -165,7 +165,7 @@ final class HeatDoor: CloudActing {
         try refuseInDryRun("mark \(member) of \(group)")
         let snapshot = try last(group)
         guard snapshot.kind == .autoScalingGroup, let groupStack = snapshot.groupStack else {
-            // In a ResourceGroup a marked member is replaced and another one removed (HEAT-BEHAVIOUR §5).
+            // In a ResourceGroup a marked member is replaced and another one removed (docs/openstack/heat.md §5).
             throw ActFailure(
                 .heatRefused, "members of a \(snapshot.kind) are not removed by marking", isRetriable: false)
         }

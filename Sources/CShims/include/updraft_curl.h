@@ -1,6 +1,6 @@
 #ifndef UPDRAFT_CURL_H
 #define UPDRAFT_CURL_H
-// curl_easy_setopt, curl_easy_getinfo and curl_multi_setopt are variadic and so invisible to Swift (FOUNDATIONS §8.6).
+// curl_easy_setopt, curl_easy_getinfo and curl_multi_setopt are variadic and so invisible to Swift.
 // One typed wrapper per kind of argument. Handles are void *, as in curl.h. Return values are CURLcode / CURLMcode.
 #include <stddef.h>
 

@@ -1,7 +1,7 @@
 import Messages
 import Support
 
-/// What is read of Nova's notifications, both formats (NOVA-BEHAVIOUR §4). The rest of a body is not looked at: some
+/// What is read of Nova's notifications, both formats (docs/openstack/nova.md §4). The rest of a body is not read: some
 /// carry live tokens of users.
 public struct NovaReading: Sendable, Equatable {
     /// UUID of the server.

@@ -33,7 +33,7 @@ public struct GroupState: Payload {
             self.createdAt = createdAt
         }
 
-        /// `*_FAILED`: does not count in the group's capacity (HEAT-BEHAVIOUR §1.7).
+        /// `*_FAILED`: does not count in the group's capacity (docs/openstack/heat.md §1.7).
         public var isFailed: Bool { status.hasSuffix("_FAILED") }
         /// `DELETE_IN_PROGRESS`.
         public var isLeaving: Bool { status == "DELETE_IN_PROGRESS" }

@@ -1,7 +1,7 @@
 import JSONReader
 import Support
 
-/// Heat's API as HEAT-BEHAVIOUR §2 records it.
+/// Heat's API as docs/openstack/heat.md §2 records it.
 extension PracticeModel {
     /// Answers a request to Heat.
     mutating func heat(_ request: PracticeRequest, at now: Timestamp) -> PracticeAnswer {

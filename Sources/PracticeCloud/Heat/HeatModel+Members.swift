@@ -17,7 +17,7 @@ extension HeatModel {
     }
 
     /// A FAILED member that stays is made anew: same name, other physical id; the old one leaves once the new one is
-    /// there. Where only the server inside failed a check, only the server is made anew (NOVA-BEHAVIOUR §5).
+    /// there. Where only the server inside failed a check, only the server is made anew (docs/openstack/nova.md §5).
     mutating func replace(_ place: Int, _ group: Int, name: String, nova: inout NovaModel, at now: Timestamp) {
         let found = stacks[place].groups[group].members.firstIndex {
             $0.name == name && !$0.isReplaced && !$0.isLeaving

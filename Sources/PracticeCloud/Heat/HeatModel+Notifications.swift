@@ -1,7 +1,7 @@
 import JSONReader
 import Support
 
-/// What Heat puts on the bus (HEAT-BEHAVIOUR §7).
+/// What Heat puts on the bus (docs/openstack/heat.md §7).
 extension HeatModel {
     /// `orchestration.stack.<what>` of a main stack.
     mutating func notifyMain(_ place: Int, _ what: String, isError: Bool = false, at now: Timestamp) {

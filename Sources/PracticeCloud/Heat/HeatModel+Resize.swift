@@ -27,7 +27,7 @@ extension HeatModel {
         }
     }
 
-    /// A policy's adjustment (HEAT-BEHAVIOUR §3). Nil if it scales now, else why it is dropped.
+    /// A policy's adjustment (docs/openstack/heat.md §3). Nil if it scales now, else why it is dropped.
     mutating func adjust(by policy: PolicyDefinition, _ place: Int, _ group: Int, at now: Timestamp) -> String? {
         let current = stacks[place].groups[group]
         guard current.state.isComplete, current.resize == nil || current.scalingInProgress else {
@@ -233,7 +233,7 @@ extension HeatModel {
     ) {
         let current = stacks[place].groups[group]
         if let failure {
-            // No cooldown, no SIGNAL event, main stack and group stay as they were (HEAT-BEHAVIOUR §9).
+            // No cooldown, no SIGNAL event, main stack and group stay as they were (docs/openstack/heat.md §9).
             notifyScaling(place, group, "error", policy, capacity: current.capacity, message: failure, at: now)
             return
         }

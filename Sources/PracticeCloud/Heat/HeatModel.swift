@@ -1,7 +1,7 @@
 import JSONReader
 import Support
 
-/// A practice Heat: autoscaling groups of nested-stack members, behaving as HEAT-BEHAVIOUR.md measured it.
+/// A practice Heat: autoscaling groups of nested-stack members, behaving as docs/openstack/heat.md measured it.
 ///
 /// A value: requests and time come in, states change, and what the world would see (notifications, journal) is taken
 /// out by `takeOutputs`. Nova is handed in, since members make and delete servers there.
@@ -59,7 +59,7 @@ struct HeatModel: Sendable {
         let place = stacks.count - 1
         notifyMain(place, "create.start", at: now)
         for group in definition.groups.indices {
-            // 0 at create gives min_size (HEAT-BEHAVIOUR §1.4).
+            // 0 at create gives min_size (docs/openstack/heat.md §1.4).
             let desired = definition.groups[group].desired
             schedule(.create, target: desired == 0 ? definition.groups[group].minimum : desired, place, group, at: now)
         }
@@ -85,7 +85,7 @@ struct HeatModel: Sendable {
             targets.append(try target(of: group, parameters: merged))
         }
         if isDelegated && user != stack.owner {
-            // A delegated token may not make the trust that replaces the owner's (HEAT-BEHAVIOUR §8, note 1).
+            // A delegated token may not make the trust that replaces the owner's (docs/openstack/heat.md §8, note 1).
             notifyMain(place, "update.error", isError: true, at: now)
             throw HeatError(
                 status: 500, type: "RemoteError",
@@ -112,7 +112,7 @@ struct HeatModel: Sendable {
                 message: "Parameter '\(definition.desiredParameter)' is invalid: could not convert to a number")
         }
         if desired == 0, definition.minimum == 0 {
-            // 0 counts as "not given": the size stays (HEAT-BEHAVIOUR §1.4).
+            // 0 counts as "not given": the size stays (docs/openstack/heat.md §1.4).
             return max(group.capacity, definition.minimum)
         }
         guard (definition.minimum...definition.maximum).contains(desired) else {
@@ -179,7 +179,7 @@ struct HeatModel: Sendable {
         guard resource == stacks[place].groups[group].definition.serverResource else {
             throw HeatError.noSuchResource(resource, in: member.stackName)
         }
-        // An orphaned one still answers 200 and nothing moves (HEAT-BEHAVIOUR §6, engine dies).
+        // An orphaned one still answers 200 and nothing moves (docs/openstack/heat.md §6, engine dies).
         if member.phase == .orphaned { return }
         guard hook == "pre-delete", member.phase == .paused else {
             throw HeatError(
@@ -193,7 +193,7 @@ struct HeatModel: Sendable {
     }
 
     /// The signal for which a member's deployment `drain` waits: status 0 lets the member go, any other keeps it
-    /// (NOVA-BEHAVIOUR §3).
+    /// (docs/openstack/nova.md §3).
     mutating func endDeployment(memberStack: String, status: Int, at now: Timestamp) throws(HeatError) {
         guard let (place, group, found) = locate(memberStack: memberStack) else {
             throw HeatError(
@@ -285,7 +285,7 @@ struct HeatModel: Sendable {
         }
     }
 
-    /// All engines die: what was under way stays where it is until a PATCH (HEAT-BEHAVIOUR §6).
+    /// All engines die: what was under way stays where it is until a PATCH (docs/openstack/heat.md §6).
     mutating func killEngine() {
         signals = []
         for place in stacks.indices {

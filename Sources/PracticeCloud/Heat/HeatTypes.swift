@@ -54,7 +54,7 @@ struct PolicyDefinition: Sendable {
     var cooldown: Interval?
 }
 
-/// How long things take. Defaults are what was measured on a small Heat (HEAT-BEHAVIOUR §3, §6).
+/// How long things take. Defaults are what was measured on a small Heat (docs/openstack/heat.md §3, §6).
 struct HeatTiming: Sendable {
     /// From the answer to the first effect.
     var engine: Interval = .seconds(0.5)

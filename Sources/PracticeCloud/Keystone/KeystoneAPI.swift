@@ -1,7 +1,7 @@
 import JSONReader
 import Support
 
-/// Keystone v3 as services use it (HEAT-BEHAVIOUR §8).
+/// Keystone v3 as services use it (docs/openstack/heat.md §8).
 extension PracticeModel {
     /// Answers a request to Keystone.
     mutating func keystone(_ request: PracticeRequest, at now: Timestamp) -> PracticeAnswer {

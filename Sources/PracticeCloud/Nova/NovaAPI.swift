@@ -1,7 +1,7 @@
 import JSONReader
 import Support
 
-/// Nova as Updraft uses it: limits, flavors, servers (NOVA-BEHAVIOUR §6, §7).
+/// Nova as Updraft uses it: limits, flavors, servers (docs/openstack/nova.md §6, §7).
 extension PracticeModel {
     /// Answers a request to Nova.
     mutating func nova(_ request: PracticeRequest, at now: Timestamp) -> PracticeAnswer {

@@ -83,7 +83,7 @@ struct NovaModel: Sendable {
     }
 
     /// A new server, or Nova's words when it refuses: `Quota exceeded for cores: Requested 1, but already used 10 of
-    /// 10 cores` (NOVA-BEHAVIOUR §6).
+    /// 10 cores` (docs/openstack/nova.md §6).
     mutating func create(
         name: String, flavor flavorName: String, metadata: [String: String], template: NodeTemplate, at now: Timestamp
     ) -> Result<String, NovaRefusal> {

@@ -1,7 +1,7 @@
 import JSONReader
 import Support
 
-/// What Nova puts on the bus (NOVA-BEHAVIOUR §4), in both formats: what Updraft reads, and the one kind that carries a
+/// What Nova puts on the bus (docs/openstack/nova.md §4), in both formats: what Updraft reads, and the kind that carries a
 /// user's token, so that one can see that it goes nowhere.
 extension PracticeModel {
     /// Stands where a live token is in the real ones.

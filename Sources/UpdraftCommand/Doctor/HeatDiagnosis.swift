@@ -2,7 +2,7 @@ import Messages
 import OpenStack
 import Support
 
-/// What is wrong with a group: a function of what was read. The facts are from `HEAT-BEHAVIOUR`, measured on a real Heat.
+/// What is wrong with a group: a function of what was read. The facts are those of docs/openstack/heat.md.
 struct HeatDiagnosis {
     private(set) var findings: [HeatFinding] = []
     private let patient: HeatPatient

@@ -34,7 +34,7 @@ updraft_install_packages() {
     "${sudo[@]}" "${install[@]}" "${missing[@]}" >&2
 }
 
-# Puts a Swift 6 toolchain first in PATH or says that there is none. (OpenStack's client installs a program that is
+# Puts a Swift toolchain, 6.2 or newer, first in PATH or says that there is none. (OpenStack's client installs a program that is
 # also called swift.)
 updraft_find_swift() {
     local folder
@@ -43,11 +43,11 @@ updraft_find_swift() {
             [ -x "$folder/swift" ] || continue
             PATH=$folder:$PATH
         fi
-        if swift --version 2>/dev/null | grep -q 'Swift version [6-9]'; then
+        if swift --version 2>/dev/null | grep -qE 'Swift version (6\.([2-9]|[1-9][0-9])|[7-9]|[1-9][0-9])'; then
             export PATH
             return 0
         fi
     done
-    echo "no Swift 6 toolchain found: install one from https://www.swift.org/install/linux/ and put it into PATH" >&2
+    echo "no Swift toolchain of version 6.2 or newer found: install one from https://www.swift.org/install/linux/ and put it into PATH" >&2
     return 1
 }

@@ -17,11 +17,14 @@ public enum HoldCapability {
         }
     }
 
+    /// Resources that wait for a signal when they are deleted, if their actions say so.
+    static let deploymentTypes: Set<String> = ["OS::Heat::SoftwareDeployment", "OS::Heat::StructuredDeployment"]
+
     /// Whether the template of a member has a software deployment that waits when the member is deleted.
     public static func hasDeployment(_ memberTemplate: JSONValue) -> Bool {
         (memberTemplate["resources"]?.objectValue ?? [:]).values.contains { resource in
             let type = resource["type"]?.stringValue ?? ""
-            return (type == "OS::Heat::SoftwareDeployment" || type == "OS::Heat::StructuredDeployment")
+            return deploymentTypes.contains(type)
                 && names(resource["properties"]?["actions"], "DELETE")
                 // Without a signal it does not wait.
                 && resource["properties"]?["signal_transport"]?.stringValue != "NO_SIGNAL"

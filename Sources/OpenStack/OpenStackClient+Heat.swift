@@ -163,14 +163,18 @@ extension OpenStackClient {
         try await signal(stack, resource, details: ["deploy_status_code": .int(Int64(status))])
     }
 
-    /// Events, oldest first, of a stack and those nested in it.
+    /// One page of the events of a stack and those nested in it, oldest first.
     /// - Parameters:
     ///   - after: the id of the last event that is known.
     ///   - limit: of one page; fewer in the answer means that there are no more.
+    ///   - newestFirst: the other way round.
     public func events(
-        _ stack: StackID, nestedDepth: Int = 5, after: String? = nil, limit: Int = 500
+        _ stack: StackID, nestedDepth: Int = 5, after: String? = nil, limit: Int = 500, newestFirst: Bool = false
     ) async throws(OpenStackError) -> [HeatEvent] {
-        var query = [("nested_depth", String(nestedDepth)), ("sort_dir", "asc"), ("limit", String(limit))]
+        var query = [
+            ("nested_depth", String(nestedDepth)), ("sort_dir", newestFirst ? "desc" : "asc"),
+            ("limit", String(limit)),
+        ]
         if let after { query.append(("marker", after)) }
         let answer = try await call(Self.heat, .get, stack.path + "/events", query: query)
         return try answer.json().list("events", HeatEvent.decode)

@@ -52,4 +52,97 @@ struct HoldTests {
         #expect(!HoldCapability.hasDeployment(template("OS::Nova::Server", ["actions": ["DELETE"]])))
         #expect(!HoldCapability.hasDeployment(nil))
     }
+
+    /// The history of a member: `events` and then, with the newest last, what its deletion has said so far.
+    private static func history(_ older: Int, _ deletion: [(resource: String, status: String, reason: String)])
+        -> [String]
+    {
+        let updates = (0..<older).map {
+            (
+                resource: "member-1", status: $0 % 2 == 0 ? "UPDATE_IN_PROGRESS" : "UPDATE_COMPLETE",
+                reason: "state changed"
+            )
+        }
+        return (updates + deletion).enumerated().map { index, event in
+            """
+            {"id": "e\(index)", "event_time": "2026-11-26T00:00:00Z", "resource_name": "\(event.resource)", "links": [],
+             "resource_status": "\(event.status)", "resource_status_reason": "\(event.reason)"}
+            """
+        }
+    }
+
+    /// A Heat that pages, at most `limit` events in an answer, and lists `resources`.
+    private static func heat(_ events: [String], resources: String = "[]") -> FakeCloud {
+        FakeCloud { request in
+            guard request.path.hasSuffix("/events") else { return .json("{\"resources\": \(resources)}") }
+            let query = request.query
+            var page = Array(query.contains("sort_dir=desc") ? events.reversed() : events)
+            if let marker = query.split(separator: "&").first(where: { $0.hasPrefix("marker=") })?.dropFirst(7),
+                let seen = page.firstIndex(where: { $0.contains("\"id\": \"\(marker)\"") })
+            {
+                page.removeFirst(seen + 1)
+            }
+            return .json("{\"events\": [\(page.prefix(500).joined(separator: ","))]}")
+        }
+    }
+
+    private static let stack = StackID(name: "member-1", id: "s1")
+    private static let begun = (resource: "member-1", status: "DELETE_IN_PROGRESS", reason: "Stack DELETE started")
+    private static let paused = (
+        resource: "server", status: "UPDATE_COMPLETE", reason: "DELETE paused until Hook pre-delete is cleared"
+    )
+    private static let cleared = (
+        resource: "server", status: "UPDATE_COMPLETE", reason: "Hook pre-delete is cleared"
+    )
+
+    @Test("a hook of a member that lived long is found behind thousands of older events, and with one call")
+    func longLived() async throws {
+        let cloud = Self.heat(Self.history(3_000, [Self.begun, Self.paused]))
+        let holds = try await cloud.client().holds(of: Self.stack)
+        #expect(holds.map(\.resource) == ["server"] && holds.map(\.kind) == [.hook])
+        #expect(cloud.calls.filter { $0.contains("/events") }.count == 1)
+    }
+
+    @Test("what was cleared, and hooks of an earlier deletion, hold nothing")
+    func cleared() async throws {
+        let events = Self.history(0, [Self.begun, Self.paused, Self.cleared])
+        let first = Self.heat(events)
+        #expect(try await first.client().holds(of: Self.stack) == [])
+        let again = Self.history(0, [Self.begun, Self.paused, Self.begun])
+        let second = Self.heat(again)
+        #expect(try await second.client().holds(of: Self.stack) == [])
+    }
+
+    @Test("a deletion that says a lot is read page by page")
+    func manyPages() async throws {
+        let chatter = (0..<1_200).map { (resource: "r\($0)", status: "DELETE_COMPLETE", reason: "state changed") }
+        let cloud = Self.heat(Self.history(0, [Self.begun, Self.paused] + chatter))
+        #expect(try await cloud.client().holds(of: Self.stack).map(\.resource) == ["server"])
+        #expect(cloud.calls.filter { $0.contains("/events") }.count == 3)
+    }
+
+    @Test("deployments of both types hold while they wait for their signal, and only those")
+    func deployments() async throws {
+        func resource(_ name: String, _ type: String, _ status: String) -> String {
+            """
+            {"resource_name": "\(name)", "resource_type": "\(type)", "resource_status": "\(status)", "links": []}
+            """
+        }
+        let resources = [
+            resource("soft", "OS::Heat::SoftwareDeployment", "DELETE_IN_PROGRESS"),
+            resource("structured", "OS::Heat::StructuredDeployment", "DELETE_IN_PROGRESS"),
+            resource("done", "OS::Heat::SoftwareDeployment", "DELETE_COMPLETE"),
+            resource("server", "OS::Nova::Server", "DELETE_IN_PROGRESS"),
+        ]
+        let cloud = Self.heat([], resources: "[\(resources.joined(separator: ","))]")
+        let holds = try await cloud.client().holds(of: Self.stack)
+        #expect(holds.map(\.resource) == ["soft", "structured"])
+        #expect(holds.allSatisfy { $0.kind == .deployment })
+    }
+
+    @Test("a stack that is gone is held by nothing")
+    func gone() async throws {
+        let cloud = FakeCloud { _ in .json(#"{"code": 404, "title": "Not Found", "error": {"message": "gone"}}"#, 404) }
+        #expect(try await cloud.client().holds(of: Self.stack) == [])
+    }
 }

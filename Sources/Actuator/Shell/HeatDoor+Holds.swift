@@ -12,7 +12,6 @@ extension HeatDoor {
         var departed: [HeatMember] = []
     }
 
-    private static let deployment = "OS::Heat::SoftwareDeployment"
     private static let holdingAge = Interval.seconds(600)
     /// Of members that left the list; more at once are not looked for.
     private static let maximumDeparted = 64
@@ -47,25 +46,16 @@ extension HeatDoor {
         return holds
     }
 
-    /// What holds a member, from its own stack: events tell of hooks, the resource of a deployment. The events vanish
-    /// with the stack, which is then no failure: the member is gone.
     private func found(in stack: StackID) async -> Result<[HeldDeletion], OpenStackError> {
         do throws(OpenStackError) {
-            var pending: [String: Timestamp] = [:]
-            for event in try await client.events(stack, nestedDepth: 0) {
-                if event.pausedHook == "pre-delete" { pending[event.resource] = event.time }
-                if event.clearedHook == "pre-delete" { pending[event.resource] = nil }
-            }
-            var held = pending.map {
-                HeldDeletion(memberID: stack.id, kind: .hook, resource: $0.key, since: $0.value)
-            }
-            for resource in try await client.resources(stack, type: Self.deployment)
-            where resource.status.text == "DELETE_IN_PROGRESS" {
-                held.append(HeldDeletion(memberID: stack.id, kind: .deployment, resource: resource.name))
-            }
-            return .success(held)
+            return .success(
+                try await client.holds(of: stack).map {
+                    HeldDeletion(
+                        memberID: stack.id, kind: $0.kind == .hook ? .hook : .deployment, resource: $0.resource,
+                        since: $0.since)
+                })
         } catch {
-            return error.code == .notFound || error.code == .badRequest ? .success([]) : .failure(error)
+            return .failure(error)
         }
     }
 
@@ -140,12 +130,7 @@ extension HeatDoor {
         for member in snapshot.members + departed {
             guard let id = member.physicalID, memberIDs.contains(id), let stack = member.stack else { continue }
             do throws(OpenStackError) {
-                for held in try await found(in: stack).get() {
-                    switch held.kind {
-                    case .hook: try await client.clearHook(stack, held.resource)
-                    case .deployment: try await client.endDeployment(stack, held.resource, status: 0)
-                    }
-                }
+                for hold in try await client.holds(of: stack) { try await client.release(hold, of: stack) }
             } catch {
                 if error.code != .notFound && error.code != .badRequest { failure = error }
             }

@@ -27,32 +27,18 @@ struct HeatExamination: Sendable {
         return patient
     }
 
-    /// Hooks that hold members just now. Events vanish with a member's stack, which is then no failure.
+    /// What holds members just now.
     private func hooks(_ snapshot: HeatGroupSnapshot) async throws(OpenStackError) -> Set<HeatPatient.Hook> {
         var hooks: Set<HeatPatient.Hook> = []
         for member in snapshot.members where member.status.text.hasPrefix("DELETE_") {
             guard let stack = member.stack else { continue }
-            do throws(OpenStackError) {
-                var pending: Set<String> = []
-                for event in try await openstack.events(stack, nestedDepth: 0) {
-                    if event.pausedHook == "pre-delete" { pending.insert(event.resource) }
-                    if event.clearedHook == "pre-delete" { pending.remove(event.resource) }
-                }
-                for resource in pending { hooks.insert(HeatPatient.Hook(member: member.name, resource: resource)) }
-                for resource in try await waitingDeployments(stack) {
-                    hooks.insert(HeatPatient.Hook(member: member.name, resource: resource, isDeployment: true))
-                }
-            } catch {
-                if error.code != .notFound { throw error }
+            for hold in try await openstack.holds(of: stack) {
+                hooks.insert(
+                    HeatPatient.Hook(
+                        member: member.name, resource: hold.resource, isDeployment: hold.kind == .deployment))
             }
         }
         return hooks
-    }
-
-    /// Software deployments that hold the deletion of their stack until they are signalled.
-    private func waitingDeployments(_ stack: StackID) async throws(OpenStackError) -> [String] {
-        try await openstack.resources(stack, type: "OS::Heat::SoftwareDeployment")
-            .filter { $0.status.text == "DELETE_IN_PROGRESS" }.map(\.name)
     }
 
     /// Whether the environment hooks the deletion of anything inside the group's members, or their template has a
@@ -121,11 +107,11 @@ struct HeatExamination: Sendable {
         case .clearHook(let name, let resource):
             guard let stack = snapshot.members.first(where: { $0.name == name })?.stack else { return }
             do throws(OpenStackError) {
-                if patient.hooks.contains(where: { $0.member == name && $0.resource == resource && $0.isDeployment }) {
-                    try await openstack.endDeployment(stack, resource, status: 0)
-                } else {
-                    try await openstack.clearHook(stack, resource)
+                let isDeployment = patient.hooks.contains {
+                    $0.member == name && $0.resource == resource && $0.isDeployment
                 }
+                let hold = HeatHold(kind: isDeployment ? .deployment : .hook, resource: resource)
+                try await openstack.release(hold, of: stack)
             } catch {
                 if error.code != .notFound && error.code != .badRequest { throw error }
             }

@@ -47,6 +47,25 @@ struct RecoveryTests {
         #expect(world.resizes == [3] && world.members.count == 3)
     }
 
+    @Test("a stuck stack gets no size that would take a live node with it, and none without a parameter for it")
+    func stuckAndNotFreed() {
+        var world = World(nodes: 3)
+        world.scalingInProgress = true
+        world.members[1].status = "CHECK_FAILED"
+        #expect(world.run { $0.conditions["stuck/workers"]?.reason == .stackStuck })
+        world.pass(.seconds(600))
+        #expect(world.resizes.isEmpty && world.memberNames == ["m1", "m2", "m3"])
+        world.members[1].status = "CREATE_COMPLETE"
+        #expect(world.run { $0.resizes == [3] })
+
+        world = World(nodes: 3)
+        world.hasParameter = false
+        world.scalingInProgress = true
+        #expect(world.run { $0.conditions["stuck/workers"]?.reason == .stackStuck })
+        world.pass(.seconds(600))
+        #expect(world.resizes.isEmpty)
+    }
+
     @Test("an engine that dies in our own removal: sent again, exactly the chosen go")
     func stuckRemoval() {
         var world = World(nodes: 4)

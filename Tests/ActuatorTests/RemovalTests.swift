@@ -41,6 +41,30 @@ struct RemovalTests {
         #expect(world.members.count == 2)
     }
 
+    @Test("nodes of a ResourceGroup are refused before any pod is told: Heat takes no chosen one out of it")
+    func resourceGroup() {
+        var world = World(nodes: 3)
+        world.removesChosen = false
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { !$0.reasons(.removalFailed).isEmpty })
+        #expect(world.reasons(.removalFailed) == [.heatRefused])
+        world.pass(.seconds(60))
+        #expect(world.marks.isEmpty && world.resizes.isEmpty && !world.story.contains(.removalCordoned))
+    }
+
+    @Test("an API server that is away past a decision's deadline: nothing is cordoned when it is back")
+    func cordonTooLate() {
+        var world = World(nodes: 3)
+        world.editFailures = Array(
+            repeating: ActFailure(.kubernetesUnreachable, "connection refused", isRetriable: true), count: 40)
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run(within: .minutes(30)) { !$0.reasons(.removalFailed).isEmpty })
+        #expect(world.reasons(.removalFailed) == [.decisionExpired])
+        world.editFailures = []
+        world.pass(.seconds(120))
+        #expect(!world.story.contains(.removalCordoned) && world.inHand.isEmpty)
+    }
+
     @Test("a node without a provider id, of another group, or of another uid is refused untouched")
     func unresolved() {
         var world = World(nodes: 3)

@@ -98,6 +98,43 @@ struct ScaleTests {
         #expect(world.inHand.isEmpty)
     }
 
+    @Test("a newer decision comes while Heat is asked for the older: both get their own answer")
+    func newerWhileAsked() {
+        var world = World(nodes: 3)
+        world.answerTakes = .seconds(10)
+        world.send(world.scale("first", from: 3, to: 4))
+        world.send(world.scale("second", from: 4, to: 5, after: .seconds(1)), after: .seconds(4))
+        #expect(world.run { $0.story.filter { $0 == .scaleCompleted }.count == 2 }, "\(world.story)")
+        #expect(world.resizes == [4, 5])
+        #expect(world.reasons(.scaleRefused).isEmpty)
+        #expect(world.inHand.isEmpty)
+    }
+
+    @Test("Heat fails to answer the older of two: that one is superseded, the newer is carried out")
+    func newerWhileAskedInVain() {
+        var world = World(nodes: 3)
+        world.answerTakes = .seconds(10)
+        world.resizeFailures = [ActFailure(.heatUnreachable, "504", isRetriable: true)]
+        world.send(world.scale("first", from: 3, to: 4))
+        world.send(world.scale("second", from: 3, to: 5, after: .seconds(1)), after: .seconds(4))
+        #expect(world.run { $0.story.contains(.scaleCompleted) }, "\(world.story)")
+        #expect(world.resizes == [5])
+        #expect(world.reasons(.scaleRefused) == [.superseded])
+        #expect(world.inHand.isEmpty)
+    }
+
+    @Test("a decision is in hand until Heat has accepted it: a crash before that brings it back")
+    func crashWhileAsked() {
+        var world = World(nodes: 3)
+        world.answerTakes = .seconds(20)
+        world.resizeFailures = [ActFailure(.heatUnreachable, "the connection broke", isRetriable: true)]
+        world.send(world.scale("first", from: 3, to: 4))
+        world.pass(.seconds(15))
+        world.crash()
+        #expect(world.run { $0.story.contains(.scaleCompleted) }, "\(world.story)")
+        #expect(world.resizes == [4])
+    }
+
     @Test("a delivery is never held for the whole of a long change")
     func held() {
         var world = World(nodes: 3)

@@ -33,6 +33,8 @@ struct World {
     // Heat
     var members: [Member] = []
     var desired = 3
+    var hasParameter = true
+    var removesChosen = true
     var scalingInProgress = false
     /// The engine died: nothing of what is under way ends before a size is sent anew.
     var engineIsDead = false
@@ -47,6 +49,9 @@ struct World {
     /// Answers of Heat that fail, first to last.
     var resizeFailures: [ActFailure] = []
     var markFailures: [ActFailure] = []
+    /// How long Heat takes to answer a resize, and what it has yet to answer.
+    var answerTakes = Interval.zero
+    var answers: [(at: Timestamp, event: ActuatorEvent)] = []
     /// The next update ends failed with this.
     var updateFailure: String?
     /// Heat takes this one instead of the marked.
@@ -258,6 +263,9 @@ struct World {
             guard now < end else { return false }
             now = now + .milliseconds(250)
             worldStep()
+            let due = answers.filter { $0.at <= now }
+            answers.removeAll { $0.at <= now }
+            for answer in due { feed(answer.event) }
             deliver()
             feed(.tick)
         }
@@ -278,6 +286,7 @@ struct World {
         crashes += 1
         core = ActuatorCore(policy: policy)
         work = []
+        answers = []
         // What was not settled comes again.
         for event in inHand.sorted(by: { $0.key < $1.key }).map(\.value) {
             queue.append(Message(event: event, availableAt: now))
@@ -372,7 +381,11 @@ struct World {
             if how == .retryLater { queue.append(Message(event: event, availableAt: now + .seconds(2))) }
             return nil
         case .readGroup(let id): return .groupRead(group: id, reading)
-        case .resize(let id, let size): return .resized(group: id, resize(size))
+        case .resize(let id, let size):
+            let answer = ActuatorEvent.resized(group: id, resize(size))
+            guard answerTakes > .zero else { return answer }
+            answers.append((now + answerTakes, answer))
+            return nil
         case .mark(let id, let member, let unhealthy, let why):
             return .marked(group: id, member: member, unhealthy: unhealthy, mark(member, unhealthy, why))
         case .editNode(let edit): return .nodeEdited(node: edit.node, self.edit(edit))
@@ -423,12 +436,13 @@ struct World {
             begunAt: now, stackID: "stack-1", stackStatus: stackStatus, stackReason: stackReason,
             groupStackStatus: others.isShrinking ? "UPDATE_IN_PROGRESS" : stackStatus, groupStackReason: stackReason,
             scalingInProgress: scalingInProgress,
-            desired: desired,
+            desired: hasParameter ? desired : nil,
             members: members.map {
                 GroupState.Member(
                     name: $0.name, physicalID: $0.id, serverID: $0.server, status: $0.status, statusReason: $0.reason,
                     createdAt: $0.bornAt)
             })
+        reading.removesChosen = removesChosen
         others.describe(&reading)
         return reading
     }

@@ -80,11 +80,13 @@ extension ActuatorCore {
         if !leaving.isEmpty { emit(.clearHooks(group: id, memberIDs: leaving.compactMap(\.physicalID))) }
     }
 
-    /// Whether a removal drained the member's node and failed at Heat, so that the node stays out of service.
+    /// Whether a removal drained the member's node and failed at Heat, so that the node stays out of service. A node whose
+    /// taint somebody took away may have pods again.
     private func isEmptied(_ member: GroupState.Member) -> Bool {
-        removals.values.contains {
-            $0.record.memberID == member.identity && $0.record.phase == .failed && !$0.record.ours.cordon
-                && $0.record.change != nil
+        removals.contains { node, removal in
+            let record = removal.record
+            return record.memberID == member.identity && record.phase == .failed && !record.ours.cordon
+                && record.change != nil && (nodes[node]?.hasTaint ?? true)
         }
     }
 

@@ -20,13 +20,22 @@ extension ActuatorCore {
     mutating func freeIfStuck(_ id: String, _ reading: GroupReading) -> Bool {
         guard let track = groups[id] else { return false }
         let limit = reading.isBusyByFlagOnly ? policy.flagTimeout : policy.heatTimeout
-        let isStuck = reading.isBusy && now - track.stillSince >= limit
+        // What waits for a hold is not stuck: whoever holds it lets it go.
+        let isStuck = reading.isBusy && !reading.waitsOnlyForHeld && now - track.stillSince >= limit
         if track.isStuck != isStuck {
             groups[id]?.isStuck = isStuck
             emit(.condition(name: "stuck/\(id)", groups[id].flatMap(stuck)))
         }
         guard isStuck, let why = groups[id].flatMap(stuck) else { return false }
         if let freedAt = track.freedAt, now - freedAt < limit { return false }
+        // A size is sent only where one may be sent, and only if no live node that nobody chose would go with it.
+        guard track.pause == nil, reading.problem == nil else { return false }
+        let going = removals.values.filter { $0.record.group == id && !$0.record.phase.isOver }
+        if let obstacle = strangersThatFailed(Set(going.map(\.record.memberID)), reading) {
+            groups[id]?.freedAt = now
+            note(.error, id, .memberFailed, "\(why.detail); its size is not sent again: \(obstacle)")
+            return false
+        }
         let size = max(reading.counted.count, track.policy.floor)
         let deadline = now + policy.heatTimeout
         if let change = changes[track.policy.stack] {

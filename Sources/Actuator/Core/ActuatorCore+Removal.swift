@@ -70,6 +70,11 @@ extension ActuatorCore {
         guard decision.deadline >= now else {
             return refusal(.decisionExpired, "its deadline was \(decision.deadline.rfc3339)")
         }
+        guard reading.removesChosen else {
+            // Known before any pod is told.
+            return refusal(
+                .heatRefused, "\(decision.group) is a ResourceGroup: no chosen member can be taken out of it")
+        }
         guard let node = nodes[target.node] else { return refusal(.nodeGone, "there is no node \(target.node)") }
         guard node.uid == target.nodeUID else {
             return refusal(.decisionStale, "node \(target.node) is another one: uid \(node.uid)")
@@ -114,6 +119,7 @@ extension ActuatorCore {
             member: member.name, memberID: member.physicalID ?? "", decidedAt: decision.decidedAt, startedAt: now,
             deadline: now + policy.maximumCooldown + policy.cooldownMargin, reason: target.reason)
         var removal = Removal(record: record, uid: target.nodeUID)
+        removal.beginBy = decision.deadline
         let edit = NodeEdit(node: target.node, uid: target.nodeUID, kind: .cordon(record))
         removal.editing = edit
         removals[target.node] = removal
@@ -301,16 +307,22 @@ extension ActuatorCore {
 
     private mutating func editFailed(_ node: String, _ edit: NodeEdit, _ failure: ActFailure) {
         note(.warning, node, failure.reason, failure.detail)
-        if case .cordon(let record) = edit.kind, !failure.isRetriable {
+        let beginBy = removals[node]?.beginBy
+        let isLate = beginBy.map { now > $0 } ?? false
+        if case .cordon(let record) = edit.kind, !failure.isRetriable || isLate {
             removals[node] = nil
             started(node)
             if record.isExternal { refusedExternal.insert(record.memberID) }
+            // Whoever decided has long forgotten it; the last failure tells why nothing came of it.
+            let why =
+                failure.isRetriable
+                ? Explanation(.decisionExpired, "not cordoned by its deadline: \(failure.detail)")
+                : failure.explanation
             emit(
                 .publish(
                     .removalFailed(
                         RemovalFailed(
-                            cluster: policy.cluster,
-                            removal: record.progress(node: node, reason: failure.explanation, at: now)))))
+                            cluster: policy.cluster, removal: record.progress(node: node, reason: why, at: now)))))
             return
         }
         removals[node]?.editFailures += 1

@@ -17,8 +17,12 @@ extension ActuatorCore {
             return refuse(
                 decision, Explanation(.groupUnknown, "no group '\(decision.group)' is configured"), ticket: ticket)
         }
-        if case .scale(let running)? = changes[track.policy.stack]?.kind, running.id == decision.id {
-            return settle(ticket)
+        let running = running(in: track)
+        if running?.id == decision.id {
+            // Until Heat has accepted it, a crash must bring it back.
+            guard track.waiting?.decision.id == decision.id else { return settle(ticket) }
+            groups[decision.group]?.waiting?.ticket = ticket
+            return
         }
         if let why = objection(to: decision, track) {
             let waited = track.waiting?.decision.id == decision.id ? track.waiting : nil
@@ -31,13 +35,24 @@ extension ActuatorCore {
             groups[decision.group]?.waiting?.ticket = ticket
             return
         }
-        if let waiting = track.waiting, waiting.decision.id != decision.id {
-            refuse(
-                waiting.decision, Explanation(.superseded, "by decision \(decision.id)"), ticket: waiting.ticket)
+        if let waiting = track.waiting {
+            if waiting.decision.id == running?.id {
+                // Heat is being asked for it just now: its answer is what becomes of it.
+                settle(waiting.ticket)
+            } else {
+                refuse(
+                    waiting.decision, Explanation(.superseded, "by decision \(decision.id)"), ticket: waiting.ticket)
+            }
         }
         groups[decision.group]?.newest = decision.decidedAt
         groups[decision.group]?.waiting = GroupTrack.Waiting(decision: decision, ticket: ticket, since: now)
         readGroup(decision.group)
+    }
+
+    /// The decision that is being carried out.
+    private func running(in track: GroupTrack) -> ScaleDecided? {
+        guard case .scale(let decision)? = changes[track.policy.stack]?.kind else { return nil }
+        return decision
     }
 
     /// What speaks against a decision before Heat is asked.
@@ -135,19 +150,26 @@ extension ActuatorCore {
     private mutating func scaleAnswered(
         _ decision: ScaleDecided, _ id: String, _ change: StackChange, _ failure: ActFailure?
     ) {
-        let ticket = groups[id]?.waiting?.ticket
+        // A newer one may have come while Heat was asked: it waits for its own turn.
+        let waiting = groups[id]?.waiting
+        let ticket = waiting?.decision.id == decision.id ? waiting?.ticket : nil
+        let newer = waiting.flatMap { $0.decision.id == decision.id ? nil : $0.decision }
         guard let failure else {
-            groups[id]?.waiting = nil
+            if newer == nil { groups[id]?.waiting = nil }
             emit(.publish(.scaleStarted(ScaleStarted(cluster: policy.cluster, scale: progress(decision)))))
             return settle(ticket)
         }
         changes[change.stackKey(groups)] = nil
         if failure.isRetriable {
             note(.warning, id, failure.reason, "resize to \(decision.to): \(failure.detail)")
-            groups[id]?.waiting?.lastFailure = failure
             groups[id]?.waiting?.since = now
+            if let newer {
+                refuse(decision, Explanation(.superseded, "by decision \(newer.id)"), ticket: nil)
+            } else {
+                groups[id]?.waiting?.lastFailure = failure
+            }
         } else {
-            groups[id]?.waiting = nil
+            if newer == nil { groups[id]?.waiting = nil }
             refuse(decision, failure.explanation, ticket: ticket)
         }
     }

@@ -25,6 +25,8 @@ public struct GroupReading: Sendable, Equatable {
     public var flavor: GroupState.Flavor?
     /// Limits of the cloud.
     public var quotas: [GroupState.Quota]
+    /// Whether a chosen member can be taken out: not so in a ResourceGroup (docs/openstack/heat.md §5).
+    public var removesChosen = true
     /// Whether the stack has something that holds the deletion of a member until it is told to go on; nil: unknown.
     public var canHold: Bool?
     /// What is held now.

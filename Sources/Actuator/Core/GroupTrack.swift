@@ -116,6 +116,8 @@ struct Removal: Sendable {
     /// As last read from or written to the Node.
     var record: RemovalRecord
     var uid: String
+    /// Until when its decision allows it to begin; nil: it was begun by another process, or by nobody's decision.
+    var beginBy: Timestamp?
     /// The edit under way, and the step that it is for (none for the first and the last edit).
     var editing: NodeEdit?
     var editRequest: Request?

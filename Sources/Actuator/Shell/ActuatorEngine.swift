@@ -201,8 +201,13 @@ final class ActuatorEngine: Sendable {
             }
             return .nodeEdited(node: edit.node, outcome)
         case .checkNode(let name):
-            guard let view = try? await cluster.node(name) else { return nil }
-            return .nodeChecked(name: name, view)
+            do throws(ActFailure) {
+                // Nil is an answer too: there is no such Node.
+                return .nodeChecked(name: name, try await cluster.node(name))
+            } catch {
+                // The watch tells of it again, at the latest when it begins anew.
+                return nil
+            }
         case .readPods(let node):
             do throws(ActFailure) {
                 return .podsRead(node: node, try await cluster.pods(on: node))

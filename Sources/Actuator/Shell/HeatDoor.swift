@@ -92,6 +92,7 @@ final class HeatDoor: CloudActing {
                 ? snapshot.resourceStatusReason : groupStack?.statusReason ?? snapshot.resourceStatusReason,
             scalingInProgress: snapshot.metadata.scalingInProgress, desired: snapshot.desired, members: members,
             flavor: await flavor(group, members), quotas: await quotas())
+        reading.removesChosen = snapshot.kind == .autoScalingGroup
         reading.canHold = holds.canHold
         reading.held = holds.held
         // Without a timeout of its own a stack has that of the engine, `stack_action_timeout`, an hour by default.

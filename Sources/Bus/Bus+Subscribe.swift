@@ -12,7 +12,9 @@ extension Bus {
         _ subscription: Subscription, handler: @Sendable (Incoming) async -> Disposition
     ) async throws(BusError) {
         let queue = settings.queueName(subscription)
-        var intake = Intake(settings, queue: queue)
+        var intake = Intake(
+            settings, queue: queue, maximumLaps: subscription.maximumLaps,
+            longestLap: subscription.laps.max() ?? .zero)
         try await withReader(
             queue, topology: settings.topology(subscription), prefetch: subscription.prefetch, isForeign: false,
             heartbeat: subscription.heartbeat

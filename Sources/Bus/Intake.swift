@@ -17,11 +17,15 @@ struct Intake: Sendable {
     private let cluster: String
     private let queue: String
     private let maximumBytes: Int
+    private let maximumLaps: Int
+    private let longestLap: Interval
     private var verifier: Verifier?
 
-    init(_ settings: BusSettings, queue: String) {
+    init(_ settings: BusSettings, queue: String, maximumLaps: Int = 0, longestLap: Interval = .zero) {
         cluster = settings.cluster
         self.queue = queue
+        self.maximumLaps = maximumLaps
+        self.longestLap = longestLap
         maximumBytes = settings.maximumMessageBytes
         verifier = settings.keys.map { Verifier($0) }
     }
@@ -50,8 +54,10 @@ struct Intake: Sendable {
         guard let key = RoutingKey(text) else {
             return .park(.routingKey, detail: "'\(text.prefix(100))' is no routing key of Updraft", received)
         }
+        let putOff = putOff(delivery)
         if key.topic.isCommand,
-            let refusal = verifier?.check(received, routingKey: text, headers: delivery.properties.headers, now: now)
+            let refusal = verifier?.check(
+                received, routingKey: text, headers: delivery.properties.headers, now: now, putOff: putOff)
         {
             if refusal == .replayed, delivery.redelivered { return .repeated }
             let id = received.envelope.messageID.prefix(60)
@@ -80,11 +86,21 @@ struct Intake: Sendable {
             return .park(
                 .message(.otherCluster), detail: "for \(event.cluster), this is \(cluster)", received)
         }
-        let laps = delivery.properties.headers[BusSettings.Header.laps]?.int.map { Int(clamping: max(0, $0)) } ?? 0
         return .handle(
             Incoming(
                 envelope: received.envelope, event: event, routingKey: key, redelivered: delivery.redelivered,
-                deliveryCount: delivery.deliveryCount, laps: laps, size: delivery.body.count))
+                deliveryCount: delivery.deliveryCount, laps: laps(of: delivery), size: delivery.body.count))
+    }
+
+    private func laps(of delivery: Delivery) -> Int {
+        delivery.properties.headers[BusSettings.Header.laps]?.int.map { Int(clamping: max(0, $0)) } ?? 0
+    }
+
+    /// A command that waits for its turn is not an old one that somebody sends again. The header could be forged: that
+    /// gains as much as all laps may last, and what a command says of its own deadline still holds.
+    private func putOff(_ delivery: Delivery) -> Interval {
+        guard delivery.exchange.isEmpty, delivery.routingKey == queue else { return .zero }
+        return longestLap * Double(min(laps(of: delivery), maximumLaps))
     }
 
     /// The message was not handled for good and will come again.

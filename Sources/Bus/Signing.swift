@@ -94,8 +94,10 @@ struct Verifier: Sendable {
     }
 
     /// Nil: believe it, and remember it. A redelivery of something handled is `.replayed` too.
+    /// - Parameter putOff: how long we ourselves have let it wait: it may be older by that.
     mutating func check(
-        _ received: MessageCoder.Received, routingKey: String, headers: [String: AMQPValue], now: Timestamp
+        _ received: MessageCoder.Received, routingKey: String, headers: [String: AMQPValue], now: Timestamp,
+        putOff: Interval = .zero
     ) -> Refusal? {
         guard let id = headers[SigningKeys.keyHeader]?.string,
             let encoded = headers[SigningKeys.signatureHeader]?.string
@@ -104,7 +106,7 @@ struct Verifier: Sendable {
         guard let code = [UInt8](base64: encoded),
             constantTimeEquals(code, SigningKeys.code(key, routingKey, received.text))
         else { return .altered }
-        guard let time = received.envelope.time, now - time <= keys.maximumAge else { return .tooOld }
+        guard let time = received.envelope.time, now - time <= keys.maximumAge + putOff else { return .tooOld }
         guard time - now <= keys.maximumSkew else { return .tooNew }
         forgetOld(now)
         let messageID = received.envelope.messageID

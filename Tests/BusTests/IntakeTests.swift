@@ -168,6 +168,27 @@ import Testing
         #expect(word(intake.judge(forged, now: now)) == "routing_key")
     }
 
+    @Test func `A command may be older by as long as we have put it off, and no longer`() throws {
+        let keys = try #require(keys)
+        let queue = "updraft.prod.actuator.decisions"
+        var intake = Intake(try settings(keys), queue: queue, maximumLaps: 100, longestLap: .seconds(30))
+        func verdict(_ id: String, laps: Int, after age: Interval, exchange: String = "") throws -> String {
+            let back = try delivery(
+                decision(), id: id, keys: keys, exchange: exchange, arrivedAs: exchange.isEmpty ? queue : nil,
+                headers: [
+                    BusSettings.Header.routingKey: "updraft.prod.decisions.info",
+                    BusSettings.Header.laps: .int(Int64(laps)),
+                ])
+            return word(intake.judge(back, now: now + age))
+        }
+        let limit = keys.maximumAge
+        #expect(try verdict("1", laps: 40, after: limit + .seconds(1_000)) == "handle updraft.removal.cancelled")
+        #expect(try verdict("2", laps: 40, after: limit + .seconds(1_300)) == "too_old")
+        #expect(try verdict("3", laps: .max, after: limit + .seconds(3_100)) == "too_old")
+        // Said again by somebody, and not out of our wait queue.
+        #expect(try verdict("4", laps: 40, after: limit + .seconds(10), exchange: "updraft") == "too_old")
+    }
+
     @Test func `A command by a topic that needs no signature is refused`() throws {
         let keys = try #require(keys)
         var intake = Intake(try settings(keys), queue: "q")

@@ -77,6 +77,23 @@ import Testing
         #expect(!readiness.isReady)
     }
 
+    @Test("the metric shows each kind of condition as it stands now, the worst of a kind, and nothing that is gone")
+    func readyMetric() {
+        let metrics = Metrics()
+        let readiness = Readiness()
+        metrics.gauge("ready", "Conditions.", .label("condition", atMost: 50)) { readiness.byKind }
+        func lines() -> [String] {
+            metrics.text().split(separator: "\n").filter { $0.hasPrefix("updraft_ready{") }.map(String.init)
+        }
+        readiness.probe("bus") { "connecting" }
+        for index in 0..<100 { readiness.ok("removal/node-\(index)") }
+        #expect(lines() == [#"updraft_ready{condition="bus"} 0"#, #"updraft_ready{condition="removal"} 1"#])
+        readiness.failed("removal/node-7", "its record is broken")
+        #expect(lines().last == #"updraft_ready{condition="removal"} 0"#)
+        for index in 0..<100 { readiness.remove("removal/node-\(index)") }
+        #expect(lines() == [#"updraft_ready{condition="bus"} 0"#])
+    }
+
     @Test func theHealthCheckOfAProgram() async throws {
         let readiness = Readiness()
         let server = try HealthServer(

@@ -229,8 +229,19 @@ private struct SplitMix {
         #expect(!Lease(until: clock.now, clock: clock).isHeld)
         let over = Lease(until: clock.now + .seconds(60), clock: clock)
         over.finish("enough")
-        over.extend(until: clock.now + .seconds(600))
+        #expect(!over.extend(until: clock.now + .seconds(600)))
         #expect(!over.isHeld)
+    }
+
+    @Test("a lease that ran out is never held again: an act may have been left out meanwhile")
+    func ranOut() async {
+        let clock = SteadyClock()
+        let lease = Lease(until: clock.now, clock: clock)
+        #expect(!lease.isHeld)
+        #expect(!lease.extend(until: clock.now + .seconds(600)))
+        #expect(!lease.isHeld)
+        // Whoever works under it hears of it.
+        await lease.ended()
     }
 
     @Test("what was begun goes on when its caller is cancelled, and ends with the lease")

@@ -74,6 +74,17 @@ public final class Readiness: Sendable {
         return all
     }
 
+    /// For a metric, whose labels must be few: 1 or 0 by the kind of condition, which is its name up to a slash; 0 if one
+    /// of a kind does not hold.
+    var byKind: [String: Double] {
+        var kinds: [String: Double] = [:]
+        for (name, condition) in all {
+            let kind = String(name.prefix { $0 != "/" })
+            kinds[kind] = min(kinds[kind] ?? 1, condition.ok ? 1 : 0)
+        }
+        return kinds
+    }
+
     /// Whether all hold. A service that has declared nothing yet is not ready.
     public var isReady: Bool {
         let all = all

@@ -57,18 +57,23 @@ actor LeadershipKeeper {
             switch action {
             case .probe(let number): probes.append(number)
             case .activated:
-                let lease = Lease(until: core.leaseUntil ?? clock.now, clock: clock)
-                self.lease = lease
+                grant(until: core.leaseUntil ?? clock.now)
                 observer.activated()
-                grants.yield(lease)
             case .stoodDown(let reason):
                 lease?.finish(reason)
                 lease = nil
                 observer.stoodDown(reason)
             }
         }
-        if let until = core.leaseUntil { lease?.extend(until: until) }
+        // Whoever worked under a lease that ran out has stopped: this replica begins anew, it is still the one.
+        if let until = core.leaseUntil, let lease, !lease.extend(until: until) { grant(until: until) }
         return probes
+    }
+
+    private func grant(until: Timestamp) {
+        let lease = Lease(until: until, clock: clock)
+        self.lease = lease
+        grants.yield(lease)
     }
 }
 

@@ -20,10 +20,17 @@ public final class Lease: Sendable {
     /// One that never ends: for a service that is known to be alone (tests, simulations).
     public static var unlimited: Lease { Lease(until: Timestamp(microseconds: .max), clock: SteadyClock()) }
 
-    /// Whether this replica may act now.
+    /// Whether this replica may act now. Once it was not, it never is again: an act may have been left out.
     public var isHeld: Bool {
         let now = clock.now
-        return state.withLock { !$0.isOver && now < $0.until }
+        let (isHeld, hasEnded) = state.withLock { state -> (Bool, Bool) in
+            guard !state.isOver else { return (false, false) }
+            guard now >= state.until else { return (true, false) }
+            state.isOver = true
+            return (false, true)
+        }
+        if hasEnded { end.request("it ran out") }
+        return isHeld
     }
 
     /// Returns when it is over, or when the task is cancelled.
@@ -43,8 +50,14 @@ public final class Lease: Sendable {
         return await work.value
     }
 
-    func extend(until: Timestamp) {
-        state.withLock { $0.until = max($0.until, until) }
+    /// False: it was over already.
+    func extend(until: Timestamp) -> Bool {
+        guard isHeld else { return false }
+        return state.withLock { state in
+            guard !state.isOver else { return false }
+            state.until = max(state.until, until)
+            return true
+        }
     }
 
     func finish(_ reason: String) {

@@ -34,6 +34,14 @@ public final class Metrics: Sendable {
     private struct State {
         var families: [String: any MetricFamily] = [:]
         var gauges: [String: (help: String, read: @Sendable () -> Double?)] = [:]
+        var labelled: [String: ReadGauge] = [:]
+    }
+
+    /// Numbers read when they are asked for, by the value of one label.
+    private struct ReadGauge: Sendable {
+        var help: String
+        var label: MetricLabel
+        var read: @Sendable () -> [String: Double]
     }
 
     private let state = Lock(State())
@@ -59,6 +67,14 @@ public final class Metrics: Sendable {
         state.withLock { $0.gauges[prefix + name] = (help, read) }
     }
 
+    /// Numbers read when they are asked for, by the value of a label; beyond the label's bound the rest is left out.
+    /// `read` must return soon. Replaces an earlier one.
+    public func gauge(
+        _ name: String, _ help: String, _ label: MetricLabel, read: @escaping @Sendable () -> [String: Double]
+    ) {
+        state.withLock { $0.labelled[prefix + name] = ReadGauge(help: help, label: label, read: read) }
+    }
+
     /// A distribution; `bounds` are the upper ends of its buckets in growing order.
     public func histogram(
         _ name: String, _ help: String, bounds: [Double] = Histogram.seconds, _ labels: MetricLabel...
@@ -78,13 +94,19 @@ public final class Metrics: Sendable {
 
     /// The Prometheus text format, version 0.0.4.
     public func text() -> String {
-        let (families, gauges) = state.withLock { ($0.families, $0.gauges) }
+        let (families, gauges, labelled) = state.withLock { ($0.families, $0.gauges, $0.labelled) }
         var text = ""
         for (_, family) in families.sorted(by: { $0.key < $1.key }) { family.write(to: &text) }
         for (name, gauge) in gauges.sorted(by: { $0.key < $1.key }) {
             guard let value = gauge.read() else { continue }
             MetricText.head(name, gauge.help, "gauge", to: &text)
             text += "\(name) \(MetricText.number(value))\n"
+        }
+        for (name, gauge) in labelled.sorted(by: { $0.key < $1.key }) {
+            // Anew each time: what is gone is not shown, and takes no place.
+            let family = Gauge(name: name, help: gauge.help, labels: [gauge.label])
+            for (value, number) in gauge.read().sorted(by: { $0.key < $1.key }) { family.set(number, value) }
+            family.write(to: &text)
         }
         ProcessMetrics.write(to: &text)
         return text

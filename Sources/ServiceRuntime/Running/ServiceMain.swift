@@ -73,14 +73,14 @@ public enum ServiceMain {
         let metrics = Metrics()
         metrics.gauge("info", "The version, as a label.", .label("version", [UpdraftVersion.text]))
             .set(1, UpdraftVersion.text)
-        let readyGauge = metrics.gauge(
-            "ready", "Conditions of /readyz: 1 holds, 0 not.", .label("condition", atMost: 50))
         let readiness = Readiness { condition, state in
-            readyGauge.set(state.ok ? 1 : 0, condition)
             log.log(
                 state.ok ? .info : .warning, state.ok ? "condition holds" : "condition does not hold",
                 [.part: .string(condition), .reason: .string(state.reason)])
         }
+        metrics.gauge(
+            "ready", "Conditions of /readyz by kind: 1 all hold, 0 not.", .label("condition", atMost: 50)
+        ) { readiness.byKind }
         let pulse = Pulse()
         let health: HealthServer
         do throws(HTTPServerError) {
@@ -91,6 +91,12 @@ public enum ServiceMain {
         }
         let signals = Signals { name in
             log.info("asked to end", [.signal: .string(name)])
+            // Counted from here, on a thread of its own: it must also work when no task gets to run.
+            Deadline.after(settings.shutdownTimeout) {
+                log.error(
+                    "did not end in time and leaves anyway", [.seconds: .double(settings.shutdownTimeout.inSeconds)])
+                _exit(1)
+            }
             shutdown.request(name)
         }
         let context = ServiceContext(
@@ -108,7 +114,6 @@ public enum ServiceMain {
                 try? await Task.sleep(for: .seconds(5))
             }
         }
-        watchTheClock(shutdown, settings.shutdownTimeout, log)
         var code: Int32 = 0
         do {
             try await body(context)
@@ -121,17 +126,6 @@ public enum ServiceMain {
         health.stop()
         withExtendedLifetime(signals) {}
         exit(code)
-    }
-
-    /// On a thread of its own, not a task: it must also work when no task gets to run.
-    private static func watchTheClock(_ shutdown: Shutdown, _ timeout: Interval, _ log: Logger) {
-        Task {
-            await shutdown.requested()
-            Deadline.after(timeout) {
-                log.error("did not end in time and leaves anyway", [.seconds: .double(timeout.inSeconds)])
-                _exit(1)
-            }
-        }
     }
 
     /// The configuration file when no flag names one: `UPDRAFT_CONFIG`, else the usual one if it is there.

@@ -1,3 +1,5 @@
+import Support
+
 /// What was given to a publisher and is not settled yet. Pure: calls in, completions out.
 ///
 /// A message waits, is in flight (written, with a delivery tag), and ends confirmed or failed. When the connection is

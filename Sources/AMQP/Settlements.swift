@@ -1,3 +1,5 @@
+import Support
+
 /// Which deliveries of one channel are out, and how their outcomes are written. Pure.
 ///
 /// Handlers finish in any order. A multiple ack settles everything up to its tag, so it is used only for an unbroken run

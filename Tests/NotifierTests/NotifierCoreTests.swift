@@ -218,6 +218,18 @@ struct NotifierCoreTests {
         #expect(village.quiesced.count == 3)
     }
 
+    @Test("a gate that cannot be opened is tried again, also when nothing else happens to the pod")
+    func gateAgain() {
+        var village = Village()
+        village.gateFailures = 2
+        village.addPod("web-1", node: "n2", gate: .unset)
+        village.sees("web-1")
+        village.run(.seconds(10))
+        #expect(village.pods["web-1"]?.gate == .unset)
+        village.run(.seconds(60))
+        #expect(village.pods["web-1"]?.gate == .serving && village.gateFailures == 0)
+    }
+
     @Test("a pod with the gate serves until it is told otherwise")
     func gates() {
         var village = Village()

@@ -20,6 +20,8 @@ struct Village {
     var core: NotifierCore
     var node: NotifiedNode
     var pods: [String: NodePod] = [:]
+    /// How often a gate cannot be opened yet.
+    var gateFailures = 0
 
     var published: [Event] = []
     var deliveries: [String: Set<NoticeChannel>] = [:]
@@ -190,6 +192,10 @@ struct Village {
             pods[notice.pod.name]?.annotations[RemovalNames.podNotice] = NoticeMarks.text(notice)
             return nil
         case .openGate(let pod):
+            guard gateFailures == 0 else {
+                gateFailures -= 1
+                return .gateSet(podUID: pod.uid, false)
+            }
             pods[pod.name]?.gate = .serving
             return .gateSet(podUID: pod.uid, true)
         case .recordAnswer(let notice, let word):

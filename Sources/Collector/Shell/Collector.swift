@@ -105,7 +105,9 @@ public enum Collector {
     /// Ceilometer's broker, if anything is heard there and it is another than ours.
     private static func openForeign(_ context: ServiceContext) throws -> Bus? {
         let collector = context.settings.collector
-        guard collector.node == nil, collector.alarms.enabled || collector.hypervisor.enabled else { return nil }
+        guard collector.node == nil,
+            collector.alarms.enabled || collector.hypervisor.enabled || collector.cloud.enabled
+        else { return nil }
         return try context.openTelemetryBus()
     }
 

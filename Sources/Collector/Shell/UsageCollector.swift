@@ -75,6 +75,8 @@ struct UsageCollector: Sendable {
         var meter = UsageMeter(interval: settings.interval)
         var schedule = ScrapeSchedule(interval: settings.interval, details: settings.detailsInterval)
         var waiting = Fifo<ScrapeSchedule.Turn>()
+        // Nodes that wait or are being read: none stands in line twice, or a few that hang would keep all others waiting.
+        var pending: Set<String> = []
         var busy: Set<String> = []
         var names: Set<String> = []
         var targets: [String: UsageMeter.Target] = [:]
@@ -90,8 +92,12 @@ struct UsageCollector: Sendable {
                 }
             }
             func start() {
-                while busy.count < settings.parallel, let turn = waiting.pop() {
-                    guard let target = targets[turn.node], busy.insert(turn.node).inserted else { continue }
+                while busy.count < settings.parallel, let turn = waiting.popFirst() {
+                    guard let target = targets[turn.node] else {
+                        pending.remove(turn.node)
+                        continue
+                    }
+                    busy.insert(turn.node)
                     group.addTask { await scrape(target, details: turn.details) }
                 }
             }
@@ -106,13 +112,16 @@ struct UsageCollector: Sendable {
                         meter.keep(only: names)
                         scraper.keep(only: names)
                     }
-                    for turn in schedule.due(names, at: now) where !busy.contains(turn.node) { waiting.push(turn) }
+                    for turn in schedule.due(names, at: now) where pending.insert(turn.node).inserted {
+                        waiting.append(turn)
+                    }
                     start()
                     give(&nodes, &pods, outbox)
                     report.tell(at: now, log)
                     sleep()
                 case .scraped(let target, let known, let result, let took):
                     busy.remove(target.node)
+                    pending.remove(target.node)
                     start()
                     meters.scrapeSeconds.observe(took)
                     switch result {
@@ -201,24 +210,6 @@ struct UsageCollector: Sendable {
 private enum UsageMessage: Sendable {
     case nodes(NodeStats)
     case pods(PodStats)
-}
-
-/// A queue that does not move its elements.
-private struct Fifo<Element> {
-    private var elements: [Element] = []
-    private var head = 0
-
-    mutating func push(_ element: Element) { elements.append(element) }
-
-    mutating func pop() -> Element? {
-        guard head < elements.count else {
-            elements.removeAll(keepingCapacity: true)
-            head = 0
-            return nil
-        }
-        head += 1
-        return elements[head - 1]
-    }
 }
 
 /// The metrics of measuring.

@@ -17,12 +17,16 @@ actor TelemetryService {
     /// Node groups by server id.
     private var groups: [String: String] = [:]
     private var countedDrops: Int64 = 0
+    /// Between two looks whether a batch is due.
+    private let pause: Interval
 
     init(
         _ settings: Settings.Collector.Telemetry, cluster: String, sink: any TelemetrySink, log: Logger,
         metrics: Metrics
     ) {
-        core = TelemetryCore(TelemetryCore.Options(settings))
+        let options = TelemetryCore.Options(settings)
+        core = TelemetryCore(options)
+        pause = max(.milliseconds(1), min(.milliseconds(100), options.pace))
         points = TelemetryPoints(
             cluster: cluster, kinds: Set(settings.resources.compactMap { TelemetryKind(rawValue: $0.rawValue) }))
         self.sink = sink
@@ -55,7 +59,7 @@ actor TelemetryService {
     func run() async {
         while !Task.isCancelled {
             if let batch = core.next(at: .now()) { await send(batch) }
-            guard (try? await Task.sleep(for: .milliseconds(100))) != nil else { break }
+            guard (try? await Task.sleep(for: pause.duration)) != nil else { break }
         }
         await sink.close()
     }

@@ -16,6 +16,8 @@ public struct NotifierCore: Sendable {
         case reading(String)
         /// An answer could not be written to its pod.
         case answer(podUID: String)
+        /// A pod's gate could not be opened.
+        case gate(podUID: String)
     }
 
     /// The configuration.
@@ -37,7 +39,7 @@ public struct NotifierCore: Sendable {
     /// Pods seen before the nodes were known.
     var early: [String: NodePod] = [:]
     /// Gates that are being opened.
-    var opening: Set<String> = []
+    var opening: [String: NodePod] = [:]
     var webhooks: WebhookCore
     var generations = 0
     /// Nodes that stay, whose pods are read to see whether any was told; then it is said on the bus.
@@ -67,7 +69,7 @@ public struct NotifierCore: Sendable {
         case .podSeen(let pod): podSeen(pod)
         case .podGone(let uid): podGone(uid)
         case .delivered(let id, let outcome): delivered(id, outcome)
-        case .gateSet(let uid, _): opening.remove(uid)
+        case .gateSet(let uid, let isOpen): gateSet(uid, isOpen)
         case .answered(let removal, let podUID, let word, let source, let isAuthentic, let ticket):
             answered(
                 GivenAnswer(
@@ -84,6 +86,7 @@ public struct NotifierCore: Sendable {
             case .delivery(let id): attempt(id)
             case .reading(let name): if cooldowns[name] == nil { emit(.readPods(node: name)) }
             case .answer(let uid): recordAgain(uid)
+            case .gate(let uid): openAgain(uid)
             }
         }
         return actions
@@ -241,11 +244,30 @@ public struct NotifierCore: Sendable {
             // Told of a removal that is over: its notice was left standing by a process that died.
             if record?.id != removal || record?.phase.isUnderNotice == false { withdraw(pod, removal, record) }
         } else if record?.phase.isUnderNotice != true, pod.gate == .unset || pod.gate == .notServing,
-            pod.deletedAt == nil, opening.insert(pod.uid).inserted
+            pod.deletedAt == nil, opening.updateValue(pod, forKey: pod.uid) == nil
         {
             // Somebody has to say that a pod with the gate serves, or it would never become ready.
             emit(.openGate(pod))
         }
+    }
+
+    private mutating func gateSet(_ uid: String, _ isOpen: Bool) {
+        guard opening[uid] != nil else { return }
+        if isOpen {
+            opening[uid] = nil
+        } else {
+            // Nothing else may happen to the pod before somebody says that it serves.
+            timers.set(.gate(podUID: uid), at: now + policy.retryCap)
+        }
+    }
+
+    private mutating func openAgain(_ uid: String) {
+        guard let pod = opening[uid] else { return }
+        guard nodes[pod.node]?.record?.phase.isUnderNotice != true else {
+            opening[uid] = nil
+            return
+        }
+        emit(.openGate(pod))
     }
 
     /// A pod of a node whose cooldown runs.
@@ -263,7 +285,7 @@ public struct NotifierCore: Sendable {
 
     private mutating func podGone(_ uid: String) {
         early[uid] = nil
-        opening.remove(uid)
+        opening[uid] = nil
         guard let notice = notices[uid] else { return }
         if notice.withdrawn { return drop(uid) }
         notices[uid]?.isSettled = true

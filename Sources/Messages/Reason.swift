@@ -26,8 +26,24 @@ public enum Reason: String, Sendable, Codable, CaseIterable {
     case requestedByOperator = "RequestedByOperator"
     /// An alarm or a person asked for it by the signal URL.
     case signalled = "Signalled"
+    /// No rule is for an alarm that was heard of, or its state is unknown.
+    case alarmUnknown = "AlarmUnknown"
     /// Somebody else scaled the group in.
     case externalScaleIn = "ExternalScaleIn"
+
+    // Why a rule does not act
+    /// Its condition does not hold.
+    case ruleNotMet = "RuleNotMet"
+    /// Its condition does not hold for long enough yet.
+    case ruleNotLongEnough = "RuleNotLongEnough"
+    /// It has asked for nodes not long ago.
+    case ruleInCooldown = "RuleInCooldown"
+    /// Within its stabilization window it wanted something more careful.
+    case ruleStabilizing = "RuleStabilizing"
+    /// Its schedule does not hold.
+    case ruleOutOfSchedule = "RuleOutOfSchedule"
+    /// Nothing is known of its alarm, or too few nodes were measured lately.
+    case noMeasurement = "NoMeasurement"
 
     // Why a pod did not trigger, or a group cannot take it
     /// It fits on a node that is there or coming.
@@ -100,6 +116,8 @@ public enum Reason: String, Sendable, Codable, CaseIterable {
     case noNodeInfo = "NoNodeInfo"
     case zoneBalance = "ZoneBalance"
     case doNotDisrupt = "DoNotDisrupt"
+    /// A rule forbids removals while its condition holds.
+    case ruleHolds = "RuleHolds"
 
     // Which rule let a pod block its node
     case controllerNotFound = "ControllerNotFound"

@@ -53,6 +53,7 @@ public struct Settings: Sendable, Hashable {
         health = reader.section("health", "`/healthz`, `/readyz` and `/metrics` of each service.", Health.init)
         Self.checkGroups(groups, reader)
         Self.checkBudgets(decider.scaleDown.budgets, groups, reader)
+        Self.checkRules(decider.rules, groups, reader)
     }
 
     private static func checkGroups(_ groups: [Group], _ reader: SettingsReader) {
@@ -72,6 +73,17 @@ public struct Settings: Sendable, Hashable {
                     origin: budget.groupOrigin ?? "", path: "decider.scale_down.budgets[\(index)].group",
                     what: "there is no group \(SettingsReader.quoted(group))",
                     allowed: (groups.map(\.id) + ["*"]).joined(separator: ", ")))
+        }
+    }
+
+    private static func checkRules(_ rules: [Decider.Rule], _ groups: [Group], _ reader: SettingsReader) {
+        for (index, rule) in rules.enumerated() {
+            guard !rule.group.isEmpty, !groups.contains(where: { $0.id == rule.group }) else { continue }
+            reader.log.mistakes.append(
+                SettingsMistake(
+                    origin: rule.groupOrigin ?? "", path: "decider.rules[\(index)].group",
+                    what: "there is no group \(SettingsReader.quoted(rule.group))",
+                    allowed: groups.map(\.id).joined(separator: ", ")))
         }
     }
 

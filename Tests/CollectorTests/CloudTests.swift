@@ -219,7 +219,7 @@ struct SignalTests {
         defer { server.stop() }
         let client = HTTPClientForTests()
         let url = "http://127.0.0.1:\(server.port)" + Self.urls.path(group: "workers", .down, step: 1)
-        #expect(try await client.post(url, [UInt8](repeating: 0x20, count: 100_000)) == 413)
+        #expect(try await client.post(url, [UInt8](repeating: 0x20, count: 2_000_000)) == 413)
         #expect(try await client.post(url, Array("{}".utf8)) == 202)
         await client.close()
     }

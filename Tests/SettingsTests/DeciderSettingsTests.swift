@@ -161,4 +161,63 @@ struct DeciderSettingsTests {
         for (one, other) in zip(found, expected) { #expect(one == other) }
         #expect(found.count == expected.count)
     }
+
+    @Test("Rules on alarms and measured load are read")
+    func rules() throws {
+        let settings = try load(
+            """
+            cluster: prod
+            groups: [{id: a, stack: s, resource: r}]
+            decider:
+              rules:
+              - {name: busy, group: a, alarm: 13c177ce-0000, step: 25%, for: 2m, cooldown: 10m, repeat: false}
+              - {name: calm, group: a, direction: hold, alarm: HighLoad, state: insufficient_data, max_age: 1h}
+              - name: idle
+                group: a
+                direction: down
+                metric: cpu.utilization
+                comparison: lt
+                threshold: 0.3
+                step: simulation
+                stabilization_window: 5m
+                schedule: "0 22 * * *"
+                duration: 8h
+              - {name: cores, group: a, metric: cpu, source: hypervisor, aggregate: sum, threshold: 12, step: 3}
+            """
+        ).get()
+        let rules = settings.decider.rules
+        #expect(rules.map(\.name) == ["busy", "calm", "idle", "cores"])
+        #expect(rules[0].step == .percent(25) && rules[0].duration == .minutes(2) && !rules[0].repeats)
+        #expect(rules[0].direction == .up && rules[0].state == .alarm && rules[0].maximumAge == nil)
+        #expect(rules[1].direction == .hold && rules[1].state == .insufficientData)
+        #expect(rules[2].step == .simulation && rules[2].schedule?.expression == "0 22 * * *")
+        #expect(rules[3].step == .nodes(3) && rules[3].source == .hypervisor && rules[3].aggregate == .sum)
+    }
+
+    @Test("Mistakes in rules are named")
+    func wrongRules() throws {
+        let found = try mistakes(
+            """
+            cluster: prod
+            groups: [{id: a, stack: s, resource: r}]
+            decider:
+              rules:
+              - {name: one, group: b, alarm: x}
+              - {name: one, group: a}
+              - {name: three, group: a, alarm: x, metric: cpu.utilization, threshold: 1}
+              - {name: four, group: a, metric: temperature, threshold: 1}
+              - {name: five, group: a, metric: cpu.utilization}
+              - {name: six, group: a, alarm: x, step: 0}
+              - {name: seven, group: a, metric: cpu.utilization, threshold: 1, aggregate: max, step: simulation}
+            """)
+        for part in [
+            "decider.rules[0].group: there is no group \"b\"", "the name \"one\" is used twice",
+            "decider.rules[1].alarm: neither alarm nor metric is given",
+            "decider.rules[2].alarm: is given beside metric", "decider.rules[3].metric: is \"temperature\"",
+            "decider.rules[4].threshold: is missing", "decider.rules[5].step: is \"0\"",
+            "decider.rules[6].step: is simulation",
+        ] {
+            #expect(found.contains { $0.contains(part) }, "\(part) in \(found)")
+        }
+    }
 }

@@ -7,7 +7,7 @@ import ServiceRuntime
 import Support
 
 /// Takes signals of alarms and people: `POST /signal/<group>/<up|down>?token=…`, and hands them on as
-/// `scale.requested`.
+/// `scale.requested`; and the states of alarms, `POST /alarms?token=…`, as `cloud.alarm` (`AlarmWebhook`).
 ///
 /// The token stands in the query, or as password in the address (`http://x:TOKEN@host/…`, which clients send as Basic
 /// credentials), or as Bearer token. It is never logged. The body may be Aodh's, or anything else, or missing.
@@ -18,12 +18,14 @@ struct SignalServer: Sendable {
         var newID: @Sendable () -> String = { String(UInt64.random(in: 0 ... .max), radix: 36) }
         /// False: the broker did not take it.
         var publish: @Sendable (ScaleRequested) async -> Bool
+        /// The same for the state of an alarm.
+        var publishAlarm: @Sendable (CloudAlarm) async -> Bool = { _ in false }
         /// How it ended, for metrics: the HTTP status.
         var ended: @Sendable (Int) -> Void = { _ in }
     }
 
-    /// A larger body is answered 413. Aodh's are below one KiB.
-    static let maximumBodyBytes = 64 << 10
+    /// A larger body is answered 413. Aodh's are below one KiB; Alertmanager's hold about one for each alert.
+    static let maximumBodyBytes = 1 << 20
     /// A request that nobody takes in this time is forgotten: an alarm that still holds says so again.
     static let lifetime = Interval.seconds(120)
 
@@ -54,9 +56,10 @@ struct SignalServer: Sendable {
 
     /// The answer to one request.
     func reply(to request: ServerRequest) async -> ServerResponse {
+        if request.path == "/alarms" { return await takeAlarms(request) }
         let parts = request.path.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
         guard parts.count == 4, parts[1] == "signal", let direction = ScaleRequested.Direction(rawValue: parts[3])
-        else { return error(404, "signals are posted to /signal/<group>/<up|down>") }
+        else { return error(404, "signals are posted to /signal/<group>/<up|down>, alarms to /alarms") }
         guard request.method == "POST" else { return error(405, "POST") }
         let group = parts[2]
         guard let step = request[query: "step"].map({ Int($0) }) ?? 1, (1...ScaleRequested.maximumStep).contains(step)
@@ -84,6 +87,28 @@ struct SignalServer: Sendable {
         return .json(202, JSONValue.object(["id": .string(signal.id)]).text)
     }
 
+    /// States of alarms, all or none: who is answered 503 sends them again, and a state said twice does no harm.
+    private func takeAlarms(_ request: ServerRequest) async -> ServerResponse {
+        guard request.method == "POST" else { return error(405, "POST") }
+        guard let token = Self.token(of: request), urls.isValid(alarms: token) else {
+            return error(401, "the token is missing or is not that of this address")
+        }
+        let alarms: [CloudAlarm]
+        do throws(AlarmWebhook.Refusal) {
+            alarms = try AlarmWebhook.alarms(request.body, cluster: cluster, at: doors.now())
+        } catch {
+            return self.error(400, error.what)
+        }
+        for alarm in alarms {
+            guard await doors.publishAlarm(alarm) else {
+                var response = error(503, "the broker did not take it; send it again")
+                response.headers.append(("Retry-After", "5"))
+                return response
+            }
+        }
+        return .json(202, JSONValue.object(["alarms": .int(Int64(alarms.count))]).text)
+    }
+
     private func error(_ status: Int, _ what: String) -> ServerResponse {
         .json(status, JSONValue.object(["error": .string(what)]).text)
     }
@@ -108,10 +133,7 @@ struct SignalServer: Sendable {
         return ("alarm \(name)(\(clean(alarm, 64)))", clean(body["reason"]?.stringValue ?? "", 300))
     }
 
-    /// Foreign text for logs and the ledger: one line, not long.
-    private static func clean(_ text: String, _ most: Int) -> String {
-        String(text.unicodeScalars.prefix(most).map { $0.value < 32 || $0.value == 127 ? " " : Character($0) })
-    }
+    private static func clean(_ text: String, _ most: Int) -> String { AlarmWebhook.clean(text, most) }
 }
 
 extension SignalServer {
@@ -137,6 +159,20 @@ extension SignalServer {
                         return true
                     } catch {
                         log.warning("a signal was not handed on", what)
+                        return false
+                    }
+                },
+                publishAlarm: { alarm in
+                    let what: KeyValuePairs<LogKey, LogValue> = [
+                        .alarm: .string("\(alarm.name ?? "") (\(alarm.alarmID))"), .status: .string(alarm.state),
+                        .reason: .string(alarm.why),
+                    ]
+                    do throws(BusError) {
+                        _ = try await bus.publish(alarm)
+                        log.info("an alarm changed its state", what)
+                        return true
+                    } catch {
+                        log.warning("the state of an alarm was not handed on", what)
                         return false
                     }
                 }, ended: { answers.increment(String($0)) }))

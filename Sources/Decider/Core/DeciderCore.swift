@@ -57,6 +57,8 @@ public struct DeciderCore: Sendable {
         case .clusterDelta(let delta): return noted(engine.apply(delta, at: now), at: now)
         case .groupState(let state): mark(engine.apply(state, at: now))
         case .nodeStats(let stats): engine.apply(stats, at: now)
+        case .cloudStats(let stats): engine.apply(stats, at: now)
+        case .cloudAlarm(let alarm): mark(engine.alarmChanged(alarm, at: now))
         case .scaleRequested(let request): mark(engine.scaleRequested(request, at: now))
         case .scaleStarted(let event): mark(engine.scaleStarted(event.scale, at: now))
         case .scaleCompleted(let event): mark(engine.scaleCompleted(event.scale, at: now))
@@ -163,6 +165,6 @@ extension Engine {
         let sentenceIsNews = ledger.isNews(evaluation.summary)
         return evaluation.isComplete || sentenceIsNews || evaluation.answers != nil || !evaluation.pods.isEmpty
             || !evaluation.nodes.isEmpty
-            || !evaluation.groups.isEmpty || !evaluation.decisions.isEmpty
+            || !evaluation.groups.isEmpty || !evaluation.decisions.isEmpty || evaluation.rules != nil
     }
 }

@@ -36,6 +36,7 @@ extension Engine {
             conclude(&result, ["no decision: \(problem.detail)"], before, at: now)
             return result
         }
+        judgeRules(at: now, &result)
         let pass = scaleUp(standings, at: now)
         var sentences = decideGrowth(pass, at: now, &result)
         sentences += decideReturns(pass, at: now, &result)
@@ -77,7 +78,7 @@ extension Engine {
         return saved
     }
 
-    private func note(_ deadline: Timestamp?, in result: inout EvaluationResult) {
+    func note(_ deadline: Timestamp?, in result: inout EvaluationResult) {
         guard let deadline else { return }
         result.nextDeadline = min(result.nextDeadline ?? deadline, deadline)
     }
@@ -217,7 +218,10 @@ extension Engine {
             guard let slots = chosen[number], !slots.isEmpty else { continue }
             sentences += decideRemoval(number, slots, at: now, &result)
         }
-        if sentences.isEmpty { sentences += consolidate(pass, standings, growing: growing, at: now, &result) }
+        if sentences.isEmpty {
+            sentences += consolidate(
+                pass, standings, growing: growing || !removalHolds.isEmpty, at: now, &result)
+        }
         result.evaluation.nodes = nodeEntries(waiting, chosen, at: now)
         return sentences
     }

@@ -39,6 +39,7 @@ extension Engine {
             let load = max(sample.cpuUtilization ?? -1, sample.memoryUtilization ?? -1)
             if load >= 0 { measured[sample.node] = (load, now) }
         }
+        measure(stats, at: now)
         if measured.count > 2 * model.nodeSlots.count + 100 {
             measured = measured.filter { model.nodeSlots[$0.key] != nil }
         }

@@ -37,6 +37,10 @@ public struct Engine: Sendable {
     var census = Census()
     /// Nodes whose removal was given up, and when: the Actuator's word may come before the Collector has seen the marks go.
     var givenBack: [String: Timestamp] = [:]
+    /// Groups that no ready node goes from, and the rule that says so.
+    var removalHolds: [Int: Explanation] = [:]
+    /// Measured load, as far as a rule is on it.
+    var measurements: RuleMeasurements
     /// What became of requests from outside, for the next record.
     var signalOutcomes: [Evaluation.SignalEntry] = []
     /// Nodes that the ledger has been told of, by slot.
@@ -54,6 +58,7 @@ public struct Engine: Sendable {
             configuration.groups.enumerated().map { ($0.element.id, $0.offset) },
             uniquingKeysWith: { first, _ in first })
         memory = EngineMemory(cluster: configuration.cluster)
+        measurements = RuleMeasurements(configuration.rules)
     }
 
     /// Whether a whole snapshot has been taken in.

@@ -23,6 +23,10 @@ struct EngineMemory: Sendable, Codable, Equatable {
     var recentGrowth: [Growth] = []
     /// Ids of the last requests from outside, so that one that is delivered again is not taken twice.
     var signalsSeen: [String]?
+    /// What rules must not forget, by name.
+    var rules: [String: RuleMemory]?
+    /// Alarms that rules are for, by id.
+    var alarms: [String: AlarmMemory]?
 
     /// Nodes that are being replaced.
     var consolidation: ConsolidationPlan?

@@ -42,6 +42,7 @@ extension DeciderConfiguration {
         scaleDown = ScaleDownRules(decider.scaleDown)
         limits = ClusterLimits(decider.limits)
         headroom = HeadroomRule.rules(decider.headroom)
+        rules = decider.rules.map { ScalingRule($0) }
     }
 }
 

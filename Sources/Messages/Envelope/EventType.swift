@@ -39,9 +39,9 @@ public enum EventType: String, Sendable, CaseIterable, Codable {
         switch self {
         case .clusterSnapshot, .clusterDelta: .state
         case .snapshotRequested: .requests
-        case .nodeStats, .podStats, .cloudAlarm, .cloudStats: .stats
+        case .nodeStats, .podStats, .cloudStats: .stats
         case .cloudServer: .cloud
-        case .scaleRequested: .signals
+        case .scaleRequested, .cloudAlarm: .signals
         case .groupState: .groups
         case .scaleDecided, .podsDecided, .removalDecided, .removalCancelled: .decisions
         case .scaleStarted, .scaleCompleted, .scaleFailed, .scaleRefused, .nodeJoined, .nodeReady, .removalCordoned,

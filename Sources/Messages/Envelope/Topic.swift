@@ -4,11 +4,11 @@ public enum Topic: String, Sendable, CaseIterable, Codable {
     case state
     /// Requests for a snapshot, by a reader that found a gap. Perishable.
     case requests
-    /// Measurements of nodes and pods, facts about alarms. Perishable.
+    /// Measurements of nodes and pods. Perishable.
     case stats
     /// Facts about servers, from Nova's notifications. Perishable, and not signed: hints.
     case cloud
-    /// Requests for a few nodes more or less, by alarms and people.
+    /// Requests for a few nodes more or less, by alarms and people, and the states of alarms.
     case signals
     /// What the Heat groups are. Perishable.
     case groups

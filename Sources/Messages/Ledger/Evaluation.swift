@@ -105,6 +105,26 @@ public struct Evaluation: Payload {
         }
     }
 
+    /// About a rule on an alarm or on measured load.
+    public struct RuleEntry: Sendable, Hashable, Codable {
+        /// Its name.
+        public var rule: String
+        /// The node group.
+        public var group: String
+        /// What it does, or why nothing.
+        public var outcome: Explanation
+        /// Since when its condition holds, if it does.
+        public var since: Timestamp?
+
+        /// From its parts.
+        public init(rule: String, group: String, outcome: Explanation, since: Timestamp? = nil) {
+            self.rule = rule
+            self.group = group
+            self.outcome = outcome
+            self.since = since
+        }
+    }
+
     /// The cluster.
     public var cluster: String
     /// Number of the evaluation since the Decider took over.
@@ -125,8 +145,10 @@ public struct Evaluation: Payload {
     public var groups: [GroupEntry]
     /// Ids of the decisions made.
     public var decisions: [String]
-    /// What became of requests from outside; nil: there were none.
+    /// What became of requests from outside and of rules, and alarms that no rule is for; nil: there were none.
     public var signals: [SignalEntry]?
+    /// Rules; nil: none changed.
+    public var rules: [RuleEntry]?
     /// Requests that this record answers; absent when nobody asked.
     public var answers: [Answer]?
     /// Number of this part of an answer, from 0; absent where nobody asked.

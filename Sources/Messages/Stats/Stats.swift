@@ -184,20 +184,20 @@ public struct CloudServer: Payload {
     public var meansTrouble: Bool { ["deleting", "deleted", "error"].contains(state) }
 }
 
-/// What Aodh said of an alarm, reduced.
+/// What Aodh or Alertmanager said of an alarm, reduced.
 public struct CloudAlarm: Payload {
     /// Its event type on the bus.
     public static let eventType = EventType.cloudAlarm
 
     /// The cluster.
     public var cluster: String
-    /// Alarm id.
+    /// Alarm id; Alertmanager's fingerprint.
     public var alarmID: String
-    /// Its name, if known.
+    /// Its name (`alertname`), if known.
     public var name: String?
     /// `ok`, `alarm` or `insufficient data`.
     public var state: String
-    /// Aodh's reason.
+    /// The sender's reason.
     public var why: String
     /// When.
     public var at: Timestamp

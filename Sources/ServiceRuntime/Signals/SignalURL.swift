@@ -42,6 +42,23 @@ public struct SignalURL: Sendable {
         return "/signal/\(group)/\(direction.rawValue)?\(size)token=\(token(group: group, direction, step: step))"
     }
 
+    /// The token of the address that takes the states of alarms.
+    public var alarmsToken: String { alarmsMAC.hex }
+
+    /// Whether it is that token.
+    public func isValid(alarms token: String) -> Bool {
+        guard token.utf8.count <= 128, let given = [UInt8](hex: token) else { return false }
+        return constantTimeEquals(given, alarmsMAC)
+    }
+
+    /// Path and query of that address.
+    public var alarmsPath: String { "/alarms?token=\(alarmsToken)" }
+
+    /// No group makes the same text: it has no direction.
+    private var alarmsMAC: [UInt8] {
+        hmacSHA256(key: key, Array("\(cluster.utf8.count)\n\(cluster)\nalarms".utf8))
+    }
+
     /// The lengths go first, so that no other parts make the same text.
     private func mac(_ group: String, _ direction: ScaleRequested.Direction, _ step: Int) -> [UInt8] {
         hmacSHA256(

@@ -29,8 +29,8 @@ extension Settings {
             init(_ reader: SettingsReader) {
                 listen = reader.listen(
                     "listen",
-                    "Where signals of alarms are taken (`POST /signal/GROUP/up` and `/down`); without it nowhere. "
-                        + "`updraft signal-url` prints the addresses.")
+                    "Where alarms are taken: `POST /signal/GROUP/up` and `/down` ask for nodes, `/alarms` takes the states of "
+                        + "alarms for `decider.rules`. Without it nowhere. `updraft signal-url` prints the addresses.")
                 advertiseURL = reader.text(
                     "advertise_url", "Base URL under which alarms reach that address; without it `http://<listen>`.")
             }

@@ -90,6 +90,8 @@ extension Settings {
         public var scaleDown: ScaleDown
         /// Spare capacity.
         public var headroom: Headroom
+        /// Rules on alarms and measured load.
+        public var rules: [Rule]
 
         init(_ reader: SettingsReader) {
             batchWindow = reader.interval(
@@ -156,6 +158,15 @@ extension Settings {
             limits = reader.section("limits", "Limits of the whole cluster.", Limits.init)
             scaleDown = reader.section("scale_down", "Which nodes may go, and when.", ScaleDown.init)
             headroom = reader.section("headroom", "Spare capacity that is kept.", Headroom.init)
+            rules = reader.list(
+                "rules",
+                "Rules that make an alarm or measured load ask for nodes, or forbid that any go. All guards count as ever.",
+                Rule.init)
+            var names: Set<String> = []
+            for rule in rules where !rule.name.isEmpty && !names.insert(rule.name).inserted {
+                reader.mistake(
+                    "rules", "the name \"\(rule.name)\" is used twice", allowed: "a name of its own for each")
+            }
         }
     }
 }

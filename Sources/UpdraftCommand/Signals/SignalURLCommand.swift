@@ -7,11 +7,14 @@ import Settings
 enum SignalURLCommand {
     static let help = """
         usage: updraft signal-url GROUP up|down [--step N] [--config FILE] [--set a.b=c]…
+               updraft signal-url --alarms [--config FILE] [--set a.b=c]…
 
         Prints the address by which an alarm asks for N nodes (default 1) more or fewer, to be given to Aodh as alarm
         action instead of the URL of a Heat policy. The Collector must listen (collector.signals.listen). The address
         holds a token: whoever has it may use it. It changes with the first of bus.keys (or the transport URL).
 
+          --alarms         prints the address that takes the states of alarms, for decider.rules: of Alertmanager (webhook,
+                           send_resolved: true) and of Aodh (as alarm, ok and insufficient data action)
           --step N         1 to 100
           --config FILE    the configuration of the suite; else UPDRAFT_CONFIG or /etc/updraft/updraft.yaml
           --set a.b=c      overrides a field
@@ -28,6 +31,7 @@ enum SignalURLCommand {
         var overrides: [String] = []
         var file: String?
         var step = 1
+        var alarms = false
         var rest = arguments[...]
         while let word = rest.popFirst() {
             switch word {
@@ -41,17 +45,24 @@ enum SignalURLCommand {
                     }
                     step = number
                 }
+            case "--alarms": alarms = true
             case let word where word.hasPrefix("-"): return wrong("\(word) is no option")
             default: words.append(word)
             }
         }
-        guard words.count == 2, let direction = ScaleRequested.Direction(rawValue: words[1]) else {
-            return wrong("a group and a direction, up or down, are needed")
+        let direction = words.count == 2 ? ScaleRequested.Direction(rawValue: words[1]) : nil
+        guard alarms ? words.isEmpty : direction != nil else {
+            return wrong(
+                alarms ? "--alarms goes with no group" : "a group and a direction, up or down, are needed")
         }
         do throws(SettingsErrors) {
             let environment = ServiceMain.environmentVariables()
             let settings = try Settings.load(
                 file: file ?? ServiceMain.configurationFile(environment), environment: environment, flags: overrides)
+            guard let direction else {
+                Terminal.line(base(settings) + SignalURL(settings).alarmsPath)
+                return 0
+            }
             guard settings.groups.contains(where: { $0.id == words[0] }) else {
                 let known = settings.groups.map(\.id).joined(separator: ", ")
                 Terminal.complaint("updraft signal-url: no group \(words[0]); there are \(known)")
@@ -68,10 +79,14 @@ enum SignalURLCommand {
     static func url(
         _ settings: Settings, group: String, _ direction: ScaleRequested.Direction, step: Int
     ) -> String {
+        base(settings) + SignalURL(settings).path(group: group, direction, step: step)
+    }
+
+    private static func base(_ settings: Settings) -> String {
         let signals = settings.collector.signals
         var base = signals.advertiseURL ?? "http://\(signals.listen?.description ?? "COLLECTOR")"
         while base.hasSuffix("/") { base.removeLast() }
-        return base + SignalURL(settings).path(group: group, direction, step: step)
+        return base
     }
 
     private static func wrong(_ what: String) -> Int32 {

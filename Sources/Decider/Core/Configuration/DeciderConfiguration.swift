@@ -20,6 +20,8 @@ public struct DeciderConfiguration: Sendable, Equatable {
     public var health = HealthRules()
     /// Spare capacity that is kept.
     public var headroom: [HeadroomRule] = []
+    /// Rules on alarms and measured load, in the order of the settings.
+    public var rules: [ScalingRule] = []
 
     /// A cluster with its groups and the default rules.
     public init(cluster: String, groups: [GroupRules]) {

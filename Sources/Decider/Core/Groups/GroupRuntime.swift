@@ -64,6 +64,8 @@ struct GroupMemory: Sendable, Codable, Equatable {
     var mismatch: Mismatch?
     /// A request from outside that is being considered.
     var signal: ScaleRequested?
+    /// The rule that made the request, if one did.
+    var rule: String?
 
     struct Mismatch: Sendable, Codable, Equatable {
         var expected: Int

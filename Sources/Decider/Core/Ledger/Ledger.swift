@@ -22,6 +22,7 @@ struct Ledger: Sendable {
     private(set) var pods: [String: Evaluation.PodEntry] = [:]
     private(set) var nodes: [Int: (name: String, outcome: NodeOutcome)] = [:]
     private(set) var groups: [String: Evaluation.GroupEntry] = [:]
+    private(set) var rules: [String: Evaluation.RuleEntry] = [:]
     /// By slot what was said of a plainly loaded node: its load in percent (negative: memory), zero when something else was.
     private var loaded: [Int16] = []
     private(set) var summary = ""
@@ -48,6 +49,16 @@ struct Ledger: Sendable {
     mutating func changes(groups now: [Evaluation.GroupEntry]) -> [Evaluation.GroupEntry] {
         let changed = now.filter { groups[$0.group] != $0 }
         groups = Dictionary(now.map { ($0.group, $0) }, uniquingKeysWith: { first, _ in first })
+        return changed
+    }
+
+    /// Entries of rules that do something else now. What was measured changes all the time: that alone is no news.
+    mutating func changes(rules now: [Evaluation.RuleEntry]) -> [Evaluation.RuleEntry] {
+        let changed = now.filter { entry in
+            guard let last = rules[entry.rule] else { return true }
+            return last.outcome.reason != entry.outcome.reason || last.since != entry.since || last.group != entry.group
+        }
+        rules = Dictionary(now.map { ($0.rule, $0) }, uniquingKeysWith: { first, _ in first })
         return changed
     }
 
@@ -80,6 +91,7 @@ struct Ledger: Sendable {
         pods = [:]
         nodes = [:]
         groups = [:]
+        rules = [:]
         loaded = []
     }
 

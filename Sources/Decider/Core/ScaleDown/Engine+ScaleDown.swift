@@ -216,6 +216,10 @@ extension Engine {
                 waiting[slot] = Explanation(.consolidated, "came for pods of nodes that are being replaced")
                 continue
             }
+            if model.briefs[slot].isReady, let hold = removalHolds[number] {
+                waiting[slot] = hold
+                continue
+            }
             // Pods that wait for room gain nothing by a node that takes none: in a full group it stands in their way.
             let waits = growing && model.briefs[slot].isReady
             if let refusal = removalRefusal(number, standings[number], growing: waits) {

@@ -24,6 +24,7 @@ extension Engine {
             conclude(request, 0, Explanation(.decisionExpired, "its deadline was \(request.deadline)"))
         } else {
             groups[number].memory.signal = request
+            groups[number].memory.rule = nil
         }
         return true
     }
@@ -38,14 +39,17 @@ extension Engine {
                 outcome: outcome))
     }
 
-    private mutating func end(_ number: Int, _ decided: Int, _ outcome: Explanation) {
+    mutating func end(_ number: Int, _ decided: Int, _ outcome: Explanation) {
         guard let request = groups[number].memory.signal else { return }
         groups[number].memory.signal = nil
+        groups[number].memory.rule = nil
         conclude(request, decided, outcome)
     }
 
-    private static func reason(_ request: ScaleRequested) -> Explanation {
-        Explanation(.signalled, request.why.isEmpty ? request.who : "\(request.who): \(request.why)")
+    private func reason(_ number: Int, _ request: ScaleRequested) -> Explanation {
+        Explanation(
+            groups[number].memory.rule == nil ? .signalled : .ruleFired,
+            request.why.isEmpty ? request.who : "\(request.who): \(request.why)")
     }
 
     // MARK: Up
@@ -84,10 +88,10 @@ extension Engine {
             if more > 0 {
                 pass.growth[number] =
                     known.map { ($0.count + more, $0.reason, $0.pods, $0.sample) }
-                    ?? (more, Engine.reason(request), 0, [])
+                    ?? (more, reason(number, request), 0, [])
             }
             if let bound { pass.bounds[number, default: []].append(bound) }
-            end(number, min(request.step, already + more), bound ?? Engine.reason(request))
+            end(number, min(request.step, already + more), bound ?? reason(number, request))
         }
     }
 
@@ -100,7 +104,7 @@ extension Engine {
         var sentences: [String] = []
         let growing = pass.demands.contains { $0.open > 0 } || !pass.growth.isEmpty
         for number in groups.indices {
-            guard let request = groups[number].memory.signal, request.direction == .down,
+            guard let request = groups[number].memory.signal, request.direction == .down, removalHolds[number] == nil,
                 removalRefusal(number, standings[number], growing: growing) == nil, groups[number].memory.removal == nil
             else { continue }
             var obstacles: [Explanation] = []
@@ -111,14 +115,21 @@ extension Engine {
             let candidates = slots.map { selection.candidate($0, number, self) }
             let chosen = selection.choose(candidates, self, &waiting)[number] ?? []
             obstacles += waiting.sorted { $0.key < $1.key }.map(\.value)
-            let reason = Engine.reason(request)
+            let why = reason(number, request)
             if !chosen.isEmpty {
-                sentences += decideRemoval(number, chosen, at: now, reason: reason, &result)
+                sentences += decideRemoval(number, chosen, at: now, reason: why, &result)
             }
             let short = obstacles.first ?? Explanation(.noNodeInfo, "the group has no node that could go")
-            end(number, -chosen.count, chosen.count == request.step ? reason : short)
+            // Whoever asks for all that may go gets what was asked for.
+            let enough = chosen.count == request.step || (asksForAll(number) && !chosen.isEmpty)
+            end(number, -chosen.count, enough ? why : short)
         }
         return sentences
+    }
+
+    private func asksForAll(_ number: Int) -> Bool {
+        guard let name = groups[number].memory.rule else { return false }
+        return configuration.rules.contains { $0.name == name && $0.step == .simulation }
     }
 
     /// Nodes of a group whose pods fit elsewhere together, the cheapest first. Load and time do not count here: somebody
@@ -180,6 +191,7 @@ extension Engine {
     private func hindrance(_ number: Int, at now: Timestamp) -> String {
         if let problem = staleness(at: now) { return problem.detail }
         let group = groups[number]
+        if let hold = removalHolds[number] { return "\(hold.reason.rawValue) \(hold.detail)" }
         if group.memory.scale != nil { return "a change of size was under way" }
         if group.memory.removal != nil { return "a removal was under way" }
         if let problem = group.state?.problem { return "\(problem.reason.rawValue) \(problem.detail)" }

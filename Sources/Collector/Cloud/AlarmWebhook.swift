@@ -1,0 +1,83 @@
+import JSONReader
+import Messages
+import Support
+
+/// What Alertmanager (its webhook's version 4) and Aodh post of their alarms, checked. Pure.
+enum AlarmWebhook {
+    /// Alerts in one message; more are refused, not cut: none is lost silently.
+    static let maximumAlerts = 1_000
+
+    /// Why a body was not used.
+    struct Refusal: Error, Equatable {
+        /// Which field, and what of it.
+        var what: String
+    }
+
+    /// The alarms that a body tells of.
+    static func alarms(_ body: [UInt8], cluster: String, at now: Timestamp) throws(Refusal) -> [CloudAlarm] {
+        let value: JSONValue
+        do throws(JSONError) {
+            value = try JSONValue.parse(body, maximumDepth: 16)
+        } catch {
+            throw Refusal(what: "\(error)")
+        }
+        if value["alarm_id"] != nil { return [try aodh(value, cluster, now)] }
+        guard let version = value["version"]?.stringValue else {
+            throw Refusal(what: "neither alarm_id (Aodh) nor version (Alertmanager) is there")
+        }
+        guard version == "4" else { throw Refusal(what: "version is '\(clean(version, 20))', not 4") }
+        guard let alerts = value["alerts"]?.arrayValue else { throw Refusal(what: "alerts is no list") }
+        guard alerts.count <= maximumAlerts else {
+            throw Refusal(what: "\(alerts.count) alerts, at most \(maximumAlerts)")
+        }
+        var alarms: [CloudAlarm] = []
+        for (index, alert) in alerts.enumerated() {
+            alarms.append(try alertmanager(alert, "alerts[\(index)]", cluster, now))
+        }
+        return alarms
+    }
+
+    private static func alertmanager(
+        _ alert: JSONValue, _ path: String, _ cluster: String, _ now: Timestamp
+    ) throws(Refusal) -> CloudAlarm {
+        guard let name = alert["labels"]?["alertname"]?.stringValue, !name.isEmpty, name.utf8.count <= 200 else {
+            throw Refusal(what: "\(path).labels.alertname is missing, empty or too long")
+        }
+        guard let id = alert["fingerprint"]?.stringValue, !id.isEmpty, id.utf8.count <= 64,
+            id.utf8.allSatisfy({ (48...57).contains($0) || (97...102).contains($0) })
+        else { throw Refusal(what: "\(path).fingerprint is missing or no number") }
+        let isFiring: Bool
+        switch alert["status"]?.stringValue {
+        case "firing"?: isFiring = true
+        case "resolved"?: isFiring = false
+        case let other: throw Refusal(what: "\(path).status is '\(clean(other ?? "", 40))'")
+        }
+        let field = isFiring ? "startsAt" : "endsAt"
+        guard let at = alert[field]?.stringValue.flatMap({ Timestamp($0) }) else {
+            throw Refusal(what: "\(path).\(field) is no time")
+        }
+        let notes = alert["annotations"]
+        let why = notes?["summary"]?.stringValue ?? notes?["description"]?.stringValue ?? ""
+        return CloudAlarm(
+            cluster: cluster, alarmID: id, name: clean(name, 200), state: isFiring ? "alarm" : "ok",
+            why: clean(why, 300), at: min(at, now))
+    }
+
+    private static func aodh(_ value: JSONValue, _ cluster: String, _ now: Timestamp) throws(Refusal) -> CloudAlarm {
+        guard let id = value["alarm_id"]?.stringValue, (1...64).contains(id.utf8.count) else {
+            throw Refusal(what: "alarm_id is no id")
+        }
+        guard let state = value["current"]?.stringValue, ["ok", "alarm", "insufficient data"].contains(state) else {
+            throw Refusal(what: "current is '\(clean(value["current"]?.stringValue ?? "", 40))'")
+        }
+        return CloudAlarm(
+            cluster: cluster, alarmID: clean(id, 64),
+            name: value["alarm_name"]?.stringValue.map { clean($0, 200) }, state: state,
+            why: clean(value["reason"]?.stringValue ?? "", 300), at: now)
+    }
+
+    /// Foreign text for logs and the ledger: one line, not long.
+    static func clean(_ text: String, _ most: Int) -> String {
+        String(text.unicodeScalars.prefix(most).map { $0.value < 32 || $0.value == 127 ? " " : Character($0) })
+    }
+}

@@ -1,0 +1,183 @@
+import Messages
+import Support
+
+/// Rules on alarms and measured load. A rule that asks does so as a request of its group (`Engine+Signals`), with all the
+/// guards that those have.
+extension Engine {
+    private static let rememberedAlarms = 1_000
+    /// How often measured load is looked at.
+    private static let pulse = Interval.seconds(5)
+    /// How long a request of a rule may wait for what stands in its way.
+    private static let lifetime = Interval.seconds(120)
+    private static let toldAlarms = 20
+
+    // MARK: In
+
+    /// Takes the state of an alarm; true if there is something to evaluate.
+    mutating func alarmChanged(_ alarm: CloudAlarm, at now: Timestamp) -> Bool {
+        let isMeant = configuration.rules.contains { rule in
+            guard case .alarm(let wanted) = rule.condition else { return false }
+            return wanted.name == alarm.alarmID || wanted.name == alarm.name
+        }
+        guard isMeant else { return tellUnknown(alarm, Explanation(.alarmUnknown, "no rule is for it")) }
+        guard let state = ScalingRule.Alarm.State(rawValue: alarm.state) else {
+            return tellUnknown(alarm, Explanation(.alarmUnknown, "'\(alarm.state.prefix(40))' is no state"))
+        }
+        var known = memory.alarms ?? [:]
+        let at = min(alarm.at, now)
+        // Late and repeated ones: the newest word counts. A word that is repeated keeps the alarm fresh.
+        if let before = known[alarm.alarmID], before.at > at { return false }
+        let since = known[alarm.alarmID].flatMap { $0.state == state ? $0.at : nil } ?? at
+        known[alarm.alarmID] = AlarmMemory(
+            name: alarm.name ?? known[alarm.alarmID]?.name, state: state, why: String(alarm.why.prefix(300)),
+            at: since, heardAt: now)
+        if known.count > Self.rememberedAlarms {
+            // Those that do not fire first, of them the oldest.
+            let least = known.min {
+                ($0.value.state == .alarm ? 1 : 0, $0.value.heardAt, $0.key)
+                    < ($1.value.state == .alarm ? 1 : 0, $1.value.heardAt, $1.key)
+            }
+            if let least { known[least.key] = nil }
+        }
+        memory.alarms = known
+        return true
+    }
+
+    private mutating func tellUnknown(_ alarm: CloudAlarm, _ outcome: Explanation) -> Bool {
+        guard signalOutcomes.count < Self.toldAlarms else { return false }
+        let name = alarm.name.map { "\($0.prefix(100)) " } ?? ""
+        signalOutcomes.append(
+            Evaluation.SignalEntry(
+                id: alarm.alarmID, group: "", change: 0, decided: 0,
+                who: "alarm \(name)(\(alarm.alarmID.prefix(64)))", outcome: outcome))
+        return true
+    }
+
+    /// Takes what the hypervisors measured.
+    mutating func apply(_ stats: CloudStats, at now: Timestamp) {
+        guard !measurements.isEmpty else { return }
+        for sample in stats.samples { measurements.take(sample, at: now) }
+        forgetMeasurements()
+    }
+
+    /// Takes what the kubelets measured.
+    mutating func measure(_ stats: NodeStats, at now: Timestamp) {
+        guard !measurements.isEmpty else { return }
+        for sample in stats.samples { measurements.take(sample, at: now) }
+        forgetMeasurements()
+    }
+
+    private mutating func forgetMeasurements() {
+        guard measurements.size > 2 * model.nodeSlots.count + 100 else { return }
+        measurements.keep { model.nodeSlots[$0] != nil }
+    }
+
+    // MARK: Judging
+
+    /// Looks at every rule: those whose time has come ask, or forbid removals.
+    mutating func judgeRules(at now: Timestamp, _ result: inout EvaluationResult) {
+        removalHolds = [:]
+        guard !configuration.rules.isEmpty else {
+            memory.rules = nil
+            memory.alarms = nil
+            return
+        }
+        var memories: [String: RuleMemory] = [:]
+        var entries: [Evaluation.RuleEntry] = []
+        let nodes = readyNodes()
+        for rule in configuration.rules {
+            var own = memory.rules?[rule.name] ?? RuleMemory()
+            guard let number = groups.firstIndex(where: { $0.rules.id == rule.group }) else { continue }
+            let reading = reading(of: rule, nodes[number], at: now)
+            let verdict = own.judge(
+                rule, reading, target: groups[number].target, busy: requestUnderWay(number), at: now)
+            memories[rule.name] = own
+            var outcome: Explanation
+            switch verdict {
+            case .idle(let why, let until):
+                outcome = why
+                note(until, in: &result)
+                withdraw(rule, number, why, own)
+            case .holds:
+                outcome = Explanation(.ruleHolds, "rule \(rule.name): \(reading.detail)")
+                removalHolds[number] = outcome
+            case .asks(let count):
+                outcome = Explanation(.ruleFired, reading.detail)
+                ask(rule, number, count, reading, at: now)
+            }
+            outcome.detail = String(outcome.detail.prefix(500))
+            entries.append(
+                Evaluation.RuleEntry(rule: rule.name, group: rule.group, outcome: outcome, since: own.holdsSince))
+        }
+        memory.rules = memories
+        let news = ledger.changes(rules: entries)
+        result.evaluation.rules = news.isEmpty ? nil : news
+        if !measurements.isEmpty { note(now + Self.pulse, in: &result) }
+        for rule in configuration.rules {
+            if let end = rule.schedule?.end(at: now) { note(end + .milliseconds(1), in: &result) }
+        }
+    }
+
+    /// Names of the ready nodes of each group, those that leave left out.
+    private func readyNodes() -> [[String]] {
+        var names = [[String]](repeating: [], count: groups.count)
+        for slot in model.order {
+            let index = Int(slot)
+            let number = Int(groupOfSlot[index])
+            let brief = model.briefs[index]
+            guard number >= 0, brief.isReady, !brief.isLeaving else { continue }
+            names[number].append(model.world.names[index])
+        }
+        return names
+    }
+
+    private func reading(of rule: ScalingRule, _ nodes: [String], at now: Timestamp) -> RuleReading {
+        switch rule.condition {
+        case .threshold(let threshold):
+            return threshold.reading(
+                measurements.values(threshold, of: nodes, at: now), nodes: nodes.count, all: rule.direction == .down)
+        case .alarm(let alarm):
+            let known = (memory.alarms ?? [:]).filter { id, state in
+                (id == alarm.name || state.name == alarm.name)
+                    && alarm.maximumAge.map { now <= state.heardAt + $0 } ?? true
+            }
+            return alarm.reading(Array(known.values))
+        }
+    }
+
+    private func requestUnderWay(_ number: Int) -> Explanation? {
+        groups[number].memory.signal.map { Explanation(.groupBusy, "request \($0.id) is being considered") }
+    }
+
+    private mutating func ask(
+        _ rule: ScalingRule, _ number: Int, _ count: Int, _ reading: RuleReading, at now: Timestamp
+    ) {
+        groups[number].memory.rule = rule.name
+        groups[number].memory.signal = ScaleRequested(
+            cluster: configuration.cluster, id: "rule-\(rule.name)-\(term)-\(memory.number)", group: rule.group,
+            direction: rule.direction == .up ? .up : .down, step: count, who: "rule \(rule.name)", why: reading.detail,
+            at: now, deadline: now + Self.lifetime)
+    }
+
+    /// A request that still waits is withdrawn when its condition does not hold any more.
+    private mutating func withdraw(_ rule: ScalingRule, _ number: Int, _ why: Explanation, _ own: RuleMemory) {
+        guard groups[number].memory.rule == rule.name, own.holdsSince == nil else { return }
+        end(number, 0, Explanation(.superseded, "\(why.reason.rawValue): \(why.detail)"))
+    }
+}
+
+extension ScalingRule.Alarm {
+    /// The condition, from what is known of the alarms that are meant: `alertname` may be that of several.
+    func reading(_ known: [AlarmMemory]) -> RuleReading {
+        guard !known.isEmpty else { return RuleReading(holds: nil, detail: "nothing is known of alarm \(name)") }
+        func most(_ state: State) -> AlarmMemory? {
+            known.filter { $0.state == state }.min { ($0.at, $0.why) < ($1.at, $1.why) }
+        }
+        let firing = most(.alarm)
+        // One that fires makes all of them fire; they are well when all are.
+        let now = firing ?? most(.insufficientData) ?? known.max { ($0.at, $0.why) < ($1.at, $1.why) }
+        guard let now else { return RuleReading(holds: nil, detail: "nothing is known of alarm \(name)") }
+        let detail = "alarm \(name) is in state \(now.state.rawValue)" + (now.why.isEmpty ? "" : ": \(now.why)")
+        return RuleReading(holds: now.state == state, detail: detail, since: now.at)
+    }
+}

@@ -1,0 +1,131 @@
+import Messages
+import Support
+
+/// What kubelets and hypervisors measured of nodes, as far as a rule is on it. Pure.
+struct RuleMeasurements: Sendable {
+    private struct Series: Hashable {
+        var source: ScalingRule.Threshold.Source
+        var metric: String
+    }
+
+    private struct Point: Sendable {
+        var value: Double?
+        var at: Timestamp
+        /// The counter, where the meter is one.
+        var total: Double?
+    }
+
+    /// By node.
+    private var series: [Series: [String: Point]] = [:]
+
+    /// Whether nothing has to be measured.
+    var isEmpty: Bool { series.isEmpty }
+
+    /// For these rules.
+    init(_ rules: [ScalingRule]) {
+        for rule in rules {
+            guard case .threshold(let threshold) = rule.condition else { continue }
+            series[Series(source: threshold.source, metric: threshold.metric)] = [:]
+        }
+    }
+
+    /// Takes what a kubelet measured.
+    mutating func take(_ sample: NodeStats.Sample, at now: Timestamp) {
+        guard !sample.stale else { return }
+        for key in series.keys where key.source == .kubelet {
+            guard let value = TelemetryGauge(rawValue: key.metric)?.value(of: sample), value.isFinite else { continue }
+            set(key, sample.node, Point(value: value, at: min(sample.at, now)))
+        }
+    }
+
+    /// Takes what a hypervisor measured. Counters become amounts a second, those of nanoseconds seconds a second.
+    mutating func take(_ sample: CloudStats.Sample, at now: Timestamp) {
+        let key = Series(source: .hypervisor, metric: sample.meter)
+        guard let known = series[key], sample.value.isFinite else { return }
+        let at = min(sample.at, now)
+        guard sample.kind == "cumulative" else {
+            return set(key, sample.node, Point(value: sample.value, at: at))
+        }
+        var point = Point(value: nil, at: at, total: sample.value)
+        if let before = known[sample.node], let total = before.total, at > before.at, sample.value >= total {
+            let scale = sample.unit == "ns" ? 1e-9 : 1
+            point.value = (sample.value - total) * scale / (at - before.at).inSeconds
+        }
+        set(key, sample.node, point)
+    }
+
+    private mutating func set(_ key: Series, _ node: String, _ point: Point) {
+        // Late and repeated messages say nothing new.
+        if let known = series[key]?[node], known.at >= point.at { return }
+        series[key]?[node] = point
+    }
+
+    /// Forgets nodes that are gone.
+    mutating func keep(only isThere: (String) -> Bool) {
+        for (key, points) in series { series[key] = points.filter { isThere($0.key) } }
+    }
+
+    /// The largest number of nodes that anything is known of.
+    var size: Int { series.values.map(\.count).max() ?? 0 }
+
+    /// The values of these nodes that are fresh.
+    func values(_ threshold: ScalingRule.Threshold, of nodes: [String], at now: Timestamp) -> [Double] {
+        let points = series[Series(source: threshold.source, metric: threshold.metric)] ?? [:]
+        return nodes.compactMap { name in
+            guard let point = points[name], point.at + threshold.maximumAge >= now else { return nil }
+            return point.value
+        }
+    }
+}
+
+extension TelemetryGauge {
+    /// The gauges of a node.
+    func value(of sample: NodeStats.Sample) -> Double? {
+        switch self {
+        case .cpuUsage: sample.cpuMillis.map { $0 / 1_000 }
+        case .cpuUtilization: sample.cpuUtilization
+        case .memory: sample.memoryBytes.map(Double.init)
+        case .memoryUtilization: sample.memoryUtilization
+        case .received: sample.receivedPerSecond
+        case .sent: sample.sentPerSecond
+        case .disk: sample.diskBytes
+        case .diskUtilization: sample.diskUtilization
+        case .podsRunning: sample.podsRunning.map(Double.init)
+        case .podsPending: sample.podsPending.map(Double.init)
+        case .canary: nil
+        }
+    }
+}
+
+extension ScalingRule.Threshold {
+    /// The condition, from the values of a group's nodes.
+    /// - Parameters:
+    ///   - values: of the nodes that were measured lately.
+    ///   - nodes: how many there are.
+    ///   - all: whether each has to have been measured: what is not known must not make a node go.
+    func reading(_ values: [Double], nodes: Int, all: Bool) -> RuleReading {
+        guard !values.isEmpty, !all || values.count >= nodes else {
+            return RuleReading(
+                holds: nil, detail: "\(metric) is known of \(values.count) of \(nodes) nodes", nodes: values.count)
+        }
+        let value: Double
+        switch aggregate {
+        case .mean: value = values.reduce(0, +) / Double(values.count)
+        case .max: value = values.reduce(-.infinity, Swift.max)
+        case .min: value = values.reduce(.infinity, Swift.min)
+        case .sum: value = values.reduce(0, +)
+        }
+        let holds = comparison.holds(value, self.value)
+        return RuleReading(
+            holds: holds,
+            detail: "\(aggregate.rawValue) \(metric) of \(values.count) nodes is \(Self.shown(value)), "
+                + "\(holds ? "" : "not ")\(comparison.rawValue) \(Self.shown(self.value))",
+            value: value, nodes: values.count)
+    }
+
+    /// Three digits or so are enough for a person.
+    private static func shown(_ value: Double) -> String {
+        if abs(value) >= 1_000 || value == value.rounded() { return String(Int64(min(max(value, -1e18), 1e18))) }
+        return String((value * 1_000).rounded() / 1_000)
+    }
+}

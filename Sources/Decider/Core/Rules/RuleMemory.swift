@@ -1,0 +1,116 @@
+import Messages
+import Support
+
+/// What a rule must not forget, and how it gets from "its condition holds" to "it asks for nodes". Pure: the caller gives
+/// reading and time.
+struct RuleMemory: Sendable, Codable, Equatable {
+    /// Since when the condition holds without a break.
+    var holdsSince: Timestamp?
+    /// When it last asked.
+    var askedAt: Timestamp?
+    /// `holdsSince` at that time.
+    var askedFor: Timestamp?
+    /// Sizes that it wanted, each from a time on, for the stabilization window.
+    var wanted: [Wanted] = []
+
+    struct Wanted: Sendable, Codable, Equatable {
+        var from: Timestamp
+        var size: Int
+    }
+
+    /// What follows from a reading.
+    enum Verdict: Sendable, Equatable {
+        /// Nothing, because of this; it may be otherwise at this time even if nothing happens.
+        case idle(Explanation, until: Timestamp?)
+        /// The condition holds: no node goes.
+        case holds
+        /// So many nodes are asked for.
+        case asks(Int)
+    }
+
+    /// Takes a reading in.
+    /// - Parameters:
+    ///   - target: the size that the group is to have.
+    ///   - busy: why nothing can be asked of the group just now.
+    mutating func judge(
+        _ rule: ScalingRule, _ reading: RuleReading, target: Int, busy: Explanation?, at now: Timestamp
+    ) -> Verdict {
+        var step = 0
+        let obstacle = obstacle(rule, reading, at: now)
+        if obstacle == nil { step = rule.nodes(reading, target: target) }
+        let stable = stabilized(rule, target + (rule.direction == .down ? -step : step), at: now)
+        if let obstacle { return obstacle }
+        if rule.direction == .hold { return .holds }
+        if !rule.repeats, let askedFor, askedFor == holdsSince {
+            return .idle(Explanation(.ruleFired, "it has asked, and does so once each time"), until: nil)
+        }
+        if let askedAt, now < askedAt + rule.cooldown {
+            let until = askedAt + rule.cooldown
+            return .idle(Explanation(.ruleInCooldown, "until \(until)"), until: until)
+        }
+        if step == 0 {
+            return .idle(Explanation(.balanced, "\(reading.detail); with \(target) nodes that is enough"), until: nil)
+        }
+        let change = rule.direction == .down ? target - stable.size : stable.size - target
+        if change <= 0 {
+            return .idle(
+                Explanation(.ruleStabilizing, "within \(rule.stabilizationWindow) it wanted \(stable.size) nodes"),
+                until: stable.until)
+        }
+        if let busy { return .idle(busy, until: nil) }
+        askedAt = now
+        askedFor = holdsSince
+        return .asks(min(step, change))
+    }
+
+    /// Why the condition does not count yet; notes since when it holds.
+    private mutating func obstacle(_ rule: ScalingRule, _ reading: RuleReading, at now: Timestamp) -> Verdict? {
+        if let schedule = rule.schedule, !schedule.holds(at: now) {
+            holdsSince = nil
+            return .idle(Explanation(.ruleOutOfSchedule, schedule.expression), until: nil)
+        }
+        guard reading.holds == true else {
+            holdsSince = nil
+            return .idle(Explanation(reading.holds == nil ? .noMeasurement : .ruleNotMet, reading.detail), until: nil)
+        }
+        let since = reading.since.map { min($0, now) } ?? holdsSince ?? now
+        holdsSince = since
+        let due = since + rule.duration
+        return now < due ? .idle(Explanation(.ruleNotLongEnough, "\(reading.detail); until \(due)"), until: due) : nil
+    }
+
+    /// The most careful of the sizes that were wanted within the window, and when that may change.
+    private mutating func stabilized(
+        _ rule: ScalingRule, _ size: Int, at now: Timestamp
+    ) -> (size: Int, until: Timestamp?) {
+        guard rule.stabilizationWindow > .zero else {
+            wanted = []
+            return (size, nil)
+        }
+        if wanted.last?.size != size { wanted.append(Wanted(from: now, size: size)) }
+        let start = now - rule.stabilizationWindow
+        // What was wanted at the window's beginning was said before it.
+        while wanted.count > 1, wanted[1].from <= start { wanted.removeFirst() }
+        // A value that jumps about fills no checkpoint: two neighbours become the more careful one.
+        while wanted.count > 60 {
+            let both = (wanted[0].size, wanted[1].size)
+            wanted[1] = Wanted(
+                from: wanted[0].from, size: rule.direction == .down ? max(both.0, both.1) : min(both.0, both.1))
+            wanted.removeFirst()
+        }
+        let sizes = wanted.map(\.size)
+        let careful = (rule.direction == .down ? sizes.max() : sizes.min()) ?? size
+        return (careful, wanted.dropFirst().first.map { $0.from + rule.stabilizationWindow })
+    }
+}
+
+/// What is remembered of an alarm that a rule is for.
+struct AlarmMemory: Sendable, Codable, Equatable {
+    var name: String?
+    var state: ScalingRule.Alarm.State
+    var why: String
+    /// When it came into this state.
+    var at: Timestamp
+    /// When that was last said.
+    var heardAt: Timestamp
+}

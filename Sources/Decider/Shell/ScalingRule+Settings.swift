@@ -1,0 +1,63 @@
+import Settings
+import Support
+
+extension ScalingRule {
+    /// As the settings write it.
+    init(_ rule: Settings.Decider.Rule) {
+        let condition: Condition
+        if let alarm = rule.alarm {
+            let state: Alarm.State =
+                switch rule.state {
+                case .alarm: .alarm
+                case .ok: .ok
+                case .insufficientData: .insufficientData
+                }
+            condition = .alarm(Alarm(alarm, state: state, maximumAge: rule.maximumAge))
+        } else {
+            condition = .threshold(Threshold(rule))
+        }
+        let direction: Direction =
+            switch rule.direction {
+            case .up: .up
+            case .down: .down
+            case .hold: .hold
+            }
+        self.init(rule.name, group: rule.group, direction, when: condition)
+        step =
+            switch rule.step {
+            case .nodes(let count): .nodes(count)
+            case .percent(let percent): .percent(percent)
+            case .simulation: .simulation
+            }
+        duration = rule.duration
+        cooldown = rule.cooldown
+        stabilizationWindow = rule.stabilizationWindow
+        repeats = rule.repeats
+        schedule = rule.schedule
+    }
+}
+
+extension ScalingRule.Threshold {
+    fileprivate init(_ rule: Settings.Decider.Rule) {
+        let comparison: Comparison =
+            switch rule.comparison {
+            case .gt: .gt
+            case .ge: .ge
+            case .lt: .lt
+            case .le: .le
+            }
+        let aggregate: Aggregate =
+            switch rule.aggregate {
+            case .mean: .mean
+            case .max: .max
+            case .min: .min
+            case .sum: .sum
+            }
+        // Ceilometer's compute agents measure every five minutes unless they are told otherwise.
+        let isKubelet = rule.source == .kubelet
+        self.init(
+            rule.metric ?? "", comparison, rule.threshold, aggregate: aggregate,
+            source: isKubelet ? .kubelet : .hypervisor,
+            maximumAge: rule.maximumAge ?? (isKubelet ? .minutes(2) : .minutes(15)))
+    }
+}

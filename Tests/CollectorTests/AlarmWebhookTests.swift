@@ -1,0 +1,142 @@
+import HTTPServer
+import Messages
+import ServiceRuntime
+import Support
+import Testing
+
+@testable import Collector
+
+@Suite("Alarms that are posted: Alertmanager's webhook and Aodh's")
+struct AlarmWebhookTests {
+    static let now = Timestamp(seconds: 1_800_000_000)
+    /// As Alertmanager 0.27 posts it (its documentation's fields, all of them).
+    static let firing = """
+        {"version": "4", "groupKey": "{}:{alertname=\\"HighLoad\\"}", "truncatedAlerts": 0, "status": "firing",
+         "receiver": "updraft", "groupLabels": {"alertname": "HighLoad"}, "commonLabels": {"alertname": "HighLoad"},
+         "commonAnnotations": {}, "externalURL": "http://alertmanager:9093",
+         "alerts": [
+          {"status": "firing", "labels": {"alertname": "HighLoad", "group": "workers"},
+           "annotations": {"summary": "load is\\nhigh"}, "startsAt": "2027-01-15T07:58:03.123Z",
+           "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "http://prometheus/graph", "fingerprint": "c9a7f1d2b3e4a5f6"},
+          {"status": "resolved", "labels": {"alertname": "HighLoad", "group": "gpu"}, "annotations": {},
+           "startsAt": "2027-01-15T07:50:00Z", "endsAt": "2027-01-15T07:59:00+00:00", "generatorURL": "",
+           "fingerprint": "00a7f1d2b3e4a5f6"}]}
+        """
+
+    @Test("Alertmanager: each alert by its fingerprint, name and state")
+    func alertmanager() throws {
+        let alarms = try AlarmWebhook.alarms(Array(Self.firing.utf8), cluster: "prod", at: Self.now)
+        #expect(alarms.map(\.alarmID) == ["c9a7f1d2b3e4a5f6", "00a7f1d2b3e4a5f6"])
+        #expect(alarms.map(\.name) == ["HighLoad", "HighLoad"])
+        #expect(alarms.map(\.state) == ["alarm", "ok"])
+        #expect(alarms[0].why == "load is high" && alarms[0].at == Timestamp("2027-01-15T07:58:03.123Z"))
+        #expect(alarms[1].at == Timestamp("2027-01-15T07:59:00Z"))
+    }
+
+    @Test("Aodh: by id and name, as of now")
+    func aodh() throws {
+        let body = """
+            {"alarm_name": "group cpu", "alarm_id": "c9a72278-0000", "severity": "moderate", "previous": "ok",
+             "current": "insufficient data", "reason": "No datapoint", "reason_data": {}}
+            """
+        let alarms = try AlarmWebhook.alarms(Array(body.utf8), cluster: "prod", at: Self.now)
+        #expect(
+            alarms == [
+                CloudAlarm(
+                    cluster: "prod", alarmID: "c9a72278-0000", name: "group cpu", state: "insufficient data",
+                    why: "No datapoint", at: Self.now)
+            ])
+    }
+
+    @Test(
+        "what is malformed is refused, the field named",
+        arguments: [
+            ("", "1:1"), ("[]", "alarm_id"), ("{}", "version"), (#"{"version": "3", "alerts": []}"#, "version is '3'"),
+            (#"{"version": "4"}"#, "alerts"), (#"{"version": "4", "alerts": [{}]}"#, "alerts[0].labels.alertname"),
+            (#"{"version": "4", "alerts": [{"labels": {"alertname": 7}}]}"#, "alertname"),
+            (#"{"version": "4", "alerts": [{"labels": {"alertname": "a"}, "fingerprint": "../x"}]}"#, "fingerprint"),
+            (
+                #"{"version": "4", "alerts": [{"labels": {"alertname": "a"}, "fingerprint": "ab", "status": "on"}]}"#,
+                "status is 'on'"
+            ),
+            (
+                #"{"version": "4", "alerts": [{"labels": {"alertname": "a"}, "fingerprint": "ab", "status": "firing"}]}"#,
+                "startsAt"
+            ),
+            (#"{"alarm_id": "a", "current": "melting"}"#, "current is 'melting'"), (#"{"alarm_id": 7}"#, "alarm_id"),
+        ])
+    func malformed(body: String, what: String) {
+        #expect {
+            _ = try AlarmWebhook.alarms(Array(body.utf8), cluster: "prod", at: Self.now)
+        } throws: { error in
+            let text = (error as? AlarmWebhook.Refusal)?.what ?? ""
+            return body.isEmpty ? !text.isEmpty : text.contains(what)
+        }
+    }
+
+    @Test("too many alerts are refused, none is cut off silently; a time in the future is now")
+    func bounds() throws {
+        let one =
+            #"{"labels": {"alertname": "a"}, "fingerprint": "ab", "status": "firing", "startsAt": "2100-01-01T00:00:00Z"}"#
+        let many = #"{"version": "4", "alerts": ["# + Array(repeating: one, count: 1_001).joined(separator: ",") + "]}"
+        #expect(throws: AlarmWebhook.Refusal.self) {
+            _ = try AlarmWebhook.alarms(Array(many.utf8), cluster: "prod", at: Self.now)
+        }
+        let single = #"{"version": "4", "alerts": [\#(one)]}"#
+        #expect(try AlarmWebhook.alarms(Array(single.utf8), cluster: "prod", at: Self.now).first?.at == Self.now)
+    }
+
+    // MARK: The listener
+
+    private func ask(
+        _ target: String, method: String = "POST", body: String = firing, isThere: Bool = true
+    ) async throws -> (ServerResponse, [CloudAlarm]) {
+        let taken = Lock<[CloudAlarm]>([])
+        let server = SignalServer(
+            cluster: "prod", groups: ["workers"], urls: SignalURL(secret: "a secret", cluster: "prod"),
+            doors: SignalServer.Doors(
+                now: { Self.now }, publish: { _ in false },
+                publishAlarm: { alarm in
+                    taken.withLock { $0.append(alarm) }
+                    return isThere
+                }))
+        let response = await server.reply(
+            to: try ServerRequest(
+                method: method, target: target, headers: ServerHeaders([]), body: Array(body.utf8)))
+        return (response, taken.withLock { $0 })
+    }
+
+    @Test("with the right address they go to the bus, each of them")
+    func posted() async throws {
+        let (response, taken) = try await ask(SignalURL(secret: "a secret", cluster: "prod").alarmsPath)
+        #expect(response.status == 202 && String(decoding: response.body, as: UTF8.self) == #"{"alarms":2}"#)
+        #expect(taken.map(\.state) == ["alarm", "ok"])
+    }
+
+    @Test("a forged address is refused: no token, another installation's, another cluster's, one for a group")
+    func forged() async throws {
+        let own = SignalURL(secret: "a secret", cluster: "prod")
+        for target in [
+            "/alarms", "/alarms?token=", "/alarms?token=\(String(repeating: "0", count: 64))",
+            SignalURL(secret: "another", cluster: "prod").alarmsPath,
+            SignalURL(secret: "a secret", cluster: "test").alarmsPath,
+            "/alarms?token=\(own.token(group: "workers", .up, step: 1))",
+            "/alarms?token=\(own.token(group: "alarms", .up, step: 1))",
+        ] {
+            let (response, taken) = try await ask(target)
+            #expect(response.status == 401 && taken.isEmpty, "\(target)")
+        }
+        // Nor does the address for alarms ask for nodes.
+        let (response, _) = try await ask("/signal/workers/up?token=\(own.alarmsToken)")
+        #expect(response.status == 401)
+    }
+
+    @Test("a body that is no alarm is told so; nothing is lost silently when the broker is away")
+    func answers() async throws {
+        let path = SignalURL(secret: "a secret", cluster: "prod").alarmsPath
+        let (bad, _) = try await ask(path, body: #"{"version": "4", "alerts": [{}]}"#)
+        #expect(bad.status == 400 && String(decoding: bad.body, as: UTF8.self).contains("alertname"))
+        #expect(try await ask(path, method: "GET").0.status == 405)
+        #expect(try await ask(path, isThere: false).0.status == 503)
+    }
+}

@@ -29,10 +29,17 @@ extension OpenStackClient {
         return alarms
     }
 
-    /// Whether Aodh has written any change of an alarm down.
-    public func hasHistory(ofAlarm id: String) async throws(OpenStackError) -> Bool {
+    /// The state of the last transition that an alarm's history holds; nil: it holds none. Others than transitions
+    /// (creation, changes of the rule) are written by the API, which may be configured otherwise than the evaluator.
+    public func lastRecordedState(ofAlarm id: String) async throws(OpenStackError) -> String? {
         let answer = try await call(
-            Self.aodh, .get, "v2/alarms/\(PercentEncoding.segment(id))/history", query: [("limit", "1")])
-        return !(try answer.json().elements()).isEmpty
+            Self.aodh, .get, "v2/alarms/\(PercentEncoding.segment(id))/history", query: [("limit", "50")])
+        // The newest first.
+        for entry in try answer.json().elements()
+        where (try? entry.string("type")) == "state transition" {
+            let detail = try entry.string("detail")
+            return (try? JSONValue.parse(detail))?["state"]?.stringValue
+        }
+        return nil
     }
 }

@@ -19,6 +19,8 @@ struct GnocchiSinkTests {
             var calls: [String] = []
             var isRevoked = false
             var policy = "kubernetes"
+            /// Metrics that another project made.
+            var foreign: Set<String> = []
         }
         let state: Lock<State>
         private let server: HTTPServer
@@ -70,6 +72,13 @@ struct GnocchiSinkTests {
                             #"{"code":400,"title":"Bad Request","description":{"cause":"Unknown resources","detail":[]}}"#
                         )
                     }
+                    let metrics = (body.objectValue ?? [:]).flatMap { resource, metrics in
+                        (metrics.objectValue ?? [:]).keys.map { "\(resource)/\($0)" }
+                    }
+                    // As seen: all of it is refused, without a word which.
+                    if !state.foreign.isDisjoint(with: metrics) {
+                        return .json(403, #"{"code":403,"title":"Forbidden","description":""}"#)
+                    }
                     for (resource, metrics) in body.objectValue ?? [:] {
                         for (name, metric) in metrics.objectValue ?? [:] {
                             guard metric["archive_policy_name"]?.stringValue == state.policy else {
@@ -102,6 +111,7 @@ struct GnocchiSinkTests {
     }
 
     private let now = Timestamp(seconds: 1_795_470_000)
+    private let partial = Lock<TelemetryPartial?>(nil)
 
     private func entry(
         _ kind: TelemetryKind, _ name: String, _ values: [Double]
@@ -117,7 +127,9 @@ struct GnocchiSinkTests {
 
     private func failure(_ sink: GnocchiSink, _ batch: TelemetryCore.Batch) async -> TelemetryFailure? {
         do throws(TelemetryFailure) {
-            try await sink.send(batch, at: now)
+            partial.withLock { $0 = nil }
+            let rest = try await sink.send(batch, at: now)
+            partial.withLock { $0 = rest }
             return nil
         } catch {
             return error
@@ -179,6 +191,50 @@ struct GnocchiSinkTests {
         #expect(!refused.isRetriable)
         #expect(refused.text.contains("Archive policy nope does not exist"))
         #expect(refused.text.contains("gnocchi-types.json"))
+        await sink.close()
+    }
+
+    @Test(
+        "one metric that another project made: the others of the batch are stored, it is told, and left out from then on"
+    )
+    func foreignMetric() async throws {
+        let cloud = try Cloud()
+        let sink = GnocchiSink(try cloud.client(), projectID: "p1", userID: nil, archivePolicy: "kubernetes")
+        let entries = try (0..<20).map { try entry(.node, "n\($0)", [Double($0)]) }
+        #expect(await failure(sink, TelemetryCore.Batch(entries: entries, number: 1)) == nil)
+        let id = UUID5(namespace: .dns, name: "n7").description
+        cloud.state.withLock { state in
+            state.foreign = ["\(id)/kubernetes.node.cpu.usage"]
+            state.stored = [:]
+        }
+        #expect(await failure(sink, TelemetryCore.Batch(entries: entries, number: 2)) == nil)
+        let rest = try #require(partial.withLock { $0 })
+        #expect(rest.metrics == 1 && rest.failure.code == .forbidden)
+        let others: [Double] = (0..<20).filter { $0 != 7 }.map { Double($0) }
+        let stored: [Double] = cloud.state.withLock { $0.stored.values.sorted() }
+        #expect(stored == others)
+        // Known: one request, and nothing more to tell.
+        let calls = cloud.state.withLock { $0.calls.count }
+        #expect(await failure(sink, TelemetryCore.Batch(entries: entries, number: 3)) == nil)
+        #expect(cloud.state.withLock { $0.calls.count } == calls + 1)
+        #expect(partial.withLock { $0 } == nil)
+        await sink.close()
+    }
+
+    @Test("nothing of a batch may be written: the batch is refused, after a bounded search")
+    func allForeign() async throws {
+        let cloud = try Cloud()
+        let sink = GnocchiSink(try cloud.client(), projectID: "p1", userID: nil, archivePolicy: "kubernetes")
+        let entries = try (0..<200).map { try entry(.node, "n\($0)", [1]) }
+        #expect(await failure(sink, TelemetryCore.Batch(entries: entries, number: 1)) == nil)
+        let before = cloud.state.withLock { state in
+            state.foreign = Set(state.resources.map { "\($0)/kubernetes.node.cpu.usage" })
+            return state.calls.count
+        }
+        let refused = try #require(await failure(sink, TelemetryCore.Batch(entries: entries, number: 2)))
+        #expect(refused.code == .forbidden && !refused.isRetriable)
+        // Each of the 64 may leave a sibling that was not asked for yet.
+        #expect(cloud.state.withLock { $0.calls.count } - before <= 80)
         await sink.close()
     }
 }

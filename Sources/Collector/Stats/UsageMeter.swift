@@ -58,13 +58,25 @@ struct UsageMeter {
         var details: Details?
     }
 
-    /// What only some pages tell, and those less often: it has a time of its own.
-    private struct Details {
-        var at: Timestamp
-        var traffic: KubeletReading.Traffic?
-        var receivedPerSecond: Double?
-        var sentPerSecond: Double?
-        var disk: KubeletReading.Disk?
+    /// What only some pages tell, and those less often: it has a time of its own. An object, since most pods and containers
+    /// of a large cluster have none, and would keep the room.
+    private final class Details: Sendable {
+        let at: Timestamp
+        let traffic: KubeletReading.Traffic?
+        let receivedPerSecond: Double?
+        let sentPerSecond: Double?
+        let disk: KubeletReading.Disk?
+
+        init(
+            at: Timestamp, traffic: KubeletReading.Traffic?, receivedPerSecond: Double? = nil,
+            sentPerSecond: Double? = nil, disk: KubeletReading.Disk?
+        ) {
+            self.at = at
+            self.traffic = traffic
+            self.receivedPerSecond = receivedPerSecond
+            self.sentPerSecond = sentPerSecond
+            self.disk = disk
+        }
     }
 
     private struct PodMemory {
@@ -74,7 +86,8 @@ struct UsageMeter {
 
     private struct NodeMemory {
         var counters: Counters?
-        var pods: [KubeletReading.PodKey: PodMemory] = [:]
+        /// In the order of the page: a table would keep half of its room free, for each node.
+        var pods: [(key: KubeletReading.PodKey, memory: PodMemory)] = []
         var last: NodeStats.Sample?
         /// The kubelet's time of the newest reading, and when by our clock it was last seen to go on.
         var measured: Timestamp?
@@ -124,10 +137,22 @@ struct UsageMeter {
         let shift = clock.at - kubelet
         var pods: [PodStats.Sample] = []
         pods.reserveCapacity(reading.pods.count)
-        var remembered: [KubeletReading.PodKey: PodMemory] = [:]
+        var remembered: [(key: KubeletReading.PodKey, memory: PodMemory)] = []
         remembered.reserveCapacity(reading.pods.count)
-        for pod in reading.pods {
-            var podMemory = memory.pods.removeValue(forKey: pod.key) ?? PodMemory()
+        // Nearly always in the same place as before; the others are looked up.
+        let before = memory.pods
+        memory.pods = []
+        var places: [KubeletReading.PodKey: Int]?
+        func place(of key: KubeletReading.PodKey, at position: Int) -> Int? {
+            if position < before.count, before[position].key == key { return position }
+            let known =
+                places
+                ?? Dictionary(before.enumerated().map { ($0.element.key, $0.offset) }, uniquingKeysWith: { $1 })
+            places = known
+            return known[key]
+        }
+        for (position, pod) in reading.pods.enumerated() {
+            var podMemory = place(of: pod.key, at: position).map { before[$0].memory } ?? PodMemory()
             let at = pod.use.at ?? kubelet
             var sample = PodStats.Sample(
                 namespace: pod.key.namespace, pod: pod.key.name, podUID: pod.uid, node: target.node,
@@ -145,7 +170,7 @@ struct UsageMeter {
                 sample.memoryUtilization = ratio(sample.memoryBytes.map(Double.init), fact.requests.memoryBytes)
             }
             sample.containers = containers(pod, &podMemory, at, target, limit, &rejected)
-            remembered[pod.key] = podMemory
+            remembered.append((pod.key, podMemory))
             if sample.cpuMillis != nil || sample.memoryBytes != nil { pods.append(sample) }
         }
         memory.pods = remembered
@@ -161,6 +186,7 @@ struct UsageMeter {
         samples.reserveCapacity(pod.containers.count)
         let before = memory.containers
         memory.containers = []
+        memory.containers.reserveCapacity(pod.containers.count)
         for (position, container) in pod.containers.enumerated() {
             // Nearly always in the same place as before.
             var counters =

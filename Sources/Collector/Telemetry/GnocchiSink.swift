@@ -10,6 +10,25 @@ actor GnocchiSink: TelemetrySink {
     private let archivePolicy: String
     /// Attributes as they were last written, by resource.
     private var written: [String: [String: String]] = [:]
+    /// Metrics that Gnocchi lets us not write, by name within their resource, and until when they are left out.
+    private var barred: [Barred: Timestamp] = [:]
+
+    private struct Barred: Hashable {
+        var resource: String
+        var metric: String
+    }
+
+    /// One metric in a request.
+    private struct Piece {
+        var resource: String
+        var metric: GnocchiMeasures.Metric
+        var key: Barred { Barred(resource: resource, metric: metric.name) }
+    }
+
+    /// Gnocchi refuses a whole request for one metric; in so many requests the culprits of a batch are looked for.
+    private static let searches = 64
+    /// So long a metric that was refused is left out.
+    private static let barredFor = Interval.minutes(10)
 
     init(_ client: OpenStackClient, projectID: String, userID: String?, archivePolicy: String) {
         self.client = client
@@ -18,10 +37,12 @@ actor GnocchiSink: TelemetrySink {
         self.archivePolicy = archivePolicy
     }
 
-    func send(_ batch: TelemetryCore.Batch, at now: Timestamp) async throws(TelemetryFailure) {
+    func send(
+        _ batch: TelemetryCore.Batch, at now: Timestamp
+    ) async throws(TelemetryFailure) -> TelemetryPartial? {
         do throws(OpenStackError) {
             for entry in batch.entries where entry.withAttributes { try await update(entry) }
-            try await store(batch.entries)
+            return try await store(batch.entries, at: now)
         } catch {
             throw Self.failure(error)
         }
@@ -32,12 +53,15 @@ actor GnocchiSink: TelemetrySink {
     }
 
     /// One unknown resource makes Gnocchi refuse all of a batch; then those that are missing are made, and it goes again.
-    private func store(_ entries: [TelemetryCore.Entry]) async throws(OpenStackError) {
+    private func store(
+        _ entries: [TelemetryCore.Entry], at now: Timestamp
+    ) async throws(OpenStackError) -> TelemetryPartial? {
+        barred = barred.filter { $0.value > now }
         let measures = entries.map(Self.measures)
         do throws(OpenStackError) {
-            return try await client.storeMeasures(measures, archivePolicy: archivePolicy)
+            return try await separate(measures, at: now)
         } catch {
-            guard error.code == .badRequest, error.message.contains("Unknown resources") else { throw error }
+            guard Self.isUnknownResource(error) else { throw error }
         }
         var usable: [GnocchiMeasures] = []
         var refusal: OpenStackError?
@@ -57,8 +81,68 @@ actor GnocchiSink: TelemetrySink {
                 refusal = refusal ?? error
             }
         }
-        if !usable.isEmpty { try await client.storeMeasures(usable, archivePolicy: archivePolicy) }
         if let refusal, usable.isEmpty { throw refusal }
+        return usable.isEmpty ? nil : try await separate(usable, at: now)
+    }
+
+    private static func isUnknownResource(_ error: OpenStackError) -> Bool {
+        error.code == .badRequest && error.message.contains("Unknown resources")
+    }
+
+    /// Stores all that Gnocchi takes. It refuses a request as a whole when one of its metrics is another project's (403), is
+    /// gone (404) or is not wanted (400): then the halves go by themselves, down to the metric that is to blame, which is
+    /// left out from then on.
+    private func separate(
+        _ measures: [GnocchiMeasures], at now: Timestamp
+    ) async throws(OpenStackError) -> TelemetryPartial? {
+        let pieces = measures.flatMap { resource in
+            resource.metrics.map { Piece(resource: resource.resource, metric: $0) }
+        }
+        let wanted = pieces.filter { barred[$0.key] == nil }
+        guard !wanted.isEmpty else { return nil }
+        var rest: [[Piece]] = [wanted]
+        var requests = 0
+        var stored = 0
+        var lost = 0
+        var refusal: OpenStackError?
+        while let part = rest.popLast() {
+            do throws(OpenStackError) {
+                requests += 1
+                try await client.storeMeasures(Self.joined(part), archivePolicy: archivePolicy)
+                stored += part.count
+            } catch {
+                let isOne = error.code == .forbidden || error.code == .notFound || error.code == .badRequest
+                // What concerns all of them is not looked for in each.
+                guard isOne, !Self.isUnknownResource(error), !error.message.contains("Archive policy") else {
+                    throw error
+                }
+                refusal = error
+                if part.count == 1 || requests >= Self.searches {
+                    lost += part.count
+                    if part.count == 1 { barred[part[0].key] = now + Self.barredFor }
+                } else {
+                    rest.append(Array(part[(part.count / 2)...]))
+                    rest.append(Array(part[..<(part.count / 2)]))
+                }
+            }
+        }
+        guard let refusal else { return nil }
+        if stored == 0 { throw refusal }
+        return TelemetryPartial(metrics: lost, failure: Self.failure(refusal))
+    }
+
+    /// Pieces as Gnocchi takes them: by resource.
+    private static func joined(_ pieces: [Piece]) -> [GnocchiMeasures] {
+        var measures: [GnocchiMeasures] = []
+        for piece in pieces {
+            // Those of one resource stand together.
+            if measures.last?.resource == piece.resource {
+                measures[measures.count - 1].metrics.append(piece.metric)
+            } else {
+                measures.append(GnocchiMeasures(resource: piece.resource, metrics: [piece.metric]))
+            }
+        }
+        return measures
     }
 
     /// Attributes that changed since they were written: a pod that came to another node.

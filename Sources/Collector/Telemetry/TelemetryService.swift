@@ -13,6 +13,7 @@ actor TelemetryService {
     private let log: Logger
     private let meters: TelemetryMetrics
     private var told: TelemetryFailure.Code?
+    private var toldPartial: TelemetryFailure.Code?
     private let points: TelemetryPoints
     /// Node groups by server id.
     private var groups: [String: String] = [:]
@@ -67,7 +68,7 @@ actor TelemetryService {
     private func send(_ batch: TelemetryCore.Batch) async {
         let started = Timestamp.now()
         do throws(TelemetryFailure) {
-            try await sink.send(batch, at: started)
+            let partial = try await sink.send(batch, at: started)
             core.ended(.sent, at: .now(), jitter: 0)
             meters.seconds.observe(.now() - started)
             for entry in batch.entries {
@@ -76,6 +77,7 @@ actor TelemetryService {
             if told != nil { log.info("statistics are taken again", [.total: .int(core.waiting)]) }
             told = nil
             meters.working.set(1)
+            if let partial { tell(partial) }
         } catch {
             core.ended(error.isRetriable ? .failed : .refused, at: .now(), jitter: Double.random(in: 0...1))
             meters.failures.increment(error.code.rawValue)
@@ -90,6 +92,20 @@ actor TelemetryService {
             told = error.code
         }
         report()
+    }
+
+    /// Once for each kind: the metrics are left out for a while, and then the same happens again.
+    private func tell(_ partial: TelemetryPartial) {
+        meters.failures.increment(partial.failure.code.rawValue)
+        meters.refusedMetrics.increment(by: Double(partial.metrics))
+        guard toldPartial != partial.failure.code else { return }
+        toldPartial = partial.failure.code
+        log.warning(
+            "some metrics were refused and are given up; the others are taken",
+            [
+                .code: .string(partial.failure.code.rawValue), .error: .string(partial.failure.text),
+                .total: .int(partial.metrics),
+            ])
     }
 
     private func report() {
@@ -114,6 +130,7 @@ private struct TelemetryMetrics: Sendable {
     let sent: Counter
     let failures: Counter
     let dropped: Counter
+    let refusedMetrics: Counter
     let waiting: Gauge
     let working: Gauge
     let seconds: Histogram
@@ -124,6 +141,8 @@ private struct TelemetryMetrics: Sendable {
         failures = metrics.counter(
             "telemetry_failures", "Batches that were not taken, by why.", .label("code", TelemetryFailure.Code.self))
         dropped = metrics.counter("telemetry_dropped_points", "Points given up: refused, or too many waited.")
+        refusedMetrics = metrics.counter(
+            "telemetry_refused_metrics", "Metrics of batches that were taken, which were not themselves.")
         waiting = metrics.gauge("telemetry_waiting_points", "Points that wait to be sent.")
         working = metrics.gauge("telemetry_working", "Whether the last batch was taken: 1 or 0.")
         seconds = metrics.histogram("telemetry_send_seconds", "One batch, until it is taken.")

@@ -32,10 +32,18 @@ struct TelemetryFailure: Error, Sendable, Equatable, CustomStringConvertible {
     var description: String { "\(code.rawValue): \(text)" }
 }
 
+/// A batch that was taken but for some of its metrics.
+struct TelemetryPartial: Sendable, Equatable {
+    /// How many metrics were not.
+    var metrics: Int
+    /// Why not, the last of them.
+    var failure: TelemetryFailure
+}
+
 /// Where batches go.
 protocol TelemetrySink: Sendable {
-    /// Returns when the other side has taken the batch.
-    func send(_ batch: TelemetryCore.Batch, at now: Timestamp) async throws(TelemetryFailure)
+    /// Returns when the other side has taken the batch; what it did not take of it, if anything.
+    func send(_ batch: TelemetryCore.Batch, at now: Timestamp) async throws(TelemetryFailure) -> TelemetryPartial?
     /// Ends what is open.
     func close() async
 }
@@ -46,10 +54,13 @@ struct CeilometerSink: TelemetrySink {
     let exchange: String
     let notification: CeilometerNotification
 
-    func send(_ batch: TelemetryCore.Batch, at now: Timestamp) async throws(TelemetryFailure) {
+    func send(
+        _ batch: TelemetryCore.Batch, at now: Timestamp
+    ) async throws(TelemetryFailure) -> TelemetryPartial? {
         do throws(ForeignPublisher.Failure) {
             try await publisher.publish(
                 notification.body(batch, at: now), routingKey: CeilometerNotification.routingKey, within: .seconds(20))
+            return nil
         } catch {
             throw failure(error)
         }

@@ -75,6 +75,8 @@ extension Evaluation {
             part.nodes = Array(rest.nodes.prefix(limit - part.pods.count))
             rest.nodes = rest.nodes.dropFirst(part.nodes.count)
             part.groups = parts.isEmpty ? groups : []
+            part.signals = parts.isEmpty ? signals : nil
+            part.rules = parts.isEmpty ? rules : nil
             part.isComplete = isComplete && parts.isEmpty
             // The first part says all, the others only whom they are for.
             if !parts.isEmpty { part.answers = answers?.map { Answer(id: $0.id) } }

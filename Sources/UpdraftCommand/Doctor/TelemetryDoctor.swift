@@ -158,7 +158,7 @@ enum TelemetryDoctor {
     /// An alarm that is `ok` or in alarm got there by a transition, which its history holds, if Aodh keeps one.
     private static func history(_ client: OpenStackClient) async throws(OpenStackError) -> TelemetryFindings.History {
         for alarm in try await client.alarms(limit: 20) where alarm.state == "ok" || alarm.state == "alarm" {
-            return try await client.hasHistory(ofAlarm: alarm.id) ? .kept : .missing
+            return try await client.lastRecordedState(ofAlarm: alarm.id) == alarm.state ? .kept : .missing
         }
         return .nothing
     }

@@ -1,0 +1,148 @@
+"""Aodh's alarms on our statistics make the group grow, and let nodes go with notice."""
+import json
+import os
+import subprocess
+
+from harness.kubernetes import all_running
+from harness.registry import story
+from harness.services import free_port
+from harness.waiting import NotYet, check, until
+
+from .main_removal import told
+from .stats_telemetry import identity_of, telemetry
+
+BUSY, IDLE = "1900m", "100m"  # of two cores
+
+
+def alarm_definition(stage, name, **actions):
+    """As in deploy/telemetry/alarms.yaml, but on the last two points: the rig's archive policy also keeps single seconds,
+    so that this takes half a minute and not three."""
+    query = {"and": [{"=": {"cluster": stage.cluster}}, {"=": {"ended_at": None}}]}
+    return dict({
+        "name": "%s %s" % (name, stage.cluster), "type": "gnocchi_aggregation_by_resources_threshold",
+        "repeat_actions": False, "gnocchi_aggregation_by_resources_threshold_rule": {
+            "metric": "kubernetes.node.cpu.utilization", "resource_type": "kubernetes_node", "aggregation_method": "mean",
+            "query": json.dumps(query), "granularity": 1, "evaluation_periods": 2, "threshold": 0.8,
+            "comparison_operator": "gt"}}, **actions)
+
+
+class Alarm:
+    """An alarm in Aodh, which goes with the story."""
+
+    def __init__(self, cloud, definition):
+        self.cloud = cloud
+        self.id = cloud.request("alarming", "POST", "/v2/alarms", definition)["alarm_id"]
+
+    def state(self):
+        return self.cloud.request("alarming", "GET", "/v2/alarms/" + self.id)["state"]
+
+    def is_in(self, state):
+        shown = self.cloud.request("alarming", "GET", "/v2/alarms/" + self.id)
+        if shown["state"] == state:
+            return True
+        raise NotYet("it is %s: %s" % (shown["state"], shown.get("state_reason")))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.cloud.request("alarming", "DELETE", "/v2/alarms/" + self.id)
+
+
+def one_node_with_a_pod(stage, project, **settings):
+    # Only what alarms ask for may happen: nothing goes by itself.
+    stage.set(size=1, most=3, collector__telemetry=telemetry(project, "ceilometer", resources=["cluster", "node"]),
+              decider__scale_down={"enabled": False}, **settings)
+    hook = {"updraft.io/shutdown-hook": stage.hooks.annotation}
+    stage.kubernetes.deployment(stage.namespace, "web", 1, cpu="300m", annotations=hook)
+    until("the pod runs", lambda: all_running(stage.pods("web"), 1), 60)
+
+
+def outcome(stage, who, change):
+    """What became of a request, from the ledger."""
+    for message in stage.recorder.all("evaluation"):
+        for entry in message.payload.get("signals") or []:
+            if entry["who"].startswith(who) and entry["change"] == change and entry["decided"] == change:
+                return entry
+    raise NotYet("signals: %s" % [m.payload["signals"] for m in stage.recorder.all("evaluation")
+                                  if m.payload.get("signals")][-3:])
+
+
+def grows_by_one(stage, who, reason):
+    decided = until("the group is to grow", lambda: stage.recorder.first("scale.decided", group="workers"), 120)
+    check(decided.payload["to"] == 2, "to %s" % decided.payload["to"])
+    check(decided.payload["reason"]["reason"] == reason, "because of %s" % decided.payload["reason"])
+    stage.say("grows: %s" % decided.payload["reason"]["detail"])
+    until("the ledger says so", lambda: outcome(stage, who, 1), 30)
+    until("two nodes everywhere", lambda: stage.sizes_agree(2), 120)
+    # One pod on each node, so that whichever goes has one to be told.
+    stage.kubernetes.scale(stage.namespace, "web", 2)
+    until("both pods run", lambda: all_running(stage.pods("web"), 2), 60)
+    check(len({p["spec"]["nodeName"] for p in stage.pods("web")}) == 2, "both pods are on one node")
+
+
+def shrinks_with_notice(stage, who, reason):
+    decided = until("a node is to go", lambda: stage.recorder.first("removal.decided", group="workers"), 150)
+    check(len(decided.payload["nodes"]) == 1, "nodes: %s" % decided.payload["nodes"])
+    target = decided.payload["nodes"][0]
+    check(target["reason"]["reason"] == reason, "because of %s" % target["reason"])
+    stage.say("%s goes: %s" % (target["node"], target["reason"]["detail"]))
+    until("the ledger says so", lambda: outcome(stage, who, -1), 30)
+    until("the pod was told", lambda: stage.recorder.first("removal.noticed", node=target["node"]), 60)
+    until("the removal is complete", lambda: stage.recorder.first("removal.completed", node=target["node"]), 150)
+    until("one node everywhere", lambda: stage.sizes_agree(1), 60)
+    until("both pods run on the other", lambda: all_running(stage.pods("web"), 2), 60)
+    ended = stage.pod_history.leaving(target["node"])
+    check(len(ended) == 1, "%d pods of the node were ended, not one" % len(ended))
+    told(stage, ended[0])
+
+
+@story("stats-alarm-rule")
+def alarm_on_the_bus(stage):
+    """Load, samples, Ceilometer, Gnocchi, Aodh, a transition on the bus, a rule: the group grows; ok again, a node leaves with notice."""
+    cloud = stage.rigs.cloud
+    _, project = identity_of(cloud)
+    with Alarm(cloud, alarm_definition(stage, "group cpu")) as alarm:
+        rule = {"group": "workers", "alarm": alarm.id, "repeat": False}
+        one_node_with_a_pod(
+            stage, project, collector__alarms={"enabled": True, "project_id": project},
+            decider__rules=[dict(rule, name="hot", direction="up"), dict(rule, name="cool", direction="down", state="ok")])
+        stage.machines.load(IDLE)
+        stage.start_services()
+        until("the alarm is ok", lambda: alarm.is_in("ok"), 120, every=2)
+        heard = until("the Collector tells of it", lambda: stage.recorder.first("cloud.alarm", alarmID=alarm.id), 30)
+        check(heard.payload["state"] == "ok", "it said %s" % heard.payload)
+        until("the ledger names the limit", lambda: [
+            entry for message in stage.recorder.all("evaluation") for entry in message.payload.get("signals") or []
+            if entry["who"] == "rule cool" and entry["outcome"]["reason"] == "MinimumReached"], 30)
+        stage.say("the alarm is ok, and one node is the least")
+        stage.machines.load(BUSY)
+        until("the alarm fires", lambda: alarm.is_in("alarm"), 120, every=2)
+        grows_by_one(stage, "rule hot", "RuleFired")
+        stage.machines.load(IDLE)
+        until("the alarm is ok again", lambda: alarm.is_in("ok"), 120, every=2)
+        shrinks_with_notice(stage, "rule cool", "RuleFired")
+
+
+@story("stats-alarm-signal-url")
+def alarm_calls_us(stage):
+    """The same with the alarm calling our addresses: up while it fires, down when it is ok."""
+    cloud = stage.rigs.cloud
+    _, project = identity_of(cloud)
+    one_node_with_a_pod(stage, project, collector__signals={"listen": "127.0.0.1:%d" % free_port()})
+
+    def address(direction):
+        made = subprocess.run(
+            [os.path.join(stage.rigs.binaries, "updraft"), "signal-url", "workers", direction, "--config",
+             os.path.join(stage.folder, "updraft.yaml")], capture_output=True, text=True, timeout=30)
+        check(made.returncode == 0, "updraft signal-url: %s%s" % (made.stdout, made.stderr))
+        return made.stdout.strip()
+
+    stage.machines.load(BUSY)
+    stage.start_services()
+    with Alarm(cloud, alarm_definition(stage, "signals", alarm_actions=[address("up")], ok_actions=[address("down")])) as alarm:
+        until("the alarm fires", lambda: alarm.is_in("alarm"), 120, every=2)
+        grows_by_one(stage, "alarm signals", "Signalled")
+        stage.machines.load(IDLE)
+        until("the alarm is ok", lambda: alarm.is_in("ok"), 120, every=2)
+        shrinks_with_notice(stage, "alarm signals", "Signalled")

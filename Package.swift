@@ -46,9 +46,11 @@ let package = Package(
                 .linkedLibrary("gnutls"),
             ]),
 
+        .target(name: "CScan"),
+
         // Base: no I/O
         module("Support"),
-        module("JSONReader", ["Support"]),
+        module("JSONReader", ["CScan", "Support"]),
         module("Crypto", ["COpenSSL", "Support"]),
         module("Messages", ["Support"]),
 

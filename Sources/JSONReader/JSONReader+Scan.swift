@@ -1,3 +1,4 @@
+import CScan
 import Glibc
 
 // Looking for the next interesting byte, eight at a time. The words are taken as little-endian, whatever the machine,
@@ -56,10 +57,24 @@ extension JSONReader {
     }
 
     /// From the opening bracket at `position` to behind the one that closes it.
-    @inlinable
+    @usableFromInline
     mutating func skipContainer() throws(JSONError) {
         var nested = 0
         var index = position
+        if count - position >= 64, updraft_scan_is_fast() == 1 {
+            var scan = updraft_scan(
+                position: position, depth: 0, maximum: max(0, maximumDepth - depth), in_string: 0, escaped: 0)
+            let found = updraft_scan_containers(base.assumingMemoryBound(to: UInt8.self), count, &scan)
+            index = scan.position
+            if found != 0 {
+                position = index
+                if found == 2 { throw tooDeep() }
+                return
+            }
+            // What is left is shorter than a block.
+            nested = scan.depth
+            if scan.in_string != 0 { index = try endOfString(from: index + Int(scan.escaped)) + 1 }
+        }
         while true {
             while index &+ 8 <= count {
                 let bytes = word(index)

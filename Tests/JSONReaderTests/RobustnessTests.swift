@@ -102,4 +102,98 @@ struct RobustnessTests {
         }
         #expect(refused > 4_000)
     }
+
+    /// Where the value that begins `bytes` ends, by stepping over it.
+    private func skipped(_ bytes: [UInt8]) -> Result<Int, JSONError> {
+        bytes.withUnsafeBytes { bytes in
+            var reader = JSONReader(bytes)
+            do throws(JSONError) { try reader.skip() } catch { return .failure(error) }
+            return .success(reader.offset)
+        }
+    }
+
+    /// The same by reading it.
+    private func read(_ bytes: [UInt8]) -> Result<Int, JSONError> {
+        bytes.withUnsafeBytes { bytes in
+            var reader = JSONReader(bytes)
+            do throws(JSONError) { _ = try reader.value() } catch { return .failure(error) }
+            return .success(reader.offset)
+        }
+    }
+
+    @Test("stepping over a value ends where reading it ends, wherever its strings, escapes and brackets fall")
+    func skipsWhatItReads() {
+        var random = SplitMix(seed: 7)
+        func text(_ depth: Int) -> String {
+            switch random.next() % (depth > 6 ? 3 : 5) {
+            case 0: return "\(Int64(bitPattern: random.next()) / 1_000)"
+            case 1, 2:
+                let pieces = [#"\\"#, #"\""#, "{", "}", "[", "]", ":", ",", "a", "bc", #"\\\\"#, "é", #"\u0022"#]
+                let size = Int(random.next() % 40)
+                return "\"" + (0..<size).map { _ in pieces[Int(random.next() % UInt64(pieces.count))] }.joined() + "\""
+            case 3: return "[" + (0..<Int(random.next() % 5)).map { _ in text(depth + 1) }.joined(separator: ", ") + "]"
+            default:
+                return "{"
+                    + (0..<Int(random.next() % 5)).map { "\"k\($0)\\\"{\": " + text(depth + 1) }.joined(separator: ",")
+                    + "}"
+            }
+        }
+        var longest = 0
+        for _ in 0..<3_000 {
+            let value = "[" + text(0) + "," + text(0) + "]"
+            // What follows must not matter, nor that nothing does.
+            for tail in ["", "]", String(repeating: "}]\"", count: 30)] {
+                let bytes = Array((value + tail).utf8)
+                longest = max(longest, bytes.count)
+                #expect(
+                    skipped(bytes) == .success(value.utf8.count) && read(bytes) == .success(value.utf8.count),
+                    "\(value)")
+            }
+        }
+        #expect(longest > 1_000)
+    }
+
+    @Test("too deep is too deep, wherever it begins")
+    func depthInBlocks() {
+        for padding in 0..<130 {
+            for (depth, fits) in [(128, true), (129, false)] {
+                let spaces = String(repeating: " ", count: padding)
+                let text =
+                    "[" + spaces + String(repeating: "[", count: depth - 1) + String(repeating: "]", count: depth)
+                let bytes = Array((text + spaces).utf8)
+                switch skipped(bytes) {
+                case .success(let end): #expect(fits && end == text.utf8.count, "\(padding)")
+                case .failure(let error): #expect(!fits && error.code == .tooDeep, "\(padding): \(error)")
+                }
+            }
+        }
+    }
+
+    @Test("a container that never ends is cut short, wherever that is")
+    func truncatedInBlocks() {
+        let text = #"{"a": ["b", "c\\", {"d": "\""}], "e": "f"}"#
+        let whole = "[" + String(repeating: text + ",", count: 8) + "1]"
+        for length in 1..<whole.utf8.count {
+            let bytes = Array(whole.utf8.prefix(length))
+            switch skipped(bytes) {
+            case .success: Issue.record("\(length) bytes were taken for a whole value")
+            case .failure(let error): #expect(error.code == .truncated, "\(length): \(error)")
+            }
+        }
+    }
+}
+
+/// Steele, Lea and Flood's generator: small, and the same everywhere.
+private struct SplitMix {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ (mixed >> 31)
+    }
 }

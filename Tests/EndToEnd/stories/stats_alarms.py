@@ -103,7 +103,7 @@ def alarm_on_the_bus(stage):
     cloud = stage.rigs.cloud
     _, project = identity_of(cloud)
     with Alarm(cloud, alarm_definition(stage, "group cpu")) as alarm:
-        rule = {"group": "workers", "alarm": alarm.id, "repeat": False}
+        rule = {"group": "workers", "alarm": alarm.id, "repeat": False, "cooldown": "10s"}
         one_node_with_a_pod(
             stage, project, collector__alarms={"enabled": True, "project_id": project},
             decider__rules=[dict(rule, name="hot", direction="up"), dict(rule, name="cool", direction="down", state="ok")])

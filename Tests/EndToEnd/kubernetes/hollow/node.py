@@ -23,6 +23,7 @@ class Node:
         self.rig, self.spec, self.name = rig, spec, spec["name"]
         self.ready, self.heartbeat, self.load = False, True, spec.get("load", {})
         self.pods, self.statistics = Pods(self), Statistics(self)
+        self.connections = set()
         self.tasks, self.server, self.lease_version, self.conditions = [], None, None, {}
         self.pod_net = self.ip = self.port = self.uuid = self.provider_id = None
 
@@ -119,6 +120,10 @@ class Node:
         self.pods.stop()
         if self.server:
             self.server.close()
+        # A machine that is gone answers nobody, also not on connections that the API server keeps: the next one at this
+        # address would be asked through them.
+        for writer in list(self.connections):
+            writer.close()
         self.rig.orphans[self.name] = self.pods.seen
 
     async def _register(self):
@@ -248,7 +253,14 @@ class Node:
         context.load_verify_locations(f"{self.rig.options.rig}/pki/ca.crt")
         context.verify_mode = ssl.CERT_OPTIONAL
         self.server = await asyncio.start_server(
-            lambda reader, writer: web.serve(reader, writer, self._answer), self.ip, self.port, ssl=context)
+            self._connected, self.ip, self.port, ssl=context)
+
+    async def _connected(self, reader, writer):
+        self.connections.add(writer)
+        try:
+            await web.serve(reader, writer, self._answer)
+        finally:
+            self.connections.discard(writer)
 
     async def _answer(self, _method, path, _query, headers, _body, writer):
         prometheus = "text/plain; version=0.0.4"

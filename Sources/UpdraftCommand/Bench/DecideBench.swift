@@ -34,42 +34,54 @@ public enum DecideBench {
     public static let workloads = [
         "up-3000x1", "up-3000x50", "up-30000x50", "up-30000x50-no-owner", "up-3000x50-anti-affinity",
         "up-3000x50-spread", "up-30000x50-on-5000", "up-3000x50-4-groups", "down-700-300", "down-2000x40",
-        "estimate-51000", "incremental-5000", "up-30000x50-x3", "up-30000x50-x10",
+        "estimate-51000", "incremental-5000",
     ]
 
-    /// Runs one; nil when there is none of that name.
+    /// Runs one; nil when there is none of that name. `NAME-xN` is the workload with N times the nodes and the pods.
     public static func run(workload: String, repetitions: Int = 5) -> DecideBenchResult? {
-        switch workload {
-        case "up-3000x1": return scaleUp(workload, nodes: 1_000, pods: 3_000, shapes: 1, repetitions)
-        case "up-3000x50": return scaleUp(workload, nodes: 1_000, pods: 3_000, shapes: 50, repetitions)
-        case "up-30000x50": return scaleUp(workload, nodes: 1_000, pods: 30_000, shapes: 50, repetitions)
-        case "up-30000x50-x3": return scaleUp(workload, nodes: 3_000, pods: 90_000, shapes: 50, repetitions)
-        case "up-30000x50-x10": return scaleUp(workload, nodes: 10_000, pods: 300_000, shapes: 50, repetitions)
+        if workloads.contains(workload) { return run(workload, times: 1, workload, repetitions) }
+        guard let mark = workload.lastIndex(of: "x"), let times = Int(workload[workload.index(after: mark)...]),
+            (1...100).contains(times), workload[..<mark].hasSuffix("-")
+        else { return nil }
+        return run(String(workload[..<mark].dropLast()), times: times, workload, repetitions)
+    }
+
+    private static func run(
+        _ base: String, times: Int, _ workload: String, _ repetitions: Int
+    ) -> DecideBenchResult? {
+        switch base {
+        case "up-3000x1": return scaleUp(workload, nodes: 1_000 * times, pods: 3_000 * times, shapes: 1, repetitions)
+        case "up-3000x50": return scaleUp(workload, nodes: 1_000 * times, pods: 3_000 * times, shapes: 50, repetitions)
+        case "up-30000x50":
+            return scaleUp(workload, nodes: 1_000 * times, pods: 30_000 * times, shapes: 50, repetitions)
         case "up-30000x50-no-owner":
-            return scaleUp(workload, nodes: 1_000, pods: 30_000, shapes: 50, repetitions) { $0.owner = nil }
+            return scaleUp(workload, nodes: 1_000 * times, pods: 30_000 * times, shapes: 50, repetitions) {
+                $0.owner = nil
+            }
         case "up-3000x50-anti-affinity":
-            return scaleUp(workload, nodes: 1_000, pods: 3_000, shapes: 50, repetitions) { shape in
+            return scaleUp(workload, nodes: 1_000 * times, pods: 3_000 * times, shapes: 50, repetitions) { shape in
                 shape.podAntiAffinity = [
                     PodAffinityTerm(selector: own(shape), topologyKey: "kubernetes.io/hostname")
                 ]
             }
         case "up-3000x50-spread":
-            return scaleUp(workload, nodes: 1_000, pods: 3_000, shapes: 50, repetitions) { shape in
+            return scaleUp(workload, nodes: 1_000 * times, pods: 3_000 * times, shapes: 50, repetitions) { shape in
                 shape.topologySpread = [
                     TopologySpreadConstraint(
                         maxSkew: 1, topologyKey: "kubernetes.io/hostname", selector: own(shape))
                 ]
             }
-        case "up-30000x50-on-5000": return scaleUp(workload, nodes: 5_000, pods: 30_000, shapes: 50, repetitions)
+        case "up-30000x50-on-5000":
+            return scaleUp(workload, nodes: 5_000 * times, pods: 30_000 * times, shapes: 50, repetitions)
         case "up-3000x50-4-groups":
-            return scaleUp(workload, nodes: 1_000, pods: 3_000, shapes: 50, repetitions, groups: 4)
+            return scaleUp(workload, nodes: 1_000 * times, pods: 3_000 * times, shapes: 50, repetitions, groups: 4)
         case "down-700-300":
-            return scaleDown(workload, nodes: 1_000, repetitions) { node in
-                node % 3 == 0 && node / 3 < 300 ? (30, 66, 260) : (30, 200, 800)
+            return scaleDown(workload, nodes: 1_000 * times, repetitions) { node in
+                node % 3 == 0 && node / 3 < 300 * times ? (30, 66, 260) : (30, 200, 800)
             }
-        case "down-2000x40": return scaleDown(workload, nodes: 2_000, repetitions) { _ in (40, 80, 327) }
-        case "estimate-51000": return estimate(workload, repetitions)
-        case "incremental-5000": return incremental(workload, repetitions: 2_000)
+        case "down-2000x40": return scaleDown(workload, nodes: 2_000 * times, repetitions) { _ in (40, 80, 327) }
+        case "estimate-51000": return estimate(workload, times, repetitions)
+        case "incremental-5000": return incremental(workload, times, repetitions: 2_000)
         default: return nil
         }
     }
@@ -258,14 +270,14 @@ public enum DecideBench {
         }
     }
 
-    private static func estimate(_ workload: String, _ repetitions: Int) -> DecideBenchResult {
+    private static func estimate(_ workload: String, _ times: Int, _ repetitions: Int) -> DecideBenchResult {
         var cluster = Cluster(groups: 1)
         for (name, count, cpu, memory) in [("small", 50_000, 50, 100), ("medium", 1_000, 95, 190)] {
             let number = cluster.shape(
                 PodShape(
                     labels: ["app": name], owner: PodShape.Owner(kind: "ReplicaSet", name: name),
                     requests: ResourceList(cpuMillis: Int64(cpu), memoryBytes: Int64(memory) * mebibyte)))
-            for index in 0..<count {
+            for index in 0..<(count * times) {
                 cluster.pods.append(
                     Pod(
                         uid: "\(name)-\(padded(index, 6))", name: "\(name)-\(index)", shape: number,
@@ -283,20 +295,20 @@ public enum DecideBench {
                 added += decision.to - decision.from
                 served += decision.podCount
             }
-            return (added, 51_000 - served)
+            return (added, 51_000 * times - served)
         }
     }
 
     /// One pod comes or goes, over and over, on 5,000 full nodes: message taken in and evaluated.
-    private static func incremental(_ workload: String, repetitions: Int) -> DecideBenchResult {
+    private static func incremental(_ workload: String, _ times: Int, repetitions: Int) -> DecideBenchResult {
         var cluster = Cluster(groups: 1)
-        fill(&cluster, nodes: 5_000) { _ in (30, 260, 1_050) }
+        fill(&cluster, nodes: 5_000 * times) { _ in (30, 260, 1_050) }
         addPending(&cluster, 0, shapes: 1) { $0.requests.cpuMillis = 10 }
         let shape = cluster.shapes.count - 1
         var core = core(cluster)
         _ = core.evaluate(at: now)
         var result = DecideBenchResult(
-            workload: workload, nodes: 5_000, unserved: 0, milliseconds: [], peakMebibytes: 0)
+            workload: workload, nodes: 5_000 * times, unserved: 0, milliseconds: [], peakMebibytes: 0)
         let clock = ContinuousClock()
         var time = now
         for index in 0..<repetitions {

@@ -3,10 +3,11 @@ import JSONReader
 /// `updraft bench decide`: how long the decision engine takes.
 enum DecideCommand {
     static let help = """
-        usage: updraft bench decide [--workload NAME]… [--json]
+        usage: updraft bench decide [--workload NAME]… [--growth] [--json]
 
         Measures whole evaluations of the decision engine on clusters made up in memory (docs/performance.md). Without
-        --workload all are run. Build with -c release for figures that mean something.
+        --workload all are run. NAME-x3 is a workload with three times the nodes and the pods; --growth runs each with
+        1, 3 and 10 times as many. Build with -c release for figures that mean something.
 
         Workloads: \(DecideBench.workloads.joined(separator: ", "))
         """
@@ -20,9 +21,11 @@ enum DecideCommand {
         }
         var names: [String] = []
         var isJSON = false
+        var grows = false
         while let argument = rest.popFirst() {
             switch argument {
             case "--json": isJSON = true
+            case "--growth": grows = true
             case "--workload":
                 guard let name = rest.popFirst() else {
                     Terminal.complaint(help)
@@ -37,7 +40,9 @@ enum DecideCommand {
                 return 2
             }
         }
-        for name in names.isEmpty ? DecideBench.workloads : names {
+        if names.isEmpty { names = DecideBench.workloads }
+        if grows { names = names.flatMap { [$0, "\($0)-x3", "\($0)-x10"] } }
+        for name in names {
             guard let result = DecideBench.run(workload: name) else {
                 Terminal.complaint("updraft bench: no workload \(name)\n\n\(help)")
                 return 2

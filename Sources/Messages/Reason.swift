@@ -94,6 +94,8 @@ public enum Reason: String, Sendable, Codable, CaseIterable {
     case clusterUnhealthy = "ClusterUnhealthy"
     case stateStale = "StateStale"
     case balanced = "Balanced"
+    /// More nodes of it would leave more pods without a place.
+    case heldBack = "HeldBack"
 
     // Why a node stays
     case notUnderutilized = "NotUnderutilized"

@@ -24,7 +24,6 @@ public struct DeciderCore: Sendable {
     public private(set) var isDirty = false
     private var requestedAt: Timestamp?
     private var completeAt: Timestamp?
-    private var savedAt: Timestamp?
     /// Questions that the next record answers, in the order in which they came.
     private var questions: [EvaluationRequested] = []
     private var answeredAt: Timestamp?

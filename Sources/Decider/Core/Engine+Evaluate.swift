@@ -209,8 +209,8 @@ extension Engine {
             note((simulation.doneAt ?? now) + configuration.scaleDown.interval, in: &result)
             return []
         }
-        let growing = pass.demands.contains { $0.open > 0 } || !pass.growth.isEmpty
-        let (chosen, waiting, next) = selectRemovals(standings, growing: growing, at: now)
+        let wanted = Set(groups.indices.filter { pass.wants($0) })
+        let (chosen, waiting, next) = selectRemovals(standings, wanted: wanted, at: now)
         note(next.map { $0 + .milliseconds(1) }, in: &result)
         note(now + .seconds(10), in: &result)
         var sentences: [String] = []
@@ -220,7 +220,7 @@ extension Engine {
         }
         if sentences.isEmpty {
             sentences += consolidate(
-                pass, standings, growing: growing || !removalHolds.isEmpty, at: now, &result)
+                pass, standings, growing: !wanted.isEmpty || !removalHolds.isEmpty, at: now, &result)
         }
         result.evaluation.nodes = nodeEntries(waiting, chosen, at: now)
         return sentences

@@ -43,6 +43,10 @@ public struct Engine: Sendable {
     var measurements: RuleMeasurements
     /// What became of requests from outside, for the next record.
     var signalOutcomes: [Evaluation.SignalEntry] = []
+    /// Nodes that could be replaced by others, and what the ledger says of them.
+    var replaceable: (slots: [Int], reason: Explanation)?
+    /// Nodes of which the ledger has been told that they are replaced.
+    var toldReplaced: Set<Int> = []
     /// Nodes that the ledger has been told of, by slot.
     var ledgerSlots: [String: Int] = [:]
     var departuresRevision = -1
@@ -52,7 +56,8 @@ public struct Engine: Sendable {
         self.configuration = configuration
         self.term = term
         model = ClusterModel(
-            cluster: configuration.cluster, expendableCutoff: configuration.scaleUp.expendablePriorityCutoff)
+            cluster: configuration.cluster, expendableCutoff: configuration.scaleUp.expendablePriorityCutoff,
+            nodeRules: configuration.nodeRules)
         groups = configuration.groups.map(GroupRuntime.init)
         groupNumbers = Dictionary(
             configuration.groups.enumerated().map { ($0.element.id, $0.offset) },
@@ -153,7 +158,8 @@ public struct Engine: Sendable {
         }
         guard let node = groups[number].lastModel ?? other.flatMap({ model.nodes[$0]?.node }) else { return nil }
         return model.template(
-            labels: node.labels, taints: ClusterModel.templateTaints(of: node), allocatable: node.allocatable,
+            labels: node.labels, taints: ClusterModel.templateTaints(of: node, model.nodeRules),
+            allocatable: node.allocatable,
             capacity: node.capacity,
             origin: "\(groups[number].lastModel == nil ? "a node that does not work" : "the last node"), \(node.name)")
     }

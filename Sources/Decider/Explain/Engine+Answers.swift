@@ -76,6 +76,9 @@ extension Engine {
         answer.isKnown = true
         answer.entries = [name]
         var parts = [node.isWorking ? "is ready" : "is not ready (\(node.readinessReason ?? node.readiness.rawValue))"]
+        if node.isWorking, let unfinished = model.nodeRules.unfinished(node) {
+            parts.append("is not set up: \(unfinished)")
+        }
         let moving = Int(model.briefs[slot].pods - model.briefs[slot].fixedPods)
         parts.append("\(model.briefs[slot].pods) pods, \(moving) of them neither of DaemonSets nor static")
         if slot >= groupOfSlot.count || groupOfSlot[slot] < 0 { parts.append("belongs to no configured group") }

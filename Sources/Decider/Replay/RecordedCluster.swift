@@ -4,10 +4,14 @@ import Messages
 struct RecordedCluster: Sendable {
     private(set) var epoch = ""
     private var sequence: Int64 = 0
+    /// How many shapes were left when those that nothing has were last forgotten.
+    private var shapesKept = 0
     private(set) var isComplete = false
     private var parts: [ClusterSnapshot] = []
 
     private(set) var shapes: [Int: PodShape] = [:]
+    /// Shapes that came since this was last taken: a recording of a day may bring many thousands.
+    private var newShapes: [Int] = []
     private(set) var nodes: [String: Node] = [:]
     private(set) var pods: [String: Pod] = [:]
     private(set) var budgets: [String: Budget] = [:]
@@ -34,7 +38,7 @@ struct RecordedCluster: Sendable {
         sequence = whole[0].sequence
         isComplete = true
         for part in whole {
-            for item in part.shapes { shapes[item.id] = item.shape }
+            for item in part.shapes { take(item) }
             for item in part.nodes { nodes[item.name] = item }
             for item in part.pods { pods[item.uid] = item }
             for item in part.budgets { budgets[item.id] = item }
@@ -50,7 +54,7 @@ struct RecordedCluster: Sendable {
         if delta.sequence <= sequence { return true }
         guard delta.sequence == sequence + 1 else { return false }
         sequence = delta.sequence
-        for item in delta.shapes { shapes[item.id] = item.shape }
+        for item in delta.shapes { take(item) }
         for name in delta.removedNodes { nodes[name] = nil }
         for uid in delta.removedPods { pods[uid] = nil }
         for id in delta.removedBudgets { budgets[id] = nil }
@@ -63,7 +67,27 @@ struct RecordedCluster: Sendable {
         for item in delta.workloads { workloads[item.id] = item }
         for item in delta.claims { claims[item.id] = item }
         for item in delta.namespaces { namespaces[item.name] = item }
+        forgetShapes()
         return true
+    }
+
+    private mutating func take(_ item: NumberedShape) {
+        if shapes.updateValue(item.shape, forKey: item.id) != item.shape { newShapes.append(item.id) }
+    }
+
+    /// Shapes that nothing has any more never come back: the recorder's Collector gives a number once.
+    private mutating func forgetShapes() {
+        guard shapes.count > 1_000, shapes.count > 2 * shapesKept else { return }
+        let used = Set(pods.values.map(\.shape)).union(workloads.values.compactMap(\.template))
+        shapes = shapes.filter { used.contains($0.key) }
+        shapesKept = shapes.count
+    }
+
+    /// What came since this was last asked, or all.
+    mutating func takeShapes(all: Bool) -> [NumberedShape] {
+        defer { newShapes = [] }
+        return (all ? Array(shapes.keys) : newShapes).sorted()
+            .compactMap { id in shapes[id].map { NumberedShape(id: id, shape: $0) } }
     }
 
     /// Whether a pod belongs to its node and not to the load: of a DaemonSet, or static.

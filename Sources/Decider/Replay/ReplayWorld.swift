@@ -251,7 +251,7 @@ struct ReplayWorld: Sendable {
         node.uid = name
         node.providerID = "openstack:///server-\(name)"
         node.labels[NodeClass.hostLabel] = name
-        node.taints = ClusterModel.templateTaints(of: node)
+        node.taints = ClusterModel.templateTaints(of: node, configuration.nodeRules)
         node.createdAt = now
         node.readiness = .ready
         node.readinessChangedAt = now
@@ -325,8 +325,7 @@ extension ReplayWorld {
         delta.pods = Self.changed(toldPods, pods)
         delta.removedPods = Self.gone(toldPods, pods)
         toldPods = pods
-        delta.shapes = recorded.shapes.filter { toldRest.shapes[$0.key] != $0.value }
-            .map { NumberedShape(id: $0.key, shape: $0.value) }.sorted { $0.id < $1.id }
+        delta.shapes = recorded.takeShapes(all: !toldRest.isComplete)
         delta.budgets = Self.changed(toldRest.budgets, recorded.budgets)
         delta.removedBudgets = Self.gone(toldRest.budgets, recorded.budgets)
         delta.workloads = Self.changed(toldRest.workloads, recorded.workloads)

@@ -7,6 +7,7 @@ extension DeciderConfiguration {
     public mutating func makePeerCompatible() {
         scaleUp.severalGroups = false
         scaleUp.softTieBreaks = false
+        scaleUp.retriesPlans = false
         scaleUp.keepsPodOrder = true
         scaleUp.enforcesMinimum = false
         scaleUp.forcesDaemonSets = false

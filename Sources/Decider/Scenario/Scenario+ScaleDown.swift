@@ -138,7 +138,7 @@ extension Scenario {
             engine.simulation.verdicts[slot] = .removable(pods: drains.contains(name) ? [0] : [])
         }
         let standings = engine.standings(at: now)
-        let (chosen, waiting, _) = engine.selectRemovals(standings, growing: false, at: now)
+        let (chosen, waiting, _) = engine.selectRemovals(standings, wanted: [], at: now)
         let slots = chosen.values.flatMap { $0 }
         let names = slots.map { engine.model.world.names[$0] }
         var result: [String: JSONValue] = [

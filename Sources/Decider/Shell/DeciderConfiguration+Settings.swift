@@ -25,6 +25,8 @@ extension DeciderConfiguration {
         scaleUp.allOrNothing = decider.allOrNothing
         scaleUp.balancesSimilarGroups = decider.balanceSimilarGroups
         scaleUp.similarity.ignoredLabels = Set(decider.balancingIgnoredLabels)
+        scaleUp.similarity.labels = decider.balancingLabels
+        flavorPrices = decider.flavorPrices
         scaleUp.maximumNodesPerDecision = decider.maximumNodesPerDecision
         scaleUp.maximumNodesPerMinute = decider.maximumNodesPerMinute
         scaleUp.allowedSchedulers = Set(decider.schedulers)
@@ -35,6 +37,8 @@ extension DeciderConfiguration {
         scaleUp.maximumBackoff = decider.maximumBackoff
         scaleUp.backoffReset = decider.backoffReset
         health.startupTimeout = decider.startupTimeout
+        health.startupTaints = decider.startupTaints
+        health.statusTaints = decider.statusTaints
         health.toleratedUnready = decider.okUnready
         health.maximumUnreadyPercent = decider.maximumUnreadyPercent
         health.stateTimeout = decider.stateMaximumAge
@@ -115,6 +119,7 @@ extension ScaleDownRules {
         consolidationPause = settings.consolidation.pause
         balancesZones = settings.balanceZones
         gpuResources = settings.gpuResources
+        gpuLabels = settings.gpuLabels
         usesMeasuredLoad = settings.measuredUtilization
         measurementLifetime = settings.measurementMaximumAge
         ignoresDaemonSets = settings.ignoreDaemonSets
@@ -150,6 +155,7 @@ extension ClusterLimits {
         minimum["nodes"] = settings.minimumNodes.map { Int64($0) }
         minimum["cpu"] = settings.minimumCoresMillis.map { ($0 + 999) / 1_000 }
         minimum["memory"] = settings.minimumMemoryBytes
+        for (name, count) in settings.minimumGPUs { minimum[name] = Int64(count) }
         add("cpu", settings.coresMillis.map { $0 / 1_000 }, "cores")
         add("memory", settings.memoryBytes, "memory")
         for (name, count) in settings.gpus.sorted(by: { $0.key < $1.key }) { add(name, Int64(count), "gpus") }

@@ -24,6 +24,8 @@ extension Settings {
             public var minimumCoresMillis: Int64?
             /// The same in bytes of memory.
             public var minimumMemoryBytes: Int64?
+            /// The same in GPUs, by resource name.
+            public var minimumGPUs: [String: Int]
 
             init(_ reader: SettingsReader) {
                 nodes = reader.count(
@@ -37,6 +39,9 @@ extension Settings {
                     "min_nodes", in: 0...1_000_000, "No removal leaves fewer nodes, also those of no group, than this.")
                 minimumCoresMillis = reader.cpuMillis("min_cores", "No removal leaves fewer cores than this.")
                 minimumMemoryBytes = reader.quantity("min_memory", "No removal leaves less memory than this.")
+                minimumGPUs = reader.table(
+                    "min_gpus", "whole number", "No removal leaves fewer GPUs than this, by resource name."
+                ) { Int($0).flatMap { $0 < 0 ? nil : $0 } }
             }
         }
 
@@ -64,6 +69,10 @@ extension Settings {
         public var balanceSimilarGroups: Bool
         /// Labels that groups may differ in and still be equal.
         public var balancingIgnoredLabels: [String]
+        /// When there are any, groups are equal if these labels are, and nothing else is compared.
+        public var balancingLabels: [String]
+        /// Price of a node by flavor, for groups without one of their own.
+        public var flavorPrices: [String: Double]
         /// How many new nodes one decision may ask for.
         public var maximumNodesPerDecision: Int
         /// How many new nodes may be asked for in any minute; zero: no limit.
@@ -80,6 +89,10 @@ extension Settings {
         public var bypassedSchedulers: [String]
         /// How long a new node may take to become ready.
         public var startupTimeout: Interval
+        /// Taints that a node loses when it is set up.
+        public var startupTaints: [String]
+        /// Taints that come and go with a node's state.
+        public var statusTaints: [String]
         /// So many unready nodes never stop anything.
         public var okUnready: Int
         /// More unready nodes than this share stop everything.
@@ -129,6 +142,18 @@ extension Settings {
             balancingIgnoredLabels = reader.texts(
                 "balancing_ignore_labels",
                 "Labels besides host name, zone and region in which equal groups may differ.")
+            balancingLabels = reader.texts(
+                "balancing_labels",
+                "When there are any, groups are equal if they have these labels with equal values, and nothing else is compared."
+            )
+            if !balancingLabels.isEmpty && !balancingIgnoredLabels.isEmpty {
+                reader.mistake(
+                    "balancing_labels", "is given with balancing_ignore_labels", allowed: "one of the two")
+            }
+            flavorPrices = reader.table(
+                "flavor_prices", "number",
+                "Price of a node per hour by flavor, e.g. `m1.large: 0.2`; for groups without a `price` of their own."
+            ) { Double($0).flatMap { $0 >= 0 && $0 <= 1e15 ? $0 : nil } }
             maximumNodesPerDecision = reader.count(
                 "max_nodes_per_decision", default: 1_000, in: 1...100_000, "New nodes that one decision may ask for.")
             maximumNodesPerMinute = reader.count(
@@ -150,6 +175,15 @@ extension Settings {
             startupTimeout = reader.interval(
                 "startup_timeout", default: .minutes(15), in: .seconds(1) ... .minutes(1_440),
                 "A node that has registered and is not ready counts as coming for this long, then as not ready.")
+            startupTaints = reader.texts(
+                "startup_taints",
+                "Taints, by key, that a node loses when it is set up (`node.cilium.io/agent-not-ready`); a key that ends in `*` "
+                    + "is a beginning. A node with one counts as coming. Always among them: "
+                    + "`startup-taint.cluster-autoscaler.kubernetes.io/*`.")
+            statusTaints = reader.texts(
+                "status_taints",
+                "Taints, by key, that come and go with a node's state: a new node is taken to lack them. As above; always among "
+                    + "them: `status-taint.cluster-autoscaler.kubernetes.io/*`, `node.kubernetes.io/*`.")
             okUnready = reader.count(
                 "ok_unready", default: 3, in: 0...1_000_000, "So many nodes that are not ready never stop anything.")
             maximumUnreadyPercent = reader.number(

@@ -35,6 +35,8 @@ extension Settings.Decider {
         public var balanceZones: Bool
         /// Names of GPU resources.
         public var gpuResources: [String]
+        /// Labels of nodes with GPUs.
+        public var gpuLabels: [String]
         /// Whether measured load has to be low too.
         public var measuredUtilization: Bool
         /// Older measurements do not count.
@@ -93,6 +95,10 @@ extension Settings.Decider {
             gpuResources = reader.texts(
                 "gpu_resources", default: ["nvidia.com/gpu", "amd.com/gpu"],
                 "Resources that count as GPUs.")
+            gpuLabels = reader.texts(
+                "gpu_labels",
+                "Labels of nodes with GPUs. A node with one that offers no GPU yet (its driver is being installed) counts as "
+                    + "coming, for `decider.startup_timeout`.")
             measuredUtilization = reader.flag(
                 "measured_utilization", default: false,
                 "Besides the requests, what was measured (CPU and memory, the larger) has to be at or below the "

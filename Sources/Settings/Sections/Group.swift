@@ -116,7 +116,8 @@ extension Settings {
                 "A machine that is no ready node by then has failed: the group backs off and the machine is replaced.")
             zeroOrMax = reader.flag(
                 "zero_or_max", default: false,
-                "The group is empty or at its `max`, nothing between: for machines that are of use together only.")
+                "The group is empty or at its `max`, nothing between: for machines that are of use together only. It is not emptied "
+                    + "again: Heat keeps a last member.")
             utilizationThreshold = reader.number(
                 "utilization_threshold", in: 0...1, "Instead of `decider.scale_down.utilization_threshold`.")
             gpuUtilizationThreshold = reader.number(

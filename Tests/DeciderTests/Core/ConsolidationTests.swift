@@ -85,6 +85,32 @@ struct ConsolidationTests {
         #expect(stage.core.engine.counts.nodes == 2)
     }
 
+    @Test("The ledger says of a node that it could be replaced, that it is being replaced, and when it is not any more")
+    func ledger() throws {
+        var stage = stage()
+        func said(_ stage: Stage, _ node: String) -> Explanation? {
+            stage.record?.nodes.first { $0.node == node }?.outcome
+        }
+        #expect(said(stage, "b1")?.reason == .consolidated)
+        #expect(
+            said(stage, "b1")?.detail.hasPrefix(
+                "could be: 1 of small instead, saves 63% of the price of 1 nodes; begins at") == true,
+            "\(String(describing: said(stage, "b1")))")
+        _ = wait(&stage, .minutes(12))
+        let growth = try #require(stage.scaled.first)
+        #expect(said(stage, "b1")?.detail == "saves 63% of the price of 1 nodes; 0 of 1 of small are there")
+        // It fails: the node is what it was.
+        let progress = ScaleProgress(
+            id: growth.id, group: "small", from: 0, to: 1, reason: Explanation(.quotaReached, "no more"), at: stage.now)
+        stage.receive(.scaleFailed(ScaleFailed(cluster: "test", scale: progress)))
+        var last: Explanation?
+        for _ in 0..<3 {
+            stage.evaluate(after: .seconds(11))
+            last = said(stage, "b1") ?? last
+        }
+        #expect(last?.reason == .notUnderutilized || last?.reason == .noPlaceToMovePods, "\(String(describing: last))")
+    }
+
     @Test("It is off unless asked for, and left alone when it saves too little")
     func notWorthIt() {
         var off = stage(enabled: false)

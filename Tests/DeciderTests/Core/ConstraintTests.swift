@@ -110,6 +110,31 @@ struct ConstraintTests {
         }
     }
 
+    @Test("nodeAffinityPolicy Honor: zones whose nodes the pod does not want are no domains")
+    func nodeAffinityPolicy() {
+        for policy in [TopologySpreadConstraint.NodePolicy.honor, .ignore] {
+            var stage = stage(zones: ["a", "b"])
+            let shape = Stage.shape(cpu: 1_000) { shape in
+                shape.nodeSelector = ["pool": "a"]
+                shape.topologySpread = [
+                    TopologySpreadConstraint(
+                        maxSkew: 1, topologyKey: "topology.kubernetes.io/zone",
+                        selector: LabelSelector([Requirement("app", .in, ["web"])]), nodeAffinityPolicy: policy)
+                ]
+            }
+            let full = ["a", "b"].flatMap {
+                stage.pods("full-\($0)", 1, Stage.shape(cpu: 4_000, app: "full"), on: $0 + "1")
+            }
+            stage.snapshot(
+                nodes: ["a", "b"].map { Stage.node($0 + "1", zone: $0, labels: ["pool": $0]) },
+                pods: full + stage.pods("web", 3, shape))
+            for zone in ["a", "b"] { stage.group(zone, [zone + "1"]) }
+            stage.evaluate()
+            let placed = stage.record?.pods.filter { $0.group != nil }.map(\.count).reduce(0, +)
+            #expect(placed == (policy == .honor ? 3 : 1), "\(policy)")
+        }
+    }
+
     @Test("nodeTaintsPolicy Honor: zones of nodes with taints that the pod does not tolerate are no domains")
     func nodeTaintsPolicy() {
         for policy in [TopologySpreadConstraint.NodePolicy.honor, .ignore] {

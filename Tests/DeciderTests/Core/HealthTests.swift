@@ -117,6 +117,23 @@ struct HealthTests {
         #expect(stage.scaled.isEmpty)
     }
 
+    @Test("A group most of whose nodes do not work is not made larger; another is")
+    func unhealthyGroup() {
+        var stage = Stage(groups: [GroupRules(id: "bad", min: 0, max: 20), GroupRules(id: "good", min: 0, max: 20)])
+        let nodes =
+            (0..<5).map { Stage.node("b\($0)", readiness: $0 == 0 ? .ready : .notReady) }
+            + (0..<6).map { Stage.node("g\($0)") }
+        let working = ["b0"] + (0..<6).map { "g\($0)" }
+        let pods = working.flatMap { stage.pods("on-\($0)", 1, Stage.shape(cpu: 4_000), on: $0) }
+        stage.snapshot(nodes: nodes, pods: pods + stage.pods("web", 4, Stage.shape(cpu: 1_000)))
+        stage.group("bad", (0..<5).map { "b\($0)" }, max: 20)
+        stage.group("good", (0..<6).map { "g\($0)" }, max: 20)
+        stage.evaluate()
+        #expect(stage.sizes == ["good": 7])
+        let bound = stage.record?.groups.first { $0.group == "bad" }?.bound.first
+        #expect(bound == Explanation(.groupUnhealthy, "1 of 5 nodes are ready"))
+    }
+
     @Test("Too many nodes that are not ready stop everything, and the timers begin anew when they are back")
     func unhealthy() {
         var stage = Stage(groups: [GroupRules(id: "w", min: 1, max: 20)])

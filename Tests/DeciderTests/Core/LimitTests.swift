@@ -130,6 +130,54 @@ struct LimitTests {
         #expect(bound(memory, "a", .totalMemoryReached) != nil)
     }
 
+    @Test("A limit on GPUs binds the groups that have them, and those alone")
+    func gpus() throws {
+        var rules = [GroupRules(id: "a", min: 0, max: 9), GroupRules(id: "b", min: 0, max: 9)]
+        var machine = Stage.resources(cpu: 4_000)
+        machine.extended = ["nvidia.com/gpu": 2]
+        rules[0].template = GroupRules.Template(allocatable: machine)
+        rules[1].template = GroupRules.Template(allocatable: Stage.resources(cpu: 4_000))
+        var stage = Stage(groups: rules) {
+            $0.limits.quotas = [
+                ClusterLimits.Quota(
+                    id: "cluster", groups: nil, limits: ["nvidia.com/gpu": 5], origin: "decider.limits.gpus")
+            ]
+        }
+        let learning = Stage.shape(cpu: 500, app: "learn", owner: "learn") {
+            $0.requests.extended = ["nvidia.com/gpu": 1]
+        }
+        stage.snapshot(
+            nodes: [], pods: stage.pods("learn", 8, learning) + stage.pods("web", 8, Stage.shape(cpu: 2_000)))
+        stage.group("a", [])
+        stage.group("b", [])
+        stage.evaluate()
+        #expect(stage.sizes["a"] == 2)
+        #expect((stage.sizes["b"] ?? 0) >= 3)
+        #expect(
+            bound(stage, "a", .totalResourceReached)
+                == "cluster nvidia.com/gpu: 0 of 5 used, 2 per node (decider.limits.gpus)")
+        #expect(stage.record?.pods.filter { $0.group == nil }.map(\.count) == [4])
+    }
+
+    @Test("Nodes that do not come in time: the group is backed off with the cause, and another takes the pods at once")
+    func timeout() throws {
+        var stage = stage(4)
+        stage.evaluate()
+        let first = try #require(stage.scaled.first)
+        #expect(stage.sizes == ["a": 2])
+        let progress = ScaleProgress(
+            id: first.id, group: "a", from: 0, to: 2, reason: first.reason, at: stage.now)
+        stage.receive(.scaleStarted(ScaleStarted(cluster: "test", scale: progress)))
+        members(2, of: "a", &stage)
+        stage.evaluate(after: .minutes(14))
+        #expect(stage.scaled.isEmpty)
+        // Heat's clock is behind: by its word they were made a second before they were asked for. Now they are too late.
+        stage.evaluate(after: .minutes(1))
+        #expect(stage.sizes == ["b": 2])
+        let detail = bound(stage, "a", .groupBackedOff) ?? ""
+        #expect(detail.contains("after ProvisionTimedOut: 2 nodes did not come within 15m"), "\(detail)")
+    }
+
     @Test("Nodes per minute: the rest comes when the minute is over")
     func perMinute() {
         var stage = stage(12) { $0.scaleUp.maximumNodesPerMinute = 4 }

@@ -40,6 +40,43 @@ struct MainJobTests {
         #expect(stage.record?.pods.first?.outcome.reason == .fitsExisting)
     }
 
+    @Test("DaemonSets' pods that wait cause no node; neither do those whose priority is below the cut-off")
+    func pendingThatDoNotCount() {
+        var stage = Stage(groups: [GroupRules(id: "workers", min: 0, max: 10)])
+        let daemon = Stage.shape(cpu: 1_000, app: "agent") {
+            $0.owner = PodShape.Owner(kind: "DaemonSet", name: "agent")
+        }
+        let expendable = Stage.shape(cpu: 1_000, app: "batch") { $0.priority = -11 }
+        let full = stage.pods("full", 1, Stage.shape(cpu: 3_900), on: "n1")
+        stage.snapshot(
+            nodes: [Stage.node("n1")], pods: full + stage.pods("agent", 1, daemon) + stage.pods("batch", 1, expendable))
+        stage.group("workers", ["n1"])
+        stage.evaluate()
+        #expect(stage.scaled.isEmpty)
+        let said = Dictionary(
+            (stage.record?.pods ?? []).map { ($0.pod, $0.outcome.reason) }, uniquingKeysWith: { first, _ in first })
+        #expect(said == ["default/agent-0": .daemonSetPod, "default/batch-0": .expendable])
+    }
+
+    @Test("A cordoned node takes no pod, but for one that tolerates it")
+    func cordoned() {
+        for tolerates in [false, true] {
+            var stage = Stage(groups: [GroupRules(id: "workers", min: 0, max: 10)])
+            var node = Stage.node("n1")
+            node.unschedulable = true
+            let shape = Stage.shape(cpu: 1_000) { shape in
+                if tolerates {
+                    shape.tolerations = [Toleration(key: "node.kubernetes.io/unschedulable", exists: true)]
+                }
+            }
+            let full = stage.pods("full", 1, Stage.shape(cpu: 3_900), on: "n2")
+            stage.snapshot(nodes: [node, Stage.node("n2")], pods: full + stage.pods("web", 1, shape))
+            stage.group("workers", ["n1", "n2"])
+            stage.evaluate()
+            #expect(stage.sizes == (tolerates ? [:] : ["workers": 3]))
+        }
+    }
+
     @Test("Capacity that is coming is not ordered twice")
     func inFlight() throws {
         var stage = Stage(groups: [workers()])

@@ -99,6 +99,139 @@ struct VictimTests {
         }
     }
 
+    @Test("A PodDisruptionBudget that was changed and is not worked out yet allows nothing, whatever its status says")
+    func staleBudget() {
+        for isCurrent in [true, false] {
+            var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+            let budget = Budget(
+                namespace: "default", name: "web", selector: LabelSelector([Requirement("app", .in, ["web"])]),
+                disruptionsAllowed: 5, isCurrent: isCurrent)
+            stage.snapshot(
+                nodes: [Stage.node("a"), Stage.node("b")],
+                pods: stage.pods("p", 1, Stage.shape(cpu: 100), on: "a")
+                    + stage.pods("b", 3, Stage.shape(cpu: 1_000), on: "b"), budgets: [budget])
+            stage.group("w", ["a", "b"])
+            stage.evaluate()
+            let said = stage.record?.nodes.first { $0.node == "a" }?.outcome
+            #expect(said?.reason == (isCurrent ? .notUnneededLongEnough : .blockedByPod))
+            if !isCurrent {
+                #expect(
+                    said?.detail
+                        == "default/p-0: NotEnoughPdb, PodDisruptionBudget default/web was changed and is not worked out yet"
+                )
+            }
+        }
+    }
+
+    @Test("A pod that no group can take keeps no idle node; one that its group could take does")
+    func waitingPods() {
+        // It wants a label that no node has.
+        var hopeless = Stage(groups: [GroupRules(id: "w", min: 0, max: 2)])
+        hopeless.snapshot(
+            nodes: [Stage.node("a"), Stage.node("b")],
+            pods: hopeless.pods("on", 3, Stage.shape(cpu: 1_000), on: "a")
+                + hopeless.pods("wait", 1, Stage.shape(cpu: 100, app: "wait") { $0.nodeSelector = ["no": "where"] }))
+        hopeless.group("w", ["a", "b"], max: 2)
+        hopeless.evaluate()
+        hopeless.evaluate(after: .minutes(11))
+        #expect(hopeless.removed.flatMap(\.nodes).map(\.node) == ["b"])
+        // It keeps away from pods of which one is on each node, and the group is full: its nodes stay.
+        var full = Stage(groups: [GroupRules(id: "w", min: 0, max: 2)])
+        let alone = Stage.shape(cpu: 500, app: "alone") { shape in
+            shape.podAntiAffinity = [
+                PodAffinityTerm(
+                    selector: LabelSelector([Requirement("app", .in, ["y"])]), topologyKey: "kubernetes.io/hostname")
+            ]
+        }
+        let small = Stage.shape(cpu: 100, app: "y")
+        full.snapshot(
+            nodes: [Stage.node("a"), Stage.node("b")],
+            pods: full.pods("on", 3, Stage.shape(cpu: 1_000), on: "a") + full.pods("ya", 1, small, on: "a")
+                + full.pods("yb", 1, small, on: "b") + full.pods("wait", 1, alone))
+        full.group("w", ["a", "b"], max: 2)
+        full.evaluate()
+        full.evaluate(after: .minutes(11))
+        #expect(full.removed.isEmpty)
+        let said = full.record?.nodes.first { $0.node == "b" }?.outcome
+        #expect(said == Explanation(.scaleDownInCooldown, "pods wait for room"))
+    }
+
+    @Test("No node goes for a while after a scale-up, a removal and a failed removal; for the cluster, or by group")
+    func delays() throws {
+        for isLocal in [false, true] {
+            var stage = Stage(groups: ["x", "y"].map { GroupRules(id: $0, min: 0, max: 9) }) {
+                $0.scaleDown.unneededTime = .minutes(1)
+                $0.scaleDown.delayAfterAdd = .minutes(10)
+                $0.scaleDown.delayAfterFailure = .minutes(5)
+                $0.scaleDown.delaysPerGroup = isLocal
+                $0.scaleDown.smallestGroup = 0
+            }
+            let taint = Taint(key: "only", value: "x", effect: .noSchedule)
+            let shape = Stage.shape(cpu: 3_000) { $0.tolerations = [Toleration(key: "only", exists: true)] }
+            stage.snapshot(
+                nodes: [Stage.node("x1", taints: [taint]), Stage.node("y1", cpu: 1_000)],
+                pods: stage.pods("on", 1, shape, on: "x1") + stage.pods("wait", 1, shape))
+            stage.group("x", ["x1"])
+            stage.group("y", ["y1"])
+            stage.evaluate()
+            #expect(stage.sizes == ["x": 2])
+            stage.delta(nodes: [Stage.node("x2", taints: [taint])], pods: stage.pods("wait", 1, shape, on: "x2"))
+            stage.group("x", ["x1", "x2"])
+            stage.evaluate(after: .minutes(9))
+            #expect(stage.removed.flatMap(\.nodes).map(\.node) == (isLocal ? ["y1"] : []), "\(isLocal)")
+            guard !isLocal else { continue }
+            let said = stage.record?.nodes.first { $0.node == "y1" }?.outcome
+            #expect(said?.reason == .scaleDownInCooldown && said?.detail.hasSuffix("after a scale-up") == true)
+            stage.evaluate(after: .minutes(2))
+            let removal = try #require(stage.removed.first)
+            // It fails: not again before the delay is over.
+            let progress = RemovalProgress(
+                id: removal.id, group: "y", node: "y1", nodeUID: "uid-y1", serverID: "server-y1",
+                reason: Explanation(.drainTimedOut, "pods would not go"), at: stage.now)
+            stage.receive(.removalFailed(RemovalFailed(cluster: "test", removal: progress)))
+            stage.evaluate(after: .minutes(4))
+            #expect(stage.removed.isEmpty)
+            stage.evaluate(after: .minutes(2))
+            #expect(stage.removed.count == 1)
+        }
+    }
+
+    @Test("The emptied node is a domain of a spread that ignores taints, and none of one that honours them")
+    func emptiedDomain() {
+        for policy in [TopologySpreadConstraint.NodePolicy.honor, .ignore] {
+            var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+            let shape = Stage.shape(cpu: 500) { shape in
+                shape.topologySpread = [
+                    TopologySpreadConstraint(
+                        maxSkew: 1, topologyKey: "kubernetes.io/hostname",
+                        selector: LabelSelector([Requirement("app", .in, ["web"])]), nodeTaintsPolicy: policy)
+                ]
+            }
+            let pods = stage.pods("p-a", 1, shape, on: "a") + stage.pods("p-b", 1, shape, on: "b")
+            stage.snapshot(nodes: ["a", "b"].map { Stage.node($0) }, pods: pods)
+            stage.group("w", ["a", "b"])
+            stage.evaluate()
+            stage.evaluate(after: .minutes(11))
+            #expect(stage.removed.flatMap(\.nodes).count == (policy == .honor ? 1 : 0), "\(policy)")
+        }
+    }
+
+    @Test("A group that goes whole stays whole where Heat keeps its last member")
+    func wholeGroup() {
+        for least in [0, 1] {
+            var rules = GroupRules(id: "whole", min: 0, max: 3)
+            rules.zeroOrMax = true
+            var stage = Stage(groups: [rules]) { $0.scaleDown.smallestGroup = least }
+            stage.snapshot(nodes: ["a", "b", "c"].map { Stage.node($0) })
+            stage.group("whole", ["a", "b", "c"], max: 3)
+            stage.evaluate()
+            stage.evaluate(after: .minutes(11))
+            #expect(stage.removed.flatMap(\.nodes).count == (least == 0 ? 3 : 0))
+            let waiting = stage.record?.nodes.filter { $0.outcome.reason == .minimumReached } ?? []
+            #expect(waiting.count == (least == 0 ? 0 : 3))
+        }
+    }
+
     @Test("Measured load keeps a node while the measurement is fresh, when that is asked for")
     func measured() {
         for isOn in [false, true] {

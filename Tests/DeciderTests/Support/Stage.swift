@@ -24,6 +24,11 @@ struct Stage {
         core = DeciderCore(configuration, term: term)
     }
 
+    /// With rules from elsewhere; their cluster has to be `test`.
+    init(_ configuration: DeciderConfiguration) {
+        core = DeciderCore(configuration, term: "t")
+    }
+
     // MARK: Building
 
     static func resources(cpu: Int64, memory: Int64 = 8, pods: Int64 = 110) -> ResourceList {

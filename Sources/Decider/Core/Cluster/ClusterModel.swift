@@ -17,6 +17,8 @@ struct ClusterModel: Sendable {
     let cluster: String
     /// Pods below this priority hold no room.
     let expendableCutoff: Int32
+    /// Which nodes do their work, and which taints pass.
+    let nodeRules: NodeRules
     private(set) var epoch = ""
     private(set) var sequence: Int64 = 0
     /// Whether a whole snapshot has been applied.
@@ -59,6 +61,8 @@ struct ClusterModel: Sendable {
     /// Slots whose node or pods changed since they were last taken.
     private var touched: [Int32] = []
     private var isTouched: [Bool] = []
+    /// How many classes there were when those in use were last counted.
+    private var countedAt = 0
     /// Pods that left a node under removal, for which room is kept until their owner has replaced them.
     var evicted: [EvictedPod] = []
 
@@ -67,10 +71,14 @@ struct ClusterModel: Sendable {
         var volumes: Catalog.Volumes
     }
 
-    init(cluster: String, expendableCutoff: Int32) {
+    init(cluster: String, expendableCutoff: Int32, nodeRules: NodeRules = NodeRules()) {
         self.cluster = cluster
         self.expendableCutoff = expendableCutoff
+        self.nodeRules = nodeRules
     }
+
+    /// Whether a node is ready and set up.
+    func works(_ node: Node) -> Bool { node.isWorking && nodeRules.unfinished(node) == nil }
 
     /// How many pods are known.
     var podCount: Int { podSlots.count }
@@ -102,7 +110,7 @@ struct ClusterModel: Sendable {
     }
 
     private mutating func rebuild(from parts: [ClusterSnapshot]) {
-        self = ClusterModel(cluster: cluster, expendableCutoff: expendableCutoff, after: self)
+        self = ClusterModel(after: self)
         epoch = parts[0].epoch
         sequence = parts[0].sequence
         for part in parts {
@@ -120,8 +128,8 @@ struct ClusterModel: Sendable {
         isComplete = true
     }
 
-    private init(cluster: String, expendableCutoff: Int32, after old: ClusterModel) {
-        self.init(cluster: cluster, expendableCutoff: expendableCutoff)
+    private init(after old: ClusterModel) {
+        self.init(cluster: old.cluster, expendableCutoff: old.expendableCutoff, nodeRules: old.nodeRules)
         heardAt = old.heardAt
         revision = old.revision + 1
         nodesRevision = old.nodesRevision + 1
@@ -160,9 +168,34 @@ struct ClusterModel: Sendable {
         for node in delta.nodes { upsert(node) }
         for pod in delta.pods { upsert(pod) }
         if !delta.claims.isEmpty || !delta.removedClaims.isEmpty { recompileClaims() }
-        if namespacesChange { recompileEverything() }
+        if namespacesChange || hasOutgrown() { recompileEverything() }
         settle()
         return .applied
+    }
+
+    /// Whether most classes belong to shapes that no pod has any more. Jobs bring a shape each: kept for ever they would be
+    /// most of the memory after some weeks.
+    private mutating func hasOutgrown() -> Bool {
+        // Counting is a pass over the pods: not for every message.
+        guard catalog.classes.count >= countedAt + Self.fewClasses else { return false }
+        countedAt = catalog.classes.count
+        return catalog.classes.count > 4 * shapesInUse(shapeNumbers()).count
+    }
+
+    /// Fewer classes than this are not worth a new beginning.
+    static let fewClasses = 2_000
+
+    /// The shape of each class.
+    private func shapeNumbers() -> [Int: Int] {
+        Dictionary(classNumbers.map { ($0.value, $0.key.shape) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    private func shapesInUse(_ numbers: [Int: Int]) -> Set<Int> {
+        var used: Set<Int> = []
+        for pod in pods { if let pod, let shape = numbers[Int(pod.podClass)] { used.insert(shape) } }
+        for workload in workloads.values { if let template = workload.template { used.insert(template) } }
+        for item in evicted { if let shape = numbers[Int(item.podClass)] { used.insert(shape) } }
+        return used
     }
 
     private mutating func changeNamespaces(_ delta: ClusterDelta) -> Bool {
@@ -291,22 +324,26 @@ struct ClusterModel: Sendable {
         }
     }
 
-    /// Namespace selectors resolve to other namespaces now: all classes are made anew, pods keep their places.
+    /// Namespace selectors resolve to other namespaces now, or most shapes are not in use any more: all classes are made anew,
+    /// pods keep their places.
     private mutating func recompileEverything() {
-        let snapshot = parts()
+        let numbers = shapeNumbers()
+        let snapshot = parts(numbers)
+        let gone = evicted.compactMap { item in numbers[Int(item.podClass)].map { (shape: $0, at: item.at) } }
         let (oldEpoch, oldSequence) = (epoch, sequence)
         rebuild(from: [snapshot])
         epoch = oldEpoch
         sequence = oldSequence
+        evicted = gone.map { EvictedPod(podClass: Int32(classNumber(shape: $0.shape, claims: [])), at: $0.at) }
+        countedAt = catalog.classes.count
     }
 
     /// The model as a snapshot.
-    private func parts() -> ClusterSnapshot {
-        var numbers: [Int: Int] = [:]
-        for (key, number) in classNumbers { numbers[number] = key.shape }
+    private func parts(_ numbers: [Int: Int]) -> ClusterSnapshot {
+        let used = shapesInUse(numbers)
         return ClusterSnapshot(
             cluster: cluster, epoch: epoch, sequence: sequence, takenAt: heardAt ?? Timestamp(seconds: 0),
-            shapes: shapes.map { NumberedShape(id: $0.key, shape: $0.value) },
+            shapes: shapes.filter { used.contains($0.key) }.map { NumberedShape(id: $0.key, shape: $0.value) },
             nodes: nodes.compactMap { $0?.node },
             pods: pods.enumerated().compactMap { index, record in
                 guard let record else { return nil }
@@ -361,7 +398,7 @@ struct ClusterModel: Sendable {
         widen()
         let seed = NodeSeed(
             name: node.name, host: node.labels[NodeClass.hostLabel], nodeClass: number, free: allocatable,
-            isOpen: node.takesPods)
+            isOpen: node.takesPods && works(node))
         _ = world.add(seed, slot: slot < world.slots ? slot : nil, &catalog)
         nodes[slot] = NodeRecord(node: node, allocatable: allocatable, serverID: node.serverID)
         note(node, slot)
@@ -372,7 +409,7 @@ struct ClusterModel: Sendable {
         templatesRevision += 1
         touch(slot)
         briefs[slot] = NodeBrief(
-            exists: true, isReady: node.isWorking,
+            exists: true, isReady: works(node),
             isLeaving: node.isUnderRemoval || node.deletedAt != nil
                 || node.taints.contains { $0.key == Node.peerDeletionTaint },
             isUnderRemoval: node.isUnderRemoval, createdAt: node.createdAt,
@@ -397,7 +434,7 @@ struct ClusterModel: Sendable {
             nodes[slot]?.node = node
             nodes[slot]?.serverID = node.serverID
             note(node, slot)
-            world.setOpen(slot, node.takesPods)
+            world.setOpen(slot, node.takesPods && works(node))
             return
         }
         let indices = old.pods

@@ -77,6 +77,11 @@ extension Node {
         "node.kubernetes.io/not-ready", "node.kubernetes.io/disk-pressure", "node.kubernetes.io/network-unavailable",
     ]
 
+    /// Beginnings of taints that go when a node is set up (the peer's names).
+    static let startupTaintPrefixes = [
+        "startup-taint.cluster-autoscaler.kubernetes.io/", "ignore-taint.cluster-autoscaler.kubernetes.io/",
+    ]
+
     /// Whether it is ready. A node registers with the taint `not-ready` and keeps it for a moment after its condition
     /// came true: taken as ready then, it would neither take pods nor count as coming, and one node too many would be
     /// asked for.
@@ -93,5 +98,40 @@ extension Node {
     /// Whether the Actuator has it under removal.
     var isUnderRemoval: Bool {
         annotations[RemovalMarks.annotation] != nil || taints.contains { $0.key == RemovalMarks.taint.key }
+    }
+}
+
+/// What the rules say of nodes that are ready by their condition and yet not set up, and of taints that a new node lacks.
+struct NodeRules: Sendable, Equatable {
+    /// Taints that go when the node is set up: until then it counts as coming. A name that ends in `*` is a beginning.
+    var startupTaints: [String] = []
+    /// Taints that come and go with a node's state. A name that ends in `*` is a beginning.
+    var statusTaints: [String] = []
+    /// A node with one of these labels will offer a GPU; before it does it counts as coming.
+    var gpuLabels: [String] = []
+    /// Names of GPU resources.
+    var gpuResources: [String] = []
+
+    /// Why a node that is ready by its condition does not do its work yet; nil: it does.
+    func unfinished(_ node: Node) -> String? {
+        for taint in node.taints
+        where Node.startupTaintPrefixes.contains(where: { taint.key.hasPrefix($0) })
+            || Self.names(startupTaints, taint.key)
+        {
+            return "the taint \(taint.key) has not gone yet"
+        }
+        guard let label = gpuLabels.first(where: { node.labels[$0] != nil }) else { return nil }
+        let offers = gpuResources.contains { node.allocatable.extended[$0] ?? 0 > 0 }
+        return offers ? nil : "the label \(label) promises a GPU, and none is offered yet"
+    }
+
+    /// Whether a taint is none of those that a new node keeps.
+    func isPassing(_ taint: Taint) -> Bool {
+        ClusterModel.isPassingTaint(taint) || Self.names(startupTaints, taint.key)
+            || Self.names(statusTaints, taint.key)
+    }
+
+    private static func names(_ names: [String], _ key: String) -> Bool {
+        names.contains { $0.hasSuffix("*") ? key.hasPrefix($0.dropLast()) : key == $0 }
     }
 }

@@ -22,6 +22,15 @@ public struct DeciderConfiguration: Sendable, Equatable {
     public var headroom: [HeadroomRule] = []
     /// Rules on alarms and measured load, in the order of the settings.
     public var rules: [ScalingRule] = []
+    /// Price of a node by flavor, for groups without one of their own.
+    public var flavorPrices: [String: Double] = [:]
+
+    /// Which nodes do their work, and which taints pass.
+    var nodeRules: NodeRules {
+        NodeRules(
+            startupTaints: health.startupTaints, statusTaints: health.statusTaints, gpuLabels: scaleDown.gpuLabels,
+            gpuResources: scaleDown.gpuResources)
+    }
 
     /// A cluster with its groups and the default rules.
     public init(cluster: String, groups: [GroupRules]) {
@@ -133,6 +142,9 @@ public struct ScaleUpRules: Sendable, Equatable {
     public var expanders: [Expander] = [.leastWaste]
     /// Whether several groups may grow in one decision. False is the peer's rule: one group and those similar to it.
     public var severalGroups = true
+    /// Whether a plan that leaves pods without a place is made again with fewer nodes of some group, where pods have rules on
+    /// other pods, and the best is taken. False is the peer's rule.
+    public var retriesPlans = true
     /// Whether preferred affinity, `ScheduleAnyway` and `PreferNoSchedule` break ties. False is the peer's rule.
     public var softTieBreaks = true
     /// Pods of one priority are tried in order of their uid rather than largest first (the peer's list order).
@@ -182,6 +194,8 @@ public struct SimilarityRules: Sendable, Equatable {
     public var freeRatio = 0.05
     /// Labels that may differ besides host name, zone and region.
     public var ignoredLabels: Set<String> = []
+    /// When there are any, groups are alike if these labels are equal on both, and nothing else is compared.
+    public var labels: [String] = []
 
     /// The defaults.
     public init() {}
@@ -241,6 +255,10 @@ public struct HealthRules: Sendable, Equatable {
     public var upcomingNeedsRequest = false
     /// Whether a target above the members is lowered after the provision time.
     public var correctsTargets = true
+    /// Taints that a node loses when it is set up; until then it counts as coming. A name that ends in `*` is a beginning.
+    public var startupTaints: [String] = []
+    /// Taints that come and go with a node's state and that a new node lacks. A name that ends in `*` is a beginning.
+    public var statusTaints: [String] = []
 
     /// The defaults.
     public init() {}

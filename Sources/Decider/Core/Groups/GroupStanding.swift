@@ -71,7 +71,10 @@ extension Engine {
             if group.memory.scale == nil { groups[number].memory.expected = 0 }
             return
         }
-        guard now > grewAt + provisionTimeout(group) else { return }
+        // By our clock, or by the time at which Heat made them: its clock may be another, and they must not be asked for anew.
+        let known = group.memory.unregisteredSince
+        let isLate = readiness.longUnregistered.contains { known[$0].map { $0 + .seconds(60) >= grewAt } ?? false }
+        guard isLate || now > grewAt + provisionTimeout(group) else { return }
         timedOut[number] = groups[number].memory.expected
         groups[number].memory.expected = 0
         groups[number].memory.scale = nil

@@ -36,8 +36,8 @@ extension ClusterModel {
     }
 
     /// Taints of a template made from this node.
-    static func templateTaints(of node: Node) -> [Taint] {
-        node.taints.filter { !isPassingTaint($0) }
+    static func templateTaints(of node: Node, _ rules: NodeRules = NodeRules()) -> [Taint] {
+        node.taints.filter { !rules.isPassing($0) }
     }
 
     /// Pods that a fresh node like this one would have as well: of DaemonSets and static ones, not about to end.
@@ -62,7 +62,7 @@ extension ClusterModel {
         }
         let carried = kept.compactMap { pods[Int($0)].map { Int($0.podClass) } }
         return template(
-            labels: node.labels, taints: Self.templateTaints(of: node), allocatable: node.allocatable,
+            labels: node.labels, taints: Self.templateTaints(of: node, nodeRules), allocatable: node.allocatable,
             capacity: node.capacity, carried: carried, daemonSetsPresent: owners, addDaemonSets: forceDaemonSets,
             origin: "node \(node.name)")
     }

@@ -23,9 +23,13 @@ extension Engine {
             let placed = pass.plan?.placed[number] ?? [:]
             let obstacles = named(pass.plan?.obstacles[number] ?? [:])
             for (group, count) in placed.sorted(by: { $0.key < $1.key }) {
+                var others = obstacles
+                for (other, loss) in pass.plan?.losses[group] ?? [:]
+                where placed[other] == nil && others[groups[other].rules.id] == nil {
+                    others[groups[other].rules.id] = Explanation(.otherGroupChosen, loss)
+                }
                 append(
-                    take(count), Explanation(.podsPending, "gets a new node"), groups[group].rules.id,
-                    obstacles, &entries)
+                    take(count), Explanation(.podsPending, "gets a new node"), groups[group].rules.id, others, &entries)
             }
             append(rest, unserved(number, pass, obstacles), nil, obstacles, &entries)
         }
@@ -105,6 +109,12 @@ extension Engine {
             utilization: Double(abs(percent)) / 100)
     }
 
+    /// The load of a node that is plainly loaded.
+    private func loadedShare(_ slot: Int) -> Double? {
+        guard slot < simulation.loaded.count, simulation.loaded[slot] != 0 else { return nil }
+        return Double(abs(simulation.loaded[slot])) / 100
+    }
+
     /// Nodes that left since this was last asked.
     private mutating func departures() -> [String] {
         guard departuresRevision != model.nodesRevision else { return [] }
@@ -122,16 +132,26 @@ extension Engine {
     ) -> [Evaluation.NodeEntry] {
         var entries: [Evaluation.NodeEntry] = []
         let going = Set(chosen.values.flatMap { $0 })
+        let replaced = replacements
+        // Those that are not replaced any more are what they were before.
+        simulation.news?.append(contentsOf: toldReplaced.filter { replaced[$0] == nil }.map { Int32($0) })
+        toldReplaced = Set(replaced.keys)
         let news = simulation.news?.sorted { model.world.names[Int($0)] < model.world.names[Int($1)] } ?? model.order
         simulation.news = []
         for slot in news where Int(slot) < simulation.loaded.count && simulation.loaded[Int(slot)] != 0 {
             let percent = simulation.loaded[Int(slot)]
+            guard replaced[Int(slot)] == nil else { continue }
             if ledger.noteLoaded(Int(slot), percent) { entries.append(loadedEntry(Int(slot), percent)) }
         }
-        for slot in simulation.open {
+        let loaded = replaced.keys.filter { $0 < simulation.loaded.count && simulation.loaded[$0] != 0 }.map {
+            Int32($0)
+        }
+        for slot in simulation.open + loaded.sorted() {
             let index = Int(slot)
             let reason: Explanation
-            if going.contains(index) {
+            if let replacement = replaced[index] {
+                reason = replacement
+            } else if going.contains(index) {
                 reason = Explanation(.nodeUnneeded, "is removed now")
             } else if let wait = waiting[index] {
                 reason = wait
@@ -142,7 +162,8 @@ extension Engine {
             }
             let name = model.world.names[index]
             let outcome = Ledger.NodeOutcome(
-                reason: reason.reason, detail: reason.detail, utilization: simulation.utilizations[index]?.value,
+                reason: reason.reason, detail: reason.detail,
+                utilization: simulation.utilizations[index]?.value ?? loadedShare(index),
                 unneededSince: simulation.verdicts[index]?.isRemovable ?? false
                     ? memory.unneededSince[key(index)] : nil,
                 group: index < groupOfSlot.count ? groupOfSlot[index] : -1)

@@ -41,12 +41,14 @@ extension Engine {
         guard configuration.scaleDown.consolidates, configuration.scaleDown.enabled else {
             memory.consolidation = nil
             memory.consolidationSince = nil
+            replaceable = nil
             return []
         }
         if let plan = memory.consolidation {
             return proceed(plan, pass, standings, growing: growing, at: now, &result)
         }
         guard simulation.doneAt == now else { return [] }
+        replaceable = nil
         let rules = configuration.scaleDown
         let rests = [
             memory.consolidatedAt.map { $0 + rules.consolidationPause }, memory.grewAt.map { $0 + rules.delayAfterAdd },
@@ -65,7 +67,16 @@ extension Engine {
         // It has to be possible for as long as a node has to be unneeded: load that comes and goes replaces nothing.
         let since = memory.consolidationSince ?? now
         memory.consolidationSince = since
-        guard since + rules.unneededTime < now else { return [] }
+        guard since + rules.unneededTime < now else {
+            let instead =
+                option.replacement.map { "\($0.count) of \(groups[$0.group].rules.id) instead" } ?? "none instead"
+            replaceable = (
+                option.slots,
+                Explanation(
+                    .consolidated, "could be: \(instead), \(option.text); begins at \(since + rules.unneededTime)")
+            )
+            return []
+        }
         memory.consolidationSince = nil
         return begin(option, pass, standings, at: now, &result)
     }
@@ -151,6 +162,24 @@ extension Engine {
         return sentences
     }
 
+    /// What the ledger says of nodes that are replaced, or could be. By slot.
+    var replacements: [Int: Explanation] {
+        guard let plan = memory.consolidation else {
+            guard let replaceable else { return [:] }
+            return Dictionary(
+                replaceable.slots.map { ($0, replaceable.reason) }, uniquingKeysWith: { first, _ in first })
+        }
+        var reason = Explanation(.consolidated, plan.saving)
+        if let group = plan.group {
+            reason.detail += "; \(newNodes(plan).count) of \(plan.added) of \(group) are there"
+        }
+        var replaced: [Int: Explanation] = [:]
+        for name in plan.nodes {
+            if let slot = model.nodeSlots[name], !model.briefs[slot].isLeaving { replaced[slot] = reason }
+        }
+        return replaced
+    }
+
     /// Nodes that came for the replacement and work.
     private func newNodes(_ plan: ConsolidationPlan) -> [Int] {
         guard let id = plan.group, let number = groupNumbers[id] else { return [] }
@@ -225,11 +254,10 @@ extension Engine {
         return found
     }
 
-    private var allPriced: Bool { groups.allSatisfy { $0.rules.price != nil } }
+    private var allPriced: Bool { groups.indices.allSatisfy { price(of: $0) != nil } }
 
     private func cost(of slot: Int) -> (value: Double, unit: String) {
-        let group = groups[Int(groupOfSlot[slot])].rules
-        if allPriced, let price = group.price { return (price, "price") }
+        if allPriced, let price = price(of: Int(groupOfSlot[slot])) { return (price, "price") }
         let capacity = model.nodes[slot]?.node.capacity.cpuMillis ?? 0
         return (Double(capacity > 0 ? capacity : model.briefs[slot].cpu) / 1_000, "cores")
     }

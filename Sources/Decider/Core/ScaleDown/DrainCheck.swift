@@ -25,7 +25,8 @@ struct BudgetTracker: Sendable {
         self.budgets = budgets.sorted { $0.id < $1.id }
         remaining = [:]
         for (index, budget) in self.budgets.enumerated() {
-            remaining[budget.id] = budget.disruptionsAllowed
+            // What its controller has not looked at yet allows nothing: the eviction API refuses as well.
+            remaining[budget.id] = budget.isCurrent ? budget.disruptionsAllowed : 0
             byNamespace[budget.namespace, default: []].append(index)
         }
     }
@@ -116,7 +117,8 @@ struct DrainCheck {
         }
         if let problem = storageProblem(shape) { return .blocks(problem) }
         if waitsForBudgets, let budget = budgets.exhausted(shape) {
-            return .blocks(Explanation(.notEnoughBudget, "PodDisruptionBudget \(budget.id) allows no disruption"))
+            let why = budget.isCurrent ? "allows no disruption" : "was changed and is not worked out yet"
+            return .blocks(Explanation(.notEnoughBudget, "PodDisruptionBudget \(budget.id) \(why)"))
         }
         return .evict
     }

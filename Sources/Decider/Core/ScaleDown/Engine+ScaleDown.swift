@@ -184,9 +184,9 @@ extension Engine {
         memory.unneededSince = since
     }
 
-    /// Which of the unneeded nodes go now, and why the others do not yet.
+    /// Which of the unneeded nodes go now, and why the others do not yet. `wanted`: groups that pods wait for.
     mutating func selectRemovals(
-        _ standings: [GroupStanding], growing: Bool, at now: Timestamp
+        _ standings: [GroupStanding], wanted: Set<Int>, at now: Timestamp
     ) -> (chosen: [Int: [Int]], waiting: [Int: Explanation], next: Timestamp?) {
         let eligibility = Eligibility(rules: configuration.scaleDown, now: now)
         var waiting: [Int: Explanation] = [:]
@@ -221,7 +221,8 @@ extension Engine {
                 continue
             }
             // Pods that wait for room gain nothing by a node that takes none: in a full group it stands in their way.
-            let waits = growing && model.briefs[slot].isReady
+            let takesPods = model.briefs[slot].isReady && !(model.nodes[slot]?.node.unschedulable ?? false)
+            let waits = wanted.contains(number) && takesPods
             if let refusal = removalRefusal(number, standings[number], growing: waits) {
                 waiting[slot] = refusal
                 continue

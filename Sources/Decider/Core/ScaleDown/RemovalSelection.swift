@@ -8,9 +8,8 @@ struct RemovalSelection {
         var group: Int
         var zone: String
         var isEmpty: Bool
-        /// What it takes away from what must remain.
-        var cores: Int64 = 0
-        var memory: Int64 = 0
+        /// What it takes away from what must remain, by resource.
+        var takes: [String: Int64] = [:]
     }
 
     let rules: ScaleDownRules
@@ -67,7 +66,7 @@ struct RemovalSelection {
         if case .removable(let pods) = engine.simulation.verdicts[slot] { isEmpty = pods.isEmpty }
         return Candidate(
             slot: slot, group: group, zone: engine.zone(of: slot), isEmpty: isEmpty,
-            cores: ((node?.capacity.cpuMillis ?? 0) + 999) / 1_000, memory: node?.capacity.memoryBytes ?? 0)
+            takes: node.map { engine.counted($0) } ?? [:])
     }
 
     /// Chosen slots by group; the reason of every other is set down.
@@ -130,6 +129,11 @@ struct RemovalSelection {
                     reason = Explanation(.deletionBudgetReached, "\(members.count) nodes at once are more than allowed")
                 }
             }
+            let least = max(engine.groups[group].minimum, rules.smallestGroup)
+            if reason == nil, least > 0 {
+                reason = Explanation(.minimumReached, "all or none go, and at least \(least) has to stay")
+            }
+            if reason == nil { reason = shortage(members, engine, left) }
             if reason == nil { reason = atomicBudgetObstacle(members, engine) }
             if reason == nil { mayOverflow = false }
             for member in members {
@@ -147,9 +151,7 @@ struct RemovalSelection {
         running += 1
         if !candidate.isEmpty { draining += 1 }
         runningIn[Place(group: candidate.group, zone: candidate.zone), default: 0] += 1
-        left["nodes", default: 0] -= 1
-        left["cpu", default: 0] -= candidate.cores
-        left["memory", default: 0] -= candidate.memory
+        for (name, amount) in candidate.takes { left[name, default: 0] -= amount }
     }
 
     private func obstacle(
@@ -162,19 +164,7 @@ struct RemovalSelection {
             return Explanation(
                 .minimumReached, "size \(group.target - going), at least \(minimum) (\(group.rules.origin).min)")
         }
-        for (name, minimum) in engine.configuration.limits.minimum.sorted(by: { $0.key < $1.key }) {
-            let takes: Int64 =
-                switch name {
-                case "nodes": 1
-                case "cpu": candidate.cores
-                case "memory": candidate.memory
-                default: 0
-                }
-            if takes > 0 && (left[name] ?? 0) - takes < minimum {
-                return Explanation(
-                    .minimalResourceLimitExceeded, "\(name) \(left[name] ?? 0), at least \(minimum) (decider.limits)")
-            }
-        }
+        if let short = shortage([candidate], engine, left) { return short }
         if running >= rules.maximumParallel {
             return Explanation(
                 .deletionBudgetReached,
@@ -188,6 +178,17 @@ struct RemovalSelection {
                     + "(decider.scale_down.max_parallel_drain)")
         }
         return budgetObstacle(candidate, engine)
+    }
+
+    /// What the cluster would have too little of without the nodes.
+    private func shortage(_ nodes: [Candidate], _ engine: Engine, _ left: [String: Int64]) -> Explanation? {
+        for (name, minimum) in engine.configuration.limits.minimum.sorted(by: { $0.key < $1.key }) {
+            let takes = nodes.reduce(0) { $0 + ($1.takes[name] ?? 0) }
+            guard takes > 0, (left[name] ?? 0) - takes < minimum else { continue }
+            return Explanation(
+                .minimalResourceLimitExceeded, "\(name) \(left[name] ?? 0), at least \(minimum) (decider.limits)")
+        }
+        return nil
     }
 
     private func budgetObstacle(_ candidate: Candidate, _ engine: Engine) -> Explanation? {
@@ -230,15 +231,27 @@ struct RemovalSelection {
 extension Engine {
     /// What the cluster has, counted like limits.
     func remaining() -> [String: Int64] {
-        var sums: [String: Int64] = ["nodes": 0, "cpu": 0, "memory": 0]
+        var sums: [String: Int64] = [:]
         guard !configuration.limits.minimum.isEmpty else { return sums }
         for slot in model.order {
             guard let node = model.nodes[Int(slot)]?.node, !model.briefs[Int(slot)].isLeaving else { continue }
-            sums["nodes", default: 0] += 1
-            sums["cpu", default: 0] += (node.capacity.cpuMillis + 999) / 1_000
-            sums["memory", default: 0] += node.capacity.memoryBytes
+            for (name, amount) in counted(node) { sums[name, default: 0] += amount }
         }
         return sums
+    }
+
+    /// What a node counts for in each minimum that is set.
+    func counted(_ node: Node) -> [String: Int64] {
+        var counted: [String: Int64] = [:]
+        for name in configuration.limits.minimum.keys {
+            switch name {
+            case "nodes": counted[name] = 1
+            case "cpu": counted[name] = (node.capacity.cpuMillis + 999) / 1_000
+            case "memory": counted[name] = node.capacity.memoryBytes
+            default: counted[name] = node.capacity.extended[name] ?? node.allocatable.extended[name] ?? 0
+            }
+        }
+        return counted
     }
 
     /// Nodes by group and zone, those under removal left out.

@@ -11,10 +11,15 @@ extension Engine {
                 refusal: standings[number].refusal)
             candidate.zeroOrMax = group.rules.zeroOrMax
             candidate.priority = group.rules.priority
-            candidate.price = group.rules.price
+            candidate.price = price(of: number)
             candidate.origin = group.rules.origin
             return candidate
         }
+    }
+
+    /// Price of a node: the group's own, else that of its flavor.
+    func price(of number: Int) -> Double? {
+        groups[number].rules.price ?? groups[number].state?.flavor.flatMap { configuration.flavorPrices[$0.name] }
     }
 
     /// Quotas of the rules and of the cloud, with what is used of them.
@@ -151,7 +156,7 @@ extension Engine {
             nodeLimit: limit, seed: seed)
         planner.nodeLimitOrigin = origin
         if configuration.scaleUp.balancesSimilarGroups { planner.similarGroups = similarGroups() }
-        let plan = planner.run(&pass.demands, &pass.world, &model.catalog)
+        let plan = planner.runBest(&pass.demands, &pass.world, &model.catalog)
         for (number, count) in plan.added {
             let pods = plan.placed.reduce(0) { $0 + ($1[number] ?? 0) }
             pass.growth[number] = (

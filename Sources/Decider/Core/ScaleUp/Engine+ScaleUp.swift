@@ -1,41 +1,6 @@
 import Messages
 import Support
 
-/// One evaluation's working state of the scale-up side.
-struct ScaleUpPass {
-    var world: World
-    var demands: [Demand] = []
-    /// Pods of each demand that fit a node that is there or coming.
-    var fitting: [Int] = []
-    /// Slots that are taken back.
-    var returned: [Int] = []
-    /// Slots whose return was asked for before: they count as there.
-    var returning: Set<Int> = []
-    /// Pods that the simulation put on nodes that are there, by slot.
-    var held: [Int: [Held]] = [:]
-    /// Pending pods placed on nodes that are there or coming, in order.
-    var placements: [Placement] = []
-    /// Pods that do not ask for room, by class and reason.
-    var excused: [ExcuseKey: Excuse] = [:]
-    var plan: ScaleUpPlan?
-    /// Scale-up per group, with the reason.
-    var growth: [Int: (count: Int, reason: Explanation, pods: Int, sample: [String])] = [:]
-    /// Slots of upcoming nodes in `world`.
-    var upcoming: [Int32] = []
-    var bounds: [Int: [Explanation]] = [:]
-
-    struct ExcuseKey: Hashable {
-        var podClass: Int32
-        var reason: Reason
-    }
-
-    struct Excuse {
-        var pod: Int32
-        var count: Int
-        var explanation: Explanation
-    }
-}
-
 extension Engine {
     func podName(_ index: Int32) -> String {
         guard index >= 0, let pod = model.pods[Int(index)] else { return "" }
@@ -293,11 +258,12 @@ extension Engine {
         let ports = world.ports[slot] ?? []
         let number = model.catalog.nodeClass(
             NodeClass(
-                labels: node.labels, taints: ClusterModel.templateTaints(of: node), unschedulable: false))
+                labels: node.labels, taints: ClusterModel.templateTaints(of: node, model.nodeRules),
+                unschedulable: false))
         world.remove(slot, model.catalog)
         _ = world.add(
             NodeSeed(
                 name: node.name, host: node.labels[NodeClass.hostLabel], nodeClass: number, free: free,
-                isOpen: node.readiness == .ready, ports: ports), slot: slot, &model.catalog)
+                isOpen: model.works(node), ports: ports), slot: slot, &model.catalog)
     }
 }

@@ -14,6 +14,43 @@ struct ExpanderChain {
         return left
     }
 
+    /// Why each option but the best was left out: the expander that did it, with its value and the best one's. By group.
+    func losses(_ options: [ScaleUpOption], to best: ScaleUpOption) -> [Int: String] {
+        var losses: [Int: String] = [:]
+        var left = options
+        let name = candidates[best.group].id
+        for expander in expanders where left.count > 1 {
+            let kept = filter(left, expander)
+            for option in left where !kept.contains(where: { $0.group == option.group }) {
+                losses[option.group] = "\(name) was chosen, by \(comparison(expander, option, best))"
+            }
+            left = kept
+        }
+        for option in left where option.group != best.group {
+            losses[option.group] =
+                option.preference == best.preference
+                ? "\(name) was chosen, as good and first by name"
+                : "\(name) was chosen, as good and preferred by the pods"
+        }
+        return losses
+    }
+
+    private func comparison(_ expander: Expander, _ option: ScaleUpOption, _ best: ScaleUpOption) -> String {
+        func percent(_ option: ScaleUpOption) -> String { "\(Int((waste(option) * 50).rounded()))%" }
+        func price(_ option: ScaleUpOption) -> String {
+            candidates[option.group].price.map { "\($0 * Double(option.nodes))" } ?? "unknown"
+        }
+        switch expander {
+        case .leastWaste: return "least-waste: \(percent(option)) of cpu and memory idle here, \(percent(best)) there"
+        case .mostPods: return "most-pods: \(option.podCount) here, \(best.podCount) there"
+        case .leastNodes: return "least-nodes: \(option.nodes) here, \(best.nodes) there"
+        case .price: return "price: \(price(option)) here, \(price(best)) there"
+        case .priority: return "priority"
+        case .random: return "random"
+        case .choose: return "choice"
+        }
+    }
+
     func filter(_ options: [ScaleUpOption], _ expander: Expander) -> [ScaleUpOption] {
         switch expander {
         case .leastWaste: return lowest(options, by: waste)

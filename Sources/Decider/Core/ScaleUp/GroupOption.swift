@@ -15,8 +15,12 @@ struct GrowthCandidate: Sendable {
     var price: Double?
     /// Where the rules of the group stand.
     var origin = ""
-    /// What pods may use of a fresh node that runs: for the likeness of groups.
-    var room: Int { max(0, maximum - target) }
+    /// A lower maximum for this plan: more would leave more pods without a place.
+    var ceiling: Int?
+    /// How many nodes it may get.
+    var room: Int { max(0, highest - target) }
+    /// The size that it may reach in this plan.
+    var highest: Int { min(maximum, ceiling ?? maximum) }
 }
 
 /// What a plan may use up: limits on the whole cluster or some groups, and how much of each is taken.

@@ -6,13 +6,15 @@ struct ScaleUpPlan: Sendable {
     /// New nodes by index of the group.
     var added: [Int: Int] = [:]
     /// Pods placed on new nodes: per demand, per group.
-    var placed: [[Int: Int]]
+    var placed: [[Int: Int]] = []
     /// Pods of the options that were chosen, per demand (the peer's notion: also those that a limit then cut off).
-    var triggered: [Int]
+    var triggered: [Int] = []
     /// Options offered in the first round.
     var options: [ScaleUpOption] = []
     /// Per demand and group the first constraint that failed; absent: it would fit a fresh node.
-    var obstacles: [[Int: Explanation]]
+    var obstacles: [[Int: Explanation]] = []
+    /// Per group that was chosen: why not each other group that could have been.
+    var losses: [Int: [Int: String]] = [:]
     /// What bound each group.
     var bounds: [Int: [Explanation]] = [:]
     /// What was placed on new nodes, in order.
@@ -47,6 +49,7 @@ struct ScaleUpPlanner {
             if isFirst { plan.options = options }
             guard let best = choose(options) else { break }
             isFirst = false
+            if plan.losses[best.group] == nil { plan.losses[best.group] = chain.losses(options, to: best) }
             if rules.allOrNothing && best.podCount < demands.reduce(0, { $0 + $1.open }) {
                 plan.refusal = Explanation(.batchLimitReached, "all-or-nothing: not every pod can be helped")
                 break
@@ -85,7 +88,11 @@ struct ScaleUpPlanner {
     }
 
     private func maximumReached(_ candidate: GrowthCandidate) -> Explanation {
-        Explanation(
+        if candidate.highest < candidate.maximum {
+            return Explanation(
+                .heldBack, "at \(candidate.highest) nodes: more of them would leave more pods without a place")
+        }
+        return Explanation(
             .maximumReached, "size \(candidate.target) of at most \(candidate.maximum) (\(candidate.origin).max)")
     }
 
@@ -150,8 +157,11 @@ struct ScaleUpPlanner {
         return best
     }
 
+    private var chain: ExpanderChain {
+        ExpanderChain(expanders: rules.expanders, candidates: candidates, seed: seed)
+    }
+
     private func choose(_ options: [ScaleUpOption]) -> ScaleUpOption? {
-        let chain = ExpanderChain(expanders: rules.expanders, candidates: candidates, seed: seed)
         let best = chain.best(options)
         // Ties: what the pods would prefer, then the group that is named first by its id.
         return best.min { left, right in
@@ -212,7 +222,7 @@ struct ScaleUpPlanner {
         }
         groups.sort { candidates[$0].id < candidates[$1].id }
         let shares = Balancer.spread(
-            wanted, over: groups.map { Balancer.Group(size: candidates[$0].target, maximum: candidates[$0].maximum) })
+            wanted, over: groups.map { Balancer.Group(size: candidates[$0].target, maximum: candidates[$0].highest) })
         var result: [(Int, Int)] = []
         for (group, share) in zip(groups, shares) where share > 0 {
             guard let template = candidates[group].template else { continue }

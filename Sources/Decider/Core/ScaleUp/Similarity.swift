@@ -17,6 +17,9 @@ enum Similarity {
     ]
 
     static func alike(_ left: Sample, _ right: Sample, _ rules: SimilarityRules) -> Bool {
+        guard rules.labels.isEmpty else {
+            return rules.labels.allSatisfy { left.labels[$0] != nil && left.labels[$0] == right.labels[$0] }
+        }
         guard Set(left.capacity.keys) == Set(right.capacity.keys) else { return false }
         for (name, amount) in left.capacity {
             let other = right.capacity[name] ?? 0

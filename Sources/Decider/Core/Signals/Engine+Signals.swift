@@ -102,10 +102,10 @@ extension Engine {
         _ pass: ScaleUpPass, _ standings: [GroupStanding], at now: Timestamp, _ result: inout EvaluationResult
     ) -> [String] {
         var sentences: [String] = []
-        let growing = pass.demands.contains { $0.open > 0 } || !pass.growth.isEmpty
         for number in groups.indices {
             guard let request = groups[number].memory.signal, request.direction == .down, removalHolds[number] == nil,
-                removalRefusal(number, standings[number], growing: growing) == nil, groups[number].memory.removal == nil
+                removalRefusal(number, standings[number], growing: pass.wants(number)) == nil,
+                groups[number].memory.removal == nil
             else { continue }
             var obstacles: [Explanation] = []
             let slots = removableNow(number, request.step, pass, &obstacles, at: now)

@@ -1,0 +1,85 @@
+import Messages
+import Support
+import Testing
+
+@testable import Decider
+
+@Suite("Room that is kept for pods on their way")
+struct ReserveTests {
+    /// `n1` is under removal; a pod of two cores was evicted from it. `n2` has two cores free.
+    private func stage(replaced: Bool, kind: String = "ReplicaSet") -> Stage {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+        let shape = Stage.shape(cpu: 2_000, app: "db") { $0.owner = PodShape.Owner(kind: kind, name: "db") }
+        var leaving = Stage.node("n1", taints: [RemovalMarks.taint])
+        leaving.annotations[RemovalMarks.annotation] = "{}"
+        leaving.unschedulable = true
+        let pods = stage.pods("db", 1, shape, on: "n1") + stage.pods("on", 1, Stage.shape(cpu: 2_000), on: "n2")
+        stage.snapshot(
+            nodes: [leaving, Stage.node("n2")], pods: pods,
+            workloads: [
+                Stage.webOwner,
+                Workload(kind: kind, namespace: "default", name: "db", replicas: 1, currentReplicas: replaced ? 1 : 0),
+            ])
+        stage.group("w", ["n1", "n2"])
+        stage.evaluate()
+        stage.delta(pods: stage.pods("new", 1, Stage.shape(cpu: 2_000, app: "new")), removedPods: ["db-0"])
+        return stage
+    }
+
+    @Test("The place of an evicted pod is kept until its owner has replaced it, at most for some minutes")
+    func evicted() {
+        var waiting = stage(replaced: false)
+        waiting.evaluate(after: .seconds(2))
+        #expect(waiting.sizes == ["w": 3])
+        var late = stage(replaced: false)
+        late.evaluate(after: .minutes(3))
+        #expect(late.sizes == [:])
+        var replaced = stage(replaced: true)
+        replaced.evaluate(after: .seconds(2))
+        #expect(replaced.sizes == [:])
+        // A DaemonSet's pod goes with its node.
+        var daemon = stage(replaced: false, kind: "DaemonSet")
+        daemon.evaluate(after: .seconds(2))
+        #expect(daemon.sizes == [:])
+    }
+
+    @Test("The pods of a node that somebody removes, and that fit nowhere else, ask for room before they are evicted")
+    func homeless() {
+        for free in [true, false] {
+            var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+            var leaving = Stage.node("n1", taints: [RemovalMarks.taint])
+            leaving.annotations[RemovalMarks.annotation] = "{}"
+            let pods =
+                stage.pods("web", 1, Stage.shape(cpu: 2_000), on: "n1")
+                + stage.pods("on", 1, Stage.shape(cpu: free ? 1_000 : 3_000), on: "n2")
+            stage.snapshot(nodes: [leaving, Stage.node("n2")], pods: pods)
+            stage.group("w", ["n1", "n2"])
+            stage.evaluate()
+            #expect(stage.sizes == (free ? [:] : ["w": 3]))
+        }
+    }
+
+    @Test("A node that pods were simulated onto is emptied only if those fit elsewhere as well")
+    func received() {
+        // Three nodes at 40 %: the pods of one fit on the other two, not those of two on the third.
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+        let names = ["n1", "n2", "n3"]
+        let pods = names.flatMap { stage.pods("p-\($0)", 2, Stage.shape(cpu: 900, app: $0), on: $0) }
+        stage.snapshot(nodes: names.map { Stage.node($0) }, pods: pods)
+        stage.group("w", names)
+        stage.evaluate()
+        stage.evaluate(after: .minutes(11))
+        #expect(stage.removed.flatMap(\.nodes).count == 1)
+        // A pending pod that is about to be bound takes room on a node: it is there to be moved as well.
+        var pending = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+        pending.snapshot(
+            nodes: ["n1", "n2"].map { Stage.node($0) },
+            pods: pending.pods("on", 4, Stage.shape(cpu: 900), on: "n2")
+                + pending.pods("wait", 1, Stage.shape(cpu: 500, app: "wait")))
+        pending.group("w", ["n1", "n2"])
+        for _ in 0..<4 {
+            pending.evaluate(after: .minutes(6))
+            #expect(pending.removed.isEmpty)
+        }
+    }
+}

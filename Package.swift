@@ -145,8 +145,8 @@ let package = Package(
         tests(
             "RemovalTests",
             [
-                "Actuator", "HTTPClient", "JSONReader", "Kubernetes", "Messages", "Notifier", "OpenStack",
-                "PracticeCloud", "ServiceRuntime", "Settings", "Support",
+                "Actuator", "HTTPClient", "HTTPServer", "JSONReader", "Kubernetes", "Messages", "Notifier",
+                "OpenStack", "PracticeCloud", "ServiceRuntime", "Settings", "Support", "YAML",
             ]),
         tests(
             "PracticeCloudTests",

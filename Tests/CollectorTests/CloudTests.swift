@@ -5,10 +5,28 @@ import HTTPServer
 import JSONReader
 import Messages
 import ServiceRuntime
+import Settings
 import Support
 import Testing
 
 @testable import Collector
+
+@Suite("Where the cloud is heard")
+struct CloudBrokerTests {
+    @Test(
+        "whatever is heard of the cloud is heard at the cloud's broker; a Collector of one node hears nothing",
+        arguments: [
+            ([], true), (["collector.cloud.enabled=false"], false),
+            (["collector.cloud.enabled=false", "collector.alarms.enabled=true"], true),
+            (["collector.cloud.enabled=false", "collector.hypervisor.enabled=true"], true),
+            (["collector.alarms.enabled=true", "collector.node=worker-1"], false),
+        ])
+    func broker(_ fields: [String], _ expected: Bool) throws {
+        let settings = try Settings.load(
+            file: nil, flags: ["cluster=prod", "bus.transport_url=rabbit://u:p@h/"] + fields)
+        #expect(Collector.hearsTheCloud(settings.collector) == expected)
+    }
+}
 
 @Suite("What is read of Nova's notifications")
 struct NovaReadingTests {

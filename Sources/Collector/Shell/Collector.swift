@@ -105,10 +105,13 @@ public enum Collector {
     /// Ceilometer's broker, if anything is heard there and it is another than ours.
     private static func openForeign(_ context: ServiceContext) throws -> Bus? {
         let collector = context.settings.collector
-        guard collector.node == nil,
-            collector.alarms.enabled || collector.hypervisor.enabled || collector.cloud.enabled
-        else { return nil }
-        return try context.openTelemetryBus()
+        return hearsTheCloud(collector) ? try context.openTelemetryBus() : nil
+    }
+
+    /// Whether anything of Nova, Aodh or the hypervisors is heard: all three are on the cloud's broker.
+    static func hearsTheCloud(_ settings: Settings.Collector) -> Bool {
+        settings.node == nil
+            && (settings.cloud.enabled || settings.alarms.enabled || settings.hypervisor.enabled)
     }
 
     /// Hears the cloud's notifications that the settings want.

@@ -5,64 +5,15 @@ import Support
 /// The machines behind the servers: each registers a Node some time after its server is ACTIVE, runs the pods bound to
 /// it, and is gone with its server.
 struct KubeletModel: Sendable {
-    /// How long machines and pods take.
-    struct Timing: Sendable {
-        /// From an ACTIVE server to the Node object.
-        var boot: Interval = .seconds(20)
-        /// From there to Ready.
-        var ready: Interval = .seconds(2)
-        /// From a pod's binding to Running and Ready.
-        var podStart: Interval = .seconds(1)
-        /// From a pod's deletion to its end, unless it says otherwise; never longer than its grace period.
-        var podStop: Interval = .seconds(0.5)
-        /// Between renewals of a node's Lease.
-        var lease: Interval = .seconds(10)
-        /// Silence after which a node is NotReady.
-        var grace: Interval = .seconds(40)
-
-        /// All but lease and grace multiplied.
-        func scaled(by pace: Double) -> Timing {
-            Timing(
-                boot: boot * pace, ready: ready * pace, podStart: podStart * pace, podStop: podStop * pace,
-                lease: lease, grace: grace * pace)
-        }
-    }
-
-    /// A machine with a kubelet.
-    struct Machine: Sendable {
-        var server: NovaModel.Server
-        var flavor: Flavor
-        var node: String
-        var number: Int
-        var isRegistered = false
-        /// Silent, though the server lives.
-        var isSilent = false
-        /// What its system uses beyond the pods.
-        var systemCPUMillis: Double = 100
-        var systemMemoryBytes: Double = 400 * 1_048_576
-        /// The node group, for the journal.
-        var group: String { server.template.group }
-    }
-
-    enum Due: Sendable {
-        case register(server: String)
-        case ready(server: String)
-        case renewLease(node: String, server: String)
-        case lost(node: String, server: String)
-        case startPod(key: String, uid: String)
-        case finishPod(key: String, uid: String)
-        case stopPod(key: String, uid: String)
-    }
-
     var timing: Timing
     /// The next machines never register.
     var stillbornAhead = 0
     /// Load of pods.
-    private(set) var load = PodLoad()
+    var load = PodLoad()
     /// Core-nanoseconds used, by pod uid or node name, and until when they are counted.
-    private var counters: [String: (nanoseconds: Double, until: Timestamp)] = [:]
+    var counters: [String: (nanoseconds: Double, until: Timestamp)] = [:]
     /// By server id.
-    private(set) var machines: [String: Machine] = [:]
+    var machines: [String: Machine] = [:]
     /// Server ids by node name.
     private(set) var serverOf: [String: String] = [:]
     private var dues = DeadlineQueue<Due>()
@@ -89,47 +40,6 @@ struct KubeletModel: Sendable {
     /// The machine of a node.
     func machine(ofNode name: String) -> Machine? {
         serverOf[name].flatMap { machines[$0] }
-    }
-
-    // MARK: Load
-
-    /// Sets the load; what was used until now is counted at the old one.
-    mutating func setLoad(_ new: PodLoad, index: ClusterIndex, at now: Timestamp) {
-        for machine in machines.values where machine.isRegistered {
-            _ = countNode(machine, index, at: now)
-            for key in index.podsByNode[machine.node] ?? [] {
-                if let pod = index.pods[key], pod.phase == "Running" { _ = countPod(pod, at: now) }
-            }
-        }
-        load = new
-    }
-
-    /// What a machine's system uses beyond the pods.
-    mutating func setSystemLoad(
-        _ server: String, cpuMillis: Double?, memoryBytes: Double?, index: ClusterIndex, at now: Timestamp
-    ) {
-        guard let machine = machines[server] else { return }
-        _ = countNode(machine, index, at: now)
-        if let cpuMillis { machines[server]?.systemCPUMillis = cpuMillis }
-        if let memoryBytes { machines[server]?.systemMemoryBytes = memoryBytes }
-    }
-
-    /// Core-nanoseconds that a pod has used.
-    mutating func countPod(_ pod: PodFacts, at now: Timestamp) -> Double {
-        count(pod.uid, millis: load.usage(of: pod).cpuMillis, at: now)
-    }
-
-    /// Core-nanoseconds that a node has used.
-    mutating func countNode(_ machine: Machine, _ index: ClusterIndex, at now: Timestamp) -> Double {
-        count(machine.node, millis: machine.usage(load, index).cpuMillis, at: now)
-    }
-
-    private mutating func count(_ key: String, millis: Double, at now: Timestamp) -> Double {
-        var counter = counters[key] ?? (0, now)
-        counter.nanoseconds += millis * 1e6 * max(0, (now - counter.until).inSeconds)
-        counter.until = now
-        counters[key] = counter
-        return counter.nanoseconds
     }
 
     // MARK: Servers

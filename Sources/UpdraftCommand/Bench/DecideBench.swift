@@ -3,31 +3,6 @@ import Glibc
 import Messages
 import Support
 
-/// What a run of the decision bench measured.
-public struct DecideBenchResult: Sendable {
-    /// The workload.
-    public var workload: String
-    /// New nodes wanted, or nodes that could go.
-    public var nodes: Int
-    /// Pods that got no place.
-    public var unserved: Int
-    /// Each run in milliseconds.
-    public var milliseconds: [Double]
-    /// Highest resident memory of the process so far, in MiB.
-    public var peakMebibytes: Double
-
-    /// The run in the middle.
-    public var median: Double { percentile(0.5) }
-
-    /// The run that so large a part of all do not exceed.
-    public func percentile(_ part: Double) -> Double {
-        let sorted = milliseconds.sorted()
-        guard !sorted.isEmpty else { return 0 }
-        let rank = Int((Double(sorted.count) * part).rounded(.up)) - 1
-        return sorted[min(max(rank, 0), sorted.count - 1)]
-    }
-}
-
 /// The workloads of docs/performance.md: whole evaluations on a cluster that is in memory already.
 public enum DecideBench {
     /// Their names.
@@ -86,112 +61,14 @@ public enum DecideBench {
         }
     }
 
-    private static let now = Timestamp(seconds: 1_800_000_000)
-    private static let mebibyte: Int64 = 1 << 20
+    static let now = Timestamp(seconds: 1_800_000_000)
+    static let mebibyte: Int64 = 1 << 20
 
     private static func own(_ shape: PodShape) -> LabelSelector {
         LabelSelector([Requirement("app", .in, [shape.labels["app"] ?? ""])])
     }
 
-    // MARK: Clusters
-
-    private struct Cluster {
-        var nodes: [Node] = []
-        var pods: [Pod] = []
-        var shapes: [PodShape] = []
-        var owners: [Workload] = []
-        var members: [[String]]
-
-        init(groups: Int) {
-            members = Array(repeating: [], count: groups)
-        }
-
-        mutating func shape(_ shape: PodShape) -> Int {
-            shapes.append(shape)
-            return shapes.count - 1
-        }
-    }
-
-    private static func padded(_ number: Int, _ width: Int) -> String {
-        let text = String(number)
-        return String(repeating: "0", count: max(0, width - text.count)) + text
-    }
-
-    private static func add(node index: Int, group: Int, scale: Int64, to cluster: inout Cluster) {
-        let name = "n-\(padded(index, 4))"
-        cluster.nodes.append(
-            Node(
-                name: name, uid: "uid-\(name)", providerID: "openstack:///server-\(name)",
-                labels: [
-                    "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
-                    "topology.kubernetes.io/zone": "z1", "node.kubernetes.io/instance-type": "m1.large",
-                    "pool": "ng\(group)",
-                ],
-                allocatable: ResourceList(
-                    cpuMillis: 8_000 * scale, memoryBytes: 32_768 * mebibyte * scale, pods: 110),
-                readinessChangedAt: now - .minutes(300), createdAt: now - .minutes(300)))
-        cluster.members[group].append(name)
-    }
-
-    /// Nodes with running pods: how many, cpu in thousandths and memory in MiB of each, by node.
-    private static func fill(
-        _ cluster: inout Cluster, nodes: Int, _ load: (Int) -> (count: Int, cpu: Int64, memory: Int64)
-    ) {
-        let groups = cluster.members.count
-        var numbers: [String: Int] = [:]
-        for index in 0..<nodes {
-            let scale = Int64(1) << Int64(index % groups)
-            add(node: index, group: index % groups, scale: scale, to: &cluster)
-            let (count, cpu, memory) = load(index)
-            for place in 0..<count {
-                let owner = "rs-\(padded((index * count + place) % 100, 3))"
-                let key = "\(owner) \(cpu * scale) \(memory * scale)"
-                let number: Int
-                if let known = numbers[key] {
-                    number = known
-                } else {
-                    number = cluster.shape(
-                        PodShape(
-                            labels: ["app": owner], owner: PodShape.Owner(kind: "ReplicaSet", name: owner),
-                            requests: ResourceList(
-                                cpuMillis: cpu * scale, memoryBytes: memory * mebibyte * scale)))
-                    numbers[key] = number
-                }
-                cluster.pods.append(
-                    Pod(
-                        uid: "uid-run-\(index)-\(place)", name: "\(owner)-\(index)-\(place)", shape: number,
-                        node: "n-\(padded(index, 4))", phase: .running, scheduling: .scheduled, ready: true,
-                        createdAt: now - .minutes(30)))
-            }
-        }
-        cluster.owners = (0..<100).map {
-            Workload(
-                kind: "ReplicaSet", namespace: "default", name: "rs-\(padded($0, 3))", replicas: 300,
-                currentReplicas: 300)
-        }
-    }
-
-    private static func addPending(
-        _ cluster: inout Cluster, _ count: Int, shapes: Int, _ change: (inout PodShape) -> Void
-    ) {
-        let first = cluster.shapes.count
-        for number in 0..<shapes {
-            let cpu = shapes == 1 ? 500 : Int64(250 + 50 * number)
-            let memory = shapes == 1 ? 1_024 : Int64(512 + 128 * ((7 * number) % 50))
-            var shape = PodShape(
-                labels: ["app": "pend-\(number)"], owner: PodShape.Owner(kind: "ReplicaSet", name: "pend-\(number)"),
-                requests: ResourceList(cpuMillis: cpu, memoryBytes: memory * mebibyte))
-            change(&shape)
-            _ = cluster.shape(shape)
-        }
-        for index in 0..<count {
-            cluster.pods.append(
-                Pod(
-                    uid: "uid-pend-\(padded(index, 6))", name: "pend-\(index % shapes)-\(index)",
-                    shape: first + index % shapes, scheduling: .unschedulable, createdAt: now - .minutes(30),
-                    unschedulableSince: now - .minutes(30)))
-        }
-    }
+    // MARK: Workloads
 
     private static func core(
         _ cluster: Cluster, _ change: (inout DeciderConfiguration) -> Void = { _ in }
@@ -220,8 +97,6 @@ public enum DecideBench {
         }
         return core
     }
-
-    // MARK: Workloads
 
     private static func measure(
         _ workload: String, _ core: DeciderCore, _ repetitions: Int,

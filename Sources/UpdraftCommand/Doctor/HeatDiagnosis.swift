@@ -5,8 +5,8 @@ import Support
 /// What is wrong with a group: a function of what was read. The facts are those of docs/openstack/heat.md.
 struct HeatDiagnosis {
     private(set) var findings: [HeatFinding] = []
-    private let patient: HeatPatient
-    private var snapshot: HeatGroupSnapshot { patient.snapshot }
+    let patient: HeatPatient
+    var snapshot: HeatGroupSnapshot { patient.snapshot }
 
     /// Looks at everything.
     init(_ patient: HeatPatient) {
@@ -20,7 +20,7 @@ struct HeatDiagnosis {
         findings = order.flatMap { weight in findings.filter { $0.weight == weight } }
     }
 
-    private mutating func find(
+    mutating func find(
         _ kind: HeatFinding.Kind, _ weight: HeatFinding.Weight, _ what: String, means meaning: String, mend: String,
         repair: HeatFinding.Repair? = nil
     ) {
@@ -29,7 +29,7 @@ struct HeatDiagnosis {
     }
 
     /// Members that Heat counts: neither failed nor leaving.
-    private var counted: [HeatMember] {
+    var counted: [HeatMember] {
         snapshot.members.filter { !$0.isFailed && $0.status.text != "DELETE_IN_PROGRESS" }
     }
 
@@ -81,7 +81,7 @@ struct HeatDiagnosis {
     }
 
     /// Zero would be ignored, and lowering the size with a failed member that is a node would take that node.
-    private var mayResend: Bool {
+    var mayResend: Bool {
         !counted.isEmpty
             && !snapshot.members.contains { $0.isFailed && patient.node(of: $0) != nil }
             && snapshot.kind == .autoScalingGroup && snapshot.desired != nil
@@ -255,56 +255,6 @@ struct HeatDiagnosis {
                 .serverFailed, .warning, "\(name): Nova says \(status)", means: "its node does not work meanwhile",
                 mend: "start it, or have the node removed")
         default: break
-        }
-    }
-
-    // MARK: Size and nodes
-
-    private mutating func lookAtSize() {
-        guard let desired = snapshot.desired, desired != counted.count, !snapshot.isChanging else { return }
-        find(
-            .sizeMismatch, .warning, "\(patient.parameter) is \(desired), \(counted.count) members count",
-            means: "the next update of anyone makes it \(desired)",
-            mend: "the Decider corrects it after the provision time; or send the size that is meant",
-            repair: mayResend && !findings.contains { $0.repair == .resend(size: counted.count) }
-                ? .resend(size: counted.count) : nil)
-    }
-
-    private mutating func lookAtNodes() {
-        guard let nodes = patient.nodes else { return }
-        let servers = Set(snapshot.members.compactMap(\.serverID))
-        for member in counted {
-            guard let serverID = member.serverID, member.status.state == .complete else { continue }
-            let age = member.createdAt.map { patient.now - $0 }
-            guard let node = nodes.first(where: { $0.serverID == serverID }) else {
-                let isLate = age.map { $0 > patient.group.provisionTimeout } ?? false
-                find(
-                    .nodeMissing, isLate ? .problem : .note,
-                    "server \(serverID) of member \(member.name) is no node\(age.map { ", \($0) after it was made" } ?? "")",
-                    means: isLate ? "its time to register is over" : "it may still register",
-                    mend: isLate ? "the Decider has it removed; its console tells why it did not register" : "wait")
-                continue
-            }
-            if !node.isReady {
-                find(
-                    .nodeUnready, .warning, "node \(node.name) of member \(member.name) is not ready",
-                    means: "no pod starts there", mend: "look at its kubelet")
-            }
-        }
-        for node in nodes where node.serverID.map(servers.contains) == true {
-            if let mistake = node.recordMistake {
-                find(
-                    .recordUnreadable, .problem, "the removal of node \(node.name) cannot be read: \(mistake)",
-                    means: "nobody goes on with it, nobody begins another one",
-                    mend: "take the annotation \(RemovalNames.record) away, and uncordon the node if it is to stay")
-            } else if let record = node.record, record.outcome?.reason == .wrongMemberRemoved {
-                find(
-                    .incident, .problem, "node \(node.name): \(record.outcome?.detail ?? "")",
-                    means: "Heat removed another member than the chosen; the group is paused",
-                    mend:
-                        "see what is lost, then take the annotation \(RemovalNames.record) from the node: the group goes on"
-                )
-            }
         }
     }
 }

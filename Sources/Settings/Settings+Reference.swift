@@ -72,7 +72,7 @@ extension Settings {
 
         1. the flag `--set section.field=value` (repeatable; an item of a list by number or id: `--set groups.workers.max=5`),
         2. the environment, `UPDRAFT_SECTION_FIELD=value` (`UPDRAFT_BUS_TRANSPORT_URL` for `bus.transport_url`),
-        3. the file (`--config FILE`, or `UPDRAFT_CONFIG`),
+        3. the file (`--config FILE`, else `UPDRAFT_CONFIG`, else `/etc/updraft/updraft.yaml`),
         4. the default below.
 
         Every service checks the whole configuration when it starts and lists all mistakes at once, each with file, line,

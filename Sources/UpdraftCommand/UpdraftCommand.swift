@@ -1,4 +1,5 @@
 import Glibc
+import ServiceRuntime
 import Support
 
 /// The user's command: one subcommand a word, each with its own `--help`.
@@ -18,6 +19,10 @@ public enum UpdraftCommand {
             Terminal.line(help)
             return arguments.isEmpty ? 2 : 0
         }
+        guard word != "--version" else {
+            Terminal.line("updraft \(UpdraftVersion.text)")
+            return 0
+        }
         guard let subcommand = subcommands.first(where: { $0.name == word }) else {
             Terminal.complaint("updraft: '\(word)' is no command; updraft --help lists them")
             return 2
@@ -32,6 +37,7 @@ public enum UpdraftCommand {
                 + subcommand.summary
         }
         return "updraft: autoscaling for Kubernetes on OpenStack Heat\n\nusage: updraft COMMAND [ARGUMENTS]\n\n"
-            + lines.joined(separator: "\n") + "\n\nupdraft COMMAND --help tells more."
+            + lines.joined(separator: "\n")
+            + "\n\nupdraft COMMAND --help tells more; updraft --version prints the version."
     }
 }

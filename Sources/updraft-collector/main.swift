@@ -2,7 +2,7 @@ import Collector
 import ServiceRuntime
 
 await ServiceMain.run(
-    name: "collector", about: "watches a Kubernetes cluster and tells the other services over the bus"
+    name: "collector", about: "Watches a Kubernetes cluster and tells the other services over the bus."
 ) { context in
     try await Collector.run(context)
 }

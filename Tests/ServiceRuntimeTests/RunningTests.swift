@@ -149,6 +149,8 @@ import Testing
         for flag in ["--config", "--set", "--log-level", "--check-config", "--health-check", "--version", "--help"] {
             #expect(help.contains(flag))
         }
+        #expect(!help.contains("--node"), "only the Collector reads one node")
+        #expect(ServiceFlags.help(program: "updraft-collector", about: "").contains("\n  --node NAME "))
     }
 }
 

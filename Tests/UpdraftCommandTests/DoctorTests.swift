@@ -310,6 +310,7 @@ struct DiagnosisTests {
         #expect(DoctorOptions.parse(["nova"]).0 == nil)
         #expect(DoctorOptions.parse(["heat", "--config"]).0 == nil)
         #expect(DoctorOptions.parse(["heat", "--mend"]).0 == nil)
+        #expect(DoctorOptions.parse(["heat", "-c", "other.yaml"]).0?.file == "other.yaml")
         #expect(
             DoctorOptions.parse(["heat", "--set", "a=b", "--set", "c=d", "--repair", "--yes"]).0?.fields.count == 2)
     }

@@ -21,7 +21,7 @@ public struct PracticeCloudCommand: Sendable {
           --flavor NAME          m1.small, m1.medium, m1.large (default), m1.xlarge, g1.gpu
           --pre-delete-hook      members wait at a pre-delete hook before their server goes
           --policies             scaling policies scale_out and scale_in on the group
-          --pace X               all times of Heat and machines times X (1 = as recorded; the demo takes 0.1)
+          --pace X               all times of Heat and machines times X (1 = as recorded; the demo takes 0.2)
           --boot SECONDS         from an ACTIVE server to its Node, before --pace (20)
           --token-lifetime SECONDS   of Keystone's tokens (3600)
           --kubernetes-minor N   which Kubernetes 1.N is played (30); 20 knows policy/v1beta1 only

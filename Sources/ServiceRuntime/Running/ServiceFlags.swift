@@ -48,27 +48,29 @@ struct ServiceFlags: Equatable {
     }
 
     static func help(program: String, about: String) -> String {
-        """
-        \(program): \(about)
+        let node =
+            program == "updraft-collector"
+            ? "\n  --node NAME           nothing but this node's statistics (collector.node)" : ""
+        return """
+            \(program): \(about)
 
-        Usage: \(program) [--config FILE] [--set section.field=value]… [--log-level LEVEL]
+            Usage: \(program) [--config FILE] [--set section.field=value]… [--log-level LEVEL]
 
-          -c, --config FILE     the configuration, YAML; else UPDRAFT_CONFIG, else \(ServiceMain.usualFile) if it is there
-          --set FIELD=VALUE     overrides a field: --set log.level=debug --set groups.workers.max=5
-          --log-level LEVEL     debug, info, warning or error
-          --node NAME           collector only: nothing but this node's statistics (collector.node)
-          --check-config        checks the configuration, prints all mistakes, and ends
-          --health-check        asks the running service's /readyz; exit code 0 if it is ready
-          --reference           prints the configuration reference (Markdown)
-          --version             prints the version
-          -h, --help            prints this
+              -c, --config FILE     the configuration, YAML; else UPDRAFT_CONFIG, else \(ServiceMain.usualFile) if it is there
+              --set FIELD=VALUE     overrides a field: --set log.level=debug --set groups.workers.max=5
+              --log-level LEVEL     debug, info, warning or error\(node)
+              --check-config        checks the configuration, prints all mistakes, and ends
+              --health-check        asks the running service's /readyz; exit code 0 if it is ready
+              --reference           prints the configuration reference (Markdown)
+              --version             prints the version
+              -h, --help            prints this
 
-        Environment: every field as UPDRAFT_SECTION_FIELD, e.g. UPDRAFT_BUS_TRANSPORT_URL. Flags win over the
-        environment, the environment over the file.
-        Signals: SIGTERM or SIGINT ends the service in order within shutdown_timeout (20s); a second one at once.
-        Exit codes: 0 ended as asked, 1 failed, 2 wrong configuration or arguments.
-        The log is JSON lines on standard error; health pages: /healthz, /readyz, /metrics at health.listen.
+            Environment: every field as UPDRAFT_SECTION_FIELD, e.g. UPDRAFT_BUS_TRANSPORT_URL. Flags win over the
+            environment, the environment over the file.
+            Signals: SIGTERM or SIGINT ends the service in order within shutdown_timeout (20s); a second one at once.
+            Exit codes: 0 ended as asked, 1 failed, 2 wrong configuration or arguments.
+            The log is JSON lines on standard error; health pages: /healthz, /readyz, /metrics at health.listen.
 
-        """
+            """
     }
 }

@@ -14,7 +14,7 @@ extension Settings {
                 enabled = reader.flag(
                     "enabled", default: true,
                     "Whether notifications of Nova are read, from a queue of our own; while its exchange is not there, "
-                        + "this waits.")
+                        + "this waits. The broker is that of `telemetry`.")
                 novaExchange = reader.text("nova_exchange", default: "nova", "Nova's `control_exchange`.")
             }
         }

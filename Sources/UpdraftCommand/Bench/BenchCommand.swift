@@ -12,6 +12,7 @@ enum BenchCommand {
                updraft bench decide [--workload NAME]… [--json]
                updraft bench latency --state DIR --transport-url URL [--rounds N] [--json]
                updraft bench stats --state DIR --transport-url URL [--nodes N] [--pods N] [--seconds N] [--json]
+               updraft bench kubelets [--nodes N] [--pods N]
 
           list       decode a LIST of pods of the recorded form (default 10000 pods)
           decide     whole evaluations of the decision engine; --help lists the workloads

@@ -55,15 +55,20 @@ enum DemoCommand {
     }
 
     private static func looking(_ options: DemoOptions) -> String {
-        """
+        let broker =
+            options.transportURLFile.map { "UPDRAFT_BUS_TRANSPORT_URL_FILE=\($0)" } ?? "UPDRAFT_BUS_TRANSPORT_URL=…"
+        let command = "\(broker) \(CommandLine.arguments.first ?? "updraft")"
+        return """
 
-        everything is left running. To look at it:
-          logs            \(options.state)/*.log
-          Kubernetes      kubectl --kubeconfig \(options.state)/cloud/kubeconfig get nodes,pods -A
-          OpenStack       OS_CLIENT_CONFIG_FILE=\(options.state)/cloud/clouds.yaml openstack --os-cloud practice stack list
-          the cloud       \(options.state)/cloud/practice.json says where its control API is
-          configuration   \(options.state)/updraft.yaml
-        Ctrl-C stops it.
-        """
+            everything is left running. To look at it:
+              logs            \(options.state)/*.log
+              Kubernetes      kubectl --kubeconfig \(options.state)/cloud/kubeconfig get nodes,pods -A
+              OpenStack       OS_CLIENT_CONFIG_FILE=\(options.state)/cloud/clouds.yaml openstack --os-cloud practice stack list
+              the cloud       \(options.state)/cloud/practice.json says where its control API is
+              configuration   \(options.state)/updraft.yaml
+              Updraft itself  \(command) status -c \(options.state)/updraft.yaml
+                              likewise explain group workers, timeline NODE
+            Ctrl-C stops it.
+            """
     }
 }

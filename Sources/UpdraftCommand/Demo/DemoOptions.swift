@@ -13,6 +13,8 @@ struct DemoOptions: Sendable {
     var state = ""
     /// The broker.
     var transportURL = ""
+    /// The file that it was read from, if it was.
+    var transportURLFile: String?
     /// Leave everything running at the end.
     var keep = false
     /// How many of each service.
@@ -28,7 +30,7 @@ struct DemoOptions: Sendable {
         updraft demo: the practice cloud and the four services play a story, with a verdict
 
         usage: updraft demo --state DIR (--transport-url URL | --transport-url-file FILE) [--keep] [--replicas N]
-                            [--kill SERVICE@STEP]
+                            [--kill SERVICE@STEP]… [--limit SECONDS]
 
           --state DIR                folder for state, configuration and logs
           --transport-url URL        the RabbitMQ to use; --transport-url-file FILE reads it from a file
@@ -59,6 +61,7 @@ struct DemoOptions: Sendable {
             case "--transport-url-file":
                 guard let text = readFile(value) else { return (nil, "\(value) cannot be read") }
                 options.transportURL = String(text.prefix { !$0.isNewline })
+                options.transportURLFile = value
             case "--kill":
                 guard let kills = kills(value) else { return (nil, "--kill \(value): SERVICE@STEP is needed") }
                 options.kills.formUnion(kills)

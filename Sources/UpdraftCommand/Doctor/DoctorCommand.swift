@@ -11,7 +11,8 @@ enum DoctorCommand {
 
         usage: updraft doctor heat [--config FILE] [--set NAME=VALUE]… [--no-kubernetes] [--repair [--yes]]
 
-          --config FILE      the services' configuration: groups, login (openstack.*), kubeconfig (kubernetes.*)
+          --config FILE      the services' configuration: groups, login (openstack.*), kubeconfig (kubernetes.*); also -c.
+                             Else UPDRAFT_CONFIG, else /etc/updraft/updraft.yaml
           --set NAME=VALUE   a field of it, e.g. openstack.cloud=prod; may be repeated
           --no-kubernetes    do not look at nodes and pods
           --repair           do what is safe: clear hooks of drained nodes, send the size of the members that are there to a
@@ -20,7 +21,7 @@ enum DoctorCommand {
 
         The login is that of the configuration, else OS_CLOUD or OS_* of the environment; KUBECONFIG likewise.
 
-        Exit code: 0 nothing is wrong, 1 something is, 2 wrong usage.
+        Exit code: 0 nothing is wrong, 1 something is, 2 wrong usage or configuration.
         """
 
     static func run(_ arguments: [String]) async -> Int32 {
@@ -45,7 +46,9 @@ enum DoctorCommand {
         let openstack: OpenStackClient
         var kubernetes: KubernetesClient?
         do {
-            settings = try Settings.load(file: options.file, environment: environment, flags: options.fields)
+            settings = try Settings.load(
+                file: options.file ?? ServiceMain.configurationFile(environment), environment: environment,
+                flags: options.fields)
             var cloud = try CloudConfiguration.load(
                 cloud: settings.openstack.cloud, file: settings.openstack.cloudsFile,
                 region: settings.openstack.region, environment: environment)
@@ -88,7 +91,7 @@ struct DoctorOptions: Sendable {
 
     /// Nil with a complaint when `arguments` are wrong.
     static func parse(_ arguments: [String]) -> (DoctorOptions?, complaint: String) {
-        guard arguments.first == "heat" else { return (nil, "what to look at? There is: heat") }
+        guard arguments.first == "heat" else { return (nil, "what to look at? There are: heat, telemetry") }
         var options = DoctorOptions()
         var rest = arguments.dropFirst()
         while let argument = rest.popFirst() {
@@ -96,9 +99,9 @@ struct DoctorOptions: Sendable {
             case "--no-kubernetes": options.looksAtNodes = false
             case "--repair": options.repairs = true
             case "--yes": options.asks = false
-            case "--config", "--set":
+            case "--config", "-c", "--set":
                 guard let value = rest.popFirst() else { return (nil, "\(argument) needs a value") }
-                if argument == "--config" { options.file = value } else { options.fields.append(value) }
+                if argument == "--set" { options.fields.append(value) } else { options.file = value }
             default: return (nil, "\(argument) is not known")
             }
         }

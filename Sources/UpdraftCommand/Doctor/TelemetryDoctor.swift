@@ -19,7 +19,7 @@ enum TelemetryDoctor {
 
         The broker is collector.telemetry.transport_url (else bus.transport_url). Gnocchi is asked with the login of the
         section openstack: a tenant's is enough.
-        Exit code: 0 all is well, 1 something is wrong, 2 wrong usage.
+        Exit code: 0 all is well, 1 something is wrong, 2 wrong usage or configuration.
         """
 
     static func run(_ arguments: [String]) async -> Int32 {
@@ -32,8 +32,12 @@ enum TelemetryDoctor {
             case "--help", "-h":
                 Terminal.line(help)
                 return 0
-            case "--config", "-c": file = rest.popFirst()
-            case "--set": rest.popFirst().map { overrides.append($0) }
+            case "--config", "-c", "--set":
+                guard let value = rest.popFirst() else {
+                    Terminal.complaint("updraft doctor telemetry: \(argument) needs a value")
+                    return 2
+                }
+                if argument == "--set" { overrides.append(value) } else { file = value }
             case "--no-gnocchi": asksGnocchi = false
             default:
                 Terminal.complaint("updraft doctor telemetry: '\(argument)' is not known; --help tells more")

@@ -19,7 +19,7 @@ enum SignalURLCommand {
           --config FILE    the configuration of the suite; else UPDRAFT_CONFIG or /etc/updraft/updraft.yaml
           --set a.b=c      overrides a field
 
-        Exit code: 0, 1 if the configuration is wrong or does not have the group, 2 for wrong usage.
+        Exit code: 0; 1 if there is no such group or nobody would take the signal; 2 for wrong usage or configuration.
         """
 
     static func run(_ arguments: [String]) -> Int32 {
@@ -35,9 +35,9 @@ enum SignalURLCommand {
         var rest = arguments[...]
         while let word = rest.popFirst() {
             switch word {
-            case "--config", "--set", "--step":
+            case "--config", "-c", "--set", "--step":
                 guard let value = rest.popFirst() else { return wrong("\(word) needs a value") }
-                if word == "--config" { file = value }
+                if word == "--config" || word == "-c" { file = value }
                 if word == "--set" { overrides.append(value) }
                 if word == "--step" {
                     guard let number = Int(value), (1...ScaleRequested.maximumStep).contains(number) else {
@@ -59,6 +59,11 @@ enum SignalURLCommand {
             let environment = ServiceMain.environmentVariables()
             let settings = try Settings.load(
                 file: file ?? ServiceMain.configurationFile(environment), environment: environment, flags: overrides)
+            guard settings.collector.signals.listen != nil else {
+                Terminal.complaint(
+                    "updraft signal-url: collector.signals.listen is not set: nobody would take the signal")
+                return 1
+            }
             guard let direction else {
                 Terminal.line(base(settings) + SignalURL(settings).alarmsPath)
                 return 0
@@ -72,7 +77,7 @@ enum SignalURLCommand {
             return 0
         } catch {
             Terminal.complaint(error.description)
-            return 1
+            return 2
         }
     }
 

@@ -11,6 +11,7 @@ enum BenchCommand {
                updraft bench bus --transport-url URL [--messages N] [--json]
                updraft bench decide [--workload NAME]… [--json]
                updraft bench latency --state DIR --transport-url URL [--rounds N] [--json]
+               updraft bench removal --state DIR --transport-url URL [--nodes N] [--json]
                updraft bench stats --state DIR --transport-url URL [--nodes N] [--pods N] [--seconds N] [--json]
                updraft bench kubelets [--nodes N] [--pods N]
 
@@ -18,6 +19,7 @@ enum BenchCommand {
           decide     whole evaluations of the decision engine; --help lists the workloads
           bus        publish with confirms and consume, messages of 1 KiB (default 20000)
           stats      one Collector asks kubelets (default 5000 of 30 pods, 60 s); `bench kubelets` serves them
+          removal    so many nodes are drained and removed at once on the practice cloud (default 1000)
           latency    from a pod that no node can take to the request at Heat, through the four services (default 40)
 
         scripts/bench runs all of them, with a RabbitMQ of its own.
@@ -71,6 +73,11 @@ enum BenchCommand {
                     Row(name: "pod created → PATCH at Heat, p99", value: result.p99, unit: "ms", aim: "< 100"),
                     Row(name: "pod created → PATCH at Heat, worst", value: result.worst, unit: "ms", aim: ""),
                 ]
+            case "removal":
+                guard let nodes = number(values["nodes"], 1_000), nodes > 1, let state = values["state"],
+                    let url = values["transport-url"]
+                else { return wrong("removal needs --state and --transport-url, and --nodes of 2 at least") }
+                rows = removal(try await RemovalBench.run(nodes: nodes, state: state, transportURL: url))
             case "stats":
                 guard let nodes = number(values["nodes"], 5_000), let pods = number(values["pods"], 30),
                     let seconds = number(values["seconds"], 60), let state = values["state"],
@@ -106,6 +113,29 @@ enum BenchCommand {
             Row(name: "age of a node's sample on the bus, p50", value: result.p50 * 1_000, unit: "ms", aim: ""),
             Row(name: "age of a node's sample on the bus, p99", value: result.p99 * 1_000, unit: "ms", aim: "< 2000"),
             Row(name: "samples of nodes on the bus", value: result.rate, unit: "/s", aim: ""),
+        ]
+    }
+
+    private static func removal(_ result: RemovalBenchResult) -> [Row] {
+        let what = "\(result.nodes) nodes, \(result.pods) pods told"
+        let at = { (share: Double) in
+            result.late.isEmpty ? 0 : result.late[min(result.late.count - 1, Int(Double(result.late.count) * share))]
+        }
+        return [
+            Row(name: "nodes in their cooldown at once (\(what))", value: Double(result.atOnce), unit: "", aim: ""),
+            Row(name: "decided → the last one cordoned", value: result.cordoned, unit: "s", aim: ""),
+            Row(name: "cooldowns that ended by time", value: Double(result.late.count), unit: "", aim: ""),
+            Row(name: "cooldowns that ended by answers", value: Double(result.answered), unit: "", aim: ""),
+            Row(name: "end of a cooldown after its deadline, p50", value: at(0.5) * 1_000, unit: "ms", aim: ""),
+            Row(
+                name: "end of a cooldown after its deadline, worst", value: (result.late.last ?? 0) * 1_000, unit: "ms",
+                aim: "< 1000"),
+            Row(name: "decided → the last one drained", value: result.drained, unit: "s", aim: ""),
+            Row(name: "decided → the last one gone", value: result.gone, unit: "s", aim: ""),
+            Row(name: "Notifier's CPU time", value: result.notifier.cpu, unit: "s", aim: ""),
+            Row(name: "Notifier's memory, peak", value: result.notifier.memory, unit: "MB", aim: ""),
+            Row(name: "Actuator's CPU time", value: result.actuator.cpu, unit: "s", aim: ""),
+            Row(name: "Actuator's memory, peak", value: result.actuator.memory, unit: "MB", aim: ""),
         ]
     }
 

@@ -164,12 +164,12 @@ enum StatsBench {
         }
         try await Task.sleep(for: .seconds(15))
         heard.withLock { $0.isMeasuring = true }
-        let before = try cpuSeconds(collector.pid)
+        let before = try ProcessUsage(of: collector.pid).cpu
         let started = Timestamp.now()
         try await Task.sleep(for: .seconds(seconds))
         let passed = (Timestamp.now() - started).inSeconds
-        let cores = (try cpuSeconds(collector.pid) - before) / passed
-        let memory = try peakMemory(collector.pid)
+        let cores = (try ProcessUsage(of: collector.pid).cpu - before) / passed
+        let memory = try ProcessUsage(of: collector.pid).memory
         let result = heard.withLock { $0 }
         reading.cancel()
         await bus.close(within: .seconds(2))
@@ -179,26 +179,5 @@ enum StatsBench {
         return StatsBenchResult(
             nodes: nodes, pods: 0, cores: cores, memory: memory, p50: at(0.5), p99: at(0.99),
             rate: Double(ages.count) / passed, heard: result.nodes.count, parsing: 0)
-    }
-
-    /// User and system time of a process.
-    private static func cpuSeconds(_ pid: pid_t) throws -> Double {
-        let text = try String(contentsOf: URL(filePath: "/proc/\(pid)/stat"), encoding: .utf8)
-        // The name in parentheses may hold anything; the fields behind it are numbered from 3.
-        guard let end = text.lastIndex(of: ")") else { throw Failure(description: "/proc/\(pid)/stat") }
-        let fields = text[text.index(after: end)...].split(separator: " ")
-        guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else {
-            throw Failure(description: "/proc/\(pid)/stat")
-        }
-        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
-    }
-
-    private static func peakMemory(_ pid: pid_t) throws -> Double {
-        let text = try String(contentsOf: URL(filePath: "/proc/\(pid)/status"), encoding: .utf8)
-        for line in text.split(separator: "\n") where line.hasPrefix("VmHWM:") {
-            let words = line.split(whereSeparator: \.isWhitespace)
-            if words.count > 1, let kilobytes = Double(words[1]) { return kilobytes * 1_024 / 1e6 }
-        }
-        throw Failure(description: "/proc/\(pid)/status has no VmHWM")
     }
 }

@@ -101,6 +101,9 @@ actor DemoSuite {
         running.values.filter { !$0.isRunning }
     }
 
+    /// The process of a replica.
+    func pid(of name: String) -> Int32? { running[name]?.pid }
+
     /// Where a service's health server listens.
     func healthURL(_ name: String) -> String {
         "http://127.0.0.1:\(healthPorts[name] ?? 0)"

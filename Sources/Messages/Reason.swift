@@ -194,6 +194,17 @@ public enum Reason: String, Sendable, Codable, CaseIterable {
     case nothingToTell = "NothingToTell"
 }
 
+extension Reason {
+    /// Whether a removal for this reason is of a machine that is no good: where its group cannot spare a member, Heat
+    /// replaces the machine instead (marked unhealthy, and the same size sent again).
+    public var isOfBrokenMachine: Bool {
+        switch self {
+        case .nodeUnready, .memberFailed, .nodeNeverRegistered, .serverGone, .serverFailed: true
+        default: false
+        }
+    }
+}
+
 /// A reason with its values: what bound, how much, where the limit was set.
 public struct Explanation: Sendable, Hashable, Codable {
     /// The reason.

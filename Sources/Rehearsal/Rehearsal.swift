@@ -22,8 +22,16 @@ public struct Rehearsal: Sendable {
         public var faults: Int
         /// Pods evicted.
         public var evictions: Int
+        /// Of them those of pods that had been told.
+        public var toldEvictions: Int
         /// Changes of the size that Heat was told and that were none the time before.
         public var resizes: Int
+        /// Members that were marked unhealthy by us and were not before.
+        public var marks: Int
+        /// Marks that were taken back.
+        public var unmarks: Int
+        /// Hooks that were cleared and had held something.
+        public var hooks: Int
         /// How it ended: nodes, members, pods; the same text for ends that are the same.
         public var end: String
     }
@@ -49,7 +57,8 @@ public struct Rehearsal: Sendable {
             seed: scenario.seed, kind: scenario.kind, violation: world.violation, story: world.story.lines,
             simulated: world.now - World.start, steps: world.steps, actions: world.actionsTaken,
             faults: world.strikes.reduce(0, +), evictions: world.audit.evictions,
-            resizes: world.audit.resizes, end: world.endText)
+            toldEvictions: world.audit.toldEvictions, resizes: world.audit.resizes, marks: world.audit.marks,
+            unmarks: world.audit.unmarks, hooks: world.audit.hooks, end: world.endText)
     }
 }
 
@@ -57,10 +66,11 @@ extension World {
     var endText: String {
         let nodes = cluster.nodes.map { "\($0.name) \($0.record?.phase.rawValue ?? "-")" }.sorted()
         let members = heat.members.map { "\($0.name) \($0.status)" }.sorted()
+        let desired = heat.desired.map { "\($0)" }.joined(separator: " and ")
         let pods = cluster.workloads.map { workload in
             "\(workload.plan.name) \(cluster.pods.count { cluster.workloads[$0.workload].uid == workload.uid && $0.isReady })"
         }
-        return "nodes \(nodes); members \(members), desired \(heat.desired); pods \(pods)"
+        return "nodes \(nodes); members \(members), desired \(desired); pods \(pods)"
     }
 }
 

@@ -39,7 +39,7 @@ extension Scenario {
                 workloads[index].hasTwoBudgets = dice.chance(0.15)
             }
             addLoad(&dice, 20...40, 15...50)
-        case .heat, .nodes, .broker, .crashes, .everything:
+        case .heat, .nodes, .broker, .crashes, .everything, .replicas, .groups:
             addWorkloads(&dice, load: 40...80)
             for index in workloads.indices where dice.chance(0.5) { workloads[index].temper = Scenario.temper(&dice) }
             mayRefuse = dice.chance(0.2)
@@ -47,6 +47,8 @@ extension Scenario {
             addLoad(&dice, 60...120, 10...120)
             addLoad(&dice, 130...200, 20...120)
         }
+        if kind == .replicas || (kind == .everything && dice.chance(0.3)) { actors = 2 }
+        if kind == .groups || (kind == .everything && dice.chance(0.3)) { groups = 2 }
         if dice.chance(0.3) { script.append((.seconds(Double(dice.within(20...200))), .repeatedDecisions)) }
         if dice.chance(0.2) {
             let change = dice.chance(0.6) ? -1 : 1
@@ -147,5 +149,18 @@ extension Scenario {
             rates[.crash] = 0.01
             set(heat + kubernetes, 0.01, &dice)
         }
+        if kind == .replicas {
+            rates[.crash] = 0.003
+            rates[.brokerLost] = 0.006
+            set(heat + kubernetes, 0.02, &dice)
+        }
+        if kind == .groups {
+            set(heat, 0.05, &dice)
+            set(kubernetes, 0.02, &dice)
+            if dice.chance(0.3) { rates[.neverRegisters] = 0.1 }
+            if dice.chance(0.3) { rates[.nodeDies] = 0.002 }
+            if dice.chance(0.3) { rates[.crash] = 0.003 }
+        }
+        if actors > 1 { rates[.freeze] = 0.01 }
     }
 }

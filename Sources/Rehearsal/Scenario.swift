@@ -27,6 +27,10 @@ public enum ScenarioKind: String, Sendable, CaseIterable {
     case crashes
     /// All of it.
     case everything
+    /// Two replicas each of Actuator and Notifier, which die, freeze and are cut off.
+    case replicas
+    /// Two groups in one stack.
+    case groups
 }
 
 /// How the pods of a workload take a notice.
@@ -109,14 +113,20 @@ struct Scenario: Sendable {
     var script: [(at: Interval, step: ScriptStep)] = []
     /// Machines leave only when the hook of their server was cleared.
     var hasDeleteHook = false
+    /// Until then Heat refuses every lower size.
+    var refusesShrinkUntil = Interval.zero
     /// Whether the scheduler spreads pods; else it fills nodes.
     var spreads = true
     /// Milliseconds that a new machine takes in Heat, and then to register.
     var createTakes = 4_000...15_000
     var bootTakes = 3_000...12_000
     var deleteTakes = 1_000...5_000
-    /// Replicas of Collector and Decider.
+    /// Replicas of Collector and Decider, which share their work.
     var replicas = 2
+    /// Replicas of Actuator and Notifier, of which one acts at a time.
+    var actors = 1
+    /// Node groups.
+    var groups = 1
     var mayRefuse = false
     /// What the Actuator does when a drain takes too long, and before an only pod is evicted.
     var forceTimeout: Interval?
@@ -125,12 +135,17 @@ struct Scenario: Sendable {
     var crashes = 6
 
     static let cluster = "rehearsal"
-    static let group = "workers"
+    /// Ids of the groups, in the order of their numbers. They are of one stack, which takes one change at a time.
+    static let groups = ["workers", "others"]
+
+    static func number(of group: String) -> Int { groups.firstIndex(of: group) ?? 0 }
 
     var actuator: ActuatorPolicy {
         var policy = ActuatorPolicy(
             cluster: Scenario.cluster,
-            groups: [.init(id: Scenario.group, stack: "k8s", min: minimum, max: maximum, origin: "groups[0]")])
+            groups: Scenario.groups.prefix(groups).enumerated().map { number, id in
+                .init(id: id, stack: "k8s", min: minimum, max: maximum, origin: "groups[\(number)]")
+            })
         policy.resync = .seconds(15)
         policy.maximumCooldown = .seconds(60)
         policy.cooldownMargin = .seconds(30)
@@ -161,14 +176,14 @@ struct Scenario: Sendable {
     var decider: DeciderConfiguration {
         var configuration = DeciderConfiguration(
             cluster: Scenario.cluster,
-            groups: [
+            groups: Scenario.groups.prefix(groups).enumerated().map { number, id in
                 GroupRules(
-                    id: Scenario.group, min: minimum, max: maximum,
+                    id: id, min: minimum, max: maximum,
                     template: .init(
                         allocatable: ResourceList(
                             cpuMillis: Int64(nodeCPU), memoryBytes: 8 << 30, ephemeralStorageBytes: 50 << 30,
-                            pods: Int64(nodePods))), origin: "groups[0]")
-            ])
+                            pods: Int64(nodePods))), origin: "groups[\(number)]")
+            })
         configuration.scaleUp.initialBackoff = .seconds(40)
         configuration.scaleUp.maximumBackoff = .seconds(120)
         configuration.scaleUp.decisionLifetime = .seconds(60)

@@ -79,8 +79,11 @@ final class World {
             processes.append(CollectorProcess(self, "collector-\(index)"))
             processes.append(DeciderProcess(self, "decider-\(index)"))
         }
-        processes.append(ActuatorProcess(self, "actuator"))
-        processes.append(NotifierProcess(self, "notifier"))
+        for index in 0..<scenario.actors {
+            let suffix = scenario.actors > 1 ? "-\(index)" : ""
+            processes.append(ActuatorProcess(self, "actuator" + suffix))
+            processes.append(NotifierProcess(self, "notifier" + suffix))
+        }
         for process in processes { process.start() }
         for (index, item) in scenario.script.enumerated() {
             after(item.at) { self.play(item.step, number: index) }
@@ -171,6 +174,9 @@ final class World {
         guard faultsAreOn else { return }
         if strikes(.strangerUpdates) { strangerUpdates() }
         if strikes(.nodeDies) { killNode() }
+        for process in processes where process.isLeased && strikes(.freeze) {
+            process.freeze(for: random.pause(500...(random.chance(0.2) ? 40_000 : 8_000)))
+        }
         for process in processes where strikes(.brokerLost) {
             disconnect(process, for: random.pause(200...(random.chance(0.2) ? 40_000 : 4_000)))
         }

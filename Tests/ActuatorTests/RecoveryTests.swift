@@ -16,11 +16,55 @@ struct RecoveryTests {
         // Somebody's update meets the mark.
         world.stackStatus = "UPDATE_IN_PROGRESS"
         world.updateEndsAt = world.now + .seconds(5)
-        #expect(world.run { $0.story.filter { $0 == .removalCompleted }.count == 2 }, "\(world.story)")
+        #expect(world.run { $0.story.contains(.removalCompleted) }, "\(world.story)")
         #expect(world.memberNames == ["m1", "m3", "m4"])
         #expect(world.warnings.contains { $0.reason == .memberReplaced })
-        #expect(world.reports.contains { $0.reason == .memberReplaced })
+        #expect(world.reports.count { $0.reason == .memberReplaced } == 1)
         #expect(world.reasons(.removalFailed).isEmpty)
+    }
+
+    @Test("replaced, and the Actuator begins anew at any action: the new machine goes all the same")
+    func replacedCrashes() {
+        func story(_ change: (inout World) -> Void) -> World {
+            var world = World(nodes: 4)
+            world.resizeFailures = [ActFailure(.heatUnreachable, "500 MessagingTimeout", isRetriable: true)]
+            change(&world)
+            world.send(world.removal("r1", ["m2"]))
+            _ = world.run { $0.marks == ["+m2"] }
+            world.stackStatus = "UPDATE_IN_PROGRESS"
+            world.updateEndsAt = world.now + .seconds(5)
+            // Its Node goes with it only in the end: the cloud controller is slower.
+            _ = world.run { $0.members.count == 3 && $0.nodes["node-m2"] == nil }
+            return world
+        }
+        let calm = story { _ in }
+        #expect(calm.memberNames == ["m1", "m3", "m4"])
+        for step in 1...calm.steps {
+            for isBefore in [true, false] {
+                let world = story { if isBefore { $0.crashBefore = step } else { $0.crashAfter = step } }
+                let what = "crash \(isBefore ? "before" : "after") action \(step): \(world.memberNames), \(world.story)"
+                #expect(world.memberNames == ["m1", "m3", "m4"], "\(what)")
+                #expect(world.story.contains(.removalCompleted) && world.nodes["node-m2"] == nil, "\(what)")
+                if world.members.count != 3 { return }
+            }
+        }
+    }
+
+    @Test("one that took the place and is a node already stays, and so does one that the group cannot spare")
+    func replacedByNode() {
+        var world = World(nodes: 4)
+        world.resizeFailures = [ActFailure(.heatUnreachable, "500 MessagingTimeout", isRetriable: true)]
+        world.updateTakes = .seconds(5)
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.marks == ["+m2"] })
+        world.stackStatus = "UPDATE_IN_PROGRESS"
+        world.updateEndsAt = world.now + .seconds(5)
+        // Its machine registers while the stack is still busy.
+        world.addNode(World.Member(name: "new", id: "", server: "server-0005", bornAt: world.now))
+        world.createdAt["node-new"] = world.now
+        world.see("node-new")
+        #expect(world.run { $0.story.contains(.removalCompleted) }, "\(world.story)")
+        #expect(world.memberNames == ["m1", "m2", "m3", "m4"] && world.members[1].server == "server-0005")
     }
 
     @Test("somebody's update with the old size supersedes ours: the chosen is replaced, and its replacement goes")
@@ -31,7 +75,7 @@ struct RecoveryTests {
         world.desired = 4
         #expect(world.run { $0.memberNames == ["m1", "m3", "m4"] })
         #expect(world.resizes == [3, 3])
-        #expect(world.run { $0.story.filter { $0 == .removalCompleted }.count == 2 })
+        #expect(world.run { $0.story.contains(.removalCompleted) })
         #expect(world.nodes["node-m2"] == nil && world.reasons(.removalFailed).isEmpty)
     }
 
@@ -113,15 +157,111 @@ struct RecoveryTests {
         #expect(world.memberNames == ["m1", "m2", "m3"])
     }
 
-    @Test("a failed member that still is a node is nobody's to remove by accident")
-    func atRestAlive() {
+    @Test("a failed member that still is a node: told and drained, then it goes, and nothing goes before")
+    func failedNode() {
         var world = World(nodes: 3)
         world.stackStatus = "UPDATE_FAILED"
-        world.members[1].status = "CHECK_FAILED"
-        world.members[1].reason = "somebody's mark"
-        world.pass(.seconds(300))
+        world.members[1].status = "CREATE_FAILED"
+        world.members[1].reason = "Timed out"
+        world.addPod("web-1", on: "node-m2")
+        world.pass(.seconds(50))
+        #expect(world.story.isEmpty && world.resizes.isEmpty)
+        #expect(world.run(within: .seconds(60)) { $0.record("node-m2")?.reason.reason == .memberFailed })
+        #expect(world.run(within: .seconds(120)) { $0.story.contains(.removalCompleted) }, "\(world.story)")
+        #expect(world.evictions == ["web-1"] && world.unnoticedEvictions.isEmpty)
+        #expect(world.memberNames == ["m1", "m3"] && world.resizes == [2] && world.nodes["node-m2"] == nil)
+        world.pass(.seconds(600))
+        #expect(world.resizes == [2])
+    }
+
+    @Test("where the group cannot spare it, it is replaced")
+    func failedNodeAtMinimum() {
+        var world = World(nodes: 3, min: 3)
+        world.members[1].status = "DELETE_FAILED"
+        let id = world.members[1].id
+        world.addPod("web-1", on: "node-m2")
+        #expect(world.run(within: .seconds(200)) { $0.story.contains(.removalCompleted) }, "\(world.story)")
+        #expect(world.evictions == ["web-1"] && world.unnoticedEvictions.isEmpty)
+        #expect(world.memberNames == ["m1", "m2", "m3"] && world.members[1].id != id && world.resizes == [3])
+    }
+
+    @Test("while a failed member is still a node no other removal begins, and no size is sent: it would go untold")
+    func failedNodeFirst() {
+        var world = World(nodes: 4)
+        world.members[1].status = "CREATE_FAILED"
+        world.addPod("web-1", on: "node-m2")
+        world.budget["web-1"] = 20
+        world.send(world.removal("r1", ["m4"]))
+        #expect(world.run { $0.reasons(.removalFailed) == [.memberFailed] })
+        #expect(!world.isCordoned("node-m4"))
+        world.send(world.scale(from: 3, to: 5))
+        #expect(world.run { $0.reasons(.scaleRefused) == [.memberFailed] })
         #expect(world.resizes.isEmpty)
-        #expect(world.warnings.contains { $0.reason == .memberFailed && $0.detail.contains("m2") })
+        #expect(world.run(within: .seconds(300)) { $0.memberNames == ["m1", "m3", "m4"] }, "\(world.story)")
+        #expect(world.evictions == ["web-1"])
+        // Then both are as possible as ever.
+        world.send(world.removal("r2", ["m4"]))
+        #expect(world.run { $0.memberNames == ["m1", "m3"] })
+    }
+
+    @Test("several failed nodes go together, since any update would take them all")
+    func failedNodes() {
+        var world = World(nodes: 4)
+        for index in [1, 2] { world.members[index].status = "CREATE_FAILED" }
+        #expect(
+            world.run(within: .seconds(200)) { $0.story.count { $0 == .removalCompleted } == 2 }, "\(world.story)")
+        #expect(world.memberNames == ["m1", "m4"] && world.resizes == [2] && world.unnoticedEvictions.isEmpty)
+    }
+
+    @Test("a failed node of another group of the same stack holds changes too: an update is one of the whole stack")
+    func failedNodeOfOtherGroup() {
+        let groups = ["a", "b"].map { ActuatorPolicy.Group(id: $0, stack: "k8s", min: 1, max: 9) }
+        var core = ActuatorCore(policy: ActuatorPolicy(cluster: "prod", groups: groups))
+        let now = World.start
+        func reading(_ group: String, failed: Bool) -> GroupReading {
+            let member = GroupState.Member(
+                name: "m-\(group)", physicalID: "id-\(group)", serverID: "s-\(group)",
+                status: failed ? "CREATE_FAILED" : "CREATE_COMPLETE", createdAt: now)
+            let other = GroupState.Member(
+                name: "o-\(group)", physicalID: "other-\(group)", serverID: "t-\(group)", status: "CREATE_COMPLETE",
+                createdAt: now)
+            return GroupReading(
+                begunAt: now, stackID: "stack", desired: failed ? 1 : 2, members: [member, other])
+        }
+        _ = core.handle(.tick, at: now)
+        _ = core.handle(
+            .nodesListed(
+                ["s-a", "s-b", "t-a", "t-b"].map { (server: String) in
+                    NodeView(name: "n-\(server)", uid: "u-\(server)", serverID: server)
+                }),
+            at: now)
+        _ = core.handle(.groupRead(group: "b", reading("b", failed: true)), at: now)
+        _ = core.handle(
+            .scaleDecided(
+                ScaleDecided(
+                    cluster: "prod", id: "s1", group: "a", from: 2, to: 3, reason: Explanation(.podsPending),
+                    decidedAt: now, deadline: now + .seconds(60)), ticket: 1), at: now)
+        let actions = core.handle(.groupRead(group: "a", reading("a", failed: false)), at: now)
+        #expect(!actions.contains { if case .resize = $0 { true } else { false } })
+        let refusals = actions.compactMap { action -> Reason? in
+            if case .publish(.scaleRefused(let event)) = action { event.scale.reason.reason } else { nil }
+        }
+        #expect(refusals == [.memberFailed])
+    }
+
+    @Test("Heat doubts most nodes at once (a stack check while Nova is away): none is touched, and it is said")
+    func doubted() {
+        var world = World(nodes: 3)
+        for index in [0, 1] {
+            world.members[index].status = "CHECK_FAILED"
+            world.members[index].reason = "CHECK failed: Nova does not answer"
+        }
+        world.pass(.seconds(900))
+        #expect(world.resizes.isEmpty && world.story.isEmpty && !world.isCordoned("node-m1"))
+        #expect(world.warnings.contains { $0.reason == .memberFailed && $0.detail.contains("2 of 3 nodes") })
+        // One alone is believed.
+        world.members[0].status = "CHECK_COMPLETE"
+        #expect(world.run(within: .seconds(900)) { $0.memberNames == ["m1", "m3"] }, "\(world.story)")
     }
 
     @Test("a server that was deleted by hand: named, and its node is not drained for ever")
@@ -268,5 +408,10 @@ struct ArrivalTests {
         #expect(told.count == 1)
         #expect(told.first?.detail.contains("No valid host was found") == true)
         #expect(told.first?.detail.contains("m3") == true)
+        let events = world.published.compactMap { if case .nodeOverdue(let event) = $0 { event } else { nil } }
+        #expect(events.count == 1)
+        #expect(events.first?.serverID == "server-0003" && events.first?.member == "m3" && events.first?.node == nil)
+        #expect(events.first.map { $0.after >= .seconds(200) } == true)
+        #expect(events.first?.reason == told.first)
     }
 }

@@ -65,6 +65,99 @@ struct RemovalTests {
         #expect(!world.story.contains(.removalCordoned) && world.inHand.isEmpty)
     }
 
+    @Test(
+        "somebody's update between the mark and the size, and a reading that took long: it is read anew before the size goes"
+    )
+    func staleReading() {
+        // The core by itself: this is about the order of answers.
+        var core = ActuatorCore(
+            policy: ActuatorPolicy(cluster: "prod", groups: [.init(id: "g", stack: "k8s", min: 1, max: 9)]))
+        var now = World.start
+        let record = RemovalRecord(
+            id: "r1", group: "g", nodeUID: "u2", serverID: "s2", member: "m2", memberID: "id-2", decidedAt: now,
+            startedAt: now, deadline: now + .seconds(600), reason: Explanation(.nodeUnneeded))
+        var removing = record
+        removing.phase = .removing
+        removing.change = RemovalRecord.Change(survivors: ["id-1", "id-3"], together: [])
+        func reading(_ begunAt: Timestamp, _ isMarked: Bool, replaced: Bool = false) -> GroupReading {
+            let members = (1...3).map { number in
+                GroupState.Member(
+                    name: "m\(number)", physicalID: replaced && number == 2 ? "id-9" : "id-\(number)",
+                    serverID: replaced && number == 2 ? "s9" : "s\(number)",
+                    status: isMarked && number == 2 ? "CHECK_FAILED" : "CREATE_COMPLETE", createdAt: World.start)
+            }
+            return GroupReading(begunAt: begunAt, stackID: "stack", desired: 3, members: members)
+        }
+        func resizes(_ actions: [ActuatorAction]) -> [Int] {
+            actions.compactMap { if case .resize(_, let size) = $0 { size } else { nil } }
+        }
+        _ = core.handle(.tick, at: now)
+        _ = core.handle(
+            .nodesListed(
+                (1...3).map {
+                    NodeView(name: "n\($0)", uid: "u\($0)", serverID: "s\($0)", record: $0 == 2 ? removing : nil)
+                }), at: now)
+        _ = core.handle(.groupRead(group: "g", reading(now, false)), at: now)
+        _ = core.handle(.groupRead(group: "g", reading(now, false)), at: now)
+        now = now + .seconds(1)
+        let marked = core.handle(.marked(group: "g", member: "m2", unhealthy: true, nil), at: now)
+        #expect(marked.contains { if case .readGroup = $0 { true } else { false } })
+        // Asked now, answered six seconds later: what it shows is six seconds old.
+        let begunAt = now
+        now = now + .seconds(6)
+        let late = core.handle(.groupRead(group: "g", reading(begunAt, true)), at: now)
+        #expect(resizes(late).isEmpty)
+        #expect(late.contains { if case .readGroup = $0 { true } else { false } })
+        // Meanwhile somebody's update had replaced the marked one: no size is lowered for it any more.
+        let fresh = core.handle(.groupRead(group: "g", reading(now, false, replaced: true)), at: now)
+        #expect(resizes(fresh).isEmpty)
+    }
+
+    @Test("a Heat that is always slow does not hold a removal for ever")
+    func alwaysSlow() {
+        var world = World(nodes: 3)
+        world.policy.freshness = .seconds(-1)
+        world.restart()
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.story.contains(.removalCompleted) }, "\(world.story)")
+        #expect(world.memberNames == ["m1", "m3"])
+    }
+
+    @Test("at the minimum a node that is dead is replaced: drained, marked, the same size sent again")
+    func deadAtMinimum() {
+        var world = World(nodes: 3, min: 3)
+        world.unready = ["node-m2"]
+        world.addPod("web-1", on: "node-m2")
+        var decision = world.removal("r1", ["m2"])
+        guard case .removalDecided(var decided) = decision else { return }
+        decided.nodes[0].reason = Explanation(.nodeUnready, "the kubelet is silent")
+        decision = .removalDecided(decided)
+        let id = world.members[1].id
+        world.send(decision)
+        #expect(world.run { $0.story.contains(.removalCompleted) }, "\(world.story)")
+        #expect(world.evictions == ["web-1"] && world.unnoticedEvictions.isEmpty)
+        #expect(world.marks == ["+m2"] && world.resizes == [3])
+        #expect(world.memberNames == ["m1", "m2", "m3"] && world.members[1].id != id)
+        #expect(world.nodes["node-m2"] == nil && world.reasons(.removalFailed).isEmpty)
+        // One that is merely not needed stays.
+        world.send(world.removal("r2", ["m1"]))
+        #expect(world.run { $0.reasons(.removalFailed) == [.minimumReached] })
+        #expect(world.resizes == [3])
+    }
+
+    @Test("at the minimum, a dead node and one that is not needed at once: one goes, the other is replaced")
+    func deadAndUnneeded() {
+        var world = World(nodes: 3, min: 2)
+        guard case .removalDecided(var decided) = world.removal("r1", ["m2", "m3"]) else { return }
+        decided.nodes[0].reason = Explanation(.nodeUnready, "the kubelet is silent")
+        decided.nodes[1].reason = Explanation(.nodeUnready, "the kubelet is silent")
+        let ids = world.members.map(\.id)
+        world.send(.removalDecided(decided))
+        #expect(world.run { $0.story.count { $0 == .removalCompleted } == 2 }, "\(world.story)")
+        #expect(world.members.count == 2 && world.members[0].id == ids[0] && !ids.contains(world.members[1].id))
+        #expect(world.resizes == [2])
+    }
+
     @Test("a node without a provider id, of another group, or of another uid is refused untouched")
     func unresolved() {
         var world = World(nodes: 3)

@@ -201,4 +201,48 @@ struct ScaleTests {
             }
         }
     }
+
+    @Test("published once more after a restart, when what it made is being removed again: it is not carried out twice")
+    func repeatedAfterRemoval() {
+        var world = World(nodes: 2)
+        let decision = world.scale(from: 2, to: 3)
+        world.send(decision)
+        #expect(world.run { $0.story.contains(.scaleCompleted) })
+        world.see("node-m3")
+        world.send(world.removal("r1", ["m3"]))
+        #expect(world.run { $0.record("node-m3")?.phase == .removing && $0.members.count == 2 })
+        world.crash()
+        world.send(decision)
+        #expect(world.run { $0.reasons(.scaleRefused) == [.superseded] }, "\(world.story)")
+        #expect(world.run { $0.story.contains(.removalCompleted) })
+        #expect(world.resizes == [3, 2] && world.memberNames == ["m1", "m2"])
+    }
+
+    @Test(
+        "published once more after a restart, when another machine went meanwhile: what it made is there, so it is stale"
+    )
+    func repeatedAfterOther() {
+        var world = World(nodes: 2)
+        let decision = world.scale(from: 2, to: 3)
+        world.send(decision)
+        #expect(world.run { $0.story.contains(.scaleCompleted) })
+        world.members.removeFirst()
+        world.desired = 2
+        world.pass(.seconds(1))
+        world.crash()
+        world.send(decision)
+        #expect(world.run { $0.reasons(.scaleRefused) == [.decisionStale] }, "\(world.story)")
+        #expect(world.resizes == [3])
+    }
+
+    @Test("decided before this process began and not carried out: it still is")
+    func decidedBefore() {
+        var world = World(nodes: 2)
+        let decision = world.scale(from: 2, to: 3)
+        world.pass(.seconds(5))
+        world.crash()
+        world.send(decision)
+        #expect(world.run { $0.story.contains(.scaleCompleted) }, "\(world.story)")
+        #expect(world.resizes == [3])
+    }
 }

@@ -235,7 +235,9 @@ struct World {
     var memberNames: [String] { members.map(\.name) }
     /// Kinds of events published, without `group.state` and arrivals.
     var story: [EventType] {
-        published.map(\.type).filter { $0 != .groupState && $0 != .nodeJoined && $0 != .nodeReady }
+        published.map(\.type).filter {
+            $0 != .groupState && $0 != .nodeJoined && $0 != .nodeReady && $0 != .nodeOverdue
+        }
     }
 
     func reasons(_ type: EventType) -> [Reason] {
@@ -380,7 +382,7 @@ struct World {
             guard let event = inHand.removeValue(forKey: ticket) else { return nil }
             if how == .retryLater { queue.append(Message(event: event, availableAt: now + .seconds(2))) }
             return nil
-        case .readGroup(let id): return .groupRead(group: id, reading)
+        case .readGroup(let id, _): return .groupRead(group: id, reading)
         case .resize(let id, let size):
             let answer = ActuatorEvent.resized(group: id, resize(size))
             guard answerTakes > .zero else { return answer }

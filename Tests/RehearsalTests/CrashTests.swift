@@ -20,27 +20,63 @@ struct CrashTests {
         return scenario
     }
 
-    @Test("The end is the same, Heat is called once in effect, and each pod was told")
-    func everyAction() throws {
-        let undisturbed = Rehearsal(Self.story).run()
+    /// The same where the stack holds each deletion until its hook is cleared.
+    static var heldStory: Scenario {
+        var scenario = story
+        scenario.hasDeleteHook = true
+        return scenario
+    }
+
+    /// The same where Heat refuses the lower size at first: the mark is taken back, and the node returns.
+    static var refusedStory: Scenario {
+        var scenario = story
+        scenario.refusesShrinkUntil = .seconds(60)
+        return scenario
+    }
+
+    @Test(
+        "The end is the same, each Heat call is made once in effect, and each pod was told",
+        arguments: [("plain", story), ("held by a hook", heldStory)])
+    func everyAction(_ name: String, _ scenario: Scenario) throws {
+        let undisturbed = Rehearsal(scenario).run()
         #expect(undisturbed.violation == nil)
-        #expect(undisturbed.resizes == 1)
-        #expect(undisturbed.evictions > 0)
+        #expect(undisturbed.resizes == 1 && undisturbed.marks == 1 && undisturbed.unmarks == 0)
+        #expect(undisturbed.hooks == (scenario.hasDeleteHook ? 1 : 0))
+        #expect(undisturbed.evictions > 0 && undisturbed.toldEvictions == undisturbed.evictions)
+        play(scenario, undisturbed) {
+            $0.violation == nil && $0.end == undisturbed.end && $0.resizes == 1 && $0.marks == 1 && $0.unmarks == 0
+                && $0.hooks == undisturbed.hooks && $0.evictions == undisturbed.evictions
+                && $0.toldEvictions == $0.evictions
+        }
+    }
+
+    @Test("A removal that Heat refuses: every mark is taken back, and the node returns")
+    func refused() {
+        let outcome = Rehearsal(Self.refusedStory).run()
+        #expect(outcome.violation == nil)
+        #expect(outcome.unmarks >= 1 && outcome.marks == outcome.unmarks + outcome.resizes)
+        #expect(outcome.evictions > 0 && outcome.toldEvictions == outcome.evictions)
+        #expect(!outcome.end.contains("_FAILED"), "\(outcome.end)")
+    }
+
+    /// Plays the story with a crash before and after each of its actions.
+    private func play(
+        _ scenario: Scenario, _ undisturbed: Rehearsal.Outcome, _ isAsExpected: (Rehearsal.Outcome) -> Bool
+    ) {
         for action in 1...undisturbed.actions {
             for isAfter in [false, true] {
-                var rehearsal = Rehearsal(Self.story)
+                var rehearsal = Rehearsal(scenario)
                 rehearsal.options.crash = CrashPoint(action: action, isAfter: isAfter)
                 var outcome = rehearsal.run()
-                let asExpected =
-                    outcome.violation == nil && outcome.end == undisturbed.end && outcome.resizes == 1
-                    && outcome.evictions == undisturbed.evictions
-                if asExpected { continue }
+                if isAsExpected(outcome) { continue }
                 rehearsal.options.keepsStory = true
                 outcome = rehearsal.run()
                 Issue.record(
                     """
                     crash \(isAfter ? "after" : "before") action \(action): \(outcome.resizes) resizes, \
-                    \(outcome.evictions) evictions, \(outcome.end), expected \(undisturbed.end)
+                    \(outcome.marks) marks, \(outcome.unmarks) taken back, \(outcome.hooks) hooks cleared, \
+                    \(outcome.evictions) evictions, \(outcome.toldEvictions) of them told; \
+                    \(outcome.end), expected \(undisturbed.end); \(outcome.violation?.detail ?? "")
                     \(outcome.story.filter { !$0.contains("cluster.delta") && !$0.contains("nothing to do") }.joined(separator: "\n"))
                     """)
                 return

@@ -62,7 +62,7 @@ struct SeedTests {
 
 @Suite("Many seeds")
 struct ManySeedsTests {
-    /// scripts/test plays ten thousand with the release build.
+    /// `updraft rehearse` plays as many as one has time for.
     @Test("Whatever fails, pods are told before they go, only chosen machines go, and all comes to rest")
     func manySeeds() async {
         let outcomes = await withTaskGroup(of: [Rehearsal.Outcome].self) { group in

@@ -11,9 +11,19 @@ extension ActuatorCore {
             track.again = true
         } else {
             track.isReading = true
-            emit(.readGroup(id))
+            emit(.readGroup(id, expecting: expected(in: id)))
         }
         groups[id] = track
+    }
+
+    /// Members that are on their way out by our act or somebody else's, as their records tell, also after a restart.
+    private func expected(in id: String) -> [ExpectedMember] {
+        removals.values.filter {
+            $0.record.group == id && !$0.isMachine && ($0.record.phase == .removing || $0.record.isExternal)
+                && !$0.record.phase.isOver
+        }.map {
+            ExpectedMember(name: $0.record.member, physicalID: $0.record.memberID, serverID: $0.record.serverID)
+        }.sorted { $0.physicalID < $1.physicalID }
     }
 
     /// Our own act on the stack of `id` is done: older readings no longer count.
@@ -128,6 +138,7 @@ extension ActuatorCore {
         if resumeRemovals(id, reading) { return }
         if considerScale(id, reading) { return }
         if beginRemovals(id, reading) { return }
+        removeFailedNodes(id, reading)
         unmarkOrphans(id, reading)
         repairAtRest(id, reading)
     }

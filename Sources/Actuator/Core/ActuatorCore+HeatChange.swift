@@ -36,7 +36,7 @@ extension ActuatorCore {
             return false
         }
         let chosen = Set(names.compactMap { removals[$0]?.record.memberID })
-        if let obstacle = strangersThatFailed(chosen, reading) {
+        if let obstacle = strangersThatFailed(chosen, reading, in: id) {
             note(.warning, id, .memberFailed, obstacle)
             return false
         }
@@ -46,8 +46,8 @@ extension ActuatorCore {
             guard let removal = removals[name] else { continue }
             let counts = reading.counted.contains { $0.identity == removal.record.memberID }
             if counts && left - 1 < track.policy.floor {
-                // A machine that is no Node, or is gone, and cannot be spared is replaced: the size stays as it is.
-                if removal.isMachine || removal.record.isExternal {
+                // A machine that is no good, or is gone, and cannot be spared is replaced: the size stays as it is.
+                if isReplaceable(name) {
                     going.append(name)
                     continue
                 }
@@ -74,26 +74,43 @@ extension ActuatorCore {
         return true
     }
 
+    /// Whether the machine of a removal may be replaced where the group cannot spare it: it is no node, is gone already by
+    /// somebody else's act, or is no good.
+    private func isReplaceable(_ name: String) -> Bool {
+        guard let removal = removals[name] else { return false }
+        return removal.isMachine || removal.record.isExternal || removal.record.reason.reason.isOfBrokenMachine
+    }
+
     /// A node that we emptied before its removal failed goes with a repair; its pre-delete hook has nothing to wait for.
     private mutating func clearHooksOfEmptied(_ id: String, _ reading: GroupReading) {
         let leaving = reading.members.filter { $0.status.hasPrefix("DELETE_") && (isEmptied($0) || !isNode($0)) }
         if !leaving.isEmpty { emit(.clearHooks(group: id, memberIDs: leaving.compactMap(\.physicalID))) }
     }
 
-    /// Whether a removal drained the member's node and failed at Heat, so that the node stays out of service. A node whose
-    /// taint somebody took away may have pods again.
-    private func isEmptied(_ member: GroupState.Member) -> Bool {
+    /// Whether the member's node is empty by our act: its removal has drained it, or did and then failed at Heat, so that the
+    /// node stays out of service. A node whose taint somebody took away may have pods again.
+    func isEmptied(_ member: GroupState.Member) -> Bool {
         removals.contains { node, removal in
             let record = removal.record
-            return record.memberID == member.identity && record.phase == .failed && !record.ours.cordon
-                && record.change != nil && (nodes[node]?.hasTaint ?? true)
+            guard record.memberID == member.identity, nodes[node]?.hasTaint ?? true else { return false }
+            switch record.phase {
+            case .drained, .removing, .removed: return true
+            case .failed: return !record.ours.cordon && record.change != nil
+            case .cordoned, .noticed, .quiesced, .cancelled: return false
+            }
         }
     }
 
-    /// A failed member goes with any shrink, and is replaced by any update that keeps or raises the size. If one that
-    /// nobody chose is a live node, its pods would go untold. (A node that we emptied before its removal failed has none.)
-    func strangersThatFailed(_ chosen: Set<String>, _ reading: GroupReading) -> String? {
-        let strangers = reading.members.filter { member in
+    /// A failed member goes with any shrink, and is replaced by any update that keeps or raises the size, of whichever
+    /// group of the stack. If one that nobody chose is a live node, its pods would go untold. (A node that we emptied has
+    /// none.)
+    func strangersThatFailed(_ chosen: Set<String>, _ reading: GroupReading, in id: String) -> String? {
+        let stack = groups[id]?.policy.stack
+        var members = reading.members
+        for key in groups.keys.sorted() where key != id && groups[key]?.policy.stack == stack {
+            members += groups[key]?.reading?.members ?? []
+        }
+        let strangers = members.filter { member in
             member.isFailed && !chosen.contains(member.identity) && isNode(member) && !isEmptied(member)
         }
         guard let first = strangers.first else { return nil }
@@ -158,6 +175,14 @@ extension ActuatorCore {
                 ?? Explanation(.heatUpdateFailed, reading.isFailed ? reading.failure : "the members did not go")
             return giveUp(names, change, reading, why)
         }
+        takeOut(present, names, change, reading)
+    }
+
+    /// Marks what is to go and is not marked yet, or sends the size without it.
+    private mutating func takeOut(
+        _ present: [GroupState.Member], _ names: [String], _ change: StackChange, _ reading: GroupReading
+    ) {
+        let stack = change.stackKey(groups)
         let unmarked = present.filter { !$0.isFailed }
         if !unmarked.isEmpty {
             changes[stack]?.step = .marking(Set(unmarked.map(\.name)), nil)
@@ -169,12 +194,18 @@ extension ActuatorCore {
             }
             return
         }
+        // What took long to come shows what was: somebody's update may have met the marks since, and then the size would
+        // cost a member that nobody chose. Heat has no way to send a size on a condition, so the time between is kept short.
+        if now - reading.begunAt > policy.freshness && change.rereads < 3 {
+            changes[stack]?.rereads += 1
+            return readGroup(change.group)
+        }
+        changes[stack]?.rereads = 0
         var target = reading.counted.count
         let floor = groups[change.group]?.policy.floor ?? 1
         if target < floor {
             // Marked members are replaced by an update that does not lower the size.
-            guard names.allSatisfy({ removals[$0]?.isMachine == true || removals[$0]?.record.isExternal == true })
-            else {
+            guard names.allSatisfy({ isReplaceable($0) }) else {
                 return giveUp(
                     names, change, reading,
                     Explanation(.minimumReached, "\(target) members would be left, at least \(floor) needed"))
@@ -189,8 +220,10 @@ extension ActuatorCore {
     static let markPrefix = "updraft removal "
 
     private static func mark(of names: [String], _ member: GroupState.Member, _ removals: [String: Removal]) -> String {
-        let id = names.compactMap { removals[$0]?.record }.first { $0.memberID == member.identity }?.id ?? ""
-        return markPrefix + id
+        // By its name too: it may have taken the place of the one that was to go.
+        let records = names.compactMap { removals[$0]?.record }
+        let record = records.first { $0.memberID == member.identity } ?? records.first { $0.member == member.name }
+        return markPrefix + (record?.id ?? "")
     }
 
     mutating func marked(_ id: String, _ member: String, _ unhealthy: Bool, _ failure: ActFailure?) {
@@ -235,11 +268,16 @@ extension ActuatorCore {
         let chosen = Set(names.compactMap { removals[$0]?.record.memberID.prefix(8) }.map(String.init))
         let missing = expected.subtracting(present).subtracting(chosen).sorted()
         if missing.isEmpty {
+            let extra = replacements(of: names, change, reading)
+            if !extra.isEmpty, change.attempts < policy.heatAttempts, now <= change.deadline {
+                if let sentAt = change.sentAt, !change.sawBusy, now - sentAt < policy.statusLag { return }
+                sayReplaced(names, extra, change)
+                return takeOut(extra, names, change, reading)
+            }
             let size = reading.counted.count
             if size != reading.desired {
                 note(.warning, change.group, .sizeMismatch, "\(size) members, desired \(reading.desired ?? 0)")
             }
-            removeReplacements(names, change, reading)
             for name in names { request(name, .removed) }
         } else {
             let why = Explanation(

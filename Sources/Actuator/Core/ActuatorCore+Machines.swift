@@ -49,31 +49,41 @@ extension ActuatorCore {
         return true
     }
 
-    /// Heat made new machines in place of those that were to go (somebody's update met the mark). What is no Node yet goes
-    /// the same way; what is one already is the Decider's to judge.
-    mutating func removeReplacements(_ names: [String], _ change: StackChange, _ reading: GroupReading) {
+    /// Machines that Heat made in place of those that were to go (somebody's update met the mark), and that go as well: what
+    /// is no node yet, as long as the group can spare it. What is a node already is the Decider's to judge.
+    ///
+    /// They are no removals of their own: the record of the node whose place they took stays at *removing* until they are
+    /// gone, so that another process finds them again.
+    func replacements(of names: [String], _ change: StackChange, _ reading: GroupReading) -> [GroupState.Member] {
         var left = reading.counted.count
+        let floor = groups[change.group]?.policy.floor ?? 1
+        var found: [GroupState.Member] = []
         for name in names {
-            guard let record = removals[name]?.record, removals[name]?.isMachine != true,
-                let member = reading.counted.first(where: { $0.name == record.member }),
-                member.identity != record.memberID
+            guard let removal = removals[name], !removal.isMachine,
+                let member = reading.members.first(where: { $0.name == removal.record.member }),
+                member.identity != removal.record.memberID, !member.isLeaving, !isNode(member)
             else { continue }
-            let key = member.serverID ?? member.identity
+            let isMarked = member.isFailed && member.statusReason.hasPrefix(ActuatorCore.markPrefix)
+            // One that failed to be made is nothing to mark: the next update sweeps it out.
+            guard isMarked || !member.isFailed else { continue }
+            guard isMarked || left - 1 >= floor else { continue }
+            if !isMarked { left -= 1 }
+            found.append(member)
+        }
+        return found
+    }
+
+    /// Says that a machine was made in place of one that was to go, once.
+    mutating func sayReplaced(_ names: [String], _ going: [GroupState.Member], _ change: StackChange) {
+        for name in names {
+            guard let record = removals[name]?.record, let member = going.first(where: { $0.name == record.member }),
+                !member.isFailed
+            else { continue }
+            let server = member.serverID ?? member.identity
             let why = Explanation(
-                .memberReplaced, "Heat made server \(key) in place of \(record.serverID), which was to go")
+                .memberReplaced, "Heat made server \(server) in place of \(record.serverID), which was to go")
             emit(.report(node: name, why))
-            guard !isNode(member), left - 1 >= groups[change.group]?.policy.floor ?? 1, removals[key] == nil else {
-                note(.warning, change.group, why.reason, why.detail + "; it stays")
-                continue
-            }
-            left -= 1
             note(.warning, change.group, why.reason, why.detail + "; it is removed as well")
-            beginMachine(
-                key,
-                RemovalRecord(
-                    id: record.id + "/replacement", group: record.group, nodeUID: RemovalNames.unregistered,
-                    serverID: key, member: member.name, memberID: member.identity, decidedAt: record.decidedAt,
-                    startedAt: now, deadline: now + policy.heatTimeout, reason: why))
         }
     }
 

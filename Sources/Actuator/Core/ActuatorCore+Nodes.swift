@@ -55,6 +55,7 @@ extension ActuatorCore {
         var removal = Removal(record: record, uid: view.uid)
         removal.queue = removals[view.name]?.queue ?? []
         removals[view.name] = removal
+        noteDecided(record)
         entered(view.name)
         if record.phase == .removing { readGroup(record.group) }
         // Its cancellation came before the node was known.

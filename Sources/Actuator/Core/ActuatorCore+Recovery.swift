@@ -31,7 +31,7 @@ extension ActuatorCore {
         // A size is sent only where one may be sent, and only if no live node that nobody chose would go with it.
         guard track.pause == nil, reading.problem == nil else { return false }
         let going = removals.values.filter { $0.record.group == id && !$0.record.phase.isOver }
-        if let obstacle = strangersThatFailed(Set(going.map(\.record.memberID)), reading) {
+        if let obstacle = strangersThatFailed(Set(going.map(\.record.memberID)), reading, in: id) {
             groups[id]?.freedAt = now
             note(.error, id, .memberFailed, "\(why.detail); its size is not sent again: \(obstacle)")
             return false
@@ -68,7 +68,7 @@ extension ActuatorCore {
             track.repairedAt.map { $0 + policy.repairInterval } ?? Timestamp(seconds: 0))
         guard now >= due else { return timers.setEarlier(.group(id), at: due) }
         let failed = reading.members.filter(\.isFailed)
-        if let obstacle = strangersThatFailed([], reading) {
+        if let obstacle = strangersThatFailed([], reading, in: id) {
             groups[id]?.repairedAt = now
             return note(
                 .error, id, .memberFailed,
@@ -118,9 +118,16 @@ extension ActuatorCore {
         let there = nodes.values.first { $0.serverID == serverID }
         let what = there.map { "node \($0.name) is not ready" } ?? "there is no node"
         let word = track.servers[serverID].map { "; \($0.text)" } ?? ""
-        note(
-            .warning, id, .provisionTimedOut,
+        let why = Explanation(
+            .provisionTimedOut,
             "member \(member.name), server \(serverID): \(what) \(now - createdAt) after it was made\(word)")
+        note(.warning, id, why.reason, why.detail)
+        emit(
+            .publish(
+                .nodeOverdue(
+                    NodeOverdue(
+                        cluster: policy.cluster, group: id, member: member.name, serverID: serverID, node: there?.name,
+                        reason: why, after: now - createdAt, at: now))))
     }
 
     mutating func serversRead(_ id: String, _ words: [String: ServerWord]) {

@@ -99,14 +99,20 @@ extension ActuatorCore {
         let servers = Set(decision.nodes.map(\.serverID))
         var chosen = Set(reading.members.filter { $0.serverID.map(servers.contains) ?? false }.map(\.identity))
         for removal in removals.values where !removal.record.phase.isOver { chosen.insert(removal.record.memberID) }
-        if let obstacle = strangersThatFailed(chosen, reading) { return refusal(.memberFailed, obstacle) }
+        // (Those that failed are emptied wherever they are: each group's may wait for the other's.)
+        if target.reason.reason != .memberFailed,
+            let obstacle = strangersThatFailed(chosen, reading, in: decision.group)
+        {
+            return refusal(.memberFailed, obstacle)
+        }
         let going = removals.values.filter {
             $0.record.group == decision.group && !$0.record.phase.isOver && $0.record.phase != .removed
         }
         let floor = groups[decision.group]?.policy.floor ?? 1
         let counted = Set(reading.counted.compactMap(\.physicalID))
         let left = counted.count - going.count(where: { counted.contains($0.record.memberID) }) - 1
-        if !member.isFailed && left < floor {
+        // One that is no good is replaced where it cannot be spared.
+        if !member.isFailed && left < floor && !target.reason.reason.isOfBrokenMachine {
             let origin = groups[decision.group]?.policy.origin ?? "groups"
             return refusal(.minimumReached, "\(left) members would be left, at least \(floor) needed (\(origin).min)")
         }
@@ -123,7 +129,15 @@ extension ActuatorCore {
         let edit = NodeEdit(node: target.node, uid: target.nodeUID, kind: .cordon(record))
         removal.editing = edit
         removals[target.node] = removal
+        noteDecided(record)
         emit(.editNode(edit))
+    }
+
+    /// The Decider's removals tell which decisions on the size are over; those that the Actuator begins by itself do not.
+    mutating func noteDecided(_ record: RemovalRecord) {
+        guard record.reason.reason != .externalScaleIn, record.reason.reason != .memberFailed else { return }
+        let newest = groups[record.group]?.newestRemoval ?? record.decidedAt
+        groups[record.group]?.newestRemoval = max(newest, record.decidedAt)
     }
 
     private mutating func refuseAll(_ decision: RemovalDecided, _ why: Explanation, _ ticket: Int) {

@@ -74,6 +74,9 @@ extension ActuatorCore {
         if let newest = track.newest, newest > decision.decidedAt {
             return Explanation(.superseded, "by a decision of \(newest.rfc3339)")
         }
+        if let newest = track.newestRemoval, newest > decision.decidedAt {
+            return Explanation(.superseded, "by a removal that was decided at \(newest.rfc3339)")
+        }
         return nil
     }
 
@@ -105,7 +108,7 @@ extension ActuatorCore {
                     .decisionStale,
                     "the group has \(size) members, \(decision.to) wanted: members go by removal.decided only"))
         }
-        if let obstacle = strangersThatFailed([], reading) {
+        if let obstacle = strangersThatFailed([], reading, in: id) {
             return refusal(Explanation(.memberFailed, obstacle))
         }
         // A decision that comes again after a crash finds the size that it sent.
@@ -114,6 +117,13 @@ extension ActuatorCore {
                 Explanation(
                     .decisionStale,
                     "it saw \(decision.from) members, there are \(size) (desired \(reading.desired ?? 0))"))
+        }
+        // Older than this process: the one before may have carried it out, and something else made room since.
+        if let begunAt, decision.decidedAt < begunAt {
+            let made = reading.counted.count { $0.createdAt.map { $0 > decision.decidedAt } ?? false }
+            if made >= decision.to - size && decision.to != reading.desired {
+                return refusal(Explanation(.decisionStale, "\(made) members were made since it was decided"))
+            }
         }
         changes[track.policy.stack] = StackChange(
             group: id, kind: .scale(decision), step: .sending(decision.to), deadline: now + policy.heatTimeout)

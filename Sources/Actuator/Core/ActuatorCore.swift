@@ -10,7 +10,8 @@ import Support
 /// What is durable where:
 /// - *scale.decided*: settled when Heat has accepted the size (its `desired` parameter) or the refusal was published.
 ///   While the stack is busy the delivery goes back to the broker's wait queue. After a crash the decision comes
-///   again and meets the size that it asked for, or `group.state` tells the Decider how the change ended.
+///   again and meets the size that it asked for, or `group.state` tells the Decider how the change ended. A copy of a
+///   decision that another process carried out is told by members made and removals decided since then.
 /// - *removal.decided*: settled when each node carries its record or was refused; a machine that never became a Node
 ///   must be gone first.
 /// - *removal.cancelled*: settled when the record says so.
@@ -27,6 +28,8 @@ public struct ActuatorCore: Sendable {
     public let policy: ActuatorPolicy
 
     var now = Timestamp(seconds: 0)
+    /// When this core began: what was decided before may have been carried out by another process.
+    var begunAt: Timestamp?
     var actions: [ActuatorAction] = []
     var timers = TimerQueue<TimerKey>()
 
@@ -78,6 +81,7 @@ public struct ActuatorCore: Sendable {
     /// Something happened at `time`: what to do now, in this order.
     public mutating func handle(_ event: ActuatorEvent, at time: Timestamp) -> [ActuatorAction] {
         now = max(now, time)
+        begunAt = begunAt ?? now
         actions = []
         take(event)
         for key in timers.due(at: now) {

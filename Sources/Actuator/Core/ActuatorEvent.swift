@@ -146,14 +146,32 @@ public enum WorkloadOutcome: Sendable, Equatable {
     case failed(ActFailure)
 }
 
+/// A member that a record names. Heat takes a replaced member off its list while the stack of that member lives on.
+public struct ExpectedMember: Sendable, Equatable {
+    /// Its name in the group.
+    public var name: String
+    /// `physical_resource_id`.
+    public var physicalID: String
+    /// Its server.
+    public var serverID: String
+
+    /// From its parts.
+    public init(name: String, physicalID: String, serverID: String) {
+        self.name = name
+        self.physicalID = physicalID
+        self.serverID = serverID
+    }
+}
+
 /// What the Actuator's core wants done.
 public enum ActuatorAction: Sendable, Equatable {
     /// Put this on the bus.
     case publish(Event)
     /// Settle a delivery.
     case settle(ticket: Int, Settlement)
-    /// Read a group from Heat; answered by `groupRead` or `groupUnread`.
-    case readGroup(String)
+    /// Read a group from Heat; answered by `groupRead` or `groupUnread`. `expecting`: members that are on their way out, which
+    /// Heat's list may not show any more.
+    case readGroup(String, expecting: [ExpectedMember])
     /// Set the size; answered by `resized`.
     case resize(group: String, to: Int)
     /// Mark a member of the group unhealthy or not; answered by `marked`.

@@ -44,6 +44,8 @@ public struct ActuatorPolicy: Sendable {
     public var resync: Interval = .seconds(30)
     /// How often it is read while something happens.
     public var pollInterval: Interval = .seconds(2)
+    /// How old a reading of the group may be on which a lower size is sent.
+    public var freshness: Interval = .seconds(1)
     /// How long a stack may go on saying what it said before an accepted change.
     public var statusLag: Interval = .seconds(15)
     /// How long the cooldown may take in all, granted extensions included.

@@ -31,12 +31,18 @@ struct GroupTrack: Sendable {
     var waiting: Waiting?
     /// When the newest scale decision seen was made: older ones that come back from the wait queue are superseded.
     var newest: Timestamp?
+    /// When the newest removal seen was decided: the Decider decides none while a change of the size is under way, so
+    /// decisions on the size that are older were carried out or given up. Nodes under removal tell it after a restart.
+    var newestRemoval: Timestamp?
     var starts: [Start] = []
     /// Why nothing is changed any more, after an incident.
     var pause: Explanation?
 
     /// Since when members carry our mark and no removal claims them, by identity.
     var orphans: [String: Timestamp] = [:]
+    /// Since when members are failed and still nodes, by identity; and when their removal was begun last.
+    var failedNodes: [String: Timestamp] = [:]
+    var failedNodesTriedAt: Timestamp?
     /// What is said in `/readyz` of deletions that are held too long.
     var heldTooLong: Explanation?
     /// Why letting go failed last.
@@ -101,6 +107,8 @@ struct StackChange: Sendable {
     /// Whether the stack was seen busy since.
     var sawBusy = false
     var attempts = 0
+    /// Readings in a row that took too long to send a size on.
+    var rereads = 0
     var deadline: Timestamp
     var lastFailure: ActFailure?
 }

@@ -166,9 +166,9 @@ final class ActuatorEngine: Sendable {
         let started = Timestamp.now()
         defer { observer.took(action.label, Timestamp.now() - started) }
         switch action {
-        case .readGroup(let id):
+        case .readGroup(let id, let expected):
             do throws(ActFailure) {
-                return .groupRead(group: id, try await cloud.read(id))
+                return .groupRead(group: id, try await cloud.read(id, expecting: expected))
             } catch {
                 return .groupUnread(group: id, error)
             }

@@ -56,6 +56,7 @@ struct ActuatorObserver: Sendable {
         case .removalFailed(let event): (event.removal.node, event.removal.id, event.removal.reason)
         case .nodeJoined(let event): (event.arrival.node, "", nil)
         case .nodeReady(let event): (event.arrival.node, "", nil)
+        case .nodeOverdue(let event): (event.node ?? event.serverID, "", event.reason)
         default: ("", "", nil)
         }
     }

@@ -17,13 +17,14 @@ extension HeatDoor {
     private static let maximumDeparted = 64
 
     func holds(
-        _ group: String, _ snapshot: HeatGroupSnapshot, before: HeatGroupSnapshot?
+        _ group: String, _ snapshot: HeatGroupSnapshot, before: HeatGroupSnapshot?, expecting: [ExpectedMember]
     ) async throws(ActFailure) -> Holds {
         var holds = Holds(canHold: await canHold(group, snapshot))
         guard snapshot.isChanging else {
             state.withLock { $0.departed[group] = nil }
             return holds
         }
+        await lookFor(expecting, group, snapshot)
         holds.departed = await departed(group, snapshot, before)
         let leaving = (snapshot.members + holds.departed).filter { $0.status.text == "DELETE_IN_PROGRESS" }
         let results = await withTaskGroup(of: Result<[HeldDeletion], OpenStackError>.self) { tasks in
@@ -56,6 +57,24 @@ extension HeatDoor {
                 })
         } catch {
             return .failure(error)
+        }
+    }
+
+    /// Members that another process saw leave: what their records say of them is enough to find their stacks.
+    private func lookFor(_ expected: [ExpectedMember], _ group: String, _ snapshot: HeatGroupSnapshot) async {
+        // Members that are no stacks (plain servers) are not held by anything.
+        guard snapshot.members.contains(where: { $0.stack != nil }) else { return }
+        let listed = Set(snapshot.members.compactMap(\.physicalID))
+        let known = Set(state.withLock { $0.departed[group] ?? [] }.compactMap(\.physicalID))
+        for member in expected.prefix(Self.maximumDeparted)
+        where !listed.contains(member.physicalID) && !known.contains(member.physicalID) {
+            guard let id = try? await client.resolve(member.physicalID), let stack = try? await client.stack(id),
+                !stack.status.isDeleted
+            else { continue }
+            let found = HeatMember(
+                name: member.name, physicalID: member.physicalID, type: "", status: stack.status,
+                statusReason: stack.statusReason, createdAt: nil, serverID: member.serverID, stack: id)
+            state.withLock { $0.departed[group, default: []].append(found) }
         }
     }
 

@@ -6,8 +6,8 @@ import Support
 
 /// What the Actuator asks of the cloud. A seam, so that the engine can be tested without one.
 protocol CloudActing: Sendable {
-    /// The group as it is now.
-    func read(_ group: String) async throws(ActFailure) -> GroupReading
+    /// The group as it is now, and of the members expected those that are off Heat's list and not gone.
+    func read(_ group: String, expecting: [ExpectedMember]) async throws(ActFailure) -> GroupReading
     /// Sends the size; returns when Heat accepted it, long before it is so.
     func resize(_ group: String, to size: Int) async throws(ActFailure)
     /// Marks a member unhealthy, or takes the mark back.
@@ -59,7 +59,7 @@ final class HeatDoor: CloudActing {
 
     // MARK: Reading
 
-    func read(_ group: String) async throws(ActFailure) -> GroupReading {
+    func read(_ group: String, expecting: [ExpectedMember]) async throws(ActFailure) -> GroupReading {
         let begunAt = Timestamp.now()
         let settings = try configuration(group)
         let snapshot: HeatGroupSnapshot
@@ -73,7 +73,7 @@ final class HeatDoor: CloudActing {
             defer { state.snapshots[group] = snapshot }
             return state.snapshots[group]
         }
-        let holds = try await holds(group, snapshot, before: before)
+        let holds = try await holds(group, snapshot, before: before, expecting: expecting)
         let members = (snapshot.members + holds.departed).map { member in
             GroupState.Member(
                 name: member.name, physicalID: member.physicalID, serverID: member.serverID,

@@ -37,7 +37,7 @@ extension Engine {
         let servers = Set((group.state?.members ?? []).compactMap(\.serverID))
         var ids = standing.readiness.longUnregistered.filter { servers.contains($0) }.sorted()
         guard !ids.isEmpty else { return nil }
-        if !configuration.health.removesUnregisteredBelowMinimum {
+        if !configuration.health.replacesAtMinimum {
             ids = Array(ids.prefix(max(0, group.target - group.minimum)))
         }
         guard !ids.isEmpty else { return nil }

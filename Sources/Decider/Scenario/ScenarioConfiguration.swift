@@ -15,9 +15,7 @@ extension DeciderConfiguration {
         if let value = config["maxTotalUnreadyPercentage"]?.doubleValue { health.maximumUnreadyPercent = value }
         if let value = seconds("maxNodeProvisionTimeSeconds") { health.provisionTimeout = value }
         if let value = seconds("maxNodeStartupTimeSeconds") { health.startupTimeout = value }
-        if let value = config["forceDeleteUnregisteredNodes"]?.boolValue {
-            health.removesUnregisteredBelowMinimum = value
-        }
+        health.replacesAtMinimum = config["forceDeleteUnregisteredNodes"]?.boolValue ?? false
         if let value = seconds("scaleDownUnneededTimeSeconds") ?? seconds("unneededTimeSeconds") {
             scaleDown.unneededTime = value
         }

@@ -20,6 +20,7 @@ public enum Event: Sendable, Equatable {
     case scaleRefused(ScaleRefused)
     case nodeJoined(NodeJoined)
     case nodeReady(NodeReady)
+    case nodeOverdue(NodeOverdue)
     case removalCordoned(RemovalCordoned)
     case removalNoticed(RemovalNoticed)
     case removalQuiesced(RemovalQuiesced)
@@ -70,6 +71,7 @@ public enum Event: Sendable, Equatable {
         case .scaleRefused: self = .scaleRefused(try MessageCoder.payload(ours: ScaleRefused.self, of: received))
         case .nodeJoined: self = .nodeJoined(try MessageCoder.payload(ours: NodeJoined.self, of: received))
         case .nodeReady: self = .nodeReady(try MessageCoder.payload(ours: NodeReady.self, of: received))
+        case .nodeOverdue: self = .nodeOverdue(try MessageCoder.payload(ours: NodeOverdue.self, of: received))
         case .removalCordoned:
             self = .removalCordoned(try MessageCoder.payload(ours: RemovalCordoned.self, of: received))
         case .removalNoticed: self = .removalNoticed(try MessageCoder.payload(ours: RemovalNoticed.self, of: received))
@@ -116,6 +118,7 @@ public enum Event: Sendable, Equatable {
         case .scaleRefused(let payload): payload
         case .nodeJoined(let payload): payload
         case .nodeReady(let payload): payload
+        case .nodeOverdue(let payload): payload
         case .removalCordoned(let payload): payload
         case .removalNoticed(let payload): payload
         case .removalQuiesced(let payload): payload

@@ -20,6 +20,7 @@ public enum EventType: String, Sendable, CaseIterable, Codable {
     case scaleRefused = "updraft.scale.refused"
     case nodeJoined = "updraft.node.joined"
     case nodeReady = "updraft.node.ready"
+    case nodeOverdue = "updraft.node.overdue"
     case removalCordoned = "updraft.removal.cordoned"
     case removalNoticed = "updraft.removal.noticed"
     case removalQuiesced = "updraft.removal.quiesced"
@@ -44,8 +45,8 @@ public enum EventType: String, Sendable, CaseIterable, Codable {
         case .scaleRequested, .cloudAlarm: .signals
         case .groupState: .groups
         case .scaleDecided, .podsDecided, .removalDecided, .removalCancelled: .decisions
-        case .scaleStarted, .scaleCompleted, .scaleFailed, .scaleRefused, .nodeJoined, .nodeReady, .removalCordoned,
-            .removalNoticed, .removalQuiesced, .removalDrained, .removalCompleted, .removalFailed:
+        case .scaleStarted, .scaleCompleted, .scaleFailed, .scaleRefused, .nodeJoined, .nodeReady, .nodeOverdue,
+            .removalCordoned, .removalNoticed, .removalQuiesced, .removalDrained, .removalCompleted, .removalFailed:
             .lifecycle
         case .podShutdown, .nodeRemoval: .notices
         case .podShutdownDone, .podShutdownExtend, .podShutdownRefuse: .answers

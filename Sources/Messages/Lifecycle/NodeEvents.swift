@@ -73,3 +73,48 @@ public struct NodeReady: Payload {
         try Check.identifier(arrival.group, "arrival.group")
     }
 }
+
+/// A machine of the group is no ready node although its provision time is over (Actuator). Said once for each machine; what
+/// becomes of it is the Decider's to decide.
+public struct NodeOverdue: Payload {
+    /// Its event type on the bus.
+    public static let eventType = EventType.nodeOverdue
+
+    /// The cluster.
+    public var cluster: String
+    /// The node group.
+    public var group: String
+    /// Name of its member in Heat's group.
+    public var member: String
+    /// UUID of its server.
+    public var serverID: String
+    /// Name of its Node, if it registered and is not ready.
+    public var node: String?
+    /// What is missing, and what Nova says.
+    public var reason: Explanation
+    /// How long since Heat made its member, in seconds.
+    public var after: Interval
+    /// When.
+    public var at: Timestamp
+
+    /// From its parts.
+    public init(
+        cluster: String, group: String, member: String, serverID: String, node: String? = nil, reason: Explanation,
+        after: Interval, at: Timestamp
+    ) {
+        self.cluster = cluster
+        self.group = group
+        self.member = member
+        self.serverID = serverID
+        self.node = node
+        self.reason = reason
+        self.after = after
+        self.at = at
+    }
+
+    /// Ids must be there.
+    public func validate() throws(MessageError) {
+        try Check.identifier(group, "group")
+        try Check.identifier(serverID, "serverID")
+    }
+}

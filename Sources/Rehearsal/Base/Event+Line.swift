@@ -41,6 +41,7 @@ extension Event {
         case .clusterDelta(let event): "\(type) \(event.epoch) \(event.sequence)"
         case .nodeJoined(let event): "\(type) \(event.arrival.node)"
         case .nodeReady(let event): "\(type) \(event.arrival.node)"
+        case .nodeOverdue(let event): "\(type) \(event.member): \(event.reason.detail)"
         case .podShutdown(let event): "\(type) \(event.pod)\(event.withdrawn ? " withdrawn" : "")"
         case .nodeRemoval(let event): "\(type) \(event.node)\(event.withdrawn ? " withdrawn" : "")"
         case .podShutdownDone(let event): "\(type) \(event.answer.podUID)"

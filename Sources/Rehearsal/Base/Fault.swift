@@ -44,4 +44,6 @@ enum Fault: Int, CaseIterable, Sendable {
     case perishableLost
     /// A process dies between two of its actions.
     case crash
+    /// A process does nothing for a while (SIGSTOP, a machine that is suspended), and does not notice.
+    case freeze
 }

@@ -6,6 +6,8 @@ struct BrokerState {
     var queues: [MessageQueue] = []
     /// The checkpoint queue of the Decider, of length one.
     var checkpoint: [UInt8]?
+    /// Who waits for a turn to act, by service; the first has it.
+    var lines: [String: [Process]] = [:]
     /// Decisions as they were published, for whoever copies messages.
     var decisions: [Event] = []
 }

@@ -98,6 +98,8 @@ extension World {
         let message = queue.messages.removeFirst()
         let (life, connection) = (process.life, process.connection)
         queue.inHand = (message, connection)
+        // Who is frozen has it in its socket and does nothing with it.
+        guard process.isUp else { return }
         queue.busy[process.name] = life
         consumer.handler(message.event) { settlement in
             guard process.life == life else { return }
@@ -133,15 +135,54 @@ extension World {
         say("fault", "\(process.name) loses its connection to the broker for \(pause)")
         detach(process)
         let life = process.life
-        // Whoever acts alone does so under a lease of the broker: without a connection it ends.
-        if process.isLeased && pause > World.lease {
-            after(World.lease) { if process.life == life && !process.isConnected { process.turnEnds() } }
+        // Who acts does so under a lease of the broker: without a connection it ends.
+        if process.acts && process.isLeased && (pause > World.lease || process.isOneOfMany) {
+            after(World.lease) {
+                // Among several a new subscription begins anew, also if nobody else was there to take over.
+                guard process.life == life, process.isOneOfMany || !process.isConnected else { return }
+                process.turnEnds()
+            }
         }
         after(pause) { if process.life == life { self.connect(process) } }
     }
 
-    /// How long whoever acts alone may go on without the broker.
-    static let lease = Interval.seconds(5)
+    /// How long whoever acts may go on without the broker's word, counted from its last probe; and how long whoever
+    /// begins to receive probes waits, by when the lease of the one before is over (docs/architecture.md §3).
+    static let lease = Interval.seconds(1)
+    static let wait = Interval.milliseconds(1_250)
+
+    private func isFirst(_ process: Process) -> Bool {
+        guard process.isOneOfMany else { return true }
+        return broker.lines[process.service]?.first === process
+    }
+
+    /// Gets in line for a turn.
+    private func standInLine(_ process: Process) {
+        guard process.isOneOfMany, broker.lines[process.service]?.contains(where: { $0 === process }) != true else {
+            return
+        }
+        broker.lines[process.service, default: []].append(process)
+        if isFirst(process) { lookAtLine(process.service) }
+    }
+
+    private func leaveLine(_ process: Process) {
+        guard process.isOneOfMany, let place = broker.lines[process.service]?.firstIndex(where: { $0 === process })
+        else { return }
+        broker.lines[process.service]?.remove(at: place)
+        if place == 0 { lookAtLine(process.service) }
+    }
+
+    /// Whoever is first now begins a turn, once that of the one before is over for certain.
+    private func lookAtLine(_ service: String) {
+        guard let first = broker.lines[service]?.first else { return }
+        let (life, connection) = (first.life, first.connection)
+        after(World.wait + random.pause(1...300)) {
+            guard first.life == life, first.connection == connection, self.isFirst(first), first.isConnected,
+                !first.acts
+            else { return }
+            first.turnBegins()
+        }
+    }
 
     func connect(_ process: Process) {
         guard !process.isConnected else { return }
@@ -149,12 +190,14 @@ extension World {
         process.connection += 1
         attach(process)
         process.connected()
+        standInLine(process)
     }
 
     /// What it held goes back to the head of the queue, and the next consumer gets it.
     func detach(_ process: Process) {
         process.isConnected = false
         process.connection += 1
+        leaveLine(process)
         for queue in broker.queues {
             guard let place = queue.consumers.firstIndex(where: { $0.process === process }) else { continue }
             queue.consumers.remove(at: place)

@@ -23,12 +23,18 @@ struct Audit {
     /// Removals begun, by decision and node.
     var begun: Set<String> = []
     /// Sizes decided that were not yet used for an increase, by decision; in order.
-    var growth: [(id: String, to: Int)] = []
+    var growth: [(id: String, group: Int, to: Int)] = []
     var decisions: Set<String> = []
     var incidents = 0
     var messages = 0
     var evictions = 0
+    /// Evictions of pods that had been told.
+    var toldEvictions = 0
     var resizes = 0
+    /// Marks set and taken back, and hooks cleared, that changed something.
+    var marks = 0
+    var unmarks = 0
+    var hooks = 0
     var removed: [String] = []
     var lastEvaluation: Evaluation?
 

@@ -39,6 +39,7 @@ extension World {
             return violated(.noPodKilledUntold, "\(pod.name) is evicted from \(name), which is \(phase)")
         }
         let told = audit[pod.uid, record.id]
+        if told.isDone || !told.delivered.isEmpty { audit.toldEvictions += 1 }
         // A pod that said done was told, by whichever way.
         if told.isDone { return }
         var channels: Set<NoticeChannel> = [.annotation, .bus, .event]
@@ -69,25 +70,33 @@ extension World {
 
     // MARK: Heat
 
-    func audit(resizeTo size: Int) {
+    func audit(resizeTo size: Int, of group: Int) {
         let floor = max(1, scenario.minimum)
         guard size >= floor && size <= scenario.maximum else {
             // Above the maximum already by somebody else's act: a shrink may pass through there.
-            if size > scenario.maximum && size < heat.desired { return }
+            if size > scenario.maximum && size < heat.desired[group] { return }
             return violated(.sizeWithinLimits, "size \(size) is sent, the limits are \(floor) to \(scenario.maximum)")
         }
     }
 
     /// The size goes up in effect: one decision is used up for it.
-    func audit(growthTo size: Int) {
-        if size != heat.desired { audit.resizes += 1 }
+    func audit(growthTo size: Int, of group: Int) {
+        heat.carried = nil
+        if size != heat.desired[group] { audit.resizes += 1 }
         // More than there is: an update that failed may have left the parameter behind the members.
-        guard size > heat.desired && size > heat.counted else { return }
-        guard let place = audit.growth.firstIndex(where: { $0.to == size }) else {
+        guard size > heat.desired[group] && size > heat.counted(group) else { return }
+        guard let place = audit.growth.firstIndex(where: { $0.group == group && $0.to == size }) else {
             return violated(
-                .decisionAppliedOnce, "size \(heat.desired) to \(size), and no decision is left that says so")
+                .decisionAppliedOnce,
+                "\(Scenario.groups[group]) \(heat.desired[group]) to \(size), and no decision is left that says so")
         }
-        audit.growth.remove(at: place)
+        heat.carried = audit.growth.remove(at: place)
+    }
+
+    /// An update failed. A decision that it was to carry out and that had no effect may be carried out after all.
+    func auditFailedUpdate() {
+        if let carried = heat.carried, heat.counted(carried.group) < carried.to { audit.growth.insert(carried, at: 0) }
+        heat.carried = nil
     }
 
     /// A machine that is no Node when it is marked is chosen by that, also if it becomes one a moment later.
@@ -96,9 +105,14 @@ extension World {
     }
 
     func audit(removalOf member: HeatState.Member) {
-        if audit.forgiven.contains(member.id) || heat.author == .stranger { return }
+        // A size that a stranger set is the stranger's, also if its update failed and a later one carries it out.
+        if audit.forgiven.contains(member.id) || heat.author != .actuator || heat.sizeBy[member.group] == .stranger {
+            return
+        }
         let node = cluster.nodes.first { $0.server == member.server }
-        if audit.chosen.contains(member.id) {
+        // One that had failed and is drained goes with any update.
+        let isDrained = member.isFailed && node?.record?.phase == .drained
+        if audit.chosen.contains(member.id) || isDrained {
             guard let node, node.kubeletWorks else { return }
             let left = nodePods(on: node.name).filter { $0.isMoved && $0.deletedAt == nil }
             guard let first = left.first else { return }
@@ -111,14 +125,17 @@ extension World {
 
     /// A machine that waits at its hook is let go by us: emptied, or told and at the end of what the stack allows.
     func audit(releaseOf member: HeatState.Member) {
+        if audit.forgiven.contains(member.id) { return }
         guard let node = cluster.nodes.first(where: { $0.server == member.server }), node.kubeletWorks else { return }
         let left = nodePods(on: node.name).filter { $0.isMoved && $0.deletedAt == nil }
         guard let first = left.first else { return }
         let limit = (member.heldSince ?? now) + World.stackTimeout - scenario.actuator.holdMargin - .seconds(5)
         let isTold = node.record.map { audit[first.uid, $0.id].delivered.contains(.annotation) } ?? false
         if now < limit || !isTold {
-            violated(.noPodKilledUntold, "the machine of \(node.name) is let go and \(first.name) runs on it")
+            return violated(.noPodKilledUntold, "the machine of \(node.name) is let go and \(first.name) runs on it")
         }
+        // Should the deletion fail, it is the same one that is tried again.
+        audit.forgiven.insert(member.id)
     }
 
     // MARK: Nodes
@@ -164,8 +181,10 @@ extension World {
     // MARK: The bus
 
     func audit(published event: Event) {
-        if case .scaleDecided(let decision) = event, audit.decisions.insert(decision.id).inserted {
-            audit.growth.append((decision.id, decision.to))
+        if case .scaleDecided(let decision) = event, let group = Scenario.groups.firstIndex(of: decision.group),
+            audit.decisions.insert(decision.id).inserted
+        {
+            audit.growth.append((decision.id, group, decision.to))
         }
     }
 }

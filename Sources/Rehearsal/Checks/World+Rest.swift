@@ -6,8 +6,9 @@ extension World {
     /// What is not as it should be when nothing is under way; empty: all is well.
     func troubles() -> [String] {
         var troubles: [String] = []
-        // After a wrong victim the group is paused until a person looks: that explains what waits.
-        let isPaused = audit.incidents > 0
+        // After a wrong victim the group is paused until a person looks, and where too many nodes are dead the Decider touches
+        // nothing until then, and says so: that explains what waits.
+        let isPaused = audit.incidents > 0 || tooManyAreDead
         for queue in broker.queues where !queue.topics.isDisjoint(with: [.decisions, .lifecycle, .answers]) {
             guard queue.name != "decider", !queue.messages.isEmpty || queue.inHand != nil else { continue }
             troubles.append("\(queue.messages.count) messages wait in \(queue.name)")
@@ -16,38 +17,31 @@ extension World {
         if heat.isBusy { troubles.append("the stack is \(heat.status)") }
         guard !isPaused else { return troubles }
         for member in heat.members {
-            if !member.counts, !isFailedNode(member) { troubles.append("member \(member.name) is \(member.status)") }
-            if member.counts && !isAtMinimum && !cluster.nodes.contains(where: { $0.server == member.server }) {
+            if !member.counts { troubles.append("member \(member.name) is \(member.status)") }
+            if member.counts && !cluster.nodes.contains(where: { $0.server == member.server }) {
                 troubles.append("member \(member.name) has no node")
             }
         }
-        if heat.counted != heat.desired, !hasFailedNode {
-            troubles.append("\(heat.counted) members, desired \(heat.desired)")
+        for (group, desired) in heat.desired.enumerated() {
+            let counted = heat.counted(group)
+            let name = Scenario.groups[group]
+            if counted != desired { troubles.append("\(counted) members of \(name), desired \(desired)") }
+            if counted < scenario.minimum {
+                troubles.append("\(counted) members of \(name), the minimum is \(scenario.minimum)")
+            }
         }
-        if heat.counted < scenario.minimum, !hasFailedNode {
-            troubles.append("\(heat.counted) members, the minimum is \(scenario.minimum)")
-        }
-        // Nor does it grow while a failed member is a node: an update would replace that with all its pods. It says so.
-        let isFull = heat.counted >= scenario.maximum || hasFailedNode
+        let isFull = heat.desired.indices.allSatisfy { heat.counted($0) >= scenario.maximum }
         for pod in cluster.pods { troubles += troublesOf(pod, isFull: isFull) }
         return troubles
     }
 
-    /// A member that Heat holds for failed while its node works: a person has to say what it is worth.
-    private func isFailedNode(_ member: HeatState.Member) -> Bool {
-        guard member.isFailed else { return false }
-        return cluster.nodes.contains {
-            $0.server == member.server && !($0.record?.phase == .failed && $0.record?.ours.cordon == false)
-        }
+    /// The guard of `decider.health`.
+    private var tooManyAreDead: Bool {
+        let health = scenario.decider.health
+        let dead = cluster.nodes.count { !$0.isReady }
+        return dead > health.toleratedUnready
+            && Double(dead) > health.maximumUnreadyPercent / 100 * Double(cluster.nodes.count)
     }
-
-    /// A dead node cannot be removed while there are no more nodes than there must be, or Heat would take a node that
-    /// works as well.
-    private var cannotShrink: Bool { isAtMinimum || hasFailedNode }
-
-    private var isAtMinimum: Bool { heat.counted <= max(1, scenario.minimum) }
-
-    private var hasFailedNode: Bool { heat.members.contains { isFailedNode($0) } }
 
     private func troublesOf(_ node: ClusterState.Node, isPaused: Bool) -> [String] {
         var troubles: [String] = []
@@ -60,7 +54,7 @@ extension World {
         if node.unschedulable && node.record?.phase.isOver != false && !staysOnPurpose {
             troubles.append("\(node.name) is cordoned")
         }
-        if !node.isReady && !cannotShrink { troubles.append("\(node.name) is not ready") }
+        if !node.isReady { troubles.append("\(node.name) is not ready") }
         if !heat.members.contains(where: { $0.server == node.server }) {
             troubles.append("\(node.name) has no member")
         }
@@ -68,9 +62,6 @@ extension World {
     }
 
     private func troublesOf(_ pod: ClusterState.Pod, isFull: Bool) -> [String] {
-        if cannotShrink, let name = pod.node, cluster.node(name).map({ !cluster.nodes[$0].isReady }) ?? false {
-            return []
-        }
         if pod.deletedAt != nil { return ["\(pod.name) is on its way out"] }
         guard let name = pod.node else { return isFull ? [] : ["\(pod.name) has no node"] }
         if !pod.isReady { return ["\(pod.name) on \(name) is not ready, gate \(pod.gate.rawValue)"] }

@@ -1,10 +1,12 @@
 import Messages
 import Support
 
-/// What the model of Heat holds: one stack with one AutoScalingGroup. Its rules are those that were measured
+/// What the model of Heat holds: one stack with one or two AutoScalingGroups. Its rules are those that were measured
 /// (`docs/rehearsal.md` names them).
 struct HeatState {
     struct Member {
+        /// Number of its group.
+        var group = 0
         var name: String
         /// `physical_resource_id`.
         var id: String
@@ -23,13 +25,21 @@ struct HeatState {
     }
 
     var members: [Member] = []
-    var desired = 0
+    /// The parameter of each group, and who set it last.
+    var desired: [Int] = []
+    var sizeBy: [World.Author] = []
     var status = "CREATE_COMPLETE"
     var reason = ""
     /// Who asked for the update in force.
     var author = World.Author.stranger
     /// Number of the update that is in force; an older one is superseded.
     var update = 0
+    /// The last update that the stack shows, and the one that the last reading showed; the last one of somebody else.
+    var shown = 0
+    var seen = 0
+    var strangers = 0
+    /// The decision that the update in force carries out.
+    var carried: (id: String, group: Int, to: Int)?
     /// Members whose creation or deletion is still under way, by physical id.
     var working: Set<String> = []
     /// What failed in the update under way.
@@ -39,6 +49,6 @@ struct HeatState {
     var born = 0
 
     var isBusy: Bool { status.hasSuffix("_IN_PROGRESS") }
-    var counted: Int { members.count(where: \.counts) }
+    func counted(_ group: Int) -> Int { members.count { $0.group == group && $0.counts } }
     func index(id: String) -> Int? { members.firstIndex { $0.id == id } }
 }

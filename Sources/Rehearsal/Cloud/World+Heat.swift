@@ -8,40 +8,49 @@ extension World {
     enum Author: Equatable {
         case actuator
         case stranger
+        /// The Actuator's meets one of a stranger that no reading could show yet: Heat knows no condition for an update.
+        case both
     }
 
     func startHeat() {
-        heat.desired = scenario.nodes
-        for _ in 0..<scenario.nodes {
-            let member = newMember(status: "CREATE_COMPLETE")
-            heat.members.append(member)
-            addNode(for: member, isReady: true)
+        for group in 0..<scenario.groups {
+            let count = group == 0 ? scenario.nodes : max(1, scenario.minimum)
+            heat.desired.append(count)
+            heat.sizeBy.append(.actuator)
+            for _ in 0..<count {
+                let member = newMember(in: group, status: "CREATE_COMPLETE")
+                heat.members.append(member)
+                addNode(for: member, isReady: true)
+            }
         }
     }
 
-    private func newMember(name: String? = nil, status: String) -> HeatState.Member {
+    private func newMember(in group: Int, name: String? = nil, status: String) -> HeatState.Member {
         heat.born += 1
         let number = heat.born
         return HeatState.Member(
-            name: name ?? "m\(number)", id: "\(10_000_000 + number)-member", server: "\(20_000_000 + number)-server",
+            group: group, name: name ?? "m\(number)", id: "\(10_000_000 + number)-member",
+            server: "\(20_000_000 + number)-server",
             status: status, createdAt: now)
     }
 
     // MARK: What a client sees
 
-    func heatReading(begunAt: Timestamp) -> GroupReading {
+    func heatReading(_ group: Int, begunAt: Timestamp) -> GroupReading {
+        heat.seen = heat.shown
+        let members = heat.members.filter { $0.group == group }
         var reading = GroupReading(
             begunAt: begunAt, stackID: "stack-1", stackStatus: heat.status, stackReason: heat.reason,
             groupStackStatus: heat.status, groupStackReason: heat.reason,
-            scalingInProgress: heat.members.contains(where: \.isHeld), desired: heat.desired,
-            members: heat.members.map {
+            scalingInProgress: members.contains(where: \.isHeld), desired: heat.desired[group],
+            members: members.map {
                 GroupState.Member(
                     name: $0.name, physicalID: $0.id, serverID: $0.server, status: $0.status, statusReason: $0.reason,
                     createdAt: $0.createdAt)
             })
         reading.canHold = scenario.hasDeleteHook
         reading.timeout = World.stackTimeout
-        reading.held = heat.members.filter(\.isHeld).map {
+        reading.held = members.filter(\.isHeld).map {
             HeldDeletion(memberID: $0.id, kind: .hook, resource: "server", since: $0.heldSince)
         }
         return reading
@@ -59,8 +68,8 @@ extension World {
 
     // MARK: What a client does
 
-    /// `PATCH`, with a size or (nil) with something else. Always resizes the group to its `desired`.
-    func patchStack(_ size: Int?, by author: Author, why: String) -> ActFailure? {
+    /// `PATCH`, with the size of a group or (nil) with something else. Always resizes all groups to their `desired`.
+    func patchStack(_ size: Int?, of group: Int = 0, by author: Author, why: String) -> ActFailure? {
         if author == .actuator && strikes(.heatConflict) {
             say("fault", "Heat answers 409")
             return ActFailure(.heatConflict, "409 ActionInProgress", isRetriable: true)
@@ -68,23 +77,34 @@ extension World {
         if let size, !(0...20).contains(size) {
             return ActFailure(.heatRefused, "400 StackValidationFailed", isRetriable: false)
         }
-        if author == .actuator, let size { audit(resizeTo: size) }
+        if author == .actuator, let size { audit(resizeTo: size, of: group) }
+        if author == .actuator, let size, size < heat.desired[group], now < World.start + scenario.refusesShrinkUntil {
+            return ActFailure(.heatRefused, "400 StackValidationFailed: not now", isRetriable: false)
+        }
         if author == .actuator && strikes(.heatSilentDrop) {
             say("fault", "Heat answers 202 and does nothing")
             return nil
         }
-        if author == .actuator, let size { audit(growthTo: size) }
-        heat.author = author
-        say("heat", "PATCH \(size.map { "desired=\($0)" } ?? "of another parameter") by \(author), \(why)")
+        if author == .actuator, let size { audit(growthTo: size, of: group) }
+        heat.author = author == .actuator && heat.strangers > heat.seen ? .both : author
+        say(
+            "heat",
+            "PATCH \(size.map { "\(Scenario.groups[group]) desired=\($0)" } ?? "of another parameter") by \(author), \(why)"
+        )
         // A size of 0 counts as not given.
-        if let size, size > 0 { heat.desired = size }
+        if let size, size > 0 {
+            heat.desired[group] = size
+            heat.sizeBy[group] = author
+        }
         heat.update += 1
         heat.failure = nil
         let update = heat.update
+        if author == .stranger { heat.strangers = update }
         // The stack may go on for a moment saying what it said.
         after(random.pause(0...1_500)) {
             guard self.heat.update == update else { return }
             self.heat.status = "UPDATE_IN_PROGRESS"
+            self.heat.shown = update
             self.heat.reason = ""
             self.after(self.random.pause(200...1_500)) { self.carryOut(update) }
         }
@@ -98,6 +118,9 @@ extension World {
         if heat.members[index].isInProgress || strikes(.heatConflict) {
             return ActFailure(.heatConflict, "409 ActionInProgress \(name)", isRetriable: true)
         }
+        if heat.members[index].isFailed != unhealthy {
+            if unhealthy { audit.marks += 1 } else { audit.unmarks += 1 }
+        }
         heat.members[index].status = unhealthy ? "CHECK_FAILED" : "CHECK_COMPLETE"
         heat.members[index].reason = why
         if unhealthy { audit(markOf: heat.members[index]) }
@@ -109,6 +132,7 @@ extension World {
         for id in ids {
             guard let index = heat.index(id: id), heat.members[index].isHeld else { continue }
             audit(releaseOf: heat.members[index])
+            audit.hooks += 1
             heat.members[index].isHeld = false
             say("heat", "hook of \(heat.members[index].name) is cleared")
             finishDeletion(id)
@@ -139,14 +163,19 @@ extension World {
             say("fault", "the update fails")
             heat.status = "UPDATE_FAILED"
             heat.reason = "resources.asg: something went wrong"
-            return
+            return auditFailedUpdate()
         }
-        let live = heat.members.filter { $0.status != "DELETE_IN_PROGRESS" }
+        for group in heat.desired.indices { resize(group, update) }
+        finishUpdate(update)
+    }
+
+    private func resize(_ group: Int, _ update: Int) {
+        let live = heat.members.filter { $0.group == group && $0.status != "DELETE_IN_PROGRESS" }
         let ordered = live.sorted {
             if $0.isFailed != $1.isFailed { return $0.isFailed }
             return ($0.createdAt, $0.name) < ($1.createdAt, $1.name)
         }
-        let surplus = max(0, live.count - heat.desired)
+        let surplus = max(0, live.count - heat.desired[group])
         var victims = Array(ordered.prefix(surplus))
         let marked = victims.filter(\.isFailed)
         if let first = marked.first, let wrong = ordered.last(where: { !$0.isFailed }), strikes(.wrongVictim) {
@@ -158,10 +187,9 @@ extension World {
         let chosen = Set(victims.map(\.id))
         let replaced = live.filter { $0.isFailed && !chosen.contains($0.id) }
         for member in victims + replaced { beginDeletion(member.id, update) }
-        for member in replaced { create(newMember(name: member.name, status: "CREATE_IN_PROGRESS")) }
-        let missing = heat.desired - live.count
-        if missing > 0 { for _ in 0..<missing { create(newMember(status: "CREATE_IN_PROGRESS")) } }
-        finishUpdate(update)
+        for member in replaced { create(newMember(in: group, name: member.name, status: "CREATE_IN_PROGRESS")) }
+        let missing = heat.desired[group] - live.count
+        if missing > 0 { for _ in 0..<missing { create(newMember(in: group, status: "CREATE_IN_PROGRESS")) } }
     }
 
     /// Looks whether all that was begun is done.
@@ -172,7 +200,8 @@ extension World {
         }
         heat.status = heat.failure == nil ? "UPDATE_COMPLETE" : "UPDATE_FAILED"
         heat.reason = heat.failure ?? ""
-        say("heat", "\(heat.status) with \(heat.counted) members \(heat.reason)")
+        if heat.failure == nil { heat.carried = nil } else { auditFailedUpdate() }
+        say("heat", "\(heat.status) with \(heat.members.count(where: \.counts)) members \(heat.reason)")
     }
 
     private func create(_ member: HeatState.Member) {
@@ -262,6 +291,7 @@ extension World {
     }
 
     func operatorResizes(by change: Int) {
-        _ = patchStack(max(1, heat.desired + change), by: .stranger, why: "somebody resizes")
+        let group = random.below(heat.desired.count)
+        _ = patchStack(max(1, heat.desired[group] + change), of: group, by: .stranger, why: "somebody resizes")
     }
 }

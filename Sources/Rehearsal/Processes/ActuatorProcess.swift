@@ -121,29 +121,34 @@ final class ActuatorProcess: Process {
     private func request(_ action: ActuatorAction) {
         let world = world
         switch action {
-        case .readGroup(let id):
+        case .readGroup(let id, _):
             let begunAt = world.now
-            ask(.heat, { world.heatReading(begunAt: begunAt) }) { result in
+            let group = Scenario.number(of: id)
+            ask(.heat, { world.heatReading(group, begunAt: begunAt) }) { result in
                 switch result {
                 case .success(let reading): .groupRead(group: id, reading)
                 case .failure(let failure): .groupUnread(group: id, failure)
                 }
             }
         case .resize(let id, let size):
-            world.say(name, "asks for size \(size)")
+            let group = Scenario.number(of: id)
+            world.say(name, "asks for size \(size) of \(id)")
             let sent = world.options.sabotage == .exceedsMaximum ? world.scenario.maximum + 1 : size
-            ask(.heat, { world.patchStack(sent, by: .actuator, why: "as decided") }) { result in
+            ask(.heat, { world.patchStack(sent, of: group, by: .actuator, why: "as decided") }) { result in
                 .resized(group: id, result.failure)
             }
             if world.options.sabotage == .appliesTwice, sent < world.scenario.maximum {
-                world.after(.seconds(30)) { _ = world.patchStack(sent + 1, by: .actuator, why: "once more") }
+                world.after(.seconds(30)) { _ = world.patchStack(sent + 1, of: group, by: .actuator, why: "once more") }
             }
         case .mark(let id, let member, let unhealthy, let why):
             let isSkipped = world.options.sabotage == .removesUnchosen
             ask(.heat, { isSkipped ? nil : world.markMember(member, unhealthy: unhealthy, why: why) }) { result in
                 .marked(group: id, member: member, unhealthy: unhealthy, result.failure)
             }
-            if isSkipped { _ = world.patchStack(world.heat.desired - 1, by: .actuator, why: "without a mark") }
+            if isSkipped {
+                let group = Scenario.number(of: id)
+                _ = world.patchStack(world.heat.desired[group] - 1, of: group, by: .actuator, why: "without a mark")
+            }
         case .clearHooks(let id, let members):
             ask(.heat, { world.clearHooks(members) }) { result in
                 switch result {

@@ -8,6 +8,8 @@ class Process {
     /// Number of its life: what an earlier life had begun means nothing to this one.
     private(set) var life = 0
     private(set) var isUp = false
+    /// It does its work, rather than standing by.
+    private(set) var acts = false
     var isConnected = false
     /// Number of its connection.
     var connection = 0
@@ -27,7 +29,32 @@ class Process {
         life += 1
         isUp = true
         world.connect(self)
+        // Where there are others it stands by until it is its turn.
+        guard !isOneOfMany else { return }
+        acts = true
         begin()
+    }
+
+    /// It is its turn now.
+    func turnBegins() {
+        guard isUp else { return }
+        world.say(name, "acts from now on")
+        acts = true
+        begin()
+    }
+
+    /// Does nothing for a while. The broker notices after two to three heartbeats; when it goes on its lease is over.
+    func freeze(for pause: Interval) {
+        guard isUp else { return }
+        world.say("fault", "\(name) freezes for \(pause)")
+        stop()
+        let life = life
+        world.after(min(pause, world.random.pause(4_000...6_000))) {
+            guard self.life == life else { return }
+            self.world.detach(self)
+            self.subscriptions = []
+        }
+        world.after(pause) { if self.life == life { self.start() } }
     }
 
     /// Dies now; another one takes its place after a while.
@@ -49,15 +76,23 @@ class Process {
 
     /// Whether one replica acts at a time, under a lease.
     var isLeased: Bool { false }
+    /// For its service, of which another replica may act.
+    var service: String { String(name.prefix { $0 != "-" }) }
+    var isOneOfMany: Bool { isLeased && world.scenario.actors > 1 }
 
     private func leave() {
+        stop()
+        world.detach(self)
+        subscriptions = []
+    }
+
+    private func stop() {
         isUp = false
+        acts = false
         life += 1
         alarmNumber += 1
         alarmAt = nil
         waiting = []
-        world.detach(self)
-        subscriptions = []
         world.closeWatch(self)
         dropState()
     }

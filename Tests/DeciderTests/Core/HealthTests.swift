@@ -45,11 +45,49 @@ struct HealthTests {
         #expect(stage.removed.isEmpty)
     }
 
-    @Test("…but not below the group's minimum")
+    @Test("At the group's minimum too: Heat replaces it there")
     func unregisteredMinimum() throws {
-        var stage = stage([Stage.node("n1")], members: [lost(1, at: Stage.start), lost(2, at: Stage.start)], min: 2)
+        var stage = stage([Stage.node("n1")], members: [lost(1, at: Stage.start)], min: 2)
         stage.evaluate(after: .minutes(16))
         #expect(stage.removed.flatMap(\.nodes).map(\.serverID) == ["server-lost-1"])
+    }
+
+    @Test("Where that is not wanted, it stays as long as the group has no more than its minimum")
+    func unregisteredMinimumKept() throws {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 2, max: 20)]) {
+            $0.scaleDown.enabled = false
+            $0.health.replacesAtMinimum = false
+        }
+        stage.snapshot(nodes: [Stage.node("n1")])
+        group(&stage, ["n1"], [lost(1, at: Stage.start), lost(2, at: Stage.start)], min: 2)
+        stage.evaluate()
+        stage.evaluate(after: .minutes(16))
+        #expect(stage.removed.flatMap(\.nodes).map(\.serverID) == ["server-lost-1"])
+    }
+
+    @Test("A node that is dead is removed at the group's minimum, where Heat replaces it; one that works is not")
+    func deadAtMinimum() throws {
+        for replaces in [true, false] {
+            var stage = Stage(groups: [GroupRules(id: "w", min: 2, max: 20)]) {
+                $0.health.replacesAtMinimum = replaces
+                $0.limits.minimum = ["nodes": 2]
+            }
+            stage.snapshot(nodes: [Stage.node("n1"), Stage.node("n2")])
+            stage.group("w", ["n1", "n2"], min: 2)
+            stage.evaluate()
+            stage.evaluate(after: .minutes(60))
+            #expect(stage.removed.isEmpty)
+            stage.delta(nodes: [Stage.node("n2", readiness: .notReady)])
+            stage.evaluate(after: .seconds(1))
+            var removed: [RemovalTarget] = []
+            for _ in 0..<60 {
+                stage.evaluate(after: .seconds(60))
+                removed += stage.removed.flatMap(\.nodes)
+            }
+            #expect(removed.first?.node == (replaces ? "n2" : nil))
+            if replaces { #expect(removed.first?.reason.reason == .nodeUnready) }
+            if !replaces { #expect(removed.isEmpty) }
+        }
     }
 
     @Test("One that becomes a node in time is left alone, and one that is refused is tried again after the delay")

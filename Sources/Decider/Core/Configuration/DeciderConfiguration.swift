@@ -248,8 +248,9 @@ public struct HealthRules: Sendable, Equatable {
     public var stateTimeout = Interval.seconds(90)
     /// Without word of a group for this long nothing is decided about it.
     public var groupTimeout = Interval.seconds(150)
-    /// Whether members that never became nodes may be removed below the group's minimum.
-    public var removesUnregisteredBelowMinimum = false
+    /// Whether nodes that are dead, and members that never became nodes, are removed also where the group has no more than
+    /// its minimum: Heat replaces them there. (The peer waits until there is one more.)
+    public var replacesAtMinimum = true
     /// Whether nodes count as coming only while an increase of ours is being waited for (the peer's rule). Heat lists members
     /// that are being made, whoever asked for them, so that we need not.
     public var upcomingNeedsRequest = false

@@ -8,6 +8,8 @@ struct RemovalSelection {
         var group: Int
         var zone: String
         var isEmpty: Bool
+        /// It does not work.
+        var isDead = false
         /// What it takes away from what must remain, by resource.
         var takes: [String: Int64] = [:]
     }
@@ -66,6 +68,7 @@ struct RemovalSelection {
         if case .removable(let pods) = engine.simulation.verdicts[slot] { isEmpty = pods.isEmpty }
         return Candidate(
             slot: slot, group: group, zone: engine.zone(of: slot), isEmpty: isEmpty,
+            isDead: !engine.model.briefs[slot].isReady,
             takes: node.map { engine.counted($0) } ?? [:])
     }
 
@@ -160,11 +163,14 @@ struct RemovalSelection {
         let group = engine.groups[candidate.group]
         let going = (chosen[candidate.group]?.count ?? 0) + (group.memory.removal?.targets.count ?? 0)
         let minimum = max(group.minimum, rules.smallestGroup)
-        if group.target - going <= minimum {
+        // Heat replaces a machine that is dead where the group cannot spare it: the size stays.
+        let isReplaced =
+            candidate.isDead && engine.configuration.health.replacesAtMinimum && group.target - going <= minimum
+        if group.target - going <= minimum && !isReplaced {
             return Explanation(
                 .minimumReached, "size \(group.target - going), at least \(minimum) (\(group.rules.origin).min)")
         }
-        if let short = shortage([candidate], engine, left) { return short }
+        if !isReplaced, let short = shortage([candidate], engine, left) { return short }
         if running >= rules.maximumParallel {
             return Explanation(
                 .deletionBudgetReached,

@@ -1,0 +1,68 @@
+import Messages
+import Support
+
+/// Members that Heat holds for failed while their machines are nodes of the cluster: a creation that took too long for
+/// Heat, a deletion that failed half-way, somebody's mark or `stack check`.
+///
+/// Whatever update comes next, by anyone, removes or replaces all of them with what runs there (docs/openstack/heat.md §1.6, §5), so
+/// none of ours is sent meanwhile (`strangersThatFailed`). When they have been so for a while they are taken out of service
+/// in order: told, drained, and then removed, or replaced where the group cannot spare them. All of them together, because
+/// an update takes all of them.
+extension ActuatorCore {
+    mutating func removeFailedNodes(_ id: String, _ reading: GroupReading) {
+        // (A ResourceGroup takes no chosen member out.)
+        guard let track = groups[id], nodesAreKnown, track.pause == nil, reading.problem == nil, !reading.isBusy,
+            reading.removesChosen
+        else { return }
+        let failed = failedNodes(reading)
+        let since = Dictionary(
+            failed.map { ($0.identity, track.failedNodes[$0.identity] ?? now) },
+            uniquingKeysWith: { first, _ in first })
+        groups[id]?.failedNodes = since
+        guard let oldest = since.values.min() else { return }
+        let due = max(
+            oldest + policy.repairAfter,
+            track.failedNodesTriedAt.map { $0 + policy.repairInterval } ?? Timestamp(seconds: 0))
+        guard now >= due else { return timers.setEarlier(.group(id), at: due) }
+        groups[id]?.failedNodesTriedAt = now
+        // Heat's doubt may be wrong about many at once: a stack check while Nova does not answer. A person has to say.
+        let doubted = failed.count { $0.status.hasPrefix("CHECK_") }
+        let nodesOfGroup = reading.members.count { isNode($0) }
+        if doubted > 1 && doubted * 2 > nodesOfGroup {
+            return note(
+                .error, id, .memberFailed,
+                "Heat holds \(doubted) of \(nodesOfGroup) nodes for failed (\(failed[0].statusReason)): none is removed "
+                    + "for that; unmark those that are well")
+        }
+        let targets = failed.compactMap { member -> RemovalTarget? in
+            guard let view = node(of: member), let serverID = view.serverID else { return nil }
+            return RemovalTarget(
+                node: view.name, nodeUID: view.uid, serverID: serverID,
+                reason: Explanation(
+                    .memberFailed,
+                    "member \(member.name) is \(member.status): the next update of the stack would take it untold"))
+        }
+        guard let first = targets.first else { return }
+        for target in targets { note(.warning, target.node, target.reason.reason, target.reason.detail) }
+        let decision = RemovalDecided(
+            cluster: policy.cluster, id: "failed-\(first.node)-\(now.seconds)", group: id, from: reading.counted.count,
+            nodes: targets, decidedAt: now, deadline: now + .seconds(60))
+        groups[id]?.starts.append(GroupTrack.Start(decision: decision, ticket: nil, since: now))
+        readGroup(id)
+    }
+
+    /// Those that no removal has in hand. Our own marks are taken back (`unmarkOrphans`).
+    private func failedNodes(_ reading: GroupReading) -> [GroupState.Member] {
+        let claimed = Set(removals.values.filter { !$0.record.phase.isOver }.map(\.record.memberID))
+        return reading.members.filter { member in
+            let isOurMark =
+                member.statusReason.hasPrefix(ActuatorCore.markPrefix) && !member.status.hasPrefix("DELETE_")
+            return member.isFailed && member.physicalID != nil && !isOurMark && !claimed.contains(member.identity)
+                && isNode(member) && !isEmptied(member)
+        }
+    }
+
+    private func node(of member: GroupState.Member) -> NodeView? {
+        nodes.values.first { $0.serverID == member.serverID }
+    }
+}

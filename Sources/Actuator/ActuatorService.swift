@@ -45,7 +45,13 @@ public enum ActuatorService {
                 let engine = ActuatorEngine(
                     policy: ActuatorPolicy(settings), cloud: cloudDoor, cluster: clusterDoor, nodes: nodes,
                     lease: lease, observer: observer)
-                await serve(engine, bus, context, lease)
+                let scalers = ScalerDoor(
+                    client: cluster, recorder: clusterDoor.recorder, isDryRun: isDryRun, log: context.log,
+                    lease: lease)
+                await withTaskGroup { group in
+                    group.addTask { await serve(engine, bus, context, lease) }
+                    group.addTask { await hearScalers(scalers, bus, context) }
+                }
                 observer.ended()
             }
             group.cancelAll()
@@ -118,6 +124,22 @@ public enum ActuatorService {
     private static let lifecycle = Subscription(topics: [.lifecycle], heartbeat: Bus.probeHeartbeat)
     private static let cloudReports = Subscription(topics: [.cloud], heartbeat: Bus.probeHeartbeat)
     private static let heat = ForeignSubscription(exchange: "heat", heartbeat: Bus.probeHeartbeat)
+
+    /// The standing of pod scalers, as the ledger tells it. What is dropped is told again.
+    private static let ledger = Subscription(
+        topics: [.ledger], kind: .perishable(maximumLength: 500, ttl: .seconds(300)), prefetch: 4, laps: [])
+
+    private static func hearScalers(_ door: ScalerDoor, _ bus: Bus, _ context: ServiceContext) async {
+        await context.supervisor.run("ledger") { part in
+            part.ready()
+            try await bus.subscribe(ledger) { incoming in
+                if case .evaluation(let evaluation) = incoming.event, let scalers = evaluation.scalers {
+                    await door.tell(scalers, at: .now())
+                }
+                return .done
+            }
+        }
+    }
 
     private static func take(_ incoming: Incoming, _ engine: ActuatorEngine) async -> Disposition {
         let settlement: Settlement?

@@ -188,6 +188,42 @@ public enum Reason: String, Sendable, Codable, CaseIterable {
     /// Nothing is to be told to a pod: its node stays.
     case notUnderRemoval = "NotUnderRemoval"
 
+    // Pod scalers
+    /// A stat is above what a scaler's thresholds allow.
+    case statAbove = "StatAboveThreshold"
+    /// Every stat is below what a scaler's thresholds ask for.
+    case statBelow = "StatBelowThreshold"
+    /// The replicas are what the thresholds ask for.
+    case scalerSatisfied = "ScalerSatisfied"
+    /// A scaler cannot be used as it is written.
+    case scalerInvalid = "ScalerInvalid"
+    /// A scaler is switched off.
+    case scalerDisabled = "ScalerDisabled"
+    /// A scaler's direction is paused.
+    case scalerPaused = "ScalerPaused"
+    /// Two scalers name one workload.
+    case scalerConflict = "ScalerConflict"
+    /// A HorizontalPodAutoscaler scales the workload.
+    case autoscalerOwnsTarget = "AutoscalerOwnsTarget"
+    /// There is no such workload.
+    case targetNotFound = "TargetNotFound"
+    /// Somebody set the replicas to zero: that is respected.
+    case targetIsZero = "TargetIsZero"
+    /// A new version is being rolled out: nothing is taken away meanwhile.
+    case rolloutInProgress = "RolloutInProgress"
+    /// No value of the stat is known, or it is no number.
+    case statUnknown = "StatUnknown"
+    /// The values of the stat are too old.
+    case statStale = "StatStale"
+    /// No stat can be had, so the replicas are those that the scaler names for that.
+    case fallbackReplicas = "FallbackReplicas"
+    /// A recommendation of a moment ago was more cautious.
+    case scalingStabilized = "ScalingStabilized"
+    /// A policy allows no larger change within its period.
+    case scalingPolicyLimited = "ScalingPolicyLimited"
+    /// Replicas that are about to exist need room.
+    case replicasComing = "ReplicasComing"
+
     // Cooldown
     case allPodsAnswered = "AllPodsAnswered"
     case cooldownExpired = "CooldownExpired"

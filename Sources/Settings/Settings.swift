@@ -1,3 +1,4 @@
+import Messages
 import Support
 import YAML
 
@@ -17,6 +18,8 @@ public struct Settings: Sendable, Hashable {
     public var openstack: OpenStack
     /// The node groups.
     public var groups: [Group]
+    /// Pod scalers, besides the `PodScaler` objects of the cluster.
+    public var podScalers: [PodScaler]
     /// The Collector's.
     public var collector: Collector
     /// The Decider's.
@@ -45,6 +48,10 @@ public struct Settings: Sendable, Hashable {
             OpenStack.init)
         groups = reader.list(
             "groups", "The node groups: each an AutoScalingGroup or ResourceGroup of a Heat stack.", Group.init)
+        podScalers = reader.list(
+            "pod_scalers",
+            "Pod scalers besides the `PodScaler` objects of the cluster; of two with one namespace and name the object counts.",
+            Self.podScaler)
         collector = reader.section("collector", "The Collector.", Collector.init)
         decider = reader.section("decider", "The Decider.", Decider.init)
         actuator = reader.section("actuator", "The Actuator.", Actuator.init)
@@ -52,6 +59,7 @@ public struct Settings: Sendable, Hashable {
         log = reader.section("log", "The log: JSON lines on standard error.", Log.init)
         health = reader.section("health", "`/healthz`, `/readyz` and `/metrics` of each service.", Health.init)
         Self.checkGroups(groups, reader)
+        Self.checkScalers(podScalers, reader)
         Self.checkBudgets(decider.scaleDown.budgets, groups, reader)
         Self.checkRules(decider.rules, groups, reader)
     }
@@ -60,6 +68,14 @@ public struct Settings: Sendable, Hashable {
         var seen: Set<String> = []
         for group in groups where !group.id.isEmpty && !seen.insert(group.id).inserted {
             reader.mistake("groups", "the id \"\(group.id)\" is used twice", allowed: "an id of its own for each group")
+        }
+    }
+
+    private static func checkScalers(_ scalers: [PodScaler], _ reader: SettingsReader) {
+        var seen: Set<String> = []
+        for scaler in scalers where !scaler.name.isEmpty && !seen.insert(scaler.id).inserted {
+            reader.mistake(
+                "pod_scalers", "\"\(scaler.id)\" is used twice", allowed: "a name of its own for each in a namespace")
         }
     }
 

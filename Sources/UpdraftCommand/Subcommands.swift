@@ -66,6 +66,11 @@ extension UpdraftCommand {
             await Rehearse.run($0)
         },
         Subcommand(
+            name: "convert", summary: "PodScalers from HorizontalPodAutoscalers", help: ConvertCommand.help
+        ) {
+            ConvertCommand.run($0)
+        },
+        Subcommand(
             name: "simulate", summary: "rehearse changed rules on a recording; answer scenario files",
             help: Simulate.usage.help
         ) {

@@ -49,6 +49,7 @@ struct RightsTests {
             NodeObject.resource, PodObject.resource, BudgetObject.resource, ReplicaSetObject.resource,
             ReplicationControllerObject.resource, StatefulSetObject.resource, DaemonSetObject.resource,
             JobObject.resource, ClaimObject.resource, VolumeObject.resource, NamespaceObject.resource,
+            DeploymentObject.resource, PodScalerObject.resource, AutoscalerObject.resource,
         ]
         #expect(names.count == ObservedKind.allCases.count)
         var wanted = Set(

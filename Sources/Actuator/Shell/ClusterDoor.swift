@@ -34,7 +34,7 @@ protocol ClusterActing: Sendable {
 /// then count as refused.
 final class ClusterDoor: ClusterActing {
     let client: KubernetesClient
-    private let recorder: EventRecorder
+    let recorder: EventRecorder
     let isDryRun: Bool
 
     /// The cluster of this client.
@@ -156,10 +156,30 @@ final class ClusterDoor: ClusterActing {
             try await client.setScale(
                 of: resource, namespace: decision.namespace, decision.name, replicas: replicas,
                 resourceVersion: scale.meta.resourceVersion, dryRun: isDryRun)
-            return isDryRun ? .failed(Self.dryRun) : .done
+            if isDryRun { return .failed(Self.dryRun) }
+            await tell(decision, decision.reason, uid: scale.meta.uid)
+            return .done
         } catch {
-            return .failed(ActFailure(error))
+            let failure =
+                error.code == .notFound
+                ? ActFailure(.targetNotFound, error.description, isRetriable: false) : ActFailure(error)
+            if !failure.isRetriable { await tell(decision, failure.explanation, isWarning: true) }
+            return .failed(failure)
         }
+    }
+
+    /// An Event on a workload whose replicas a pod scaler changes; failures are dropped.
+    private func tell(
+        _ decision: PodsDecided, _ why: Explanation, uid: String = "", isWarning: Bool = false
+    ) async {
+        guard !isDryRun, decision.reason.reason != .surged else { return }
+        let change = "replicas \(decision.from) to \(decision.to)"
+        let message = isWarning ? "\(change) refused: \(why.detail)" : "\(change): \(why.detail)"
+        try? await recorder.record(
+            EventText(isWarning: isWarning, reason: why.reason.rawValue, message: message),
+            on: ObjectReference(
+                kind: decision.kind, apiVersion: decision.apiVersion, namespace: decision.namespace,
+                name: decision.name, uid: uid), at: .now())
     }
 
     func record(_ explanation: Explanation, isWarning: Bool, onNode node: String) async {

@@ -65,6 +65,8 @@ public struct CollectorCore: Sendable {
         public var lease: Interval
         /// When a watch has failed for so long, heartbeats cease: what is known may be wrong.
         public var staleAfter: Interval
+        /// Whether pod scalers are configured that are no objects of the cluster.
+        public var wantsTargets = false
 
         /// Usual times.
         public init(
@@ -119,6 +121,7 @@ public struct CollectorCore: Sendable {
     /// Knows nothing yet.
     public init(_ options: Options) {
         self.options = options
+        if options.wantsTargets { cluster.wantTargets() }
     }
 
     // MARK: Looking in

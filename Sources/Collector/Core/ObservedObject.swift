@@ -7,14 +7,16 @@ public enum ObservedKind: String, Sendable, CaseIterable, Hashable {
     case replicationControllers = "replicationcontrollers"
     case statefulSets = "statefulsets"
     case daemonSets = "daemonsets"
-    case jobs, claims, volumes, namespaces
+    case jobs, claims, volumes, namespaces, deployments
+    case podScalers = "podscalers"
+    case autoscalers = "horizontalpodautoscalers"
 
     /// Whether a decision without this kind could do harm. Without the others it is only less well informed: a pod
     /// whose claim is unknown counts as unbound, a namespace without labels matches no selector.
     public var isRequired: Bool {
         switch self {
         case .nodes, .pods, .budgets, .replicaSets, .replicationControllers, .statefulSets, .daemonSets, .jobs: true
-        case .claims, .volumes, .namespaces: false
+        case .claims, .volumes, .namespaces, .deployments, .podScalers, .autoscalers: false
         }
     }
 }
@@ -53,6 +55,20 @@ public struct ObservedVolume: Sendable, Hashable {
     }
 }
 
+/// A workload that could be scaled, and the shape of its pods, which has no number yet.
+public struct ObservedTarget: Sendable, Hashable {
+    /// The workload.
+    public var target: ScaleTarget
+    /// What its pods will be.
+    public var template: PodShape?
+
+    /// From its parts.
+    public init(_ target: ScaleTarget, template: PodShape? = nil) {
+        self.target = target
+        self.template = template
+    }
+}
+
 /// One object as a watch told it, in the terms of the messages.
 public enum ObservedObject: Sendable, Hashable {
     /// A node.
@@ -62,7 +78,13 @@ public enum ObservedObject: Sendable, Hashable {
     /// A budget.
     case budget(Budget)
     /// An owner of pods; for a DaemonSet with the shape of its pods.
-    case workload(Workload, template: PodShape?)
+    case workload(Workload, template: PodShape?, target: ObservedTarget? = nil)
+    /// A workload that owns no pods itself but can be scaled.
+    case target(ObservedTarget)
+    /// A pod scaler.
+    case scaler(PodScaler)
+    /// A HorizontalPodAutoscaler.
+    case autoscaler(PodAutoscaler)
     /// A claim.
     case claim(ObservedClaim)
     /// A volume.
@@ -76,7 +98,10 @@ public enum ObservedObject: Sendable, Hashable {
         case .node(let node): node.name
         case .pod(let pod, _): pod.uid
         case .budget(let budget): budget.id
-        case .workload(let workload, _): workload.id
+        case .workload(let workload, _, _): workload.id
+        case .target(let target): target.target.id
+        case .scaler(let scaler): scaler.id
+        case .autoscaler(let autoscaler): autoscaler.id
         case .claim(let claim): "\(claim.namespace)/\(claim.name)"
         case .volume(let volume): volume.name
         case .namespace(let namespace): namespace.name

@@ -63,6 +63,20 @@ enum MessageSize {
         200 + workload.namespace.utf8.count + workload.name.utf8.count
     }
 
+    static func of(_ target: ScaleTarget) -> Int {
+        360 + target.namespace.utf8.count + target.name.utf8.count + of(target.labels) + of(target.selector)
+    }
+
+    static func of(_ scaler: PodScaler) -> Int {
+        900 + of(scaler.targetSelector) + of(scaler.monitorSelector) + (scaler.mistake?.utf8.count ?? 0)
+            + (scaler.intentions.count + scaler.values.count) * 200
+            + (scaler.scaleUp.policies.count + scaler.scaleDown.policies.count) * 80
+    }
+
+    static func of(_ autoscaler: PodAutoscaler) -> Int {
+        200 + autoscaler.namespace.utf8.count + autoscaler.name.utf8.count + autoscaler.target.name.utf8.count
+    }
+
     static func of(_ budget: Budget) -> Int {
         160 + budget.namespace.utf8.count + budget.name.utf8.count + of(budget.selector)
     }

@@ -12,6 +12,7 @@ struct WatchedCluster: Sendable {
     private var volumes = ObservedTable<ObservedVolume>()
     private var namespaces = ObservedTable<Namespace>()
     private var shapes = ShapeTable()
+    private var scaling = ObservedScaling()
     /// Which claims use a volume, to tell them when it changes.
     private var claimsOfVolume: [String: Set<String>] = [:]
     /// UIDs of the pods of each node.
@@ -33,12 +34,16 @@ struct WatchedCluster: Sendable {
         case .claims: claims.count
         case .volumes: volumes.count
         case .namespaces: namespaces.count
+        case .deployments, .podScalers, .autoscalers: scaling.count(kind)
         }
     }
 
+    /// Whether scalers are known that are no objects of the cluster, so that targets are of interest anyway.
+    mutating func wantTargets() { scaling.isWantedAnyway = true }
+
     var isUnchanged: Bool {
         nodes.isUnchanged && pods.isUnchanged && budgets.isUnchanged && claims.isUnchanged && namespaces.isUnchanged
-            && workloads.values.allSatisfy(\.isUnchanged)
+            && workloads.values.allSatisfy(\.isUnchanged) && scaling.isUnchanged
     }
 
     // MARK: Taking in
@@ -53,7 +58,9 @@ struct WatchedCluster: Sendable {
         case .claims: claims.beginList()
         case .volumes: volumes.beginList()
         case .namespaces: namespaces.beginList()
+        case .deployments, .podScalers, .autoscalers: break
         }
+        scaling.beginList(kind)
     }
 
     mutating func endList(_ kind: ObservedKind) {
@@ -69,7 +76,9 @@ struct WatchedCluster: Sendable {
         case .volumes:
             for volume in volumes.endList() { touchClaims(of: volume.name) }
         case .namespaces: _ = namespaces.endList()
+        case .deployments, .podScalers, .autoscalers: break
         }
+        for number in scaling.endList(kind) { shapes.release(number) }
     }
 
     mutating func upsert(_ kind: ObservedKind, _ object: ObservedObject) {
@@ -86,10 +95,15 @@ struct WatchedCluster: Sendable {
                 if let node = pod.node { podsOfNode[node, default: []].insert(pod.uid) }
             }
         case .budget(let budget): _ = budgets.upsert(budget.id, budget)
-        case .workload(var workload, let template):
+        case .workload(var workload, let template, let target):
+            if let target {
+                scaling.upsert(kind, .target(target))
+            } else if let number = scaling.remove(kind, workload.id) {
+                shapes.release(number)
+            }
             // Deployments keep ten emptied ReplicaSets each; nothing can be owned by them.
             guard kind != .replicaSets || workload.replicas > 0 || workload.currentReplicas > 0 else {
-                return remove(kind, workload.id)
+                return removeObject(kind, workload.id)
             }
             workload.template = template.map { shapes.retain($0) }
             if let before = workloads[kind, default: ObservedTable()].upsert(workload.id, workload) { release(before) }
@@ -99,10 +113,16 @@ struct WatchedCluster: Sendable {
         case .volume(let volume):
             if volumes.upsert(volume.name, volume) != volume { touchClaims(of: volume.name) }
         case .namespace(let namespace): _ = namespaces.upsert(namespace.name, namespace)
+        case .target, .scaler, .autoscaler: scaling.upsert(kind, object)
         }
     }
 
     mutating func remove(_ kind: ObservedKind, _ key: String) {
+        if let number = scaling.remove(kind, key) { shapes.release(number) }
+        removeObject(kind, key)
+    }
+
+    private mutating func removeObject(_ kind: ObservedKind, _ key: String) {
         switch kind {
         case .nodes: _ = nodes.remove(key)
         case .pods:
@@ -115,6 +135,7 @@ struct WatchedCluster: Sendable {
         case .volumes:
             if volumes.remove(key) != nil { touchClaims(of: key) }
         case .namespaces: _ = namespaces.remove(key)
+        case .deployments, .podScalers, .autoscalers: break
         }
     }
 
@@ -189,11 +210,13 @@ struct WatchedCluster: Sendable {
         volumes.forgetChanges()
         namespaces.forgetChanges()
         for kind in workloads.keys { workloads[kind]?.forgetChanges() }
+        scaling.forgetChanges()
     }
 
     /// The whole state in parts of a bounded size; shapes come before the pods that refer to them.
     mutating func snapshot(_ empty: ClusterSnapshot) -> [ClusterSnapshot] {
         var parts = SnapshotParts(empty, targetBytes: WatchedCluster.targetBytes)
+        let targets = scaling.allTargets(&shapes)
         for shape in shapes.takeAll() { parts.add(shape, \.shapes, MessageSize.of(shape.shape)) }
         for node in nodes.values { parts.add(node, \.nodes, MessageSize.of(node)) }
         for kind in ObservedKind.allCases {
@@ -203,6 +226,11 @@ struct WatchedCluster: Sendable {
         for budget in budgets.values { parts.add(budget, \.budgets, MessageSize.of(budget)) }
         for claim in claims.values { parts.add(joined(claim), \.claims, MessageSize.of(claim)) }
         for namespace in namespaces.values { parts.add(namespace, \.namespaces, MessageSize.of(namespace)) }
+        for scaler in scaling.scalers.values { parts.add(scaler, \.scalers, MessageSize.of(scaler)) }
+        for target in targets { parts.add(target, \.scaleTargets, MessageSize.of(target)) }
+        if scaling.isWanted {
+            for item in scaling.autoscalers.values { parts.add(item, \.autoscalers, MessageSize.of(item)) }
+        }
         for pod in pods.values { parts.add(pod, \.pods, MessageSize.of(pod)) }
         forgetChanges()
         return parts.finished
@@ -229,6 +257,9 @@ struct WatchedCluster: Sendable {
             delta.removedWorkloads += table.takeRemoved(&budget)
             workloads[kind] = table
         }
+        let change = scaling.takeChanges(&budget, &shapes)
+        if !change.isEmpty { delta.scaling = change }
+        used += change.changed.targets.compactMap(\.template)
         delta.pods = pods.takeChanged(&budget) { [shapes] in
             // Its shape may have to go with it.
             MessageSize.of($0) + (shapes.isUnsent($0.shape) ? shapes[$0.shape].map(MessageSize.of) ?? 0 : 0)

@@ -13,6 +13,7 @@ struct ClusterWatches: Sendable {
     let log: Logger
     let failures: Counter
     let rejects: Counter
+    private let saidThatNone = Lock(false)
 
     init(
         _ client: KubernetesClient, _ engine: CollectorEngine, pageSize: Int, node: String? = nil, log: Logger,
@@ -56,6 +57,13 @@ struct ClusterWatches: Sendable {
                 }
             }
             group.addTask { await watch(.namespaces, NamespaceObject.self) { .namespace($0.namespace) } }
+            group.addTask {
+                await watch(.deployments, DeploymentObject.self) {
+                    .target(ObservedTarget($0.scaleTarget, template: $0.targetTemplate))
+                }
+            }
+            group.addTask { await watch(.podScalers, PodScalerObject.self) { .scaler($0.scaler) } }
+            group.addTask { await watch(.autoscalers, AutoscalerObject.self) { .autoscaler($0.autoscaler) } }
         }
     }
 
@@ -75,7 +83,11 @@ struct ClusterWatches: Sendable {
     }
 
     private func owners<Kind: WorkloadKind>(_ kind: ObservedKind, _ type: WorkloadObject<Kind>.Type) async {
-        await watch(kind, type) { .workload($0.workload, template: $0.template) }
+        await watch(kind, type) { object in
+            .workload(
+                object.workload, template: object.template,
+                target: object.target.map { ObservedTarget($0, template: object.targetTemplate) })
+        }
     }
 
     private func watch<Object: KubernetesResource>(
@@ -103,6 +115,17 @@ struct ClusterWatches: Sendable {
 
     private func failed(_ kind: ObservedKind, _ error: KubernetesError, _ retryIn: Interval) async {
         failures.increment(kind.rawValue, error.label)
+        if kind == .podScalers, error.code == .notFound {
+            // Many clusters have no such objects: said once, looked for again in a while.
+            if !saidThatNone.withLock({ said in
+                defer { said = true }
+                return said
+            }) {
+                log.info("the cluster knows no PodScaler objects: the CRD is not installed")
+            }
+            await engine.handle(.absent(kind))
+            return
+        }
         // A version that is too old, listed anew at once, is ordinary life.
         if error.code == .gone {
             log.info("listing again", [.resource: .string(kind.rawValue), .reason: .string(error.message)])

@@ -24,11 +24,11 @@ public enum Collector {
         let bus = try context.openBus()
         let status = CollectorStatus(context)
         let replica = String(UInt64.random(in: 0 ... .max), radix: 36)
-        let engine = CollectorEngine(
-            CollectorCore.Options(
-                cluster: settings.cluster, replica: replica, batchWindow: settings.collector.batchWindow,
-                snapshotInterval: settings.collector.snapshotInterval),
-            observer: status.observer)
+        var options = CollectorCore.Options(
+            cluster: settings.cluster, replica: replica, batchWindow: settings.collector.batchWindow,
+            snapshotInterval: settings.collector.snapshotInterval)
+        options.wantsTargets = !settings.podScalers.isEmpty
+        let engine = CollectorEngine(options, observer: status.observer)
         let node = settings.collector.node
         let watches = ClusterWatches(
             client, engine, pageSize: settings.kubernetes.pageSize, node: node, log: context.log,

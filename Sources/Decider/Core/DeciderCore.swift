@@ -58,11 +58,18 @@ public struct DeciderCore: Sendable {
         case .nodeStats(let stats): engine.apply(stats, at: now)
         case .cloudStats(let stats): engine.apply(stats, at: now)
         case .cloudAlarm(let alarm): mark(engine.alarmChanged(alarm, at: now))
+        case .podStats(let stats): engine.apply(stats, at: now)
+        case .externalStats(let stats): engine.apply(stats, at: now)
         case .scaleRequested(let request): mark(engine.scaleRequested(request, at: now))
         case .scaleStarted(let event): mark(engine.scaleStarted(event.scale, at: now))
-        case .scaleCompleted(let event): mark(engine.scaleCompleted(event.scale, at: now))
+        case .scaleCompleted(let event):
+            mark(
+                engine.podsAnswered(event.scale, refused: false, at: now)
+                    || engine.scaleCompleted(event.scale, at: now))
         case .scaleFailed(let event): mark(engine.scaleFailed(event.scale, at: now))
-        case .scaleRefused(let event): mark(engine.scaleRefused(event.scale, at: now))
+        case .scaleRefused(let event):
+            mark(
+                engine.podsAnswered(event.scale, refused: true, at: now) || engine.scaleRefused(event.scale, at: now))
         case .removalCordoned(let event): mark(engine.removal(.underWay, event.removal, at: now))
         case .removalNoticed(let event): mark(engine.removal(.underWay, event.removal, at: now))
         case .removalQuiesced(let event): mark(engine.removal(.underWay, event.removal, at: now))
@@ -124,6 +131,11 @@ public struct DeciderCore: Sendable {
                 if engine.removal(.failed, progress, at: now) { known = true }
             }
         case .removalCancelled(let decision): known = engine.uncancel(decision)
+        case .podsDecided(let decision):
+            known = engine.podsAnswered(
+                ScaleProgress(
+                    id: decision.id, group: decision.name, from: decision.from, to: decision.to,
+                    reason: Explanation(.decisionExpired, "not delivered"), at: now), refused: true, at: now)
         default: break
         }
         mark(known)
@@ -165,5 +177,6 @@ extension Engine {
         return evaluation.isComplete || sentenceIsNews || evaluation.answers != nil || !evaluation.pods.isEmpty
             || !evaluation.nodes.isEmpty
             || !evaluation.groups.isEmpty || !evaluation.decisions.isEmpty || evaluation.rules != nil
+            || evaluation.scalers != nil
     }
 }

@@ -26,6 +26,7 @@ extension Engine {
         expireActs(at: now)
         assign()
         healRemovals(at: now)
+        var sentences = scalePods(at: now, &result, complete: complete)
         let standings = standings(at: now)
         if let problem = clusterProblem(standings, at: now) {
             memory.unneededSince = [:]
@@ -33,12 +34,12 @@ extension Engine {
             for number in groups.indices { pass.bounds[number] = [problem] }
             result.evaluation.groups = ledger.changes(groups: groupEntries(pass, standings))
             result.evaluation.isComplete = false
-            conclude(&result, ["no decision: \(problem.detail)"], before, at: now)
+            conclude(&result, sentences + ["no decision: \(problem.detail)"], before, at: now)
             return result
         }
         judgeRules(at: now, &result)
         let pass = scaleUp(standings, at: now)
-        var sentences = decideGrowth(pass, at: now, &result)
+        sentences += decideGrowth(pass, at: now, &result)
         sentences += decideReturns(pass, at: now, &result)
         sentences += decideRepairs(standings, at: now, &result)
         sentences += scaleDown(pass, standings, at: now, &result)
@@ -125,6 +126,7 @@ extension Engine {
         pass.upcoming = upcoming
         reopenReturning(&pass, at: now)
         collectDemands(&pass, at: now)
+        addComing(&pass)
         reserveForRemovals(&pass, at: now)
         placeOnExisting(&pass)
         takeBack(&pass)

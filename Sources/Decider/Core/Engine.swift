@@ -50,6 +50,8 @@ public struct Engine: Sendable {
     /// Nodes that the ledger has been told of, by slot.
     var ledgerSlots: [String: Int] = [:]
     var departuresRevision = -1
+    /// Pod scalers between two evaluations.
+    var podScaling = PodScalingState()
 
     /// An engine that knows nothing of its cluster yet.
     public init(_ configuration: DeciderConfiguration, term: String) {

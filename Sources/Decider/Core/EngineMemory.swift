@@ -35,6 +35,9 @@ struct EngineMemory: Sendable, Codable, Equatable {
     /// Since when some nodes could be replaced without a break.
     var consolidationSince: Timestamp?
 
+    /// What pod scalers have under way; nil: nothing.
+    var pods: PodScalingMemory?
+
     struct Growth: Sendable, Codable, Equatable {
         var at: Timestamp
         var count: Int
@@ -77,6 +80,7 @@ extension Evaluation {
             part.groups = parts.isEmpty ? groups : []
             part.signals = parts.isEmpty ? signals : nil
             part.rules = parts.isEmpty ? rules : nil
+            part.scalers = parts.isEmpty ? scalers : nil
             part.isComplete = isComplete && parts.isEmpty
             // The first part says all, the others only whom they are for.
             if !parts.isEmpty { part.answers = answers?.map { Answer(id: $0.id) } }

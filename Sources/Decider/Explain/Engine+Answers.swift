@@ -15,6 +15,7 @@ extension Engine {
         case .pod: describe(pod: subject.name, evaluation, at: now, &answer)
         case .node: describe(node: subject.name, &answer)
         case .group: describe(group: subject.name, at: now, &answer)
+        case .podScaler: describe(scaler: subject.name, &answer)
         case .cluster: describeCluster(&answer)
         }
         return answer
@@ -103,6 +104,17 @@ extension Engine {
         }
         answer.groups = [shortened(state)]
         answer.standing = "sizes \(group.minimum) to \(group.maximum) are allowed (\(group.rules.origin))"
+    }
+
+    private func describe(scaler name: String, _ answer: inout Evaluation.Answer) {
+        guard let scaler = podScalers.first(where: { $0.id == name }) else {
+            answer.near = NearNames.best(name, in: podScalers.lazy.map(\.id))
+            return
+        }
+        answer.isKnown = true
+        answer.entries = [name]
+        let origin = scaler.origin == .object ? "a PodScaler object" : "an item of pod_scalers"
+        answer.standing = "\(origin), \(scaler.minimum) to \(scaler.maximum) replicas"
     }
 
     private func describeCluster(_ answer: inout Evaluation.Answer) {

@@ -24,6 +24,8 @@ public struct Explained: Sendable, Equatable, Encodable {
     public var state: GroupState?
     /// About a group: how many of its nodes stay or go, by reason.
     public var nodes: [String: Int]?
+    /// The entry about the pod scaler.
+    public var scaler: Evaluation.ScalerEntry?
     /// Whether the Decider looked at everything; else `summary` says why it did not.
     public var isComplete: Bool
     /// The evaluation's number.
@@ -54,6 +56,7 @@ public struct Explained: Sendable, Equatable, Encodable {
             state = answer.groups?.first
             let mine = view.nodes.values.filter { $0.group == subject.name }
             nodes = Dictionary(grouping: mine, by: \.outcome.reason.rawValue).mapValues(\.count)
+        case .podScaler: scaler = view.scalers[subject.name]
         case .cluster: break
         }
     }
@@ -68,6 +71,7 @@ public struct Explained: Sendable, Equatable, Encodable {
             case .pod: lines = podLines
             case .node: lines = nodeLines
             case .group: lines = groupLines
+            case .podScaler: lines = scalerLines
             case .cluster: lines = [standing]
             }
         } else {
@@ -137,6 +141,27 @@ public struct Explained: Sendable, Equatable, Encodable {
             let words = Reason(rawValue: reason)?.words ?? reason
             lines.append("  \(count) node\(count == 1 ? "" : "s"): \(words)  [\(reason)]")
         }
+        return lines
+    }
+
+    private var scalerLines: [String] {
+        var lines = ["\(title): \(standing)"]
+        guard let scaler else { return lines + ["  pod scaling is switched off (decider.pods.enabled)"] }
+        lines.append("  target \(scaler.target ?? "none"): \(scaler.current) replicas, wanted \(scaler.desired)")
+        lines.append("  \(scaler.outcome.sentence)  [\(scaler.outcome.reason.rawValue)]")
+        if let problem = scaler.problem, problem != scaler.outcome {
+            lines.append("  does not scale: \(problem.sentence)  [\(problem.reason.rawValue)]")
+        }
+        for threshold in scaler.thresholds {
+            let unit = threshold.unit == "%" ? "%" : " (\(threshold.unit))"
+            let value = threshold.value.map { ScalerJudge.plain($0) } ?? "unknown"
+            let asks = threshold.replicas.map { "asks for \($0)" } ?? "asks for nothing"
+            lines.append(
+                "  \(threshold.stat): \(value), goal \(ScalerJudge.plain(threshold.goal))\(unit): \(asks); "
+                    + "\(threshold.outcome.sentence)  [\(threshold.outcome.reason.rawValue)]")
+        }
+        lines += scaler.limits.map { "  held back by: \($0.sentence)  [\($0.reason.rawValue)]" }
+        if let scaledAt = scaler.scaledAt { lines.append("  replicas last changed at \(scaledAt)") }
         return lines
     }
 

@@ -11,6 +11,8 @@ public struct LedgerView: Sendable {
     public private(set) var nodes: [String: Evaluation.NodeEntry] = [:]
     /// By id.
     public private(set) var groups: [String: Evaluation.GroupEntry] = [:]
+    /// By id (`namespace/name`): pod scalers.
+    public private(set) var scalers: [String: Evaluation.ScalerEntry] = [:]
     /// The last record taken in, its entries left out.
     public private(set) var last: Evaluation?
     /// Whether a complete record has been taken in: without one, silence about something means nothing.
@@ -25,6 +27,7 @@ public struct LedgerView: Sendable {
             pods = [:]
             nodes = [:]
             groups = [:]
+            scalers = [:]
             isComplete = true
         }
         for entry in evaluation.pods {
@@ -37,7 +40,9 @@ public struct LedgerView: Sendable {
             nodes[entry.node] = entry.outcome.reason == .nodeGone ? nil : entry
         }
         for entry in evaluation.groups { groups[entry.group] = entry }
+        for entry in evaluation.scalers ?? [] { scalers[entry.scaler] = entry.isGone == true ? nil : entry }
         var short = evaluation
+        short.scalers = nil
         (short.pods, short.nodes, short.groups) = ([], [], [])
         last = short
     }

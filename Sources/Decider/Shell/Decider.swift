@@ -279,6 +279,16 @@ actor DeciderRunner {
                     .node: .strings(decision.nodes.map(\.node)),
                 ])
             await decide(decision, event, saved)
+        case .podsDecided(let decision):
+            context.log.info(
+                "replicas decided",
+                [
+                    .decision: .string(decision.id),
+                    .resource: .string("\(decision.kind)/\(decision.namespace)/\(decision.name)"),
+                    .from: .int(decision.from), .to: .int(decision.to),
+                    .reason: .string(decision.reason.reason.rawValue), .details: .string(decision.reason.detail),
+                ])
+            await decide(decision, event, saved)
         case .removalCancelled(let decision):
             context.log.info(
                 "removal cancelled", [.removal: .string(decision.id), .node: .strings(decision.nodes)])

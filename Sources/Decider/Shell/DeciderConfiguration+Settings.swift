@@ -47,6 +47,13 @@ extension DeciderConfiguration {
         limits = ClusterLimits(decider.limits)
         headroom = HeadroomRule.rules(decider.headroom)
         rules = decider.rules.map { ScalingRule($0) }
+        podScalers = settings.podScalers
+        podScaling.enabled = decider.pods.enabled
+        podScaling.interval = decider.pods.interval
+        podScaling.statMaximumAge = decider.pods.statMaximumAge
+        podScaling.cpuInitialization = decider.pods.cpuInitialization
+        podScaling.initialReadinessDelay = decider.pods.initialReadinessDelay
+        podScaling.statWindow = settings.collector.stats.interval
     }
 }
 

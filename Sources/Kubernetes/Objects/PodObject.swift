@@ -61,7 +61,8 @@ public struct PodObject: KubernetesResource, Hashable {
             createdAt: full.meta.createdAt,
             unschedulableSince: scheduling == .unschedulable ? status.unschedulableSince : nil,
             deletedAt: full.meta.deletedAt,
-            claims: spec.claims.isEmpty ? [] : spec.claims(of: full.meta.name))
+            claims: spec.claims.isEmpty ? [] : spec.claims(of: full.meta.name), startedAt: status.startedAt,
+            readyChangedAt: status.readyChangedAt)
         return PodObject(
             meta: full.meta, pod: pod, shape: spec.shape, address: status.address, ports: spec.ports,
             readinessGates: spec.readinessGates,
@@ -97,6 +98,8 @@ private struct PodStatus {
     var ready = false
     var scheduling = Pod.Scheduling.unseen
     var unschedulableSince: Timestamp?
+    var startedAt: Timestamp?
+    var readyChangedAt: Timestamp?
     var others: [PodObject.Condition] = []
 
     static func read(_ reader: inout JSONReader) throws(JSONError) -> PodStatus {
@@ -115,6 +118,7 @@ private struct PodStatus {
                 try reader.arrayOrNull { (reader) throws(JSONError) in try status.readCondition(&reader) }
             case "nominatedNodeName":
                 status.nominatedNode = try reader.stringOrNull().flatMap { $0.isEmpty ? nil : $0 }
+            case "startTime": status.startedAt = try reader.time()
             case "podIP": status.address = try reader.stringOrNull().flatMap { $0.isEmpty ? nil : $0 }
             default: try reader.skip()
             }
@@ -154,12 +158,14 @@ private struct PodStatus {
                 // until then the pod asks for room like any other.
                 isUnschedulable = word == "Unschedulable" || word == "SchedulerError"
                 if name != nil { reason = word.text }
-            case "lastTransitionTime" where !isTrue: since = try reader.time()
+            case "lastTransitionTime": since = try reader.time()
             default: try reader.skip()
             }
         }
         switch kind {
-        case .ready: ready = isTrue
+        case .ready:
+            ready = isTrue
+            readyChangedAt = since
         case .scheduled:
             if isTrue {
                 scheduling = .scheduled

@@ -84,10 +84,15 @@ public struct WorkloadObject<Kind: WorkloadKind>: KubernetesResource, Hashable {
     public var template: PodShape?
     /// `metadata.generation` has been seen by the controller.
     public var isCurrent: Bool
+    /// What pod scaling needs of a kind that can be scaled; nil for other kinds, and for what a controller owns.
+    public var target: ScaleTarget?
+    /// Shape of the pods that the target makes.
+    public var targetTemplate: PodShape?
 
     /// All but `isCurrent` is compared.
     public static func == (left: WorkloadObject, right: WorkloadObject) -> Bool {
         left.meta == right.meta && left.workload == right.workload && left.template == right.template
+            && left.target == right.target && left.targetTemplate == right.targetTemplate
     }
 
     /// By uid and version.
@@ -99,7 +104,11 @@ public struct WorkloadObject<Kind: WorkloadKind>: KubernetesResource, Hashable {
     /// Decodes one object.
     public static func read(_ reader: inout JSONReader, version: String) throws(JSONError) -> WorkloadObject {
         let isJob = Kind.self == JobKind.self
-        let hasTemplate = Kind.self == DaemonSetKind.self
+        let isDaemonSet = Kind.self == DaemonSetKind.self
+        let isScalable = !isJob && !isDaemonSet
+        let hasPlainSelector = Kind.self == ReplicationControllerKind.self
+        var selector: LabelSelector?
+        var rollout = RolloutStatus()
         var full = FullMeta()
         // The server fills in 1 where a manifest names no number; null is not sent.
         var replicas: Int32 = Kind.self == DaemonSetKind.self ? 0 : 1
@@ -114,7 +123,10 @@ public struct WorkloadObject<Kind: WorkloadKind>: KubernetesResource, Hashable {
                     switch key {
                     case "replicas": replicas = try reader.int32(otherwise: 1)
                     case "parallelism" where isJob: replicas = try reader.int32(otherwise: 1)
-                    case "template" where hasTemplate: template = try WorkloadObject.template(&reader)
+                    case "template" where isDaemonSet || (isScalable && full.controller == nil):
+                        template = try WorkloadObject.template(&reader)
+                    case "selector" where isScalable && !hasPlainSelector: selector = try LabelSelector.read(&reader)
+                    case "selector" where hasPlainSelector: selector = LabelSelector(plain: try reader.strings())
                     default: try reader.skip()
                     }
                 }
@@ -122,8 +134,11 @@ public struct WorkloadObject<Kind: WorkloadKind>: KubernetesResource, Hashable {
                 try reader.objectOrNull { (reader, key) throws(JSONError) in
                     switch key {
                     case "replicas": current = try reader.int32()
+                    case "updatedReplicas": rollout.updated = try reader.int32()
+                    case "currentRevision": rollout.current = try reader.stringOrNull()
+                    case "updateRevision": rollout.wanted = try reader.stringOrNull()
                     case "active" where isJob: current = try reader.int32()
-                    case "currentNumberScheduled" where hasTemplate: current = try reader.int32()
+                    case "currentNumberScheduled" where isDaemonSet: current = try reader.int32()
                     case "observedGeneration": observed = try reader.int()
                     default: try reader.skip()
                     }
@@ -139,8 +154,18 @@ public struct WorkloadObject<Kind: WorkloadKind>: KubernetesResource, Hashable {
         let workload = Workload(
             kind: Kind.kind, namespace: full.meta.namespace, name: full.meta.name, uid: full.meta.uid,
             replicas: replicas, currentReplicas: current, deletedAt: full.meta.deletedAt)
-        return WorkloadObject(
-            meta: full.meta, workload: workload, template: template, isCurrent: observed >= full.meta.generation)
+        var object = WorkloadObject(
+            meta: full.meta, workload: workload, template: isDaemonSet ? template : nil,
+            isCurrent: observed >= full.meta.generation)
+        guard isScalable, full.controller == nil else { return object }
+        object.targetTemplate = template
+        object.target = ScaleTarget(
+            apiVersion: Kind.resource.group.isEmpty ? "v1" : "\(Kind.resource.group)/v1", kind: Kind.kind,
+            namespace: full.meta.namespace, name: full.meta.name, uid: full.meta.uid, labels: full.labels,
+            selector: selector, replicas: Int(replicas),
+            isRollingOut: rollout.isUnderWay(Kind.self, replicas: current)
+                || full.annotations[RolloutStatus.annotation] == "true")
+        return object
     }
 
     private static func template(_ reader: inout JSONReader) throws(JSONError) -> PodShape {
@@ -155,5 +180,42 @@ public struct WorkloadObject<Kind: WorkloadKind>: KubernetesResource, Hashable {
         }
         spec.shape.adopt(full)
         return spec.shape
+    }
+}
+
+/// Whether a new version is being rolled out.
+struct RolloutStatus {
+    /// Whoever rolls out by other means (two ReplicationControllers) says so with this annotation, `true`.
+    static let annotation = "updraft.io/rollout"
+
+    var updated: Int32 = 0
+    var current: String?
+    var wanted: String?
+
+    /// - Parameter replicas: `status.replicas`.
+    func isUnderWay<Kind: WorkloadKind>(_ kind: Kind.Type, replicas: Int32) -> Bool {
+        // Pods of an old version are left.
+        if kind == DeploymentKind.self { return replicas > updated }
+        if kind == StatefulSetKind.self, let current, let wanted { return current != wanted && replicas > updated }
+        return false
+    }
+}
+
+extension LabelSelector {
+    /// A ReplicationController's: labels only.
+    init?(plain labels: [String: String]) {
+        if labels.isEmpty { return nil }
+        self.init(labels.sorted { $0.key < $1.key }.map { Requirement($0.key, .in, [$0.value]) })
+    }
+}
+
+extension WorkloadObject {
+    /// The target; of a workload that a controller owns one that says so.
+    public var scaleTarget: ScaleTarget {
+        target
+            ?? ScaleTarget(
+                apiVersion: Kind.resource.group.isEmpty ? "v1" : "\(Kind.resource.group)/v1", kind: Kind.kind,
+                namespace: meta.namespace, name: meta.name, uid: meta.uid, selector: nil,
+                replicas: Int(workload.replicas), owner: "its controller")
     }
 }

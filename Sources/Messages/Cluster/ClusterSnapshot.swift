@@ -31,12 +31,14 @@ public struct ClusterSnapshot: Payload {
     public var claims: [Claim]
     /// Namespaces.
     public var namespaces: [Namespace]
+    /// Pod scalers and what they could scale; nil: none.
+    public var scaling: PodScaling?
 
     /// From its parts.
     public init(
         cluster: String, epoch: String, sequence: Int64, part: Int = 0, parts: Int = 1, takenAt: Timestamp,
         shapes: [NumberedShape] = [], nodes: [Node] = [], pods: [Pod] = [], budgets: [Budget] = [],
-        workloads: [Workload] = [], claims: [Claim] = [], namespaces: [Namespace] = []
+        workloads: [Workload] = [], claims: [Claim] = [], namespaces: [Namespace] = [], scaling: PodScaling? = nil
     ) {
         self.cluster = cluster
         self.epoch = epoch
@@ -51,6 +53,7 @@ public struct ClusterSnapshot: Payload {
         self.workloads = workloads
         self.claims = claims
         self.namespaces = namespaces
+        self.scaling = scaling
     }
 
     /// Part numbers must make sense.
@@ -100,6 +103,8 @@ public struct ClusterDelta: Payload {
     public var namespaces: [Namespace]
     /// Names of namespaces gone.
     public var removedNamespaces: [String]
+    /// What changed of pod scaling; nil: nothing.
+    public var scaling: PodScalingChange?
 
     /// Nothing changed unless said otherwise.
     public init(
@@ -107,7 +112,7 @@ public struct ClusterDelta: Payload {
         nodes: [Node] = [], removedNodes: [String] = [], pods: [Pod] = [], removedPods: [String] = [],
         budgets: [Budget] = [], removedBudgets: [String] = [], workloads: [Workload] = [],
         removedWorkloads: [String] = [], claims: [Claim] = [], removedClaims: [String] = [],
-        namespaces: [Namespace] = [], removedNamespaces: [String] = []
+        namespaces: [Namespace] = [], removedNamespaces: [String] = [], scaling: PodScalingChange? = nil
     ) {
         self.cluster = cluster
         self.epoch = epoch
@@ -126,13 +131,14 @@ public struct ClusterDelta: Payload {
         self.removedClaims = removedClaims
         self.namespaces = namespaces
         self.removedNamespaces = removedNamespaces
+        self.scaling = scaling
     }
 
     /// Whether it says only that the Collector lives.
     public var isEmpty: Bool {
         nodes.isEmpty && removedNodes.isEmpty && pods.isEmpty && removedPods.isEmpty && budgets.isEmpty
             && removedBudgets.isEmpty && workloads.isEmpty && removedWorkloads.isEmpty && claims.isEmpty
-            && removedClaims.isEmpty && namespaces.isEmpty && removedNamespaces.isEmpty
+            && removedClaims.isEmpty && namespaces.isEmpty && removedNamespaces.isEmpty && (scaling?.isEmpty ?? true)
     }
 
     /// The epoch must be named.

@@ -47,13 +47,18 @@ public struct Pod: Sendable, Hashable, Codable {
     public var deletedAt: Timestamp?
     /// Names of its PersistentVolumeClaims.
     public var claims: [String]
+    /// `status.startTime`.
+    public var startedAt: Timestamp?
+    /// When its `Ready` condition last changed; nil: it has none.
+    public var readyChangedAt: Timestamp?
 
     /// A pending pod unless said otherwise.
     public init(
         uid: String, name: String, shape: Int, node: String? = nil, nominatedNode: String? = nil,
         phase: Phase = .pending, scheduling: Scheduling = .unseen, ready: Bool = false,
         createdAt: Timestamp = Timestamp(seconds: 0), unschedulableSince: Timestamp? = nil,
-        deletedAt: Timestamp? = nil, claims: [String] = []
+        deletedAt: Timestamp? = nil, claims: [String] = [], startedAt: Timestamp? = nil,
+        readyChangedAt: Timestamp? = nil
     ) {
         self.uid = uid
         self.name = name
@@ -67,6 +72,8 @@ public struct Pod: Sendable, Hashable, Codable {
         self.unschedulableSince = unschedulableSince
         self.deletedAt = deletedAt
         self.claims = claims
+        self.startedAt = startedAt
+        self.readyChangedAt = readyChangedAt
     }
 }
 
@@ -82,6 +89,8 @@ extension Pod {
         case unschedulableSince = "unschedulable"
         case deletedAt = "deleted"
         case claims
+        case startedAt = "started"
+        case readyChangedAt = "readied"
     }
 
     /// Absent optional fields have the defaults of `init`.
@@ -102,7 +111,8 @@ extension Pod {
             createdAt: try seconds(.createdAt) ?? Timestamp(seconds: 0),
             unschedulableSince: try seconds(.unschedulableSince),
             deletedAt: try seconds(.deletedAt),
-            claims: try container.decodeIfPresent([String].self, forKey: .claims) ?? [])
+            claims: try container.decodeIfPresent([String].self, forKey: .claims) ?? [],
+            startedAt: try seconds(.startedAt), readyChangedAt: try seconds(.readyChangedAt))
     }
 
     /// Defaults are left out; times are whole seconds, as Kubernetes has them.
@@ -120,5 +130,7 @@ extension Pod {
         try container.encodeIfPresent(unschedulableSince?.seconds, forKey: .unschedulableSince)
         try container.encodeIfPresent(deletedAt?.seconds, forKey: .deletedAt)
         if !claims.isEmpty { try container.encode(claims, forKey: .claims) }
+        try container.encodeIfPresent(startedAt?.seconds, forKey: .startedAt)
+        try container.encodeIfPresent(readyChangedAt?.seconds, forKey: .readyChangedAt)
     }
 }

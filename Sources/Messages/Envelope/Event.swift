@@ -8,6 +8,7 @@ public enum Event: Sendable, Equatable {
     case cloudServer(CloudServer)
     case cloudAlarm(CloudAlarm)
     case cloudStats(CloudStats)
+    case externalStats(ExternalStats)
     case groupState(GroupState)
     case scaleRequested(ScaleRequested)
     case scaleDecided(ScaleDecided)
@@ -57,6 +58,8 @@ public enum Event: Sendable, Equatable {
         case .cloudServer: self = .cloudServer(try MessageCoder.payload(ours: CloudServer.self, of: received))
         case .cloudAlarm: self = .cloudAlarm(try MessageCoder.payload(ours: CloudAlarm.self, of: received))
         case .cloudStats: self = .cloudStats(try MessageCoder.payload(ours: CloudStats.self, of: received))
+        case .externalStats:
+            self = .externalStats(try MessageCoder.payload(ours: ExternalStats.self, of: received))
         case .groupState: self = .groupState(try MessageCoder.payload(ours: GroupState.self, of: received))
         case .scaleRequested:
             self = .scaleRequested(try MessageCoder.payload(ours: ScaleRequested.self, of: received))
@@ -106,6 +109,7 @@ public enum Event: Sendable, Equatable {
         case .cloudServer(let payload): payload
         case .cloudAlarm(let payload): payload
         case .cloudStats(let payload): payload
+        case .externalStats(let payload): payload
         case .groupState(let payload): payload
         case .scaleRequested(let payload): payload
         case .scaleDecided(let payload): payload

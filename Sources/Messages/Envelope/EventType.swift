@@ -8,6 +8,7 @@ public enum EventType: String, Sendable, CaseIterable, Codable {
     case cloudServer = "updraft.cloud.server"
     case cloudAlarm = "updraft.cloud.alarm"
     case cloudStats = "updraft.cloud.stats"
+    case externalStats = "updraft.external.stats"
     case groupState = "updraft.group.state"
     case scaleRequested = "updraft.scale.requested"
     case scaleDecided = "updraft.scale.decided"
@@ -40,7 +41,7 @@ public enum EventType: String, Sendable, CaseIterable, Codable {
         switch self {
         case .clusterSnapshot, .clusterDelta: .state
         case .snapshotRequested: .requests
-        case .nodeStats, .podStats, .cloudStats: .stats
+        case .nodeStats, .podStats, .cloudStats, .externalStats: .stats
         case .cloudServer: .cloud
         case .scaleRequested, .cloudAlarm: .signals
         case .groupState: .groups

@@ -125,6 +125,82 @@ public struct Evaluation: Payload {
         }
     }
 
+    /// About a pod scaler: how many replicas its target has and shall have, and why.
+    public struct ScalerEntry: Sendable, Hashable, Codable {
+        /// What one threshold came to.
+        public struct Threshold: Sendable, Hashable, Codable {
+            /// The stat.
+            public var stat: String
+            /// Its value as it was compared; nil: it could not be had.
+            public var value: Double?
+            /// What it was compared with.
+            public var goal: Double
+            /// `%` of requests, `average` over the pods, or `value`.
+            public var unit: String
+            /// Replicas that the threshold asks for; nil: it says nothing.
+            public var replicas: Int?
+            /// Why.
+            public var outcome: Explanation
+
+            /// From its parts.
+            public init(
+                stat: String, value: Double?, goal: Double, unit: String, replicas: Int?, outcome: Explanation
+            ) {
+                self.stat = stat
+                self.value = value
+                self.goal = goal
+                self.unit = unit
+                self.replicas = replicas
+                self.outcome = outcome
+            }
+        }
+
+        /// `namespace/name` of the scaler.
+        public var scaler: String
+        /// Generation of the spec that was looked at; zero for a scaler of the configuration.
+        public var generation: Int64
+        /// Whether the scaler is a `PodScaler` object.
+        public var isObject: Bool
+        /// Id of the target (`kind/namespace/name`); nil: none was found.
+        public var target: String?
+        /// Replicas over the monitored set.
+        public var current: Int
+        /// Replicas wanted.
+        public var desired: Int
+        /// Why so many.
+        public var outcome: Explanation
+        /// What held the change back, in order.
+        public var limits: [Explanation]
+        /// Why the scaler cannot scale; nil: it can.
+        public var problem: Explanation?
+        /// What each threshold came to.
+        public var thresholds: [Threshold]
+        /// When replicas were last changed by it.
+        public var scaledAt: Timestamp?
+        /// The scaler is gone.
+        public var isGone: Bool?
+
+        /// From its parts.
+        public init(
+            scaler: String, generation: Int64 = 0, isObject: Bool = true, target: String? = nil, current: Int = 0,
+            desired: Int = 0, outcome: Explanation, limits: [Explanation] = [], problem: Explanation? = nil,
+            thresholds: [Threshold] = [], scaledAt: Timestamp? = nil, isGone: Bool? = nil
+        ) {
+            self.scaler = scaler
+            self.generation = generation
+            self.isObject = isObject
+            self.target = target
+            self.current = current
+            self.desired = desired
+            self.outcome = outcome
+            self.limits = limits
+            self.problem = problem
+            self.thresholds = thresholds
+            self.scaledAt = scaledAt
+            self.isGone = isGone
+        }
+    }
+
     /// The cluster.
     public var cluster: String
     /// Number of the evaluation since the Decider took over.
@@ -155,6 +231,8 @@ public struct Evaluation: Payload {
     public var part: Int?
     /// How many parts the answer has.
     public var parts: Int?
+    /// Pod scalers; nil: nothing is to be said of any.
+    public var scalers: [ScalerEntry]?
 
     /// From its parts.
     public init(

@@ -18,6 +18,8 @@ public struct EvaluationRequested: Payload {
             case node
             /// A node group, by its id.
             case group
+            /// A pod scaler, `namespace/name`.
+            case podScaler = "podscaler"
             /// The whole cluster: the answer lists the groups and the removals under way. The name is left empty.
             case cluster
         }

@@ -120,6 +120,8 @@ public struct PodStats: Payload {
         public var diskBytes: Double?
         /// Its containers; nil unless the Collector is told to publish them.
         public var containers: [Container]?
+        /// Stats of the pod's own, by name; nil: it has none.
+        public var values: [String: Double]?
 
         /// From its parts; the rest is set afterwards.
         public init(

@@ -22,6 +22,8 @@ enum KubernetesKind: String, Sendable, CaseIterable {
     case csiNode = "csinodes"
     case volumeAttachment = "volumeattachments"
     case priorityClass = "priorityclasses"
+    case podScaler = "podscalers"
+    case podAutoscaler = "horizontalpodautoscalers"
 
     /// API group; empty for the core.
     var group: String {
@@ -35,6 +37,8 @@ enum KubernetesKind: String, Sendable, CaseIterable {
         case .lease: return "coordination.k8s.io"
         case .storageClass, .csiNode, .volumeAttachment: return "storage.k8s.io"
         case .priorityClass: return "scheduling.k8s.io"
+        case .podScaler: return "updraft.io"
+        case .podAutoscaler: return "autoscaling"
         }
     }
 
@@ -61,6 +65,8 @@ enum KubernetesKind: String, Sendable, CaseIterable {
         case .csiNode: return "CSINode"
         case .volumeAttachment: return "VolumeAttachment"
         case .priorityClass: return "PriorityClass"
+        case .podScaler: return "PodScaler"
+        case .podAutoscaler: return "HorizontalPodAutoscaler"
         }
     }
 
@@ -77,7 +83,8 @@ enum KubernetesKind: String, Sendable, CaseIterable {
     var hasStatus: Bool {
         switch self {
         case .node, .pod, .namespace, .service, .persistentVolumeClaim, .persistentVolume, .replicationController,
-            .replicaSet, .deployment, .statefulSet, .daemonSet, .job, .podDisruptionBudget, .volumeAttachment:
+            .replicaSet, .deployment, .statefulSet, .daemonSet, .job, .podDisruptionBudget, .volumeAttachment,
+            .podScaler, .podAutoscaler:
             return true
         default: return false
         }
@@ -95,7 +102,7 @@ enum KubernetesKind: String, Sendable, CaseIterable {
     var hasGeneration: Bool {
         switch self {
         case .replicationController, .replicaSet, .deployment, .statefulSet, .daemonSet, .job,
-            .podDisruptionBudget:
+            .podDisruptionBudget, .podScaler:
             return true
         default: return false
         }

@@ -49,6 +49,8 @@ enum KubernetesDiscovery {
         case "policy":
             if minor < 21 { return ["v1beta1"] }
             return minor < 25 ? ["v1", "v1beta1"] : ["v1"]
+        case "updraft.io": return ["v1alpha1"]
+        case "autoscaling": return ["v2"]
         default: return KubernetesKind.allCases.contains { $0.group == group } ? ["v1"] : []
         }
     }

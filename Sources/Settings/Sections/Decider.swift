@@ -106,6 +106,9 @@ extension Settings {
         /// Rules on alarms and measured load.
         public var rules: [Rule]
 
+        /// How pod scalers are looked at.
+        public var pods: Pods
+
         init(_ reader: SettingsReader) {
             batchWindow = reader.interval(
                 "batch_window", default: .milliseconds(20), in: .zero ... .seconds(10),
@@ -201,6 +204,7 @@ extension Settings {
                 reader.mistake(
                     "rules", "the name \"\(rule.name)\" is used twice", allowed: "a name of its own for each")
             }
+            pods = reader.section("pods", "How pod scalers are looked at, whatever each of them says.", Pods.init)
         }
     }
 }

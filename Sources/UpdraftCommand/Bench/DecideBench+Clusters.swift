@@ -27,7 +27,7 @@ extension DecideBench {
         return String(repeating: "0", count: max(0, width - text.count)) + text
     }
 
-    private static func add(node index: Int, group: Int, scale: Int64, to cluster: inout Cluster) {
+    static func add(node index: Int, group: Int, scale: Int64, to cluster: inout Cluster) {
         let name = "n-\(padded(index, 4))"
         cluster.nodes.append(
             Node(

@@ -9,7 +9,7 @@ public enum DecideBench {
     public static let workloads = [
         "up-3000x1", "up-3000x50", "up-30000x50", "up-30000x50-no-owner", "up-3000x50-anti-affinity",
         "up-3000x50-spread", "up-30000x50-on-5000", "up-3000x50-4-groups", "down-700-300", "down-2000x40",
-        "estimate-51000", "incremental-5000",
+        "estimate-51000", "incremental-5000", "scalers-1000",
     ]
 
     /// Runs one; nil when there is none of that name. `NAME-xN` is the workload with N times the nodes and the pods.
@@ -57,6 +57,7 @@ public enum DecideBench {
         case "down-2000x40": return scaleDown(workload, nodes: 2_000 * times, repetitions) { _ in (40, 80, 327) }
         case "estimate-51000": return estimate(workload, times, repetitions)
         case "incremental-5000": return incremental(workload, times, repetitions: 2_000)
+        case "scalers-1000": return scalers(workload, repetitions: 200)
         default: return nil
         }
     }
@@ -70,7 +71,7 @@ public enum DecideBench {
 
     // MARK: Workloads
 
-    private static func core(
+    static func core(
         _ cluster: Cluster, _ change: (inout DeciderConfiguration) -> Void = { _ in }
     ) -> DeciderCore {
         let groups = cluster.members.indices.map { GroupRules(id: "ng\($0)", min: 0, max: 100_000) }
@@ -207,13 +208,13 @@ public enum DecideBench {
         return result
     }
 
-    private static func milliseconds(_ duration: Duration) -> Double {
+    static func milliseconds(_ duration: Duration) -> Double {
         let parts = duration.components
         return Double(parts.seconds) * 1_000 + Double(parts.attoseconds) / 1e15
     }
 
     /// `VmHWM` of this process.
-    private static func peak() -> Double {
+    static func peak() -> Double {
         guard let file = fopen("/proc/self/status", "r") else { return 0 }
         defer { fclose(file) }
         var bytes = [UInt8](repeating: 0, count: 8_192)

@@ -93,14 +93,15 @@ struct Stage {
 
     mutating func snapshot(
         nodes: [Node], pods: [Pod] = [], budgets: [Budget] = [], workloads: [Workload] = [Stage.webOwner],
-        claims: [Claim] = [], namespaces: [Namespace] = []
+        claims: [Claim] = [], namespaces: [Namespace] = [], scaling: PodScaling? = nil
     ) {
         sequence += 1
         receive(
             .clusterSnapshot(
                 ClusterSnapshot(
                     cluster: "test", epoch: "e1", sequence: sequence, takenAt: now, shapes: numbered(), nodes: nodes,
-                    pods: pods, budgets: budgets, workloads: workloads, claims: claims, namespaces: namespaces)))
+                    pods: pods, budgets: budgets, workloads: workloads, claims: claims, namespaces: namespaces,
+                    scaling: scaling)))
     }
 
     static let webOwner = Workload(kind: "ReplicaSet", namespace: "default", name: "web", replicas: 100)
@@ -111,7 +112,7 @@ struct Stage {
 
     mutating func delta(
         nodes: [Node] = [], removedNodes: [String] = [], pods: [Pod] = [], removedPods: [String] = [],
-        claims: [Claim] = [], workloads: [Workload] = []
+        claims: [Claim] = [], workloads: [Workload] = [], scaling: PodScalingChange? = nil
     ) {
         sequence += 1
         receive(
@@ -119,7 +120,7 @@ struct Stage {
                 ClusterDelta(
                     cluster: "test", epoch: "e1", sequence: sequence, takenAt: now, shapes: numbered(), nodes: nodes,
                     removedNodes: removedNodes, pods: pods, removedPods: removedPods, workloads: workloads,
-                    claims: claims)))
+                    claims: claims, scaling: scaling)))
     }
 
     mutating func heartbeat() {

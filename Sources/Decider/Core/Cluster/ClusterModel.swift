@@ -49,6 +49,8 @@ struct ClusterModel: Sendable {
     private var orphans: [String: Set<Int32>] = [:]
     private(set) var budgets: [String: Budget] = [:]
     private(set) var workloads: [String: Workload] = [:]
+    /// Pod scalers and what they could scale.
+    private(set) var scaling = ScalingTable()
     private var shapes: [Int: PodShape] = [:]
     private var claims: [String: Claim] = [:]
     private var podsWithClaims: [Int32: (shape: Int, claims: [String])] = [:]
@@ -119,6 +121,7 @@ struct ClusterModel: Sendable {
             for claim in part.claims { claims[claim.id] = claim }
             for budget in part.budgets { budgets[budget.id] = budget }
             for workload in part.workloads { workloads[workload.id] = workload }
+            if let scaling = part.scaling { self.scaling.add(scaling) }
         }
         // In one go: each new class may bring counters, and linking them is a pass over all classes.
         compileAll(parts.flatMap { $0.shapes.map(\.id) }.sorted())
@@ -135,6 +138,7 @@ struct ClusterModel: Sendable {
         nodesRevision = old.nodesRevision + 1
         templatesRevision = old.templatesRevision + 1
         classesRevision = old.classesRevision + 1
+        scaling.revision = old.scaling.revision + 1
     }
 
     /// Takes a delta.
@@ -156,6 +160,7 @@ struct ClusterModel: Sendable {
         for id in delta.removedBudgets { budgets[id] = nil }
         for workload in delta.workloads { workloads[workload.id] = workload }
         for id in delta.removedWorkloads { workloads[id] = nil }
+        if let change = delta.scaling { scaling.change(change) }
         if delta.workloads.contains(where: { $0.kind == "DaemonSet" })
             || delta.removedWorkloads.contains(where: { $0.hasPrefix("DaemonSet/") })
         {
@@ -350,18 +355,20 @@ struct ClusterModel: Sendable {
                 return message(record, shape: numbers[Int(record.podClass)] ?? 0, index: Int32(index))
             },
             budgets: Array(budgets.values), workloads: Array(workloads.values), claims: Array(claims.values),
-            namespaces: catalog.namespaces.map { Namespace(name: $0.key, labels: $0.value) })
+            namespaces: catalog.namespaces.map { Namespace(name: $0.key, labels: $0.value) }, scaling: scaling.message)
     }
 
     private func message(_ record: PodRecord, shape: Int, index: Int32) -> Pod {
         let name = record.node >= 0 ? nodes[Int(record.node)]?.node.name : waitsFor(index)
         let held = record.holds >= 0 ? nodes[Int(record.holds)]?.node.name : nil
+        let brief = podBriefs[Int(index)]
         return Pod(
             uid: record.uid, name: record.name, shape: shape, node: record.nominated ? nil : name,
             nominatedNode: record.nominated ? (held ?? name) : nil, phase: record.phase,
-            scheduling: record.scheduling, createdAt: record.createdAt,
+            scheduling: record.scheduling, ready: brief.isReady, createdAt: record.createdAt,
             unschedulableSince: record.unschedulableSince, deletedAt: record.deletedAt,
-            claims: podsWithClaims[index]?.claims ?? [])
+            claims: podsWithClaims[index]?.claims ?? [], startedAt: brief.startedAt,
+            readyChangedAt: brief.readyChangedAt)
     }
 
     private func waitsFor(_ index: Int32) -> String? {
@@ -532,7 +539,8 @@ struct ClusterModel: Sendable {
         pods[Int(index)] = record
         podBriefs[Int(index)] = PodBrief(
             podClass: record.podClass, holds: record.holds, phase: record.phase, scheduling: record.scheduling,
-            isTerminating: record.isTerminating, createdAt: record.createdAt)
+            isTerminating: record.isTerminating, isReady: pod.ready, createdAt: record.createdAt,
+            startedAt: pod.startedAt, readyChangedAt: pod.readyChangedAt)
     }
 
     private mutating func attach(_ pod: inout PodRecord, _ index: Int32, _ slot: Int) {
@@ -577,6 +585,7 @@ struct ClusterModel: Sendable {
         }
         detach(index)
         pods[Int(index)] = nil
+        podBriefs[Int(index)] = PodBrief()
         freePodSlots.append(index)
     }
 }

@@ -27,7 +27,10 @@ struct PodBrief: Sendable {
     var phase = Pod.Phase.pending
     var scheduling = Pod.Scheduling.unseen
     var isTerminating = false
+    var isReady = false
     var createdAt = Timestamp(seconds: 0)
+    var startedAt: Timestamp?
+    var readyChangedAt: Timestamp?
 }
 
 /// A node as the model keeps it.

@@ -22,6 +22,10 @@ public struct DeciderConfiguration: Sendable, Equatable {
     public var headroom: [HeadroomRule] = []
     /// Rules on alarms and measured load, in the order of the settings.
     public var rules: [ScalingRule] = []
+    /// How pod scalers are looked at.
+    public var podScaling = PodScalingRules()
+    /// Pod scalers of the configuration, besides those of the cluster.
+    public var podScalers: [PodScaler] = []
     /// Price of a node by flavor, for groups without one of their own.
     public var flavorPrices: [String: Double] = [:]
 

@@ -201,7 +201,7 @@ extension Engine {
                 waiting[slot] = mark
                 continue
             }
-            let (due, reason) = ripeness(slot, number, since)
+            let (due, reason) = ripeness(slot, number, since, at: now)
             if !(due < now) {
                 waiting[slot] = Explanation(reason, "until \(due)")
                 next = min(next ?? due, due)
@@ -237,9 +237,12 @@ extension Engine {
         return (chosen, waiting, next)
     }
 
-    private func ripeness(_ slot: Int, _ number: Int, _ since: Timestamp) -> (Timestamp, Reason) {
+    private func ripeness(
+        _ slot: Int, _ number: Int, _ since: Timestamp, at now: Timestamp
+    ) -> (Timestamp, Reason) {
         let rules = groups[number].rules
         if model.briefs[slot].isReady {
+            if isFreed(slot, since: since, at: now) { return (since, .notUnneededLongEnough) }
             return (since + (rules.unneededTime ?? configuration.scaleDown.unneededTime), .notUnneededLongEnough)
         }
         let start = max(since, model.briefs[slot].readinessChangedAt ?? since)

@@ -9,6 +9,8 @@ struct Demand: Sendable {
     var priority: Int32
     /// How many of the pods still need a place; the last ones of `pods` do.
     var open: Int
+    /// Replicas that were decided on and do not exist yet.
+    var isComing = false
 
     var placed: Int { pods.count - open }
 }

@@ -159,9 +159,11 @@ extension Engine {
         let plan = planner.runBest(&pass.demands, &pass.world, &model.catalog)
         for (number, count) in plan.added {
             let pods = plan.placed.reduce(0) { $0 + ($1[number] ?? 0) }
+            let coming = zip(plan.placed, pass.demands).reduce(0) { sum, item in
+                sum + (item.1.isComing ? item.0[number] ?? 0 : 0)
+            }
             pass.growth[number] = (
-                count, Explanation(.podsPending, "\(pods) pods fit no node that is there or coming"), pods,
-                sample(plan, number, pass.demands)
+                count, Self.reason(pods: pods, coming: coming), pods, sample(plan, number, pass.demands)
             )
         }
         for (number, bounds) in plan.bounds { pass.bounds[number, default: []] += bounds }
@@ -174,6 +176,17 @@ extension Engine {
             }
         }
         pass.plan = plan
+    }
+
+    private static func reason(pods: Int, coming: Int) -> Explanation {
+        if coming == 0 { return Explanation(.podsPending, "\(pods) pods fit no node that is there or coming") }
+        let waiting = pods - coming
+        let words =
+            waiting > 0
+            ? "\(waiting) pods and \(coming) replicas that are about to exist fit"
+            : "\(coming) replicas that are about to exist fit"
+        return Explanation(
+            waiting > 0 ? .podsPending : .replicasComing, "\(words) no node that is there or coming")
     }
 
     /// A number from what the evaluation saw, for ties.

@@ -61,6 +61,24 @@ extension Engine {
         pass.fitting = Array(repeating: 0, count: pass.demands.count)
     }
 
+    /// Replicas that do not exist yet ask for room as pods do that wait for it; they are numbers below zero.
+    mutating func addComing(_ pass: inout ScaleUpPass) {
+        let coming = comingReplicas()
+        guard !coming.isEmpty else { return }
+        for item in coming {
+            let shape = model.catalog.classes[item.podClass].shape
+            if model.isExpendable(shape) { continue }
+            let priority = shape.priority ?? 0
+            let pods = (0..<item.count).map { -1 - Int32($0) }
+            pass.demands.append(
+                Demand(podClass: item.podClass, pods: pods, priority: priority, open: item.count, isComing: true))
+            pass.fitting.append(0)
+        }
+        // A template may have made a class that the world does not know yet.
+        pass.world.widen(&model.catalog)
+        sortDemands(&pass.demands, keepsOrder: configuration.scaleUp.keepsPodOrder)
+    }
+
     private func excuse(_ index: Int32, _ podClass: Int32, _ reason: Explanation, _ pass: inout ScaleUpPass) {
         let key = ScaleUpPass.ExcuseKey(podClass: podClass, reason: reason.reason)
         guard var known = pass.excused[key] else {
@@ -90,6 +108,8 @@ extension Engine {
 
     /// Important first, then large first, then by what the pods are: never by the order in which they came.
     private func sortDemands(_ demands: inout [Demand], keepsOrder: Bool) {
+        // Replicas that come have none.
+        func uid(_ index: Int32) -> String { index < 0 ? "" : model.pods[Int(index)]?.uid ?? "" }
         struct Rank {
             var priority: Int32
             var size: Double
@@ -100,12 +120,12 @@ extension Engine {
             let size = Double(requests.cpuMillis) / 1_000 + Double(requests.memoryBytes) / 4_294_967_296
             return Rank(
                 priority: demand.priority, size: keepsOrder ? 0 : size,
-                uid: keepsOrder ? model.pods[Int(demand.pods[0])]?.uid ?? "" : "")
+                uid: keepsOrder ? uid(demand.pods[0]) : "")
         }
         var firsts: [Int: String] = [:]
         func first(_ number: Int) -> String {
             if let known = firsts[number] { return known }
-            let least = demands[number].pods.lazy.map { model.pods[Int($0)]?.uid ?? "" }.min() ?? ""
+            let least = demands[number].pods.lazy.map { uid($0) }.min() ?? ""
             firsts[number] = least
             return least
         }

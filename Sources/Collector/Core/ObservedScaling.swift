@@ -1,0 +1,169 @@
+import Messages
+
+/// Pod scalers, and what they could scale. Targets go out only while there are scalers: most clusters have none, and each
+/// target takes a few hundred bytes.
+struct ObservedScaling: Sendable {
+    private(set) var scalers = ObservedTable<PodScaler>()
+    private(set) var autoscalers = ObservedTable<PodAutoscaler>()
+    /// One table for each kind, since each has lists of its own.
+    private var targets: [ObservedKind: ObservedTable<ObservedTarget>] = [:]
+    /// Numbers of the templates that have gone out, by the target's id.
+    private var templates: [String: Int] = [:]
+    /// Whether readers have been told of all targets.
+    private var isTold = false
+    /// Scalers are known that are no objects.
+    var isWantedAnyway = false
+
+    private static let targetKinds: [ObservedKind] = [
+        .deployments, .replicaSets, .replicationControllers, .statefulSets,
+    ]
+
+    var isWanted: Bool { isWantedAnyway || scalers.count > 0 }
+
+    var isUnchanged: Bool {
+        guard scalers.isUnchanged else { return false }
+        guard isWanted else { return true }
+        return autoscalers.isUnchanged && targets.values.allSatisfy(\.isUnchanged) && (isTold || isEmpty)
+    }
+
+    private var isEmpty: Bool { autoscalers.count == 0 && targets.values.allSatisfy { $0.count == 0 } }
+
+    func count(_ kind: ObservedKind) -> Int {
+        switch kind {
+        case .podScalers: scalers.count
+        case .autoscalers: autoscalers.count
+        default: targets[kind]?.count ?? 0
+        }
+    }
+
+    // MARK: Taking in
+
+    mutating func beginList(_ kind: ObservedKind) {
+        switch kind {
+        case .podScalers: scalers.beginList()
+        case .autoscalers: autoscalers.beginList()
+        case _ where Self.targetKinds.contains(kind): targets[kind, default: ObservedTable()].beginList()
+        default: break
+        }
+    }
+
+    /// - Returns: numbers of shapes that are not used any more.
+    mutating func endList(_ kind: ObservedKind) -> [Int] {
+        switch kind {
+        case .podScalers: _ = scalers.endList()
+        case .autoscalers: _ = autoscalers.endList()
+        case _ where Self.targetKinds.contains(kind):
+            let gone = targets[kind, default: ObservedTable()].endList()
+            return gone.compactMap { templates.removeValue(forKey: $0.target.id) }
+        default: break
+        }
+        return []
+    }
+
+    mutating func upsert(_ kind: ObservedKind, _ object: ObservedObject) {
+        switch object {
+        case .target(let target): _ = targets[kind, default: ObservedTable()].upsert(target.target.id, target)
+        case .scaler(let scaler): _ = scalers.upsert(scaler.id, scaler)
+        case .autoscaler(let autoscaler): _ = autoscalers.upsert(autoscaler.id, autoscaler)
+        default: break
+        }
+    }
+
+    /// - Returns: the number of a shape that is not used any more.
+    mutating func remove(_ kind: ObservedKind, _ key: String) -> Int? {
+        switch kind {
+        case .podScalers: _ = scalers.remove(key)
+        case .autoscalers: _ = autoscalers.remove(key)
+        case _ where Self.targetKinds.contains(kind):
+            if targets[kind]?.remove(key) != nil { return templates.removeValue(forKey: key) }
+        default: break
+        }
+        return nil
+    }
+
+    // MARK: Giving out
+
+    mutating func forgetChanges() {
+        scalers.forgetChanges()
+        autoscalers.forgetChanges()
+        for kind in targets.keys { targets[kind]?.forgetChanges() }
+        isTold = isWanted
+    }
+
+    /// All targets for a snapshot; none while nobody scales.
+    mutating func allTargets(_ shapes: inout ShapeTable) -> [ScaleTarget] {
+        guard isWanted else { return [] }
+        var all: [ScaleTarget] = []
+        for kind in Self.targetKinds {
+            for target in targets[kind]?.values.map({ $0 }) ?? [] { all.append(numbered(target, &shapes)) }
+        }
+        return all
+    }
+
+    /// Changes for a delta, as many as fit.
+    mutating func takeChanges(_ budget: inout Int, _ shapes: inout ShapeTable) -> PodScalingChange {
+        var change = PodScalingChange()
+        change.changed.scalers = scalers.takeChanged(&budget, MessageSize.of)
+        change.removedScalers = scalers.takeRemoved(&budget)
+        guard isWanted else {
+            isTold = false
+            autoscalers.forgetChanges()
+            for kind in targets.keys { targets[kind]?.forgetChanges() }
+            return change
+        }
+        if !isTold {
+            // The first scaler has come: all that it could mean is news.
+            for item in autoscalers.values.map(\.id) { autoscalers.touch(item) }
+            for kind in Self.targetKinds {
+                for id in targets[kind]?.values.map({ $0.target.id }) ?? [] { targets[kind]?.touch(id) }
+            }
+            isTold = true
+        }
+        change.changed.autoscalers = autoscalers.takeChanged(&budget, MessageSize.of)
+        change.removedAutoscalers = autoscalers.takeRemoved(&budget)
+        for kind in Self.targetKinds {
+            guard var table = targets.removeValue(forKey: kind) else { continue }
+            let changed = table.takeChanged(&budget) {
+                // Its shape may have to go with it.
+                MessageSize.of($0.target) + ($0.template.map(MessageSize.of) ?? 0)
+            }
+            change.removedTargets += table.takeRemoved(&budget)
+            targets[kind] = table
+            for target in changed { change.changed.targets.append(numbered(target, &shapes)) }
+        }
+        return change
+    }
+
+    private mutating func numbered(_ observed: ObservedTarget, _ shapes: inout ShapeTable) -> ScaleTarget {
+        var target = observed.target
+        guard let template = observed.template else { return target }
+        // The new use before the end of the old one: an unchanged shape must not lose its number.
+        let number = shapes.retain(template)
+        if let before = templates.updateValue(number, forKey: target.id) { shapes.release(before) }
+        target.template = number
+        return target
+    }
+}
+
+extension ClusterSnapshot {
+    var scalers: [PodScaler] {
+        get { scaling?.scalers ?? [] }
+        set { scaling = with { $0.scalers = newValue } }
+    }
+
+    var scaleTargets: [ScaleTarget] {
+        get { scaling?.targets ?? [] }
+        set { scaling = with { $0.targets = newValue } }
+    }
+
+    var autoscalers: [PodAutoscaler] {
+        get { scaling?.autoscalers ?? [] }
+        set { scaling = with { $0.autoscalers = newValue } }
+    }
+
+    private func with(_ change: (inout PodScaling) -> Void) -> PodScaling {
+        var scaling = scaling ?? PodScaling()
+        change(&scaling)
+        return scaling
+    }
+}

@@ -1,0 +1,341 @@
+import Messages
+import Support
+
+/// Replicas that were decided on and that no scheduler has seen yet.
+struct ComingReplicas: Sendable {
+    /// The class that their pods will have.
+    var podClass: Int
+    var count: Int
+}
+
+extension Engine {
+    /// Scalers of the cluster and of the configuration, by id; of two with one id the object counts.
+    var podScalers: [PodScaler] {
+        var all = model.scaling.scalers
+        for scaler in configuration.podScalers where all[scaler.id] == nil { all[scaler.id] = scaler }
+        return all.values.sorted { $0.id < $1.id }
+    }
+
+    /// Takes stats of pods in.
+    mutating func apply(_ stats: PodStats, at now: Timestamp) {
+        podScaling.take(stats, at: now)
+        podScaling.keepLoads(of: model.podCount) { model.podIndex($0) != nil }
+    }
+
+    /// Takes external values in.
+    mutating func apply(_ stats: ExternalStats, at now: Timestamp) {
+        podScaling.take(stats, at: now)
+    }
+
+    // MARK: Looking at all scalers
+
+    /// Looks at the scalers, if it is time, and decides on replicas. Its decisions come first in the result: the nodes of the
+    /// same evaluation are for them as well.
+    mutating func scalePods(at now: Timestamp, _ result: inout EvaluationResult, complete: Bool) -> [String] {
+        let rules = configuration.podScaling
+        guard rules.enabled, !model.scaling.scalers.isEmpty || !configuration.podScalers.isEmpty || memory.pods != nil
+        else { return forgetScalers(&result, []) }
+        podScaling.index.update(model)
+        podScaling.bindings.update(model)
+        settleActs(at: now)
+        let isDue = podScaling.evaluatedAt.map { last in
+            now >= last + rules.interval
+                || (now >= last + rules.shortest && podScaling.evaluatedRevision != model.scaling.revision)
+        }
+        if isDue ?? true || complete {
+            podScaling.evaluatedAt = now
+            podScaling.evaluatedRevision = model.scaling.revision
+        } else {
+            noteScalersDue(in: &result)
+            return []
+        }
+        let all = podScalers
+        var sentences = forgetScalers(&result, Set(all.map(\.id)))
+        let bonds = bind(all)
+        var entries = result.evaluation.scalers ?? []
+        for scaler in all {
+            var runtime = podScaling.runtimes[scaler.id] ?? ScalerRuntime()
+            if runtime.spec != scaler { runtime.begin(scaler, memory.pods?.scalers[scaler.id]) }
+            let bond = bonds[scaler.id] ?? ScalerBond()
+            var entry = look(at: scaler, bond, &runtime, at: now)
+            if let sentence = decide(scaler, bond, &entry, &runtime, at: now, &result) { sentences.append(sentence) }
+            entry.scaledAt = memory.pods?.scalers[scaler.id]?.scaledAt
+            if complete || runtime.entry.map({ entry.isNews(after: $0) }) ?? true {
+                entries.append(entry)
+                runtime.entry = entry
+            }
+            podScaling.runtimes[scaler.id] = runtime
+        }
+        podScaling.told = Set(all.map(\.id))
+        if !entries.isEmpty { result.evaluation.scalers = entries }
+        noteScalersDue(in: &result)
+        return sentences
+    }
+
+    private func noteScalersDue(in result: inout EvaluationResult) {
+        guard let last = podScaling.evaluatedAt else { return }
+        let isChanged = podScaling.evaluatedRevision != model.scaling.revision
+        let due = last + (isChanged ? configuration.podScaling.shortest : configuration.podScaling.interval)
+        result.nextDeadline = min(result.nextDeadline ?? due, due)
+    }
+
+    /// Scalers that are gone: the ledger is told, and nothing is remembered of them.
+    private mutating func forgetScalers(_ result: inout EvaluationResult, _ kept: Set<String>) -> [String] {
+        let gone = podScaling.told.subtracting(kept).sorted()
+        if !gone.isEmpty {
+            result.evaluation.scalers = gone.map {
+                Evaluation.ScalerEntry(
+                    scaler: $0, outcome: Explanation(.scalerDisabled, "the scaler is gone"), isGone: true)
+            }
+            podScaling.told.formIntersection(kept)
+        }
+        for id in podScaling.runtimes.keys where !kept.contains(id) { podScaling.runtimes[id] = nil }
+        for id in memory.pods?.scalers.keys.sorted() ?? [] where !kept.contains(id) {
+            memory.pods?.scalers[id] = nil
+        }
+        if memory.pods == PodScalingMemory() { memory.pods = nil }
+        return []
+    }
+
+    // MARK: One scaler
+
+    /// What the scaler says now.
+    private mutating func look(
+        at scaler: PodScaler, _ bond: ScalerBond, _ runtime: inout ScalerRuntime, at now: Timestamp
+    ) -> Evaluation.ScalerEntry {
+        var entry = Evaluation.ScalerEntry(
+            scaler: scaler.id, generation: scaler.generation, isObject: scaler.origin == .object,
+            target: bond.chosen?.id, current: bond.current, desired: bond.current,
+            outcome: Explanation(.scalerSatisfied))
+        if let problem = bond.problem {
+            entry.problem = problem
+            entry.outcome = problem
+            runtime.since = [:]
+            return entry
+        }
+        guard scaler.enabled else {
+            entry.outcome = Explanation(.scalerDisabled, "enabled: false")
+            runtime.since = [:]
+            return entry
+        }
+        if let act = memory.pods?.scalers[scaler.id]?.act, let chosen = bond.chosen, act.target == chosen.id,
+            chosen.replicas == act.from, act.to != act.from
+        {
+            // On its way: what the next step is depends on it.
+            entry.desired = bond.current + act.to - act.from
+            entry.outcome = Explanation(.replicasComing, "from \(act.from) to \(act.to), being carried out")
+            entry.thresholds = runtime.entry?.thresholds ?? []
+            return entry
+        }
+        let judge = ScalerJudge(scaler: scaler, readiness: configuration.podScaling.readiness, now: now)
+        let verdict = judge.judge(scene(scaler, bond, at: now), &runtime)
+        runtime.ahead = verdict.ahead
+        entry.desired = verdict.desired
+        entry.outcome = verdict.outcome
+        entry.limits = verdict.limits
+        entry.thresholds = verdict.thresholds
+        entry.problem = verdict.failure
+        return entry
+    }
+
+    private func scene(_ scaler: PodScaler, _ bond: ScalerBond, at now: Timestamp) -> ScalerScene {
+        let slots = podScaling.index.pods(bond.monitored)
+        let maximumAge = configuration.podScaling.statMaximumAge
+        var scene = ScalerScene(
+            current: bond.current,
+            pods: { stat in slots.map { monitored($0, stat, at: now) } },
+            external: { stat in
+                podScaling.externalValue(stat, namespace: scaler.namespace, maximumAge: maximumAge, at: now)
+            })
+        scene.isRollingOut = bond.isRollingOut
+        scene.maximumAge = maximumAge
+        if scaler.intentions.contains(where: \.isExternal) {
+            scene.ready = slots.reduce(0) { count, slot in
+                let brief = model.podBriefs[Int(slot)]
+                return count + (brief.phase == .running && brief.isReady ? 1 : 0)
+            }
+        }
+        return scene
+    }
+
+    private func monitored(_ slot: Int32, _ stat: String, at now: Timestamp) -> MonitoredPod {
+        let brief = model.podBriefs[Int(slot)]
+        var pod = MonitoredPod()
+        pod.isLeaving = brief.isTerminating || brief.phase == .failed || brief.phase == .succeeded
+        pod.isPending = brief.phase == .pending
+        pod.isReady = brief.isReady
+        pod.startedAt = brief.startedAt
+        pod.readyChangedAt = brief.readyChangedAt
+        let requests = model.catalog.classes[Int(brief.podClass)].shape.requests
+        if stat == "cpu" {
+            pod.request = Double(requests.cpuMillis)
+        } else if stat == "memory" {
+            pod.request = Double(requests.memoryBytes)
+        }
+        guard let uid = model.pods[Int(slot)]?.uid, let load = podScaling.loads[uid], let value = load[stat] else {
+            return pod
+        }
+        pod.measuredAt = load.at
+        if now - load.at > configuration.podScaling.statMaximumAge {
+            pod.absence = .stale
+        } else if !value.isFinite || value < 0 {
+            pod.absence = .unusable
+        } else {
+            pod.value = value
+        }
+        return pod
+    }
+
+    // MARK: Deciding
+
+    /// Decides on the replicas of the target, if they change.
+    private mutating func decide(
+        _ scaler: PodScaler, _ bond: ScalerBond, _ entry: inout Evaluation.ScalerEntry,
+        _ runtime: inout ScalerRuntime, at now: Timestamp, _ result: inout EvaluationResult
+    ) -> String? {
+        guard entry.desired != entry.current, let target = bond.chosen, entry.outcome.reason != .replicasComing,
+            bond.problem == nil
+        else { return nil }
+        // The others of the set stay as they are.
+        let floor = scaler.minimum == 0 ? 0 : 1
+        let to = max(min(floor, target.replicas), target.replicas + entry.desired - entry.current)
+        guard to != target.replicas else { return nil }
+        if scaler.dryRun {
+            entry.limits.append(
+                Explanation(.dryRun, "\(target.id) would go from \(target.replicas) to \(to) (dryRun)"))
+            return nil
+        }
+        var known = memory.pods?.scalers[scaler.id] ?? PodScalingMemory.Scaler()
+        if let refusal = known.refusal, refusal.until > now {
+            entry.problem = refusal.reason
+            entry.limits.append(Explanation(refusal.reason.reason, "tried again at \(refusal.until)"))
+            return nil
+        }
+        let rules = configuration.podScaling
+        let act = PodsAct(
+            id: decisionID("p", "\(scaler.namespace).\(target.name)", "\(target.replicas)-\(to)"), target: target.id,
+            from: target.replicas, to: to, ahead: to > target.replicas ? runtime.ahead : 0, decidedAt: now,
+            deadline: now + rules.decisionLifetime)
+        runtime.history.changed(from: target.replicas, to: to, scaler, at: now)
+        known.act = act
+        known.ups = runtime.history.ups
+        known.downs = runtime.history.downs
+        known.scaledAt = now
+        if to == 0 { known.idled.insert(target.id) }
+        if memory.pods == nil { memory.pods = PodScalingMemory() }
+        memory.pods?.scalers[scaler.id] = known
+        if to < target.replicas { free(bond.ofChosen, at: now) }
+        let reason = Explanation(entry.outcome.reason, "\(entry.outcome.detail) (PodScaler \(scaler.id))")
+        result.decisions.append(
+            .podsDecided(
+                PodsDecided(
+                    cluster: configuration.cluster, id: act.id, apiVersion: target.apiVersion, kind: target.kind,
+                    namespace: target.namespace, name: target.name, from: act.from, to: act.to, reason: reason,
+                    decidedAt: now, deadline: act.deadline)))
+        result.evaluation.decisions.append(act.id)
+        return "\(target.id) from \(act.from) to \(act.to): \(entry.outcome.detail)"
+    }
+
+    /// Nodes on which pods run that will be fewer: once one is unneeded its time is over at once, since the scaler's own
+    /// window has passed already.
+    private mutating func free(_ classes: [Int32], at now: Timestamp) {
+        for slot in podScaling.index.pods(classes) {
+            guard let pod = model.pods[Int(slot)], pod.node >= 0 else { continue }
+            let node = key(Int(pod.node))
+            memory.pods?.freed[node] = now
+        }
+    }
+
+    /// Whether a node became unneeded because a target was made smaller.
+    func isFreed(_ slot: Int, since: Timestamp, at now: Timestamp) -> Bool {
+        guard let freedAt = memory.pods?.freed[key(slot)] else { return false }
+        return since >= freedAt && now < freedAt + configuration.podScaling.freedLifetime
+    }
+
+    // MARK: What became of it
+
+    /// The Actuator's answer to a change of replicas; false: none of ours.
+    mutating func podsAnswered(_ progress: ScaleProgress, refused: Bool, at now: Timestamp) -> Bool {
+        guard let id = memory.pods?.scalers.first(where: { $0.value.act?.id == progress.id })?.key,
+            var known = memory.pods?.scalers[id]
+        else { return false }
+        guard refused else {
+            known.refusal = nil
+            memory.pods?.scalers[id] = known
+            return true
+        }
+        let act = known.act
+        known.act = nil
+        known.ups.removeAll { $0.at == act?.decidedAt }
+        known.downs.removeAll { $0.at == act?.decidedAt }
+        if act?.to == 0, let target = act?.target { known.idled.remove(target) }
+        podScaling.runtimes[id]?.history.ups = known.ups
+        podScaling.runtimes[id]?.history.downs = known.downs
+        // What has changed meanwhile is looked at anew; what was refused is not asked for all the time.
+        let harmless: Set<Reason> = [.decisionStale, .decisionExpired, .superseded]
+        if !harmless.contains(progress.reason.reason) {
+            let rules = configuration.podScaling
+            let pause = min(rules.refusalMaximumPause, known.refusal.map { $0.pause * 2 } ?? rules.refusalPause)
+            known.refusal = .init(reason: progress.reason, until: now + pause, pause: pause)
+        }
+        memory.pods?.scalers[id] = known
+        return true
+    }
+
+    /// Acts end when their replicas are there, when somebody else changed them, or when their time is over.
+    private mutating func settleActs(at now: Timestamp) {
+        guard memory.pods != nil else { return }
+        let rules = configuration.podScaling
+        for (id, known) in memory.pods?.scalers ?? [:] {
+            var known = known
+            for target in known.idled where model.scaling.targets[target].map({ $0.replicas > 0 }) ?? true {
+                if known.act?.target == target && known.act?.to == 0 { continue }
+                known.idled.remove(target)
+            }
+            if let act = known.act {
+                let target = model.scaling.targets[act.target]
+                let isSeen = target?.replicas == act.to
+                let isOver =
+                    target == nil || (target?.replicas != act.from && !isSeen)
+                    || (!isSeen && now > act.deadline + .seconds(5))
+                    || (isSeen && (act.to <= act.from || now > act.decidedAt + rules.comingLifetime))
+                if isOver { known.act = nil }
+            }
+            memory.pods?.scalers[id] = known
+        }
+        let kept = now - rules.freedLifetime
+        if let freed = memory.pods?.freed, freed.contains(where: { $0.value <= kept }) {
+            memory.pods?.freed = freed.filter { $0.value > kept }
+        }
+    }
+}
+
+extension ScalerRuntime {
+    /// The spec is new: what was looked back at belongs to another, but what was done was done.
+    mutating func begin(_ scaler: PodScaler, _ known: PodScalingMemory.Scaler?) {
+        if spec == nil {
+            history.ups = known?.ups ?? []
+            history.downs = known?.downs ?? []
+        }
+        since = [:]
+        failingSince = nil
+        spec = scaler
+    }
+}
+
+extension Evaluation.ScalerEntry {
+    /// Whether it says something that the one before did not; a value that moved by less than a tenth is no news.
+    func isNews(after last: Evaluation.ScalerEntry) -> Bool {
+        var same = last
+        same.thresholds = thresholds
+        same.outcome.detail = outcome.detail
+        if outcome.reason != last.outcome.reason { return true }
+        same.limits = last.limits.map(\.reason) == limits.map(\.reason) ? limits : last.limits
+        if same.problem?.reason == problem?.reason { same.problem = problem }
+        if same != self || thresholds.count != last.thresholds.count { return true }
+        return zip(thresholds, last.thresholds).contains { now, before in
+            guard let value = now.value, let old = before.value else { return now.value != before.value }
+            return now.outcome.reason != before.outcome.reason || abs(value - old) > 0.1 * max(abs(old), abs(value))
+        }
+    }
+}

@@ -1,0 +1,74 @@
+import Messages
+import Support
+
+/// A pod as a scaler looks at it: how it stands and what was measured.
+struct MonitoredPod: Sendable {
+    /// On its way out, or over: it counts for nothing.
+    var isLeaving = false
+    /// It does not run yet.
+    var isPending = false
+    var isReady = false
+    /// `status.startTime`.
+    var startedAt: Timestamp?
+    /// When `Ready` last changed.
+    var readyChangedAt: Timestamp?
+    /// The stat, fresh and a number; nil: it is missing.
+    var value: Double?
+    /// Why it is missing, when that is known.
+    var absence = Absence.none
+    /// When it was measured.
+    var measuredAt: Timestamp?
+    /// What it requests of the resource; zero: nothing.
+    var request: Double = 0
+
+    /// Why a value is missing.
+    enum Absence: Sendable {
+        /// Nothing was ever said.
+        case none
+        /// What was said is too old.
+        case stale
+        /// What was said is negative or no number.
+        case unusable
+    }
+
+    /// Why none of the pods gave a value, in words.
+    static func absence(of pods: [MonitoredPod], starting: Int) -> Explanation {
+        var (stale, unusable, silent) = (0, 0, 0)
+        for pod in pods where !pod.isLeaving && !pod.isPending && pod.value == nil {
+            switch pod.absence {
+            case .none: silent += 1
+            case .stale: stale += 1
+            case .unusable: unusable += 1
+            }
+        }
+        var words: [String] = []
+        if stale > 0 { words.append("\(stale) pods gave values that are too old") }
+        if unusable > 0 { words.append("\(unusable) pods gave a negative value or no number") }
+        if silent > 0 { words.append("\(silent) pods gave none") }
+        if starting > 0 { words.append("\(starting) pods are starting") }
+        return Explanation(
+            stale > 0 && unusable == 0 ? .statStale : .statUnknown,
+            words.isEmpty ? "there is no pod that counts" : words.joined(separator: ", "))
+    }
+}
+
+/// When a pod that is not ready counts as one that is starting: flags of kube-controller-manager, with its defaults.
+struct ReadinessRules: Sendable, Equatable {
+    /// For so long after its start CPU use of a pod that is not ready is left out
+    /// (`--horizontal-pod-autoscaler-cpu-initialization-period`).
+    var cpuInitialization = Interval.minutes(5)
+    /// A pod that became unready within this after its start was never ready
+    /// (`--horizontal-pod-autoscaler-initial-readiness-delay`).
+    var initialDelay = Interval.seconds(30)
+    /// What one measurement of CPU covers: it has to lie after the pod became ready.
+    var window = Interval.seconds(15)
+
+    /// Whether the CPU use of the pod says nothing yet (`groupPods` of kube-controller-manager).
+    func isStarting(_ pod: MonitoredPod, at now: Timestamp) -> Bool {
+        guard let startedAt = pod.startedAt, let changedAt = pod.readyChangedAt else { return true }
+        if startedAt + cpuInitialization > now {
+            return !pod.isReady || pod.measuredAt.map { $0 < changedAt + window } ?? true
+        }
+        return !pod.isReady && startedAt + initialDelay > changedAt
+    }
+}

@@ -1,0 +1,164 @@
+import Messages
+import Support
+
+/// What a scaler is about at the moment: its targets and the pods that it looks at.
+struct ScalerBond: Sendable {
+    /// The target whose replicas change: the largest.
+    var chosen: ScaleTarget?
+    /// Classes of the chosen target's pods.
+    var ofChosen: [Int32] = []
+    /// Classes of the pods that are measured and counted.
+    var monitored: [Int32] = []
+    /// Replicas over the monitored set.
+    var current = 0
+    /// Whether a new version of any of the targets is being rolled out.
+    var isRollingOut = false
+    /// Why nothing can be scaled; nil: it can.
+    var problem: Explanation?
+    /// Ids of all its targets.
+    var targets: [String] = []
+}
+
+extension Engine {
+    /// Finds targets and pods of the scalers.
+    mutating func bind(_ scalers: [PodScaler]) -> [String: ScalerBond] {
+        var bonds: [String: ScalerBond] = [:]
+        bonds.reserveCapacity(scalers.count)
+        var claims: [String: [String]] = [:]
+        var byNamespace: [String: [ScaleTarget]]?
+        for scaler in scalers {
+            var bond = ScalerBond()
+            bond.problem = scaler.problem
+            if bond.problem == nil {
+                if let selector = scaler.targetSelector {
+                    let all =
+                        byNamespace ?? Dictionary(grouping: model.scaling.targets.values, by: \.namespace)
+                    byNamespace = all
+                    bind(scaler, (all[scaler.namespace] ?? []).filter { selector.matches($0.labels) }, &bond)
+                } else if let reference = scaler.target {
+                    let id = "\(reference.kind)/\(scaler.namespace)/\(reference.name)"
+                    bind(scaler, model.scaling.targets[id].map { [$0] } ?? [], &bond)
+                }
+            }
+            if scaler.enabled && scaler.problem == nil {
+                for target in bond.targets { claims[target, default: []].append(scaler.id) }
+            }
+            bonds[scaler.id] = bond
+        }
+        refuseShared(claims, &bonds)
+        return bonds
+    }
+
+    private mutating func bind(_ scaler: PodScaler, _ found: [ScaleTarget], _ bond: inout ScalerBond) {
+        let named = scaler.target.map { "\($0.kind) \($0.name)" } ?? "a workload that targetSelector finds"
+        guard !found.isEmpty else {
+            bond.problem = Explanation(.targetNotFound, "there is no \(named) in \(scaler.namespace)")
+            return
+        }
+        // Of a workload and the one that owns it the owner is meant: the owned one would be set back.
+        let free = found.filter { $0.owner == nil }.sorted {
+            $0.replicas != $1.replicas ? $0.replicas > $1.replicas : $0.id < $1.id
+        }
+        guard let largest = free.first else {
+            bond.problem = Explanation(
+                .scalerInvalid, "\(named) is owned by \(found[0].owner ?? "?"), which sets its replicas")
+            return
+        }
+        bond.targets = free.map(\.id)
+        if let problem = free.lazy.compactMap(\.problem).first {
+            bond.problem = problem
+            return
+        }
+        let idled = memory.pods?.scalers[scaler.id]?.idled ?? []
+        let active = free.filter { $0.replicas > 0 || idled.contains($0.id) }
+        bond.isRollingOut = free.contains(where: \.isRollingOut)
+        bond.chosen = active.first
+        monitor(scaler, free, &bond)
+        if let chosen = bond.chosen {
+            bond.ofChosen = podScaling.bindings.classes(chosen.selector, in: chosen.namespace, model)
+        } else {
+            bond.problem = Explanation(
+                .targetIsZero, "somebody set \(largest.id) to 0 replicas: that is respected")
+        }
+    }
+
+    /// Which pods are looked at, and how many replicas they are.
+    private mutating func monitor(_ scaler: PodScaler, _ targets: [ScaleTarget], _ bond: inout ScalerBond) {
+        let sum = targets.reduce(0) { $0 + $1.replicas }
+        let own = targets.map { podScaling.bindings.classes($0.selector, in: $0.namespace, model) }
+        guard let selector = scaler.monitorSelector else {
+            bond.monitored = Array(Set(own.joined())).sorted()
+            bond.current = sum
+            return
+        }
+        bond.monitored = podScaling.bindings.classes(selector, in: scaler.namespace, model)
+        let watched = Set(bond.monitored)
+        // Replicas of the targets that are in the set, and pods of the set that are nobody's of them.
+        var counted = 0
+        var isIn = false
+        for (target, classes) in zip(targets, own) where classes.isEmpty || classes.contains(where: watched.contains) {
+            counted += target.replicas
+            if !classes.isEmpty { isIn = true }
+        }
+        guard isIn else {
+            // Other pods are measured than are scaled.
+            bond.current = sum
+            return
+        }
+        let others = watched.subtracting(own.joined())
+        for slot in others.flatMap({ podScaling.index.podsOfClass[Int($0)] }) {
+            let brief = model.podBriefs[Int(slot)]
+            if !brief.isTerminating && brief.phase != .failed && brief.phase != .succeeded { counted += 1 }
+        }
+        bond.current = counted
+    }
+
+    /// Two that scale one workload would undo each other's work.
+    private func refuseShared(_ claims: [String: [String]], _ bonds: inout [String: ScalerBond]) {
+        for (target, ids) in claims where ids.count > 1 {
+            for id in ids where bonds[id]?.problem == nil {
+                let others = ids.filter { $0 != id }.sorted().joined(separator: ", ")
+                bonds[id]?.problem = Explanation(.scalerConflict, "\(target) is scaled by \(others) as well")
+            }
+        }
+        for autoscaler in model.scaling.autoscalers.values {
+            let target = "\(autoscaler.target.kind)/\(autoscaler.namespace)/\(autoscaler.target.name)"
+            for id in claims[target] ?? [] {
+                bonds[id]?.problem = Explanation(
+                    .autoscalerOwnsTarget, "HorizontalPodAutoscaler \(autoscaler.id) scales \(target)")
+            }
+        }
+    }
+
+    // MARK: Replicas that come
+
+    /// Replicas that were decided on and that no scheduler has seen: their nodes are part of this evaluation.
+    mutating func comingReplicas() -> [ComingReplicas] {
+        guard let scalers = memory.pods?.scalers else { return [] }
+        var coming: [ComingReplicas] = []
+        for (_, known) in scalers.sorted(by: { $0.key < $1.key }) {
+            guard let act = known.act, act.to > act.from, let target = model.scaling.targets[act.target] else {
+                continue
+            }
+            let classes = podScaling.bindings.classes(target.selector, in: target.namespace, model)
+            var seen = 0
+            var newest: (slot: Int32, at: Timestamp)?
+            for slot in podScaling.index.pods(classes) {
+                let brief = model.podBriefs[Int(slot)]
+                if brief.isTerminating || brief.phase == .failed || brief.phase == .succeeded { continue }
+                if newest.map({ $0.at < brief.createdAt }) ?? true { newest = (slot, brief.createdAt) }
+                // Those that the scheduler has not looked at are counted as coming: it will not say more of them yet.
+                if brief.scheduling != .unseen { seen += 1 }
+            }
+            let wanted = act.to + act.ahead
+            guard wanted > seen else { continue }
+            let fromTemplate = target.template.flatMap { model.classNumber(template: $0) }
+            let fromPod = newest.map { Int(model.podBriefs[Int($0.slot)].podClass) }
+            // Claims of a StatefulSet's pods bind each to a place of its own.
+            let podClass = target.kind == "StatefulSet" ? fromTemplate ?? fromPod : fromPod ?? fromTemplate
+            guard let podClass else { continue }
+            coming.append(ComingReplicas(podClass: podClass, count: wanted - seen))
+        }
+        return coming
+    }
+}

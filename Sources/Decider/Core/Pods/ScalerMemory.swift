@@ -1,0 +1,58 @@
+import Messages
+import Support
+
+/// A `PodsDecided` that has been published and whose replicas do not all exist yet.
+struct PodsAct: Sendable, Codable, Equatable {
+    var id: String
+    /// The target (`kind/namespace/name`).
+    var target: String
+    var from: Int
+    var to: Int
+    /// Replicas beyond that, wanted as soon as policies allow.
+    var ahead = 0
+    var decidedAt: Timestamp
+    /// Not seen by then: given up.
+    var deadline: Timestamp
+}
+
+/// What a Decider must not forget of pod scaling; part of the checkpoint. What is recommended is not in it: whoever takes over
+/// begins with what is there, as HorizontalPodAutoscaler does, so that nothing shrinks before a window has passed.
+struct PodScalingMemory: Sendable, Codable, Equatable {
+    /// What a Decider must not forget of one scaler.
+    struct Scaler: Sendable, Codable, Equatable {
+        var act: PodsAct?
+        var ups: [ScalingHistory.Change] = []
+        var downs: [ScalingHistory.Change] = []
+        var scaledAt: Timestamp?
+        /// Targets that this scaler set to zero, and not somebody else.
+        var idled: Set<String> = []
+        /// An act was refused: it is not tried again before.
+        var refusal: Refusal?
+
+        struct Refusal: Sendable, Codable, Equatable {
+            var reason: Explanation
+            var until: Timestamp
+            var pause: Interval
+        }
+    }
+
+    /// By the scaler's id.
+    var scalers: [String: Scaler] = [:]
+    /// Nodes on which pods of a target ran that was made smaller, and when: by UID.
+    var freed: [String: Timestamp] = [:]
+}
+
+/// What is known of a scaler between two evaluations, besides its memory.
+struct ScalerRuntime: Sendable {
+    var history = ScalingHistory()
+    /// Since when each value threshold holds.
+    var since: [Int: Timestamp] = [:]
+    /// Since when no stat can be had.
+    var failingSince: Timestamp?
+    /// Replicas beyond those that policies allow now, from the last look.
+    var ahead = 0
+    /// What was said last.
+    var entry: Evaluation.ScalerEntry?
+    /// The spec that `history` and `since` belong to.
+    var spec: PodScaler?
+}

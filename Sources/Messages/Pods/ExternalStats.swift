@@ -1,0 +1,39 @@
+import Support
+
+/// Values from elsewhere that pod scalers may name: the depth of a queue, sessions, anything. Whoever has them publishes
+/// them.
+public struct ExternalStats: Payload {
+    /// Its event type on the bus.
+    public static let eventType = EventType.externalStats
+
+    /// One value.
+    public struct Sample: Sendable, Hashable, Codable {
+        /// Its name, as thresholds name it.
+        public var stat: String
+        /// For scalers of this namespace only; nil: for all.
+        public var namespace: String?
+        /// The value.
+        public var value: Double
+        /// When it was measured.
+        public var at: Timestamp
+
+        /// From its parts.
+        public init(stat: String, namespace: String? = nil, value: Double, at: Timestamp) {
+            self.stat = stat
+            self.namespace = namespace
+            self.value = value
+            self.at = at
+        }
+    }
+
+    /// The cluster.
+    public var cluster: String
+    /// The batch.
+    public var samples: [Sample]
+
+    /// From its parts.
+    public init(cluster: String, samples: [Sample]) {
+        self.cluster = cluster
+        self.samples = samples
+    }
+}

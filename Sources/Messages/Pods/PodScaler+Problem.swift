@@ -1,0 +1,95 @@
+import Support
+
+extension PodScaler {
+    /// Stats that every pod has.
+    public static let resources: Set<String> = ["cpu", "memory", "disk", "received", "sent"]
+
+    /// What makes the scaler unusable: as it was written, or values that cannot be meant; nil: nothing.
+    public var problem: Explanation? {
+        if let mistake { return Explanation(.scalerInvalid, mistake) }
+        if target == nil && targetSelector == nil {
+            return Explanation(.scalerInvalid, "names neither a target nor a targetSelector")
+        }
+        if target != nil && targetSelector != nil {
+            return Explanation(.scalerInvalid, "names both a target and a targetSelector")
+        }
+        if targetSelector?.requirements.isEmpty ?? false {
+            return Explanation(.scalerInvalid, "targetSelector: an empty selector would mean every workload")
+        }
+        if monitorSelector?.requirements.isEmpty ?? false {
+            return Explanation(.scalerInvalid, "monitorSelector: an empty selector would mean every pod")
+        }
+        if maximum < 1 { return Explanation(.scalerInvalid, "maxReplicas: \(maximum) is below 1") }
+        if minimum < 0 { return Explanation(.scalerInvalid, "minReplicas: \(minimum) is below 0") }
+        if minimum > maximum {
+            return Explanation(.scalerInvalid, "minReplicas: \(minimum) is above maxReplicas \(maximum)")
+        }
+        if let fallback, fallback < 0 || fallback > maximum {
+            return Explanation(.scalerInvalid, "fallbackReplicas: \(fallback) is not within 0…maxReplicas \(maximum)")
+        }
+        if intentions.isEmpty && values.isEmpty { return Explanation(.scalerInvalid, "has no threshold") }
+        for (index, intention) in intentions.enumerated() {
+            if let wrong = intention.mistake {
+                return Explanation(.scalerInvalid, "intention \(index) (\(intention.stat)): \(wrong)")
+            }
+        }
+        for (index, value) in values.enumerated() {
+            if let wrong = value.mistake {
+                return Explanation(.scalerInvalid, "value threshold \(index) (\(value.stat)): \(wrong)")
+            }
+        }
+        return scaleUp.mistake.map { Explanation(.scalerInvalid, "behavior.scaleUp: \($0)") }
+            ?? scaleDown.mistake.map { Explanation(.scalerInvalid, "behavior.scaleDown: \($0)") }
+    }
+}
+
+extension Intention {
+    fileprivate var mistake: String? {
+        if stat.isEmpty { return "names no stat" }
+        switch goal {
+        case .utilization(let percent):
+            if isExternal { return "an external stat has no utilization" }
+            if stat != "cpu" && stat != "memory" { return "only cpu and memory are requested by pods" }
+            return (1...1_000_000).contains(percent) ? nil : "utilization \(percent) is not above 0"
+        case .average(let value): return value.isFinite && value > 0 ? nil : "averageValue \(value) is not above 0"
+        case .total(let value):
+            if !isExternal { return "only an external stat has a whole value" }
+            return value.isFinite && value > 0 ? nil : "value \(value) is not above 0"
+        }
+    }
+}
+
+extension ValueThreshold {
+    fileprivate var mistake: String? {
+        if stat.isEmpty { return "names no stat" }
+        if !value.isFinite { return "value \(value) is no number to compare with" }
+        if isUtilization && (isExternal || (stat != "cpu" && stat != "memory")) {
+            return "only cpu and memory are requested by pods"
+        }
+        if duration < .zero || duration > .minutes(1_440) { return "duration \(duration) is not within 0…24 h" }
+        switch step {
+        case .replicas(let count):
+            return count != 0 && abs(count) <= 10_000 ? nil : "increment \(count) is not within ±1…±10000"
+        case .percent(let share):
+            return share.isFinite && share != 0 && abs(share) <= 10_000
+                ? nil : "increment \(share)% is not within ±0…±10000 %"
+        }
+    }
+}
+
+extension ScalingRules {
+    fileprivate var mistake: String? {
+        if stabilization < .zero || stabilization > .seconds(3_600) {
+            return "stabilizationWindowSeconds is not within 0…3600"
+        }
+        if !(tolerance.isFinite && tolerance >= 0) { return "tolerance \(tolerance) is below 0" }
+        if policies.isEmpty && selection != .disabled { return "has no policy" }
+        for policy in policies {
+            if policy.value < 1 { return "a policy's value \(policy.value) is below 1" }
+            if policy.period < .seconds(1) || policy.period > .seconds(1_800) {
+                return "a policy's periodSeconds is not within 1…1800"
+            }
+        }
+        return nil
+    }
+}

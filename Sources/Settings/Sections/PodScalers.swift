@@ -1,0 +1,153 @@
+import Messages
+import Support
+
+extension Settings.Decider {
+    /// `decider.pods`: how pod scalers are looked at, whatever each of them says.
+    public struct Pods: Sendable, Hashable {
+        /// Whether pods are scaled at all.
+        public var enabled: Bool
+        /// How often scalers are looked at.
+        public var interval: Interval
+        /// Older stats count as missing.
+        public var statMaximumAge: Interval
+        /// For so long after its start CPU use of a pod that is not ready is left out.
+        public var cpuInitialization: Interval
+        /// A pod that became unready within this after its start was never ready.
+        public var initialReadinessDelay: Interval
+
+        init(_ reader: SettingsReader) {
+            enabled = reader.flag(
+                "enabled", default: true,
+                "Whether pod scalers (`PodScaler` objects and `pod_scalers`) are served.")
+            interval = reader.interval(
+                "interval", default: .seconds(5), in: .seconds(1) ... .minutes(10),
+                "How often scalers are looked at when nothing but stats changes.")
+            statMaximumAge = reader.interval(
+                "stat_max_age", default: .seconds(60), in: .seconds(5) ... .minutes(60),
+                "Older stats count as missing: nothing shrinks by them.")
+            cpuInitialization = reader.interval(
+                "cpu_initialization", default: .minutes(5), in: .zero ... .minutes(60),
+                "For so long after its start CPU use of a pod that is not ready is left out, as with "
+                    + "`--horizontal-pod-autoscaler-cpu-initialization-period`.")
+            initialReadinessDelay = reader.interval(
+                "initial_readiness_delay", default: .seconds(30), in: .zero ... .minutes(10),
+                "A pod that became unready within this after its start was never ready, as with "
+                    + "`--horizontal-pod-autoscaler-initial-readiness-delay`.")
+        }
+    }
+}
+
+extension Settings {
+    /// Reads an item of `pod_scalers`: what a `PodScaler` object says, for clusters without the CRD.
+    static func podScaler(_ reader: SettingsReader) -> PodScaler {
+        let namespace = reader.text("namespace", default: "default", "Namespace of the targets and their pods.")
+        var scaler = PodScaler(
+            namespace: namespace, name: reader.identifier("name", "Its name in the ledger."), origin: .configuration,
+            maximum: 1)
+        scaler.target = reader.section("target", "The workload whose replicas change.") { reader in
+            let kind = reader.text("kind", default: "Deployment", "e.g. `Deployment`, `ReplicationController`.")
+            let version = reader.text(
+                "api_version", default: "apps/v1", "e.g. `apps/v1`; `v1` for ReplicationControllers.")
+            let name = reader.text("name", "Its name; without it `target_selector` finds the workloads.")
+            return name.map { TargetReference(apiVersion: version, kind: kind, name: $0) }
+        }
+        scaler.targetSelector = selector(
+            reader.texts(
+                of: "target_selector", "Labels of the workloads whose replicas may change: of several the largest is."))
+        scaler.monitorSelector = selector(
+            reader.texts(
+                of: "monitor_selector",
+                "Labels of the pods that are measured and counted; without it those of the targets."))
+        scaler.minimum = reader.count(
+            "min", default: 1, in: 0...1_000_000, "Fewest replicas over the pods monitored; 0: it may idle.")
+        scaler.maximum = reader.count("max", default: 10, in: 1...1_000_000, "Most replicas over the pods monitored.")
+        scaler.enabled = reader.flag("enabled", default: true, "Whether it scales.")
+        scaler.pause = reader.choice("pause", default: PodScaler.Pause.none, "Which direction is stopped.")
+        scaler.dryRun = reader.flag("dry_run", default: false, "Everything is worked out and told, nothing is changed.")
+        scaler.fallback = reader.count(
+            "fallback", in: 0...1_000_000,
+            "When no stat can be had for longer than `decider.pods.stat_max_age`, replicas are raised to this.")
+        scaler.intentions = reader.list("intentions", "Thresholds that say what shall hold.", intention)
+        scaler.values = reader.list("values", "Thresholds with a step.", valueThreshold)
+        scaler.scaleUp = reader.section("scale_up", "How fast it may grow.") { rules($0, .up) }
+        scaler.scaleDown = reader.section("scale_down", "How fast it may shrink.") { rules($0, .down) }
+        if let problem = scaler.problem {
+            reader.mistake("name", "is no scaler that can be used: \(problem.detail)")
+        }
+        return scaler
+    }
+
+    private static func selector(_ labels: [String: String]) -> LabelSelector? {
+        labels.isEmpty
+            ? nil : LabelSelector(labels.sorted { $0.key < $1.key }.map { Requirement($0.key, .in, [$0.value]) })
+    }
+
+    private static let statWords =
+        "`cpu` (thousandths of a core), `memory`, `disk` (bytes), `received`, `sent` (bytes a second), or a stat by its own name."
+
+    private static func intention(_ reader: SettingsReader) -> Intention {
+        let stat = reader.requiredText("stat", statWords)
+        let isExternal = reader.flag(
+            "external", default: false, "Whether it is a value of its own rather than of each pod.")
+        let percent = reader.count(
+            "utilization", in: 1...1_000_000, "Percent of what the pods request; for `cpu` and `memory`.")
+        let average = reader.number("average", in: 0...1e18, "The average over the pods (or replicas).")
+        let total = reader.number("value", in: 0...1e18, "The whole, of an external stat.")
+        if [percent != nil, average != nil, total != nil].count(where: { $0 }) != 1 {
+            reader.mistake("stat", "has none or several goals", allowed: "one of utilization, average and value")
+        }
+        let goal: Intention.Goal =
+            percent.map { Intention.Goal.utilization($0) } ?? average.map { Intention.Goal.average($0) }
+            ?? Intention.Goal.total(total ?? 0)
+        return Intention(stat: stat, isExternal: isExternal, goal: goal)
+    }
+
+    private static func valueThreshold(_ reader: SettingsReader) -> ValueThreshold {
+        let stat = reader.requiredText("stat", statWords)
+        let isExternal = reader.flag(
+            "external", default: false, "Whether it is a value of its own rather than of each pod.")
+        let isUtilization = reader.flag(
+            "utilization", default: false, "Compared is the percent of what the pods request.")
+        let comparison = reader.choice(
+            "comparison", default: ValueThreshold.Comparison.above, "How the stat is compared with the value.")
+        let value = reader.number("value", default: 0, in: -1e18...1e18, "What the stat is compared with.")
+        let duration = reader.interval(
+            "duration", default: .seconds(30), in: .zero ... .minutes(1_440), "How long it has to hold.")
+        let step = reader.field(
+            "increment", "whole number or percent, with sign (`2`, `-1`, `50%`, `-10%`)",
+            default: ValueThreshold.Step.replicas(1),
+            shown: "1", "By how much replicas change."
+        ) { node throws(SettingsReader.Refusal) in
+            let text = try SettingsReader.text(node)
+            guard let step = ValueThreshold.Step(text) else {
+                throw SettingsReader.Refusal("is \(SettingsReader.quoted(text))")
+            }
+            return step
+        }
+        return ValueThreshold(
+            stat: stat, isExternal: isExternal, isUtilization: isUtilization, comparison: comparison, value: value,
+            duration: duration, step: step)
+    }
+
+    private static func rules(_ reader: SettingsReader, _ usual: ScalingRules) -> ScalingRules {
+        var rules = usual
+        rules.stabilization = reader.interval(
+            "stabilization", default: usual.stabilization, in: .zero ... .seconds(3_600),
+            "Recommendations of this long are looked at, and the most cautious counts.")
+        rules.selection = reader.choice(
+            "select", default: usual.selection, "Which policy counts; `Disabled`: no change in this direction.")
+        rules.tolerance = reader.number(
+            "tolerance", default: usual.tolerance, in: 0...100, "A ratio so close to 1 changes nothing.")
+        let policies = reader.list(
+            "policies", "At most so much within a period; without any HorizontalPodAutoscaler's defaults."
+        ) { reader in
+            ScalingRules.Policy(
+                reader.choice("type", default: ScalingRules.Policy.Kind.pods, "What `value` counts."),
+                reader.count("value", default: 4, in: 1...1_000_000, "How many."),
+                per: reader.interval(
+                    "period", default: .seconds(15), in: .seconds(1) ... .seconds(1_800), "Within this."))
+        }
+        if !policies.isEmpty { rules.policies = policies }
+        return rules
+    }
+}

@@ -1,0 +1,103 @@
+import Collector
+import Messages
+import Support
+import Testing
+
+@Suite("Pod scalers and their targets in the state")
+struct ScalingTests {
+    private let selector = LabelSelector([Requirement("app", .in, ["web"])])
+
+    private func target(_ name: String, replicas: Int = 2, app: String = "web") -> ObservedObject {
+        .target(
+            ObservedTarget(
+                ScaleTarget(
+                    apiVersion: "apps/v1", kind: "Deployment", namespace: "n", name: name, selector: selector,
+                    replicas: replicas), template: PodShape(namespace: "n", labels: ["app": app])))
+    }
+
+    private func scaler(_ name: String = "s") -> ObservedObject {
+        .scaler(
+            PodScaler(
+                namespace: "n", name: name,
+                target: TargetReference(apiVersion: "apps/v1", kind: "Deployment", name: "web"),
+                maximum: 5))
+    }
+
+    private let autoscaler = ObservedObject.autoscaler(
+        PodAutoscaler(
+            namespace: "n", name: "h", target: TargetReference(apiVersion: "apps/v1", kind: "Deployment", name: "web")))
+
+    @Test("Without a scaler nobody is told of targets")
+    func silent() {
+        var talk = Talk()
+        var actions = talk.sync([(.deployments, target("web")), (.autoscalers, autoscaler)])
+        actions += talk.say(0.1, .probed)
+        actions += talk.say(0.2, .ticked)
+        #expect(actions.snapshots.first?.first?.scaling == nil)
+        #expect(talk.core.shapeCount == 0)
+        _ = talk.say(0.3, .published(ok: true))
+        actions = talk.say(1, .observed(.deployments, [target("web", replicas: 3)])) + talk.say(1.1, .ticked)
+        #expect(actions.deltas.isEmpty)
+    }
+
+    @Test("With the first scaler all that it could mean is told, with the shapes of the pods; then what changes")
+    func firstScaler() throws {
+        var talk = Talk.running([(.deployments, target("web")), (.autoscalers, autoscaler)])
+        _ = talk.say(1, .observed(.podScalers, [scaler()]))
+        let first = try #require(talk.say(1.1, .ticked).deltas.first)
+        #expect(first.scaling?.changed.scalers.map(\.id) == ["n/s"])
+        #expect(first.scaling?.changed.targets.map(\.id) == ["Deployment/n/web"])
+        #expect(first.scaling?.changed.autoscalers.map(\.id) == ["n/h"])
+        let number = try #require(first.scaling?.changed.targets.first?.template)
+        #expect(first.shapes.map(\.id) == [number])
+        _ = talk.say(1.2, .published(ok: true), .observed(.deployments, [target("web", replicas: 4)]))
+        let second = try #require(talk.say(1.3, .ticked).deltas.first)
+        #expect(second.scaling?.changed.targets.map(\.replicas) == [4])
+        #expect(second.scaling?.changed.targets.first?.template == number && second.shapes.isEmpty)
+        _ = talk.say(1.4, .published(ok: true), .gone(.deployments, key: "Deployment/n/web"))
+        let third = try #require(talk.say(1.5, .ticked).deltas.first)
+        #expect(third.scaling?.removedTargets == ["Deployment/n/web"])
+        #expect(talk.core.shapeCount == 0)
+        _ = talk.say(1.6, .published(ok: true), .gone(.podScalers, key: "n/s"))
+        #expect(try #require(talk.say(1.7, .ticked).deltas.first).scaling?.removedScalers == ["n/s"])
+    }
+
+    @Test("A ReplicationController is owner and target; a snapshot holds both")
+    func both() throws {
+        var talk = Talk()
+        let workload = Workload(
+            kind: "ReplicationController", namespace: "n", name: "rc", replicas: 2, currentReplicas: 2)
+        let target = ScaleTarget(
+            apiVersion: "v1", kind: "ReplicationController", namespace: "n", name: "rc", selector: selector, replicas: 2
+        )
+        _ = talk.sync([
+            (.replicationControllers, .workload(workload, template: nil, target: ObservedTarget(target))),
+            (.podScalers, scaler()),
+        ])
+        let actions = talk.say(1, .probed) + talk.say(1.1, .ticked)
+        let part = try #require(actions.snapshots.first?.first)
+        #expect(part.workloads == [workload])
+        #expect(part.scaling?.targets == [target])
+        #expect(part.scaling?.scalers.count == 1)
+    }
+
+    @Test("Scalers of the configuration want the targets as well")
+    func configured() {
+        var options = CollectorCore.Options(cluster: "test", replica: "r1")
+        options.wantsTargets = true
+        var talk = Talk()
+        talk.core = CollectorCore(options)
+        _ = talk.sync([(.deployments, target("web"))])
+        let actions = talk.say(1, .probed) + talk.say(1.1, .ticked)
+        #expect(actions.snapshots.first?.first?.scaling?.targets.count == 1)
+    }
+
+    @Test("A cluster without the CRD is complete all the same")
+    func absent() {
+        var talk = Talk()
+        _ = talk.sync()
+        _ = talk.say(0.5, .absent(.podScalers), .failed(.autoscalers, reason: "403"))
+        #expect(talk.core.notReady == nil)
+        #expect(!(talk.say(1, .probed) + talk.say(1.1, .ticked)).snapshots.isEmpty)
+    }
+}

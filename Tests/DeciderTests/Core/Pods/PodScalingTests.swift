@@ -1,0 +1,339 @@
+import Messages
+import Support
+import Testing
+
+@testable import Decider
+
+@Suite("Pods and nodes in one decision")
+struct PodScalingTests {
+    @Test("Replicas and the nodes for them are decided together: no wait for pending pods")
+    func together() {
+        // One node of four cores holds three pods of one core each; ten are wanted.
+        var stage = ScalerStage(pods: 3) { $0.scaler.scaleUp.policies = [.init(.pods, 100, per: .seconds(15))] }
+        stage.evaluate(load: 1_600)
+        #expect(stage.change == [3, 10])
+        #expect(stage.stage.sizes == ["w": 3], "one fits the node, six need two more")
+        #expect(stage.stage.scaled.first?.reason.reason == .replicasComing)
+        // The pods are made, first unseen, then unschedulable: no further node.
+        stage.carryOut()
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.stage.scaled.isEmpty)
+        let before = stage.pods.count
+        stage.addPods(7, on: nil)
+        var new = Array(stage.pods[before...])
+        for index in new.indices { new[index].scheduling = .unseen }
+        stage.stage.delta(pods: new)
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.stage.scaled.isEmpty)
+        for index in new.indices { new[index].scheduling = .unschedulable }
+        stage.stage.delta(pods: new)
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.stage.scaled.isEmpty)
+    }
+
+    @Test("Without a pod of the target its template says what the first will need")
+    func fromTemplate() {
+        var stage = ScalerStage(nodes: [], pods: 1) { $0.scaler.minimum = 4 }
+        stage.stage.group("w", ["n1"])
+        var big = Stage.shape(cpu: 3_000)
+        big.labels["app"] = "web"
+        stage.target.template = stage.stage.number(big)
+        stage.stage.snapshot(
+            nodes: [Stage.node("n1")], pods: [],
+            scaling: PodScaling(scalers: [stage.scaler], targets: [stage.target]))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.change == [1, 4])
+        #expect(stage.stage.sizes == ["w": 4], "four of three cores need a node each")
+    }
+
+    @Test("Replicas that nobody makes ask for room for two minutes only")
+    func notForEver() {
+        var stage = ScalerStage(pods: 3) { $0.scaler.scaleUp.policies = [.init(.pods, 100, per: .seconds(15))] }
+        stage.evaluate(load: 1_600)
+        stage.carryOut()
+        #expect(stage.stage.core.engine.memory.pods?.scalers["default/web"]?.act != nil)
+        stage.evaluate(after: .seconds(130))
+        #expect(stage.stage.core.engine.memory.pods?.scalers["default/web"]?.act == nil)
+    }
+
+    @Test("Nodes that a smaller target frees go at once, others after their time")
+    func freed() {
+        var stage = ScalerStage(nodes: ["n1", "n2", "n3"], pods: 6, configure: { $0.scaleDown.delayAfterAdd = .zero }) {
+            $0.scaler.minimum = 2
+            $0.scaler.scaleDown.stabilization = .seconds(60)
+        }
+        // Two pods a node; the load goes.
+        var pods = stage.pods
+        for index in pods.indices { pods[index].node = ["n1", "n2", "n3"][index / 2] }
+        stage.stage.delta(pods: pods)
+        stage.evaluate(after: .seconds(15), load: 100)
+        #expect(stage.decided.isEmpty)
+        var changed: [Int] = []
+        for _ in 0..<5 where changed.isEmpty {
+            stage.evaluate(after: .seconds(15), load: 100)
+            changed = stage.change
+        }
+        #expect(changed == [6, 2])
+        stage.carryOut()
+        #expect(stage.stage.removed.isEmpty)
+        // Four pods end; two nodes are empty, and nothing waits ten minutes.
+        stage.tellTarget(removedPods: pods[2...].map(\.uid))
+        stage.evaluate(after: .seconds(15))
+        stage.evaluate(after: .seconds(15))
+        let nodes = stage.stage.removed.flatMap { $0.nodes.map(\.node) }
+        #expect(!nodes.isEmpty && !nodes.contains("n1"), "\(stage.stage.decisions)")
+    }
+
+    @Test("A change that is being carried out is waited for; one that nobody takes up is decided anew")
+    func inFlight() {
+        var stage = ScalerStage()
+        stage.evaluate(load: 1_000)
+        #expect(stage.change == [2, 4])
+        stage.evaluate(load: 1_000)
+        #expect(stage.decided.isEmpty)
+        #expect(stage.entry()?.outcome.reason == .replicasComing)
+        stage.evaluate(after: .seconds(30), load: 1_000)
+        #expect(stage.change == [2, 4])
+    }
+
+    @Test("A refusal is told and tried again after a pause that doubles; then it is forgotten")
+    func refused() {
+        var stage = ScalerStage()
+        stage.evaluate(load: 1_000)
+        func refuse(_ reason: Reason, _ stage: inout ScalerStage) {
+            guard let decision = stage.decided.first else { return }
+            stage.stage.receive(
+                .scaleRefused(
+                    ScaleRefused(
+                        cluster: "test",
+                        scale: ScaleProgress(
+                            id: decision.id, group: "Deployment/default/web", from: 2, to: 4,
+                            reason: Explanation(reason, "403: may not"), at: stage.stage.now))))
+        }
+        refuse(.kubernetesRefused, &stage)
+        stage.evaluate(after: .seconds(5), load: 1_000)
+        #expect(stage.decided.isEmpty)
+        #expect(stage.entry()?.problem == Explanation(.kubernetesRefused, "403: may not"))
+        stage.evaluate(after: .seconds(12), load: 1_000)
+        #expect(stage.change == [2, 4])
+        refuse(.kubernetesRefused, &stage)
+        stage.evaluate(after: .seconds(20), load: 1_000)
+        #expect(stage.decided.isEmpty)
+        stage.evaluate(after: .seconds(12), load: 1_000)
+        #expect(stage.change == [2, 4])
+        // Somebody else changed the replicas meanwhile: looked at anew, without a pause.
+        refuse(.decisionStale, &stage)
+        stage.target.replicas = 3
+        stage.tellTarget()
+        stage.evaluate(after: .seconds(5), load: 1_000)
+        #expect(stage.decided.first?.from == 3)
+    }
+
+    @Test("Who takes over knows what is under way, and shrinks nothing before a window has passed")
+    func takeover() throws {
+        var stage = ScalerStage(pods: 4)
+        stage.evaluate(load: 1_000)
+        #expect(stage.change == [4, 8])
+        let saved = try stage.stage.core.engine.checkpoint()
+        stage.stage.core = DeciderCore(stage.stage.core.engine.configuration, term: "u")
+        try stage.stage.core.restore(saved)
+        stage.stage.snapshot(
+            nodes: [Stage.node("n1")], pods: stage.pods,
+            scaling: PodScaling(scalers: [stage.scaler], targets: [stage.target]))
+        stage.stage.group("w", ["n1"])
+        stage.evaluate(after: .seconds(5), load: 1_000)
+        #expect(stage.decided.isEmpty, "on its way")
+        stage.target.replicas = 8
+        stage.tellTarget()
+        stage.evaluate(after: .seconds(60), load: 50)
+        #expect(stage.decided.isEmpty)
+        #expect(stage.entry()?.limits.first?.reason == .scalingStabilized)
+    }
+
+    @Test("A dry run works everything out and decides nothing")
+    func dryRun() {
+        var stage = ScalerStage { $0.scaler.dryRun = true }
+        stage.evaluate(load: 1_000)
+        #expect(stage.decided.isEmpty && stage.stage.scaled.isEmpty)
+        let entry = stage.entry()
+        #expect(entry?.desired == 4 && entry?.limits.last?.reason == .dryRun)
+    }
+
+    @Test(
+        "Each direction can be paused",
+        arguments: [
+            (PodScaler.Pause.up, 1_000.0, [Int]()), (.up, 100, [4, 1]), (.down, 1_000, [4, 8]), (.down, 100, []),
+            (.both, 1_000, []), (.both, 100, []),
+        ])
+    func pause(pause: PodScaler.Pause, load: Double, expected: [Int]) {
+        var stage = ScalerStage(pods: 4) {
+            $0.scaler.pause = pause
+            $0.scaler.scaleDown.stabilization = .zero
+        }
+        stage.evaluate(load: load)
+        #expect(stage.change == expected)
+        if expected.isEmpty { #expect(stage.entry()?.limits.last?.reason == .scalerPaused) }
+    }
+
+    @Test("The largest of several thresholds counts; one that is not known stops shrinking, not growing")
+    func several() {
+        var stage = ScalerStage(pods: 4) {
+            $0.scaler.intentions.append(Intention(stat: "queue", isExternal: true, goal: .average(10)))
+            $0.scaler.scaleDown.stabilization = .zero
+        }
+        stage.evaluate(load: 100)
+        #expect(stage.decided.isEmpty)
+        #expect(stage.entry()?.outcome.reason == .statUnknown)
+        stage.evaluate(load: 1_000)
+        #expect(stage.change == [4, 8])
+        stage.carryOut()
+        stage.tell("queue", 100)
+        stage.evaluate(after: .seconds(20), load: 100)
+        #expect(stage.change == [8, 10])
+    }
+
+    @Test("The ledger says the same once, and what changed again")
+    func ledger() {
+        var stage = ScalerStage()
+        stage.evaluate(load: 500)
+        #expect(stage.stage.record?.scalers?.first?.outcome.reason == .scalerSatisfied)
+        stage.evaluate(load: 505)
+        #expect(stage.stage.record?.scalers == nil)
+        stage.evaluate(load: 1_000)
+        #expect(stage.stage.record?.scalers?.first?.desired == 4)
+        stage.stage.delta(scaling: PodScalingChange(removedScalers: ["default/web"]))
+        stage.evaluate(after: .seconds(5))
+        #expect(stage.stage.record?.scalers?.first?.isGone == true)
+    }
+}
+
+@Suite("Scalers that cannot be served: replicas stay as they are, and the reason is told")
+struct ScalerProblemTests {
+    private func problem(_ change: (inout ScalerStage) -> Void) -> Explanation? {
+        var stage = ScalerStage(change: change)
+        stage.evaluate(load: 1_000)
+        #expect(stage.decided.isEmpty)
+        return stage.entry()?.problem
+    }
+
+    @Test("As it was written") func written() {
+        #expect(problem { $0.scaler.mistake = "spec.targetSelector: unknown operator" }?.reason == .scalerInvalid)
+        #expect(problem { $0.scaler.intentions = [] }?.detail == "has no threshold")
+        #expect(problem { $0.scaler.target = nil }?.reason == .scalerInvalid)
+        #expect(problem { $0.scaler.fallback = 99 }?.reason == .scalerInvalid)
+        #expect(
+            problem { $0.scaler.intentions = [Intention(stat: "cpu", goal: .utilization(0))] }?.reason == .scalerInvalid
+        )
+        #expect(
+            problem { $0.scaler.intentions = [Intention(stat: "x", goal: .average(.nan))] }?.reason == .scalerInvalid)
+        #expect(problem { $0.scaler.intentions = [Intention(stat: "x", goal: .total(5))] }?.reason == .scalerInvalid)
+        #expect(problem { $0.scaler.scaleUp.policies = [] }?.reason == .scalerInvalid)
+        #expect(problem { $0.scaler.monitorSelector = LabelSelector() }?.reason == .scalerInvalid)
+    }
+
+    @Test("An unknown stat") func unknownStat() {
+        let unknown = problem { $0.scaler.intentions = [Intention(stat: "sessions", goal: .average(5))] }
+        #expect(unknown?.reason == .statUnknown && unknown?.detail == "sessions: 2 pods gave none")
+    }
+
+    @Test("Negative, infinite and stale stats") func unusable() {
+        for value in [-5.0, .infinity, .nan] {
+            var stage = ScalerStage()
+            stage.evaluate(load: value)
+            #expect(stage.decided.isEmpty)
+            #expect(stage.entry()?.problem?.detail == "cpu: 2 pods gave a negative value or no number")
+        }
+        var stage = ScalerStage()
+        stage.load(1_000, at: stage.stage.now)
+        stage.evaluate(after: .seconds(61))
+        #expect(stage.decided.isEmpty)
+        #expect(stage.entry()?.problem?.reason == .statStale)
+        // A clock that is ahead makes nothing fresh for longer than that.
+        stage.load(1_000, at: stage.stage.now + .minutes(600))
+        stage.evaluate(after: .seconds(61))
+        #expect(stage.decided.isEmpty)
+        stage.tell("x", -3)
+        #expect(stage.entry()?.problem?.reason == .statStale)
+    }
+
+    @Test("External values that cannot be used") func external() {
+        for (value, age, reason) in [(-3.0, 0.0, Reason.statUnknown), (5, 120, .statStale)] {
+            var stage = ScalerStage {
+                $0.scaler.intentions = [Intention(stat: "queue", isExternal: true, goal: .average(1))]
+            }
+            stage.tell("queue", value, at: stage.stage.now - .seconds(age))
+            stage.evaluate(after: .seconds(1))
+            #expect(stage.decided.isEmpty)
+            #expect(stage.entry()?.problem?.reason == reason)
+        }
+    }
+
+    @Test(
+        "When no stat can be had for longer than a minute the replicas are raised to those named for that, never lowered"
+    )
+    func fallback() {
+        var stage = ScalerStage { $0.scaler.fallback = 4 }
+        stage.evaluate(after: .seconds(5))
+        #expect(stage.decided.isEmpty)
+        stage.evaluate(after: .seconds(61))
+        #expect(stage.change == [2, 4])
+        #expect(stage.decided.first?.reason.reason == .fallbackReplicas)
+        var many = ScalerStage(pods: 6) { $0.scaler.fallback = 4 }
+        many.evaluate(after: .seconds(5))
+        many.evaluate(after: .seconds(100))
+        #expect(many.decided.isEmpty)
+    }
+
+    @Test("The target is gone, is owned by another workload, or cannot be read") func target() {
+        #expect(problem { $0.target.name = "other" }?.reason == .targetNotFound)
+        #expect(problem { $0.target.owner = "Deployment/shop" }?.reason == .scalerInvalid)
+        #expect(
+            problem { $0.target.problem = Explanation(.kubernetesRefused, "403") }
+                == Explanation(.kubernetesRefused, "403"))
+    }
+
+    @Test("A HorizontalPodAutoscaler that owns the target") func autoscaler() {
+        var stage = ScalerStage()
+        let reference = TargetReference(apiVersion: "apps/v1", kind: "Deployment", name: "web")
+        stage.stage.delta(
+            scaling: PodScalingChange(
+                changed: PodScaling(
+                    autoscalers: [PodAutoscaler(namespace: "default", name: "old", target: reference)])))
+        stage.evaluate(load: 1_000)
+        #expect(stage.decided.isEmpty)
+        #expect(stage.entry()?.problem?.reason == .autoscalerOwnsTarget)
+        stage.stage.delta(scaling: PodScalingChange(removedAutoscalers: ["default/old"]))
+        stage.evaluate(load: 1_000)
+        #expect(stage.change == [2, 4])
+    }
+
+    @Test("Two scalers on one target: neither acts, until one is switched off") func two() {
+        var stage = ScalerStage()
+        var second = stage.scaler
+        second.name = "second"
+        stage.stage.delta(scaling: PodScalingChange(changed: PodScaling(scalers: [second])))
+        stage.evaluate(load: 1_000)
+        #expect(stage.decided.isEmpty)
+        #expect(stage.entry()?.problem?.detail == "Deployment/default/web is scaled by default/second as well")
+        #expect(stage.entry("default/second")?.problem?.reason == .scalerConflict)
+        second.enabled = false
+        stage.stage.delta(scaling: PodScalingChange(changed: PodScaling(scalers: [second])))
+        stage.evaluate(load: 1_000)
+        #expect(stage.change == [2, 4])
+    }
+
+    @Test("Scalers of the configuration need no object of the cluster") func configuration() {
+        var stage = ScalerStage(configure: { $0.podScalers = [ScalerStage.configured] }, change: { _ in })
+        stage.stage.delta(scaling: PodScalingChange(removedScalers: ["default/web"]))
+        stage.evaluate(load: 1_000)
+        #expect(stage.change == [2, 4])
+        #expect(stage.entry("default/configured")?.isObject == false)
+    }
+}
+
+extension ScalerStage {
+    static let configured = PodScaler(
+        namespace: "default", name: "configured", origin: .configuration,
+        target: TargetReference(apiVersion: "apps/v1", kind: "Deployment", name: "web"), maximum: 10,
+        intentions: [Intention(stat: "cpu", goal: .utilization(50))])
+}

@@ -1,0 +1,202 @@
+import Messages
+import Support
+import Testing
+
+@testable import Decider
+
+/// The cases of kube-controller-manager's own `replica_calculator_test.go`, by their names there.
+@Suite("Replicas that an intention asks for, as HorizontalPodAutoscaler v2 counts them")
+struct ReplicaCalculatorTests {
+    static let now = Timestamp(seconds: 1_800_000_000)
+
+    /// One pod: its CPU in thousandths of a core, of one core requested.
+    enum Sample: Sendable {
+        case ready(Double)
+        case unready(Double)
+        case missing
+        case pending
+        case leaving(Double)
+    }
+
+    struct Case: Sendable, CustomTestStringConvertible {
+        var name: String
+        var current: Int
+        var pods: [Sample]
+        var goal: Intention.Goal
+        var expected: Int
+        var isCPU = true
+        var testDescription: String { name }
+    }
+
+    static let cases: [Case] = [
+        Case(
+            name: "ScaleUp", current: 3, pods: [.ready(300), .ready(500), .ready(700)], goal: .utilization(30),
+            expected: 5),
+        Case(
+            name: "ScaleUpUnreadyLessScale", current: 3, pods: [.unready(300), .ready(500), .ready(700)],
+            goal: .utilization(30), expected: 4),
+        Case(
+            name: "ScaleUpUnreadyNoScale", current: 3, pods: [.ready(400), .unready(500), .unready(700)],
+            goal: .utilization(30), expected: 3),
+        Case(
+            name: "ScaleUpHotCpuLessScale: a pending pod counts as idle", current: 3,
+            pods: [.pending, .ready(500), .ready(700)], goal: .utilization(30), expected: 4),
+        Case(
+            name: "ScaleUpIgnoresDeletionPods", current: 2,
+            pods: [.ready(500), .ready(700), .leaving(5_000), .leaving(5_000)], goal: .utilization(30), expected: 4),
+        Case(
+            name: "ScaleDown", current: 5,
+            pods: [.ready(100), .ready(300), .ready(500), .ready(250), .ready(250)], goal: .utilization(50),
+            expected: 3),
+        Case(
+            name: "ScaleDownIgnoresUnreadyPods", current: 5,
+            pods: [.ready(100), .ready(300), .ready(500), .unready(250), .unready(250)], goal: .utilization(50),
+            expected: 2),
+        Case(
+            name: "Tolerance", current: 3, pods: [.ready(1_010), .ready(1_030), .ready(1_020)],
+            goal: .utilization(100), expected: 3),
+        Case(
+            name: "tolerance edge: 1.1 is within", current: 2, pods: [.ready(1_100), .ready(1_100)],
+            goal: .utilization(100), expected: 2),
+        Case(
+            name: "tolerance edge: 1.11 is not", current: 2, pods: [.ready(1_110), .ready(1_110)],
+            goal: .utilization(100), expected: 3),
+        Case(
+            name: "tolerance edge: 1.109 is cut to 1.10, whole percents count", current: 2,
+            pods: [.ready(1_109), .ready(1_109)], goal: .utilization(100), expected: 2),
+        Case(
+            name: "tolerance edge: 0.9 is within", current: 10, pods: Array(repeating: .ready(900), count: 10),
+            goal: .utilization(100), expected: 10),
+        Case(
+            name: "tolerance edge: 0.89 is not", current: 10, pods: Array(repeating: .ready(890), count: 10),
+            goal: .utilization(100), expected: 9),
+        Case(
+            name: "MissingMetrics: what is not known counts as 100 % when shrinking", current: 4,
+            pods: [.ready(400), .ready(95), .missing, .missing], goal: .utilization(100), expected: 3),
+        Case(
+            name: "MissingMetricsNoChangeEq", current: 2, pods: [.ready(1_000), .missing], goal: .utilization(100),
+            expected: 2),
+        Case(
+            name: "MissingMetricsNoChangeGt: what is not known counts as 0 when growing", current: 2,
+            pods: [.ready(1_900), .missing], goal: .utilization(100), expected: 2),
+        Case(
+            name: "MissingMetricsNoChangeLt", current: 2, pods: [.ready(600), .missing], goal: .utilization(100),
+            expected: 2),
+        Case(
+            name: "MissingMetricsUnreadyChange: the direction flips, so nothing changes", current: 3,
+            pods: [.unready(100), .ready(450), .missing], goal: .utilization(50), expected: 3),
+        Case(
+            name: "MissingMetricsUnreadyScaleUp", current: 3, pods: [.unready(100), .ready(2_000), .missing],
+            goal: .utilization(50), expected: 4),
+        Case(
+            name: "MissingMetricsUnreadyScaleDown", current: 4,
+            pods: [.unready(100), .ready(100), .ready(100), .missing], goal: .utilization(50), expected: 3),
+        Case(
+            name: "ScaleUpCM: an average", current: 3, pods: [.ready(20), .ready(10), .ready(30)],
+            goal: .average(15), expected: 4, isCPU: false),
+        Case(
+            name: "ScaleUpCMUnreadyHotCpuNoLessScale: readiness is of no account for other stats", current: 3,
+            pods: [.ready(50), .ready(10), .unready(30)], goal: .average(15), expected: 6, isCPU: false),
+        Case(
+            name: "ScaleDownCM", current: 5, pods: Array(repeating: .ready(12), count: 5), goal: .average(20),
+            expected: 3, isCPU: false),
+        Case(
+            name: "a missing average counts as the target when shrinking", current: 4,
+            pods: [.ready(5), .ready(5), .missing, .missing], goal: .average(10), expected: 3, isCPU: false),
+        Case(
+            name: "a huge value asks for much and does not overflow", current: 1, pods: [.ready(1e300)],
+            goal: .average(1), expected: 1_000_000_000, isCPU: false),
+    ]
+
+    static func pod(_ sample: Sample) -> MonitoredPod {
+        var pod = MonitoredPod()
+        pod.request = 1_000
+        pod.isReady = true
+        pod.startedAt = now - .minutes(60)
+        pod.readyChangedAt = now - .minutes(59)
+        pod.measuredAt = now - .seconds(5)
+        switch sample {
+        case .ready(let value): pod.value = value
+        case .unready(let value):
+            pod.value = value
+            pod.isReady = false
+            pod.readyChangedAt = pod.startedAt
+        case .missing: break
+        case .pending: pod.isPending = true
+        case .leaving(let value):
+            pod.value = value
+            pod.isLeaving = true
+        }
+        return pod
+    }
+
+    @Test("Documented cases", arguments: cases) func documented(one: Case) {
+        let calculator = ReplicaCalculator(current: one.current, now: Self.now)
+        let outcome = calculator.perPod(
+            one.pods.map(Self.pod), one.goal, isCPU: one.isCPU, scale: one.isCPU ? 1 : 1_000)
+        #expect(outcome.replicas == one.expected, "\(outcome)")
+    }
+
+    @Test(
+        "External stats: the whole, and the average over the replicas",
+        arguments: [
+            (1, 8.6, Intention.Goal.total(4.4), 1, 2), (3, 8.6, .average(2.15), 3, 4), (5, 8.6, .total(14.334), 5, 3),
+            (5, 8.6, .average(2.867), 5, 3), (3, 6.0, .average(2), 3, 3), (0, 7.0, .average(2), 0, 4),
+            (0, 7.0, .total(2), 0, 4), (4, 0.0, .total(2), 4, 0),
+        ] as [(Int, Double, Intention.Goal, Int, Int)])
+    func external(current: Int, value: Double, goal: Intention.Goal, ready: Int, expected: Int) {
+        let outcome = ReplicaCalculator(current: current, now: Self.now).external(value, goal, ready: ready)
+        #expect(outcome.replicas == expected, "\(outcome)")
+    }
+
+    @Test("No pod, no value, no request: an error, never a load of zero")
+    func failures() {
+        let calculator = ReplicaCalculator(current: 3, now: Self.now)
+        #expect(calculator.perPod([], .utilization(50), isCPU: true).replicas == nil)
+        let silent = calculator.perPod([Self.pod(.missing)], .utilization(50), isCPU: true)
+        #expect(silent.replicas == nil && silent.why.reason == .statUnknown && silent.why.detail == "1 pods gave none")
+        var stale = Self.pod(.missing)
+        stale.absence = .stale
+        #expect(calculator.perPod([stale], .average(5), isCPU: false).why.reason == .statStale)
+        var free = Self.pod(.ready(100))
+        free.request = 0
+        let outcome = calculator.perPod([free, Self.pod(.ready(1))], .utilization(50), isCPU: true)
+        #expect(outcome.replicas == nil && outcome.why.detail == "a pod requests nothing of it")
+    }
+
+    @Test(
+        "CPU of a pod that starts is left out: five minutes for one that is not ready, one window for one that became ready"
+    )
+    func starting() {
+        let rules = ReadinessRules()
+        var pod = Self.pod(.ready(500))
+        pod.startedAt = Self.now - .minutes(2)
+        pod.readyChangedAt = Self.now - .minutes(1)
+        #expect(!rules.isStarting(pod, at: Self.now))
+        pod.readyChangedAt = Self.now - .seconds(10)
+        #expect(rules.isStarting(pod, at: Self.now), "the measurement covers time before it was ready")
+        pod.isReady = false
+        pod.readyChangedAt = Self.now - .minutes(1)
+        #expect(rules.isStarting(pod, at: Self.now))
+        // Older than the initialization: only one that was never ready.
+        pod.startedAt = Self.now - .minutes(30)
+        pod.readyChangedAt = Self.now - .minutes(30) + .seconds(10)
+        #expect(rules.isStarting(pod, at: Self.now))
+        pod.readyChangedAt = Self.now - .minutes(10)
+        #expect(!rules.isStarting(pod, at: Self.now), "it was ready once")
+        pod.startedAt = nil
+        #expect(rules.isStarting(pod, at: Self.now))
+    }
+
+    @Test("A tolerance for each direction")
+    func tolerances() {
+        var calculator = ReplicaCalculator(current: 4, now: Self.now)
+        calculator.toleranceUp = 0.5
+        calculator.toleranceDown = 0
+        let pods = { (value: Double) in Array(repeating: Self.pod(.ready(value)), count: 4) }
+        #expect(calculator.perPod(pods(750), .utilization(50), isCPU: true).replicas == 4)
+        #expect(calculator.perPod(pods(760), .utilization(50), isCPU: true).replicas == 7)
+        #expect(calculator.perPod(pods(370), .utilization(50), isCPU: true).replicas == 3)
+        #expect(calculator.perPod(pods(490), .utilization(50), isCPU: true).replicas == 4)
+    }
+}

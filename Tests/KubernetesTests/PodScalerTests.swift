@@ -1,0 +1,206 @@
+import JSONReader
+import Kubernetes
+import Messages
+import Support
+import Testing
+
+@Suite("PodScaler objects, scale targets, and HorizontalPodAutoscalers turned into scalers")
+struct PodScalerTests {
+    private func scaler(_ spec: String) throws -> PodScaler {
+        let text =
+            #"{"metadata": {"name": "web", "namespace": "shop", "uid": "u1", "generation": 3}, "spec": \#(spec)}"#
+        return try JSONReader.read(Array(text.utf8)) { (reader) throws(JSONError) in
+            try PodScalerObject.read(&reader, version: "v1alpha1")
+        }.scaler
+    }
+
+    private let reference = #""scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}"#
+
+    @Test("All fields")
+    func all() throws {
+        let scaler = try scaler(
+            #"""
+            {\#(reference), "minReplicas": 0, "maxReplicas": 40, "enabled": false, "pause": "down", "dryRun": true,
+             "fallbackReplicas": 3, "monitorSelector": {"matchLabels": {"b": "2", "a": "1"},
+             "matchExpressions": [{"key": "c", "operator": "NotIn", "values": ["x"]}, {"key": "d", "operator": "Exists"}]},
+             "thresholds": [{"intention": {"stat": "cpu", "averageValue": "250m"}},
+              {"value": {"stat": "queue", "external": true, "comparison": "at-least", "value": "1k", "durationSeconds": 30,
+               "increment": "-50%"}},
+              {"value": {"stat": "cpu", "utilization": true, "comparison": "above", "value": 90, "increment": 2}}],
+             "metrics": [{"type": "External", "external": {"metric": {"name": "q"}, "target": {"type": "Value", "value": 5}}}],
+             "behavior": {"scaleUp": {"stabilizationWindowSeconds": 10, "selectPolicy": "Min", "tolerance": "0.2",
+              "policies": [{"type": "Pods", "value": 3, "periodSeconds": 20}]}, "scaleDown": {"selectPolicy": "Disabled"}}}
+            """#)
+        #expect(scaler.problem == nil, "\(scaler)")
+        #expect(scaler.id == "shop/web" && scaler.uid == "u1" && scaler.generation == 3)
+        #expect(
+            scaler.minimum == 0 && scaler.maximum == 40 && !scaler.enabled && scaler.pause == .down && scaler.dryRun)
+        #expect(scaler.fallback == 3)
+        #expect(scaler.monitorSelector?.requirements.map(\.key) == ["a", "b", "c", "d"])
+        #expect(
+            scaler.intentions == [
+                Intention(stat: "cpu", goal: .average(250)), Intention(stat: "q", isExternal: true, goal: .total(5)),
+            ])
+        #expect(scaler.values.first?.value == 1_000 && scaler.values.first?.step == .percent(-50))
+        #expect(scaler.values.last?.isUtilization == true && scaler.values.last?.step == .replicas(2))
+        #expect(scaler.scaleUp.tolerance == 0.2 && scaler.scaleUp.selection == .min)
+        #expect(scaler.scaleUp.policies == [.init(.pods, 3, per: .seconds(20))])
+        #expect(scaler.scaleDown.selection == .disabled && scaler.scaleDown.stabilization == .seconds(300))
+    }
+
+    @Test("The spec of a HorizontalPodAutoscaler v2 is one")
+    func hpa() throws {
+        let scaler = try scaler(
+            #"""
+            {\#(reference), "maxReplicas": 10, "metrics": [
+             {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}},
+             {"type": "Resource", "resource": {"name": "memory", "target": {"type": "AverageValue", "averageValue": "500Mi"}}},
+             {"type": "Pods", "pods": {"metric": {"name": "rps"}, "target": {"type": "AverageValue", "averageValue": "1500m"}}}]}
+            """#)
+        #expect(scaler.problem == nil)
+        #expect(
+            scaler.intentions == [
+                Intention(stat: "cpu", goal: .utilization(60)),
+                Intention(stat: "memory", goal: .average(Double(500 << 20))),
+                Intention(stat: "rps", goal: .average(1.5)),
+            ])
+        #expect(scaler.minimum == 1 && scaler.scaleUp == .up && scaler.scaleDown == .down)
+    }
+
+    @Test(
+        "What is wrong is named with its place, and the object is there all the same",
+        arguments: [
+            (#""maxReplicas": "ten""#, "spec.maxReplicas: is no whole number"),
+            (
+                #""maxReplicas": 5, "targetSelector": {"matchExpressions": [{"key": "a", "operator": "Near"}]}"#,
+                #"spec.targetSelector.matchExpressions[0].operator: "Near" is none of In, NotIn, Exists, DoesNotExist"#
+            ),
+            (
+                #""maxReplicas": 5, "monitorSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}"#,
+                "spec.monitorSelector.matchExpressions[0]: needs values"
+            ),
+            (
+                #""maxReplicas": 5, "metrics": [{"type": "Object"}]"#,
+                #"spec.metrics[0].type: "Object" is none of Resource, Pods, External"#
+            ),
+            (
+                #""maxReplicas": 5, "thresholds": [{"intention": {"stat": "cpu"}}]"#,
+                "spec.thresholds[0].intention: needs one of utilization, averageValue and value"
+            ),
+            (
+                #""maxReplicas": 5, "thresholds": [{"value": {"stat": "x", "comparison": "above", "value": 1, "increment": "much"}}]"#,
+                #"spec.thresholds[0].value.increment: "much" is neither a whole number nor a percentage"#
+            ),
+            (#""maxReplicas": 5, "pause": "left""#, #"spec.pause: "left" is none of none, up, down, both"#),
+            (#""maxReplicas": 5"#, "has no threshold"),
+        ])
+    func mistakes(fields: String, words: String) throws {
+        let hasTarget = fields.contains("targetSelector")
+        let scaler = try scaler("{\(hasTarget ? "" : reference + ", ")\(fields)}")
+        #expect(scaler.problem?.detail == words)
+        #expect(scaler.id == "shop/web")
+    }
+
+    private func target<Kind: WorkloadKind>(_ type: WorkloadObject<Kind>.Type, _ text: String) throws -> WorkloadObject<
+        Kind
+    > {
+        try JSONReader.read(Array(text.utf8)) { (reader) throws(JSONError) in
+            try WorkloadObject<Kind>.read(&reader, version: "v1")
+        }
+    }
+
+    @Test("A rollout is pods of an old version; who rolls out by other means says so")
+    func rollouts() throws {
+        func deployment(_ replicas: Int, updated: Int) throws -> ScaleTarget {
+            try target(
+                DeploymentObject.self,
+                #"{"metadata": {"name": "web", "namespace": "n", "labels": {"tier": "web"}}, "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}, "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "300m"}}}]}}}, "status": {"replicas": \#(replicas), "updatedReplicas": \#(updated)}}"#
+            ).scaleTarget
+        }
+        #expect(try !deployment(3, updated: 3).isRollingOut)
+        #expect(try deployment(4, updated: 1).isRollingOut)
+        #expect(try deployment(3, updated: 3).labels == ["tier": "web"])
+        let controller = try target(
+            ReplicationControllerObject.self,
+            #"{"metadata": {"name": "rc", "namespace": "n", "annotations": {"updraft.io/rollout": "true"}}, "spec": {"replicas": 2, "selector": {"app": "old"}}, "status": {"replicas": 2}}"#
+        )
+        #expect(controller.target?.isRollingOut == true && controller.target?.apiVersion == "v1")
+        #expect(controller.target?.selector?.matches(["app": "old"]) == true)
+    }
+
+    @Test("The template says what new pods need; a ReplicaSet of a Deployment is no target of its own")
+    func templates() throws {
+        let text = { (owners: String) in
+            #"{"metadata": {"name": "s", "namespace": "n"\#(owners)}, "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "web"}}, "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "300m"}}}]}}}, "status": {"replicas": 1}}"#
+        }
+        let free = try target(ReplicaSetObject.self, text(""))
+        #expect(free.targetTemplate?.requests.cpuMillis == 300 && free.targetTemplate?.namespace == "n")
+        #expect(free.template == nil)
+        let owned = try target(
+            ReplicaSetObject.self,
+            text(
+                #", "ownerReferences": [{"kind": "Deployment", "name": "d", "uid": "u", "apiVersion": "apps/v1", "controller": true}]"#
+            ))
+        #expect(owned.target == nil && owned.targetTemplate == nil)
+        #expect(owned.scaleTarget.owner != nil)
+    }
+
+    @Test("updraft convert hpa: kinds, documents, lists; what has no counterpart is said")
+    func conversion() throws {
+        let text = """
+            apiVersion: autoscaling/v2
+            kind: HorizontalPodAutoscaler
+            metadata: {name: web, namespace: shop}
+            spec:
+              scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
+              minReplicas: 2
+              maxReplicas: 10
+              metrics:
+              - type: Resource
+                resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}
+              - type: Object
+                object: {metric: {name: x}}
+              behavior:
+                scaleDown: {stabilizationWindowSeconds: 60}
+            ---
+            apiVersion: autoscaling/v1
+            kind: HorizontalPodAutoscaler
+            metadata: {name: old}
+            spec: {scaleTargetRef: {apiVersion: v1, kind: ReplicationController, name: old}, maxReplicas: 3, targetCPUUtilizationPercentage: 70}
+            ---
+            kind: Service
+            metadata: {name: other}
+            """
+        let converted = try AutoscalerConversion.convert(text, file: "f.yaml")
+        #expect(converted.map(\.name) == ["shop/web", "old", "other"])
+        #expect(converted[0].notes == ["spec.metrics[1]: Object metrics have no counterpart; left out"])
+        let expected = """
+            apiVersion: updraft.io/v1alpha1
+            kind: PodScaler
+            metadata:
+              name: web
+              namespace: shop
+            spec:
+              behavior:
+                scaleDown:
+                  stabilizationWindowSeconds: 60
+              maxReplicas: 10
+              metrics:
+              - resource:
+                  name: cpu
+                  target:
+                    averageUtilization: 60
+                    type: Utilization
+                type: Resource
+              minReplicas: 2
+              scaleTargetRef:
+                apiVersion: apps/v1
+                kind: Deployment
+                name: web
+
+            """
+        #expect(converted[0].manifest == expected)
+        #expect(converted[1].notes.isEmpty && converted[1].manifest?.contains("averageUtilization: 70") == true)
+        #expect(converted[2].manifest == nil && converted[2].notes == ["is no HorizontalPodAutoscaler but Service"])
+    }
+}

@@ -158,6 +158,31 @@ struct ConsolidationTests {
         #expect(again.count == 1 && stage.scaled.first?.group == "small")
     }
 
+    @Test("The new node stays although it is empty, while the removal of the old one has failed and is tried again")
+    func newNodeStays() throws {
+        var stage = stage { configuration in
+            configuration.scaleDown.unneededTime = .seconds(30)
+            configuration.scaleDown.delayAfterAdd = .zero
+            // One large node stays, so that one small one is enough, which may go as far as the minimum tells.
+            configuration.scaleDown.smallestGroup = 0
+            configuration.groups[0].min = 1
+        }
+        _ = wait(&stage, .minutes(12))
+        let growth = try #require(stage.scaled.first)
+        started(&stage, growth)
+        stage.group("small", ["s1"])
+        stage.delta(nodes: [Stage.node("s1", createdAt: stage.now)])
+        _ = wait(&stage, .minutes(1))
+        let removal = try #require(stage.removed.first)
+        #expect(removal.nodes.map(\.node) == ["b1"])
+        let progress = RemovalProgress(
+            id: removal.id, group: "big", node: "b1", nodeUID: "uid-b1", serverID: "server-b1",
+            reason: Explanation(.drainTimedOut, "pods would not go"), at: stage.now)
+        stage.receive(.removalFailed(RemovalFailed(cluster: "test", removal: progress)))
+        _ = wait(&stage, .minutes(5))
+        #expect(stage.removed.flatMap(\.nodes).map(\.node) == ["b1"])
+    }
+
     @Test("Pods that wait for room end a replacement; the new node serves them")
     func overtaken() throws {
         var stage = stage()

@@ -20,6 +20,8 @@ public struct Explained: Sendable, Equatable, Encodable {
     public var removal: RemovalRecord?
     /// The entry about the group.
     public var group: Evaluation.GroupEntry?
+    /// Rules on the group, by name.
+    public var rules: [Evaluation.RuleEntry]?
     /// The group as the Actuator described it last.
     public var state: GroupState?
     /// About a group: how many of its nodes stay or go, by reason.
@@ -54,6 +56,7 @@ public struct Explained: Sendable, Equatable, Encodable {
         case .group:
             group = view.groups[subject.name]
             state = answer.groups?.first
+            rules = view.rules.values.filter { $0.group == subject.name }.sorted { $0.rule < $1.rule }
             let mine = view.nodes.values.filter { $0.group == subject.name }
             nodes = Dictionary(grouping: mine, by: \.outcome.reason.rawValue).mapValues(\.count)
         case .podScaler: scaler = view.scalers[subject.name]
@@ -137,6 +140,10 @@ public struct Explained: Sendable, Equatable, Encodable {
         }
         lines += (group?.bound ?? []).map { "  bound by: \($0.sentence)  [\($0.reason.rawValue)]" }
         if group?.bound.isEmpty ?? false { lines.append("  nothing bound it") }
+        for rule in rules ?? [] {
+            let since = rule.since.map { ", since \($0)" } ?? ""
+            lines.append("  rule \(rule.rule)\(since): \(rule.outcome.sentence)  [\(rule.outcome.reason.rawValue)]")
+        }
         for (reason, count) in (nodes ?? [:]).sorted(by: { $0.key < $1.key }) {
             let words = Reason(rawValue: reason)?.words ?? reason
             lines.append("  \(count) node\(count == 1 ? "" : "s"): \(words)  [\(reason)]")

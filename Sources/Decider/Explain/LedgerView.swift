@@ -13,6 +13,8 @@ public struct LedgerView: Sendable {
     public private(set) var groups: [String: Evaluation.GroupEntry] = [:]
     /// By id (`namespace/name`): pod scalers.
     public private(set) var scalers: [String: Evaluation.ScalerEntry] = [:]
+    /// Rules, by name.
+    public private(set) var rules: [String: Evaluation.RuleEntry] = [:]
     /// The last record taken in, its entries left out.
     public private(set) var last: Evaluation?
     /// Whether a complete record has been taken in: without one, silence about something means nothing.
@@ -28,6 +30,7 @@ public struct LedgerView: Sendable {
             nodes = [:]
             groups = [:]
             scalers = [:]
+            rules = [:]
             isComplete = true
         }
         for entry in evaluation.pods {
@@ -41,9 +44,9 @@ public struct LedgerView: Sendable {
         }
         for entry in evaluation.groups { groups[entry.group] = entry }
         for entry in evaluation.scalers ?? [] { scalers[entry.scaler] = entry.isGone == true ? nil : entry }
+        for entry in evaluation.rules ?? [] { rules[entry.rule] = entry }
         var short = evaluation
-        short.scalers = nil
-        (short.pods, short.nodes, short.groups) = ([], [], [])
+        (short.pods, short.nodes, short.groups, short.rules, short.scalers) = ([], [], [], nil, nil)
         last = short
     }
 

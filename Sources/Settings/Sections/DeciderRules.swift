@@ -108,7 +108,9 @@ extension Settings.Decider {
                 "Older measurements do not count: `2m` without it, `15m` of hypervisors. Of an alarm: not heard of for so "
                     + "long its state is not known; without it it stays as it was.")
             duration = reader.interval("for", default: .zero, "For so long the condition has to hold without a break.")
-            cooldown = reader.interval("cooldown", default: .minutes(5), "After it has asked it rests for so long.")
+            cooldown = reader.interval(
+                "cooldown", default: .minutes(5),
+                "After it has asked it rests for so long; a minute at most if nothing came of it.")
             stabilizationWindow = reader.interval(
                 "stabilization_window", default: .zero, in: .zero ... .minutes(1_440),
                 "Of the sizes that it wanted within this time the most careful counts, as with HorizontalPodAutoscaler."

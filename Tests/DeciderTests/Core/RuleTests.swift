@@ -248,6 +248,18 @@ struct RuleTests {
         #expect(once.sizes == ["workers": 5])
     }
 
+    @Test("what came to nothing starts no long cooldown: it is asked for again after a minute")
+    func refusedRests() {
+        var stage = Self.stage(Self.rule(.down), min: 3)
+        stage.receive(Self.alarm(stage, "alarm"))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.record?.signals?.first?.outcome.reason == .minimumReached)
+        stage.evaluate(after: .seconds(50))
+        #expect(stage.record?.signals == nil && entry(stage)?.outcome.reason == .ruleInCooldown)
+        stage.evaluate(after: .seconds(15))
+        #expect(stage.record?.signals?.first?.outcome.reason == .minimumReached)
+    }
+
     @Test("outside its schedule it does nothing")
     func schedule() throws {
         // The stage begins on a Friday at 08:00 UTC.
@@ -457,5 +469,18 @@ struct RuleTests {
         var engine = stage.core.engine
         let result = engine.evaluate(at: stage.now)
         #expect(result.nextDeadline.map { $0 <= stage.now + .seconds(5) } == true)
+    }
+
+    @Test("updraft explain group tells what each rule does, or why nothing")
+    func explained() throws {
+        var stage = Self.stage(Self.rule(.hold, name: "calm"), Self.rule(.up, when: Self.hot))
+        stage.receive(Self.alarm(stage, "alarm"))
+        stage.evaluate(after: .seconds(1))
+        var view = LedgerView()
+        let complete = stage.core.evaluate(at: stage.now, complete: true)
+        for case .publish(.evaluation(let record)) in complete { view.apply(record) }
+        #expect(view.rules["calm"]?.outcome.reason == .ruleHolds)
+        #expect(view.rules["busy"]?.outcome.reason == .noMeasurement)
+        #expect(view.rules["busy"]?.outcome.sentence.contains("cpu.utilization is known of 0 of 3 nodes") == true)
     }
 }

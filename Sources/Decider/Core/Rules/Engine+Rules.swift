@@ -97,7 +97,11 @@ extension Engine {
             case .idle(let why, let until):
                 outcome = why
                 note(until, in: &result)
-                withdraw(rule, number, why, own)
+                if groups[number].memory.rule == rule.name, own.holdsSince == nil {
+                    // A request that still waits is withdrawn: its condition does not hold any more.
+                    memories[rule.name]?.refused(at: now)
+                    end(number, 0, Explanation(.superseded, "\(why.reason.rawValue): \(why.detail)"), at: now)
+                }
             case .holds:
                 outcome = Explanation(.ruleHolds, "rule \(rule.name): \(reading.detail)")
                 removalHolds[number] = outcome
@@ -157,12 +161,6 @@ extension Engine {
             cluster: configuration.cluster, id: "rule-\(rule.name)-\(term)-\(memory.number)", group: rule.group,
             direction: rule.direction == .up ? .up : .down, step: count, who: "rule \(rule.name)", why: reading.detail,
             at: now, deadline: now + Self.lifetime)
-    }
-
-    /// A request that still waits is withdrawn when its condition does not hold any more.
-    private mutating func withdraw(_ rule: ScalingRule, _ number: Int, _ why: Explanation, _ own: RuleMemory) {
-        guard groups[number].memory.rule == rule.name, own.holdsSince == nil else { return }
-        end(number, 0, Explanation(.superseded, "\(why.reason.rawValue): \(why.detail)"))
     }
 }
 

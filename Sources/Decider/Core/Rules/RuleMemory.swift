@@ -8,6 +8,8 @@ struct RuleMemory: Sendable, Codable, Equatable {
     var holdsSince: Timestamp?
     /// When it last asked.
     var askedAt: Timestamp?
+    /// When nothing came of that.
+    var refusedAt: Timestamp?
     /// `holdsSince` at that time.
     var askedFor: Timestamp?
     /// Sizes that it wanted, each from a time on, for the stabilization window.
@@ -44,8 +46,7 @@ struct RuleMemory: Sendable, Codable, Equatable {
         if !rule.repeats, let askedFor, askedFor == holdsSince {
             return .idle(Explanation(.ruleFired, "it has asked, and does so once each time"), until: nil)
         }
-        if let askedAt, now < askedAt + rule.cooldown {
-            let until = askedAt + rule.cooldown
+        if let until = restsUntil(rule), now < until {
             return .idle(Explanation(.ruleInCooldown, "until \(until)"), until: until)
         }
         if step == 0 {
@@ -59,8 +60,20 @@ struct RuleMemory: Sendable, Codable, Equatable {
         }
         if let busy { return .idle(busy, until: nil) }
         askedAt = now
+        refusedAt = nil
         askedFor = holdsSince
         return .asks(min(step, change))
+    }
+
+    /// Nothing came of what it asked for: the cooldown is meant for changes, and it may ask again sooner.
+    mutating func refused(at now: Timestamp) { refusedAt = now }
+
+    /// So long it rests at most when nothing came of what it asked for.
+    private static let retry = Interval.minutes(1)
+
+    private func restsUntil(_ rule: ScalingRule) -> Timestamp? {
+        if let refusedAt { return refusedAt + min(rule.cooldown, Self.retry) }
+        return askedAt.map { $0 + rule.cooldown }
     }
 
     /// Why the condition does not count yet; notes since when it holds.

@@ -121,7 +121,7 @@ public struct ScalingRule: Sendable, Equatable {
     public var condition: Condition
     /// The condition has to hold for so long without a break.
     public var duration = Interval.zero
-    /// After it has asked it does not ask again for so long.
+    /// After it has asked it does not ask again for so long; if nothing came of it, a minute at most.
     public var cooldown = Interval.minutes(5)
     /// Of the sizes that it wanted within this time the most careful counts: the smallest to grow, the largest to shrink.
     public var stabilizationWindow = Interval.zero

@@ -39,8 +39,9 @@ extension Engine {
                 outcome: outcome))
     }
 
-    mutating func end(_ number: Int, _ decided: Int, _ outcome: Explanation) {
+    mutating func end(_ number: Int, _ decided: Int, _ outcome: Explanation, at now: Timestamp) {
         guard let request = groups[number].memory.signal else { return }
+        if let rule = groups[number].memory.rule, decided == 0 { memory.rules?[rule]?.refused(at: now) }
         groups[number].memory.signal = nil
         groups[number].memory.rule = nil
         conclude(request, decided, outcome)
@@ -91,7 +92,7 @@ extension Engine {
                     ?? (more, reason(number, request), 0, [])
             }
             if let bound { pass.bounds[number, default: []].append(bound) }
-            end(number, min(request.step, already + more), bound ?? reason(number, request))
+            end(number, min(request.step, already + more), bound ?? reason(number, request), at: now)
         }
     }
 
@@ -122,7 +123,7 @@ extension Engine {
             let short = obstacles.first ?? Explanation(.noNodeInfo, "the group has no node that could go")
             // Whoever asks for all that may go gets what was asked for.
             let enough = chosen.count == request.step || (asksForAll(number) && !chosen.isEmpty)
-            end(number, -chosen.count, enough ? why : short)
+            end(number, -chosen.count, enough ? why : short, at: now)
         }
         return sentences
     }
@@ -169,8 +170,9 @@ extension Engine {
             guard let request = groups[number].memory.signal else { continue }
             if request.deadline < now {
                 end(
-                    number, 0, Explanation(.decisionExpired, "until \(request.deadline): \(hindrance(number, at: now))")
-                )
+                    number, 0,
+                    Explanation(.decisionExpired, "until \(request.deadline): \(hindrance(number, at: now))"),
+                    at: now)
             } else {
                 let due = request.deadline + .milliseconds(1)
                 result.nextDeadline = min(result.nextDeadline ?? due, due)

@@ -162,8 +162,15 @@ struct RightsTests {
             {"metadata": {"name": "web-1", "namespace": "default", "uid": "p1", "ownerReferences": [{"apiVersion": "v1",
              "kind": "ReplicationController", "name": "web", "controller": true, "uid": "r1"}]}}
             """
+        // A pod with a volume, so that it matters whose the attached one is.
+        let stays = """
+            {"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {"name": "ds-1", "namespace": "default",
+             "uid": "p9", "resourceVersion": "1"}, "spec": {"nodeName": "node-1", "containers": [],
+             "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]}, "status": {"phase": "Running"}}]}
+            """
         let api = try NotingAPI(once: [
             Right("", "pods/eviction", "create"): (500, twoBudgets), Right("", "pods", "get"): (200, notAController),
+            Right("", "pods", "list"): (200, stays),
         ])
         defer { api.stop() }
         let client = api.client()
@@ -172,6 +179,7 @@ struct RightsTests {
             await door.watchNodes(into: WarmTable<NodeView> { $0.name }) { _ in }
         }
         let node = try #require(try await door.node("node-1"))
+        #expect(try await door.volumesLeft(on: "node-1").isEmpty)
         #expect(try await door.pods(on: "node-1").count == 1)
         _ = await door.edit(
             NodeEdit(node: node.name, uid: node.uid, kind: .dress(labels: ["pool": "workers"], taints: [])))
@@ -181,7 +189,6 @@ struct RightsTests {
         }
         #expect(budget.contains("more than one"))
         _ = await door.deletePod(pod, grace: nil)
-        _ = try? await door.volumesLeft(on: "node-1")
         // One of a ReplicationController, then one of a Deployment.
         _ = try await door.workload(of: pod)
         _ = try await door.workload(of: pod)
@@ -194,6 +201,13 @@ struct RightsTests {
                     cluster: "c", id: "d", apiVersion: version, kind: kind, namespace: "default", name: "web", from: 3,
                     to: 4, reason: Explanation(.ruleFired), decidedAt: .now(), deadline: .now() + .seconds(60)))
         }
+        let scalers = ScalerDoor(
+            client: client, recorder: EventRecorder(client, component: "updraft-actuator", host: "h"), isDryRun: false,
+            log: Logger(service: "test", level: .error, write: { _ in }), lease: .unlimited)
+        let standing = Evaluation.ScalerEntry(
+            scaler: "default/web", generation: 1, target: "Deployment/default/web", current: 3, desired: 4,
+            outcome: Explanation(.statAbove), thresholds: [], scaledAt: .now())
+        await scalers.tell([standing], at: .now())
         for _ in 1...2 { await door.record(Explanation(.nodeUnneeded), isWarning: false, onNode: "node-1") }
         try await door.deleteNode("node-1", uid: "n1")
         await client.close()

@@ -155,7 +155,7 @@ func mistakes(
                 "FILE:13: decider.unneeded_time: unknown key; did you mean decider.scale_down.unneeded_time?",
                 #"FILE:4: groups: the id "a" is used twice (allowed: an id of its own for each group)"#,
                 "FILE:15: colour: unknown key (allowed: actuator, bus, cluster, collector, decider, groups, health, "
-                    + "kubernetes, log, notifier, openstack, shutdown_timeout)",
+                    + "kubernetes, log, notifier, openstack, pod_scalers, shutdown_timeout)",
             ])
     }
 

@@ -11,7 +11,7 @@ enum Overrides {
                 if let wrong = root.put(node, at: path.split(separator: ".").map(String.init)[...]) {
                     mistakes.append(SettingsMistake(origin: origin, path: path, what: wrong))
                 }
-            } else if !Settings.otherVariables.contains(name),
+            } else if !Settings.otherVariables.contains(name), !isServiceLink(name),
                 let near = Suggestion.nearest(name, among: Settings.variables.keys.sorted())
             {
                 mistakes.append(
@@ -19,6 +19,12 @@ enum Overrides {
             }
         }
         return mistakes
+    }
+
+    /// What Kubernetes puts into the environment of every pod for a Service that is called like one of ours; no field is.
+    private static func isServiceLink(_ name: String) -> Bool {
+        name.hasSuffix("_PORT") || name.contains("_PORT_") || name.contains("_SERVICE_HOST")
+            || name.contains("_SERVICE_PORT")
     }
 
     /// `a.b=c` each.

@@ -173,6 +173,8 @@ struct RaceTests {
             times.append(try #require(seconds, "\(kind): \(race.stage.target.replicas) replicas"))
             #expect(race.stage.target.replicas == 2)
         }
-        #expect(times[0] <= 360 && times[1] >= times[0] + 540, "one decision: \(times[0]) s, one after the other: \(times[1]) s")
+        #expect(
+            times[0] <= 360 && times[1] >= times[0] + 540,
+            "one decision: \(times[0]) s, one after the other: \(times[1]) s")
     }
 }

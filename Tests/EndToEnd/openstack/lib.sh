@@ -10,6 +10,8 @@ STATE=$OPENSTACK_RIG_STATE
 mkdir -p "$STATE"/{bin,etc/keystone,etc/heat,log,run,secrets,mariadb,rabbitmq/home,keystone}
 chmod 700 "$STATE/secrets"
 export BIND KEYSTONE_PORT HEAT_PORT CFN_PORT RABBIT_PORT RABBIT_DIST_PORT EPMD_PORT DB_PORT OPENSTACK_RIG_STATE
+# Where Debian keeps daemons; the PATH of a plain user has it not.
+PATH=$PATH:/usr/sbin:/sbin
 services="heat-engine heat-api-cfn heat-api keystone rabbitmq mariadb"
 
 # Packages are installed as root: by sudo where we are not.

@@ -133,6 +133,7 @@ extension Scenario {
             if dice.chance(0.15) { rates[.wrongVictim] = 0.3 }
             if dice.chance(0.3) { rates[.strangerUpdates] = 0.01 }
             if dice.chance(0.3) { rates[.neverRegisters] = 0.1 }
+            if dice.chance(0.3) { rates[.memberDoubted] = 0.02 }
         }
         if kind == .nodes || kind == .everything {
             set(kubernetes, 0.06, &dice)

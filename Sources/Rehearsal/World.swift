@@ -173,6 +173,7 @@ final class World {
     private func mischief() {
         guard faultsAreOn else { return }
         if strikes(.strangerUpdates) { strangerUpdates() }
+        if strikes(.memberDoubted) { doubtMember() }
         if strikes(.nodeDies) { killNode() }
         for process in processes where process.isLeased && strikes(.freeze) {
             process.freeze(for: random.pause(500...(random.chance(0.2) ? 40_000 : 8_000)))

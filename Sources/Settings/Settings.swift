@@ -69,6 +69,14 @@ public struct Settings: Sendable, Hashable {
         for group in groups where !group.id.isEmpty && !seen.insert(group.id).inserted {
             reader.mistake("groups", "the id \"\(group.id)\" is used twice", allowed: "an id of its own for each group")
         }
+        // One parameter for two groups of a stack: each change of the one would be a change of the other.
+        var parameters: Set<[String]> = []
+        for group in groups
+        where !group.stack.isEmpty && !parameters.insert([group.stack, group.sizeParameter]).inserted {
+            reader.mistake(
+                "groups", "the stack \"\(group.stack)\" is given twice with the parameter \"\(group.sizeParameter)\"",
+                allowed: "a desired_parameter of its own for each group of a stack")
+        }
     }
 
     private static func checkScalers(_ scalers: [PodScaler], _ reader: SettingsReader) {

@@ -213,6 +213,32 @@ struct RecoveryTests {
         #expect(world.memberNames == ["m1", "m4"] && world.resizes == [2] && world.unnoticedEvictions.isEmpty)
     }
 
+    @Test(
+        "a doubted node that cannot be emptied would stop the group for ever: if it is ready, the doubt is taken back")
+    func doubtedAndFull() {
+        for isReady in [true, false] {
+            var world = World(nodes: 3)
+            world.policy.drainTimeout = .seconds(60)
+            world.restart()
+            world.addPod("web", on: "node-m2")
+            world.budget["web"] = 10_000
+            world.members[1].status = "CHECK_FAILED"
+            world.members[1].reason = "CHECK failed: Not ACTIVE"
+            if !isReady { world.unready.insert("node-m2") }
+            #expect(world.run(within: .seconds(600)) { $0.story.contains(.removalFailed) }, "\(world.story)")
+            #expect(world.marks.isEmpty)
+            world.pass(.seconds(700))
+            guard isReady else {
+                #expect(world.marks.isEmpty && world.members[1].status == "CHECK_FAILED")
+                continue
+            }
+            #expect(world.marks == ["-m2"] && !world.isCordoned("node-m2"), "\(world.marks) \(world.warnings)")
+            world.send(world.scale(from: 3, to: 4))
+            #expect(world.run { $0.story.contains(.scaleCompleted) }, "\(world.story)")
+            #expect(world.memberNames.contains("m2") && world.unnoticedEvictions.isEmpty)
+        }
+    }
+
     @Test("a failed node of another group of the same stack holds changes too: an update is one of the whole stack")
     func failedNodeOfOtherGroup() {
         let groups = ["a", "b"].map { ActuatorPolicy.Group(id: $0, stack: "k8s", min: 1, max: 9) }

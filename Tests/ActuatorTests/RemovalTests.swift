@@ -89,7 +89,7 @@ struct RemovalTests {
             return GroupReading(begunAt: begunAt, stackID: "stack", desired: 3, members: members)
         }
         func resizes(_ actions: [ActuatorAction]) -> [Int] {
-            actions.compactMap { if case .resize(_, let size) = $0 { size } else { nil } }
+            actions.compactMap { if case .resize(_, let size, _) = $0 { size } else { nil } }
         }
         _ = core.handle(.tick, at: now)
         _ = core.handle(

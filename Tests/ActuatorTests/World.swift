@@ -297,20 +297,23 @@ struct World {
         boot()
     }
 
-    private var views: [NodeView] {
+    var views: [NodeView] {
         nodes.keys.sorted().map { view($0) }.compactMap { $0 }
     }
 
-    private func view(_ name: String) -> NodeView? {
+    func view(_ name: String) -> NodeView? {
         guard let raw = nodes[name] else { return nil }
         let provider = raw[path: "spec", "providerID"]?.stringValue ?? ""
-        return NodeView(
+        var view = NodeView(
             name: name, uid: raw[path: "metadata", "uid"]?.stringValue ?? "",
             serverID: provider.isEmpty ? nil : provider.split(separator: "/").last.map(String.init),
             isReady: !unready.contains(name), createdAt: createdAt[name] ?? Timestamp(seconds: 0),
             record: record(name), recordMistake: mistake(name), hasTaint: isTainted(name),
             hasLabel: raw[path: "metadata", "labels", RemovalNames.excludeFromLoadBalancers]?.stringValue
                 == RemovalNames.excludedByUs, isCordoned: isCordoned(name))
+        view.pausedGroup = raw[path: "metadata", "annotations", RemovalNames.pausedGroup]?.stringValue
+            .flatMap { PausedGroup($0) }
+        return view
     }
 
     mutating func feed(_ event: ActuatorEvent) {
@@ -383,7 +386,7 @@ struct World {
             if how == .retryLater { queue.append(Message(event: event, availableAt: now + .seconds(2))) }
             return nil
         case .readGroup(let id, _): return .groupRead(group: id, reading)
-        case .resize(let id, let size):
+        case .resize(let id, let size, _):
             let answer = ActuatorEvent.resized(group: id, resize(size))
             guard answerTakes > .zero else { return answer }
             answers.append((now + answerTakes, answer))

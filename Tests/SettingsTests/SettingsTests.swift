@@ -117,6 +117,25 @@ func mistakes(
         #expect(settings.health.listen == ListenAddress(host: "::", port: 9000))
     }
 
+    @Test("two groups of one stack need a parameter each: with one, a change of the first is a change of the second")
+    func groupsOfOneStack() throws {
+        let group = "resource: r, max: 3"
+        let found = try mistakes(
+            """
+            cluster: c
+            groups:
+              - {id: a, stack: k8s, \(group)}
+              - {id: b, stack: k8s, desired_parameter: desired_b, \(group)}
+              - {id: c, stack: k8s, \(group)}
+              - {id: d, stack: other, \(group)}
+            """)
+        #expect(
+            found.filter { $0.contains("groups") } == [
+                #"FILE:2: groups: the stack "k8s" is given twice with the parameter "desired" (allowed: a "#
+                    + "desired_parameter of its own for each group of a stack)"
+            ])
+    }
+
     @Test func allMistakesAtOnce() throws {
         let found = try mistakes(
             """

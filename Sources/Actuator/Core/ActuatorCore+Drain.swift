@@ -22,6 +22,7 @@ extension ActuatorCore {
         removal.isReadingPods = false
         if cannotReturn(removal) { removal.seen = pods.filter(\.isMoved) }
         removals[node] = removal
+        if removal.record.phase == .drained { return lookedAgain(node, pods) }
         guard removal.record.phase == .quiesced else { return }
         if serverIsGone(node, removal.record) {
             // Nothing runs there any more, and no kubelet is left that could end its pods.
@@ -32,10 +33,17 @@ extension ActuatorCore {
         let pods = withoutStranded(pods, node)
         let isForced = removal.record.drain?.forced != nil
         if !isForced && !isHurried(removal) { surge(node, pods) }
-        guard let held = removals[node]?.surges.held else { return }
+        guard var held = removals[node]?.surges.held else { return }
+        let late = isForced || isHurried(removal) ? [] : latePods(pods, removal)
+        for pod in late { held.insert(pod.uid) }
         let step = removal.drain.next(
-            pods: pods, held: isForced ? [] : held, isForced: isForced, at: now, deadline: removal.record.deadline,
-            policy: policy)
+            pods: pods, held: isForced ? [] : held, movingElsewhere: setsMoving(besides: node, pods),
+            isForced: isForced, at: now, deadline: removal.record.deadline, policy: policy)
+        for pod in late {
+            removal.drain.waits(
+                pod.uid,
+                Explanation(.podNotTold, "pod \(pod.id) came after the cooldown and has its own notice to wait for"))
+        }
         removals[node]?.drain = removal.drain
         switch step {
         case .drained: podsAreGone(node, pods)
@@ -48,6 +56,53 @@ extension ActuatorCore {
             // What somebody else takes away has nowhere to return to: on, until it is gone or let go.
             timers.set(.removal(node), at: again > now ? again : now + policy.drainPoll)
         }
+    }
+
+    /// Drained, and then it waited for its stack: is it still empty?
+    private mutating func lookedAgain(_ node: String, _ pods: [NodePod]) {
+        guard let removal = removals[node], !removal.isMachine, !isInChange(node) else { return }
+        guard let pod = withoutStranded(pods, node).first(where: \.isMoved) else {
+            removals[node]?.emptyAt = now
+            return readGroup(removal.record.group)
+        }
+        // Another time: the removal that takes it along tells it first.
+        if removal.editing == nil, !cannotReturn(removal) {
+            fail(node, Explanation(.podNotTold, "pod \(pod.id) came after the node was drained"))
+        }
+    }
+
+    /// Whether a drained node was seen to be empty just now; looks if not. A node that is not ready starts no pods.
+    mutating func isStillEmpty(_ node: String) -> Bool {
+        guard let removal = removals[node], !removal.isMachine, !removal.nodeIsGone, nodes[node]?.isReady == true,
+            !cannotReturn(removal)
+        else { return true }
+        if let emptyAt = removal.emptyAt, now - emptyAt <= policy.lookAgainAfter { return true }
+        readPods(node)
+        return false
+    }
+
+    /// Pods that came when the cooldown was over (they tolerate the taint, or name the node): each is told as the others
+    /// were, by the Notifier, and has its own time.
+    private func latePods(_ pods: [NodePod], _ removal: Removal) -> [NodePod] {
+        pods.filter { pod in
+            // Kubernetes gives the times of objects in whole seconds.
+            let cameLate = pod.createdAt + .seconds(1) > removal.record.since
+            guard pod.isMoved, pod.deletedAt == nil, cameLate else { return false }
+            guard pod.annotations[RemovalNames.podRemoval] == removal.record.id,
+                let deadline = pod.annotations[RemovalNames.podDeadline].flatMap({ Timestamp($0) })
+            else { return true }
+            return now < deadline
+        }
+    }
+
+    /// StatefulSets of these pods of which a pod is on its way from another node.
+    private func setsMoving(besides node: String, _ pods: [NodePod]) -> Set<String> {
+        guard pods.contains(where: { $0.ownerKind == "StatefulSet" }) else { return [] }
+        var sets: Set<String> = []
+        for (name, removal) in removals where name != node && removal.record.phase == .quiesced {
+            sets.formUnion(removal.drain.movingSets)
+        }
+        return sets
     }
 
     /// Pods whose time to stop is long over on a node that is not ready: no kubelet will ever say that they are gone.

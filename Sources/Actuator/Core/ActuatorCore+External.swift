@@ -123,6 +123,7 @@ extension ActuatorCore {
         let edit = NodeEdit(node: view.name, uid: view.uid, kind: .cordon(record))
         removal.editing = edit
         removals[view.name] = removal
+        takenByOthers.insert(String(memberID.prefix(8)))
         emit(.editNode(edit))
         if isHurried(removal) {
             // At once, for the account of what is lost: soon there may be nobody to ask.
@@ -141,7 +142,7 @@ extension ActuatorCore {
             return nil
         }
         // It may be the machine of a Node that does not say which machine it is.
-        if let unknown = nodes.values.filter({ $0.serverID == nil }).map(\.name).min() {
+        if let unknown = nodeOfUnknownMachine {
             return "member \(member.name) (\(member.serverID ?? "no server")) has no Node, but Node \(unknown) has no "
                 + "provider id and may be on it"
         }
@@ -216,7 +217,7 @@ extension ActuatorCore {
         else { return }
         for node in removals.keys.sorted() {
             guard let removal = removals[node], removal.record.group == id, removal.editing == nil else { continue }
-            if removal.record.phase == .removing && removal.record.change == nil {
+            if removal.record.phase == .removing {
                 request(node, .removed)
             } else if cannotReturn(removal) && removal.record.phase.isReversible {
                 machineIsLost(node)

@@ -8,6 +8,9 @@ import Support
 /// none of ours is sent meanwhile (`strangersThatFailed`). When they have been so for a while they are taken out of service
 /// in order: told, drained, and then removed, or replaced where the group cannot spare them. All of them together, because
 /// an update takes all of them.
+///
+/// One that cannot be emptied (its pods find no other place, a budget holds them) would stop the group for ever, growth
+/// included, that might make the place. If it is a ready node and only a mark or a check says that it failed, that is taken back.
 extension ActuatorCore {
     mutating func removeFailedNodes(_ id: String, _ reading: GroupReading) {
         // (A ResourceGroup takes no chosen member out.)
@@ -34,6 +37,7 @@ extension ActuatorCore {
                 "Heat holds \(doubted) of \(nodesOfGroup) nodes for failed (\(failed[0].statusReason)): none is removed "
                     + "for that; unmark those that are well")
         }
+        if unmarkThoseThatWork(id, failed) { return }
         let targets = failed.compactMap { member -> RemovalTarget? in
             guard let view = node(of: member), let serverID = view.serverID else { return nil }
             return RemovalTarget(
@@ -60,6 +64,30 @@ extension ActuatorCore {
             return member.isFailed && member.physicalID != nil && !isOurMark && !claimed.contains(member.identity)
                 && isNode(member) && !isEmptied(member)
         }
+    }
+
+    /// Takes Heat's doubt back where draining for it has failed and the node works. True: it is being done.
+    private mutating func unmarkThoseThatWork(_ id: String, _ failed: [GroupState.Member]) -> Bool {
+        guard let stack = groups[id]?.policy.stack, changes[stack] == nil else { return false }
+        let working = failed.filter { member in
+            guard member.status.hasPrefix("CHECK_"), let view = node(of: member), view.isReady,
+                let record = removals[view.name]?.record
+            else { return false }
+            return record.phase == .failed && record.reason.reason == .memberFailed
+        }
+        guard !working.isEmpty else { return false }
+        for member in working {
+            note(
+                .warning, id, .memberFailed,
+                "member \(member.name) is \(member.status) (\(member.statusReason)), its node is ready and could not be "
+                    + "emptied: the doubt is taken back, so that the stack can be changed")
+        }
+        changes[stack] = StackChange(
+            group: id, kind: .unmark, step: .marking(Set(working.map(\.name)), nil), deadline: now + policy.heatTimeout)
+        for member in working {
+            emit(.mark(group: id, member: member.name, unhealthy: false, why: "its node is ready"))
+        }
+        return true
     }
 
     private func node(of member: GroupState.Member) -> NodeView? {

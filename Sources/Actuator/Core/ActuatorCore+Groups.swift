@@ -53,6 +53,7 @@ extension ActuatorCore {
             publishState(id)
         }
         scheduleReading(id)
+        wakeThoseThatWait(for: id)
         if again { readGroup(id) }
     }
 
@@ -71,6 +72,7 @@ extension ActuatorCore {
         stackIsGone(id, failure)
         publishState(id)
         scheduleReading(id)
+        wakeThoseThatWait(for: id)
     }
 
     private mutating func scheduleReading(_ id: String) {
@@ -148,26 +150,5 @@ extension ActuatorCore {
         guard let stack = groups[id]?.policy.stack else { return }
         changes[stack] = nil
         for key in groups.keys.sorted() where groups[key]?.policy.stack == stack { readGroup(key) }
-    }
-
-    /// The person has looked: the record of the incident was taken away.
-    mutating func resumeGroup(_ id: String) {
-        guard groups[id]?.pause != nil else { return }
-        let others = removals.values.contains {
-            $0.record.group == id && $0.record.outcome?.reason == .wrongMemberRemoved
-        }
-        guard !others else { return }
-        groups[id]?.pause = nil
-        note(.info, id, .requestedByOperator, "the record of the incident was taken away: the group goes on")
-        emit(.condition(name: "incident/\(id)", nil))
-        readGroup(id)
-    }
-
-    /// Stops all changes of a group until a person has looked.
-    mutating func pauseGroup(_ id: String, _ why: Explanation) {
-        guard groups[id]?.pause == nil else { return }
-        groups[id]?.pause = why
-        note(.error, id, why.reason, "\(why.detail); the group is paused")
-        emit(.condition(name: "incident/\(id)", why))
     }
 }

@@ -40,6 +40,9 @@ extension ActuatorCore {
             note(.warning, id, .memberFailed, obstacle)
             return false
         }
+        // All of them are looked at, so that one waits for the others and not for as long again.
+        let occupied = names.filter { !isStillEmpty($0) }
+        guard occupied.isEmpty else { return false }
         var going: [String] = []
         var left = reading.counted.count
         for name in names {
@@ -66,7 +69,8 @@ extension ActuatorCore {
         let survivors = reading.counted.compactMap(\.physicalID).filter { !goingIDs.contains($0) }
         let deadline = now + policy.heatTimeout
         changes[track.policy.stack] = StackChange(
-            group: id, kind: .removal(Set(going)), step: .writing(Set(going)), deadline: deadline)
+            group: id, kind: .removal(Set(going)), step: .writing(Set(going)),
+            deadline: now + min(policy.heatTimeout, .minutes(5)))
         for name in going {
             let change = RemovalRecord.Change(survivors: survivors, together: going.filter { $0 != name })
             request(name, .removing(change, deadline: deadline))
@@ -123,7 +127,10 @@ extension ActuatorCore {
             guard case .removal(let nodes) = change.kind, nodes.contains(node) else { continue }
             if case .writing(var left) = change.step, left.remove(node) != nil {
                 changes[stack]?.step = left.isEmpty ? .looking : .writing(left)
-                if left.isEmpty { readGroup(change.group) }
+                if left.isEmpty {
+                    changes[stack]?.deadline = now + policy.heatTimeout
+                    readGroup(change.group)
+                }
             }
         }
     }
@@ -150,7 +157,11 @@ extension ActuatorCore {
 
     private mutating func advanceRemoval(_ nodes: Set<String>, _ change: StackChange, _ reading: GroupReading) {
         switch change.step {
-        case .writing, .marking, .sending, .undoing: return
+        case .marking, .sending, .undoing: return
+        case .writing(let left):
+            // A record that the API refuses for good: the others, and the stack, do not wait for it.
+            if now > change.deadline { leaveOut(left, of: change) }
+            return
         case .looking, .settling: break
         }
         let stack = change.stackKey(groups)
@@ -178,10 +189,35 @@ extension ActuatorCore {
         takeOut(present, names, change, reading)
     }
 
+    /// Goes on without nodes whose record cannot be written. Should it be written after all, it says that Heat is called
+    /// and a change of its own begins.
+    private mutating func leaveOut(_ left: Set<String>, of change: StackChange) {
+        guard case .removal(let nodes) = change.kind else { return }
+        for name in left.sorted() {
+            note(
+                .error, name, .kubernetesRefused,
+                "its record cannot be written: the change of the stack goes on without it")
+        }
+        let rest = nodes.subtracting(left)
+        guard !rest.isEmpty else { return endChange(of: change.group) }
+        let stack = change.stackKey(groups)
+        changes[stack]?.kind = .removal(rest)
+        changes[stack]?.step = .looking
+        changes[stack]?.deadline = now + policy.heatTimeout
+        readGroup(change.group)
+    }
+
     /// Marks what is to go and is not marked yet, or sends the size without it.
     private mutating func takeOut(
         _ present: [GroupState.Member], _ names: [String], _ change: StackChange, _ reading: GroupReading
     ) {
+        // A member that failed since would go with them, its pods untold.
+        let chosen = names.compactMap { removals[$0]?.record.memberID } + present.map(\.identity)
+        if let why = strangersThatFailed(Set(chosen), reading, in: change.group) {
+            return giveUp(names, change, reading, Explanation(.memberFailed, why))
+        }
+        // Looked at anew as soon as the other groups were.
+        guard othersAllowUpdate(of: change.group) else { return }
         let stack = change.stackKey(groups)
         let unmarked = present.filter { !$0.isFailed }
         if !unmarked.isEmpty {
@@ -213,7 +249,7 @@ extension ActuatorCore {
             target = floor
         }
         changes[stack]?.step = .sending(target)
-        emit(.resize(group: change.group, to: target))
+        send(target, for: change.group)
     }
 
     /// The reason that stands at a marked member: tells whose mark it is.
@@ -266,7 +302,12 @@ extension ActuatorCore {
         let present = Set(reading.members.map { String($0.identity.prefix(8)) })
         let expected = Set(names.flatMap { removals[$0]?.record.change?.survivors ?? [] })
         let chosen = Set(names.compactMap { removals[$0]?.record.memberID.prefix(8) }.map(String.init))
-        let missing = expected.subtracting(present).subtracting(chosen).sorted()
+        // What somebody else took away meanwhile is not Heat's mistake: it has a removal of its own.
+        let external = removals.values.filter(\.record.isExternal).map(\.record.memberID)
+        let others = expected.filter { id in
+            takenByOthers.contains(id) || external.contains { $0.hasPrefix(id) }
+        }
+        let missing = expected.subtracting(present).subtracting(chosen).subtracting(others).sorted()
         if missing.isEmpty {
             let extra = replacements(of: names, change, reading)
             if !extra.isEmpty, change.attempts < policy.heatAttempts, now <= change.deadline {
@@ -346,9 +387,11 @@ extension ActuatorCore {
             reading.counted.count >= groups[id]?.policy.floor ?? 1
         {
             // The size without them was sent already: unmarked they would be too many, and an older one would go.
+            let isSafe = strangersThatFailed(Set(orphans.map(\.identity)), reading, in: id) == nil
+            guard isSafe, othersAllowUpdate(of: id) else { return }
             changes[stack] = StackChange(
                 group: id, kind: .repair, step: .sending(reading.counted.count), deadline: now + policy.heatTimeout)
-            emit(.resize(group: id, to: reading.counted.count))
+            send(reading.counted.count, for: id)
             return
         }
         changes[stack] = StackChange(

@@ -33,7 +33,11 @@ extension ActuatorCore {
     /// Such an edit is over. One that failed is made again when the node is seen again.
     mutating func tidied(_ node: String, _ outcome: NodeEditOutcome) {
         guard let edit = tidying.removeValue(forKey: node) else { return }
-        defer { takeNext(node) }
+        defer {
+            takeNext(node)
+            // Not done: another node is looked for.
+            if let group = edit.pausesGroup { keepIncident(of: group) }
+        }
         switch outcome {
         case .failed(let failure):
             note(.warning, node, failure.reason, failure.detail)
@@ -44,10 +48,14 @@ extension ActuatorCore {
                 arrivals.dressed.insert(edit.uid)
                 return
             }
+            if let group = edit.pausesGroup {
+                groups[group]?.pauseStandsOn = node
+                return
+            }
             nodes[node]?.record = nil
             nodes[node]?.hasTaint = false
             nodes[node]?.hasLabel = false
-        case .overtaken, .gone: return
+        case .overtaken, .gone: break
         }
     }
 

@@ -27,6 +27,10 @@ extension ActuatorCore {
             refuse(target, of: decision, ActuatorCore.registered(node.name))
             return false
         }
+        if let node = nodeOfUnknownMachine {
+            refuse(target, of: decision, ActuatorCore.mayBe(node))
+            return false
+        }
         let member = reading.members.first {
             $0.serverID == target.serverID || $0.physicalID == target.serverID
                 || ($0.physicalID == nil && $0.name == target.serverID)
@@ -103,6 +107,13 @@ extension ActuatorCore {
         Explanation(.decisionStale, "its server registered as node \(node)")
     }
 
+    private static func mayBe(_ node: String) -> Explanation {
+        Explanation(
+            .providerUnknown,
+            "node \(node) has no provider id of OpenStack and may be this machine: is the cloud "
+                + "controller manager running?")
+    }
+
     /// A Node is there. If its server was about to be removed as one that never registered, that is over.
     mutating func machineRegistered(_ view: NodeView) {
         for key in [view.serverID, view.name] {
@@ -119,6 +130,7 @@ extension ActuatorCore {
             guard let removal = removals[name], removal.isMachine else { continue }
             let node = nodes.values.first { $0.serverID == removal.record.serverID || $0.name == name }
             if let node { return ActuatorCore.registered(node.name) }
+            if let node = nodeOfUnknownMachine { return ActuatorCore.mayBe(node) }
         }
         return nil
     }

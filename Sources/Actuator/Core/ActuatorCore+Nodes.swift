@@ -8,9 +8,11 @@ extension ActuatorCore {
         nodesAreKnown = true
         let names = Set(views.map(\.name))
         for name in removals.keys.sorted() where !names.contains(name) { vanished(name) }
+        let missing = groups.values.compactMap(\.pauseStandsOn).filter { !names.contains($0) }
         nodes = [:]
         if isFirst { arrivals.begin(with: views, youngerThan: now - policy.youngNode) }
         for view in views { nodeSeen(view) }
+        for name in missing.sorted() { incidentLost(name) }
         let waiting = early
         early = []
         for event in waiting { take(event) }
@@ -29,6 +31,7 @@ extension ActuatorCore {
     mutating func nodeSeen(_ view: NodeView) {
         nodes[view.name] = view
         lookForArrival(view)
+        lookForIncident(view)
         machineRegistered(view)
         if !view.isReady { lookForServer(of: view) }
         recordIsUnreadable(view, view.recordMistake)
@@ -67,6 +70,7 @@ extension ActuatorCore {
     mutating func nodeChecked(_ name: String, _ view: NodeView?) {
         guard let view else { return vanished(name) }
         nodes[name] = view
+        incidentChecked(view)
         guard view.record == nil, view.recordMistake == nil else { return nodeSeen(view) }
         guard removals[name]?.editing == nil, removals[name]?.isDeleting != true else { return }
         if removals[name] != nil { takenAway(name) }
@@ -96,12 +100,15 @@ extension ActuatorCore {
     mutating func nodeGone(_ name: String, _ uid: String) {
         if let node = nodes[name], node.uid != uid { return }
         nodes[name] = nil
+        let wasTelling = tidying[name]?.pausesGroup
         tidying[name] = nil
         strangers[name] = nil
         forgetUnreadable(name)
         untidied.remove(uid)
         arrivals.forget(uid)
         if let removal = removals[name], removal.uid == uid { vanished(name) }
+        incidentLost(name)
+        if let wasTelling { keepIncident(of: wasTelling) }
     }
 
     /// The Node object is gone. Before Heat is called that ends the removal; afterwards it goes on in memory (a cloud
@@ -128,6 +135,7 @@ extension ActuatorCore {
         case .cancelled, .failed:
             removals[node] = nil
             timers.cancel(.removal(node))
+            if removal.record.outcome?.reason == .wrongMemberRemoved { keepIncident(of: removal.record.group) }
         case .cordoned, .noticed, .quiesced, .drained:
             if cannotReturn(removal) {
                 settle(removal.editRequest?.ticket)

@@ -52,7 +52,7 @@ extension ActuatorCore {
         }
         groups[id]?.freedAt = now
         note(.error, id, why.reason, why.detail + "; its size \(size) is sent again")
-        emit(.resize(group: id, to: size))
+        send(size, for: id)
         return true
     }
 
@@ -75,7 +75,7 @@ extension ActuatorCore {
                 "the group is \(reading.groupStackStatus) and \(obstacle); unmark it, or remove the node")
         }
         let size = reading.counted.count
-        guard size >= track.policy.floor else { return }
+        guard size >= track.policy.floor, othersAllowUpdate(of: id) else { return }
         groups[id]?.repairedAt = now
         note(
             .warning, id, .heatUpdateFailed,
@@ -83,7 +83,7 @@ extension ActuatorCore {
                 + "\(failed.count) failed members")
         changes[track.policy.stack] = StackChange(
             group: id, kind: .repair, step: .sending(size), deadline: now + policy.heatTimeout)
-        emit(.resize(group: id, to: size))
+        send(size, for: id)
     }
 
     // MARK: Servers

@@ -386,6 +386,8 @@ extension ActuatorCore {
                     .removalDrained(
                         RemovalDrained(cluster: policy.cluster, removal: record.progress(node: node, at: now)))))
             timers.set(.removal(node), at: record.deadline)
+            // (One that is adopted was drained by another process, nobody knows when.)
+            if transition != nil { removals[node]?.emptyAt = now }
             returnSurges(node)
             readGroup(record.group)
         case .removing:
@@ -415,6 +417,7 @@ extension ActuatorCore {
             }
             if removal.nodeIsGone {
                 removals[node] = nil
+                if record.outcome?.reason == .wrongMemberRemoved { keepIncident(of: record.group) }
             } else {
                 timers.set(.removal(node), at: record.since + policy.retention)
             }
@@ -484,7 +487,7 @@ extension ActuatorCore {
         removals.keys.filter { removals[$0]?.record.group == group && removals[$0]?.record.phase == .drained }.sorted()
     }
 
-    private func isInChange(_ node: String) -> Bool {
+    func isInChange(_ node: String) -> Bool {
         changes.values.contains {
             if case .removal(let nodes) = $0.kind { nodes.contains(node) } else { false }
         }

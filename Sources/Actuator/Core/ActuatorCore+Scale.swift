@@ -118,16 +118,21 @@ extension ActuatorCore {
                     .decisionStale,
                     "it saw \(decision.from) members, there are \(size) (desired \(reading.desired ?? 0))"))
         }
-        // Older than this process: the one before may have carried it out, and something else made room since.
+        // Older than this process: the one before may have carried it out, and something else made room or took it since.
         if let begunAt, decision.decidedAt < begunAt {
+            if let updatedAt = reading.stackUpdatedAt, updatedAt > decision.decidedAt, decision.to != reading.desired {
+                return refusal(
+                    Explanation(.decisionStale, "the stack was updated at \(updatedAt.rfc3339), after it was decided"))
+            }
             let made = reading.counted.count { $0.createdAt.map { $0 > decision.decidedAt } ?? false }
             if made >= decision.to - size && decision.to != reading.desired {
                 return refusal(Explanation(.decisionStale, "\(made) members were made since it was decided"))
             }
         }
+        guard othersAllowUpdate(of: id) else { return false }
         changes[track.policy.stack] = StackChange(
             group: id, kind: .scale(decision), step: .sending(decision.to), deadline: now + policy.heatTimeout)
-        emit(.resize(group: id, to: decision.to))
+        send(decision.to, for: id)
         return true
     }
 
@@ -223,18 +228,25 @@ extension ActuatorCore {
         let failed = reading.members.filter(\.isFailed)
         let size = reading.counted.count
         guard let track = groups[id], size >= track.policy.floor, !failed.isEmpty,
-            failed.allSatisfy({ $0.status == "CREATE_FAILED" }), failed.allSatisfy({ !isNode($0) })
+            failed.allSatisfy({ $0.status == "CREATE_FAILED" }), failed.allSatisfy({ !isNode($0) }),
+            othersAllowUpdate(of: id)
         else { return }
         note(.info, id, .memberFailed, "removing \(failed.count) members that failed to be made")
         changes[track.policy.stack] = StackChange(
             group: id, kind: .repair, step: .sending(size), deadline: now + policy.heatTimeout)
-        emit(.resize(group: id, to: size))
+        send(size, for: id)
     }
 
-    /// Whether the member's server is a Node of the cluster.
+    /// Whether the member's server is a Node of the cluster, or may be one: a Node that does not say which server it is may
+    /// be any.
     func isNode(_ member: GroupState.Member) -> Bool {
         guard let serverID = member.serverID else { return false }
-        return nodes.values.contains { $0.serverID == serverID }
+        return nodes.values.contains { $0.serverID == serverID || $0.isOfUnknownMachine }
+    }
+
+    /// A Node that does not say which server of OpenStack it is.
+    var nodeOfUnknownMachine: String? {
+        nodes.values.filter(\.isOfUnknownMachine).map(\.name).min()
     }
 
     // MARK: Words

@@ -67,6 +67,8 @@ public struct ActuatorCore: Sendable {
     /// Servers in ERROR whose removal was begun, and members whose Node refused to be cordoned.
     var failedServers = RecentIDs()
     var refusedExternal = RecentIDs()
+    /// Members that somebody else had Heat or Nova delete, by the beginning of their physical id, as records have it.
+    var takenByOthers = RecentIDs()
     /// What came before the nodes were known.
     var early: [ActuatorEvent] = []
     /// How decisions ended: a repeated delivery gets the same answer.

@@ -172,8 +172,8 @@ public enum ActuatorAction: Sendable, Equatable {
     /// Read a group from Heat; answered by `groupRead` or `groupUnread`. `expecting`: members that are on their way out, which
     /// Heat's list may not show any more.
     case readGroup(String, expecting: [ExpectedMember])
-    /// Set the size; answered by `resized`.
-    case resize(group: String, to: Int)
+    /// Set the size, and in the same update the sizes of other groups of the stack, by their ids; answered by `resized`.
+    case resize(group: String, to: Int, keeping: [String: Int])
     /// Mark a member of the group unhealthy or not; answered by `marked`.
     case mark(group: String, member: String, unhealthy: Bool, why: String)
     /// Let members that were drained go on leaving, if something in the stack holds them; answered by `holdsCleared`.

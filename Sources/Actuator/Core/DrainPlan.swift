@@ -4,7 +4,8 @@ import Support
 /// Empties one node: which pods to evict now, which later, and whether all are gone.
 ///
 /// Order: pods of critical priority (2,000,000,000 and more) wait until the others are gone; among the others, lower
-/// priority goes first. Pods of one StatefulSet go one by one, the highest ordinal first, as their controller would.
+/// priority goes first. Pods of one StatefulSet go one by one, the highest ordinal first, as their controller would, also
+/// where they are on several nodes that are drained at the same time.
 /// *Gone* means that the object is gone: a pod whose grace period runs is still there.
 public struct DrainPlan: Sendable {
     struct Attempt: Sendable {
@@ -35,6 +36,8 @@ public struct DrainPlan: Sendable {
     static let criticalPriority: Int32 = 2_000_000_000
 
     private var attempts: [String: Attempt] = [:]
+    /// StatefulSets of which a pod was on its way from here when this was last asked, by UID.
+    private(set) var movingSets: Set<String> = []
     /// The DaemonSet pods that were there when the others were gone; their controller may bring new ones, which stay.
     private var daemonSets: [String: Attempt]?
 
@@ -49,14 +52,17 @@ public struct DrainPlan: Sendable {
     /// The next step, given the pods that are on the node now.
     /// - Parameters:
     ///   - held: UIDs of pods that wait for something else.
+    ///   - movingElsewhere: UIDs of StatefulSets of which a pod is on its way from another node.
     ///   - isForced: pods are deleted: all at once, those that a budget held before as well.
     public mutating func next(
-        pods: [NodePod], held: Set<String> = [], isForced: Bool = false, at now: Timestamp, deadline: Timestamp,
+        pods: [NodePod], held: Set<String> = [], movingElsewhere: Set<String> = [], isForced: Bool = false,
+        at now: Timestamp, deadline: Timestamp,
         policy: ActuatorPolicy
     ) -> Step {
         let left = pods.filter(\.isMoved)
         let present = Set(left.map(\.uid))
         attempts = attempts.filter { present.contains($0.key) || $0.value.isInFlight }
+        movingSets = []
         guard !left.isEmpty else { return .drained }
         if isForced {
             return .evict(force(left, at: now, deadline, policy), again: min(now + policy.drainPoll, deadline))
@@ -64,12 +70,13 @@ public struct DrainPlan: Sendable {
         let ordinary = left.filter { $0.priority < DrainPlan.criticalPriority }
         let wave = (ordinary.isEmpty ? left : ordinary).sorted(by: DrainPlan.precedes)
         var room = policy.evictionsAtOnce - attempts.values.count(where: \.isInFlight)
-        var ordered = Set(
-            wave.filter { $0.ownerKind == "StatefulSet" && isMoving($0) }.map(\.ownerUID))
+        movingSets = Set(wave.filter { $0.ownerKind == "StatefulSet" && isMoving($0) }.map(\.ownerUID))
+        var ordered = movingSets.union(movingElsewhere)
         var evictions: [Eviction] = []
         for pod in wave where room > 0 && !isMoving(pod) && !held.contains(pod.uid) {
             if let retryAt = attempts[pod.uid]?.retryAt, retryAt > now { continue }
             if pod.ownerKind == "StatefulSet", !ordered.insert(pod.ownerUID).inserted { continue }
+            if pod.ownerKind == "StatefulSet" { movingSets.insert(pod.ownerUID) }
             attempts[pod.uid, default: Attempt()].isInFlight = true
             evictions.append(Eviction(pod: pod, grace: DrainPlan.grace(pod, at: now, deadline, policy)))
             room -= 1
@@ -121,6 +128,11 @@ public struct DrainPlan: Sendable {
     }
 
     static let daemonSetAnnotation = "cluster-autoscaler.kubernetes.io/enable-ds-eviction"
+
+    /// Why a pod that the node has to wait for is not evicted yet.
+    mutating func waits(_ podUID: String, _ why: Explanation) {
+        attempts[podUID, default: Attempt()].obstacle = why
+    }
 
     /// An eviction was not asked for after all.
     mutating func withdraw(_ podUID: String) {

@@ -11,6 +11,8 @@ public struct GroupReading: Sendable, Equatable {
     public var stackStatus: String
     /// Its reason.
     public var stackReason: String
+    /// When the main stack was last updated, by whomever: by Heat's clock, in whole seconds. Nil: never.
+    public var stackUpdatedAt: Timestamp?
     /// Status of the group stack, which is the only one that a policy signal changes.
     public var groupStackStatus: String
     /// Its reason.

@@ -37,6 +37,8 @@ struct GroupTrack: Sendable {
     var starts: [Start] = []
     /// Why nothing is changed any more, after an incident.
     var pause: Explanation?
+    /// The node whose annotation tells of it, where its own record does not.
+    var pauseStandsOn: String?
 
     /// Since when members carry our mark and no removal claims them, by identity.
     var orphans: [String: Timestamp] = [:]
@@ -59,6 +61,10 @@ struct GroupTrack: Sendable {
     var serversAskedAt: Timestamp?
     /// Members whose time to become a node is over, by identity: reported once.
     var late: Set<String> = []
+
+    /// Another group of the stack is read, and this one after it; how often in a row.
+    var waitsForOthers = false
+    var triesForOthers = 0
 
     var published: GroupState?
     var publishedAt = Timestamp(seconds: 0)
@@ -142,6 +148,8 @@ struct Removal: Sendable {
     var isReadingVolumes = false
     /// Since when no pod is left and volumes are waited for.
     var emptySince: Timestamp?
+    /// When it was last seen to be empty, once it was drained.
+    var emptyAt: Timestamp?
     /// The volumes are detached, or nothing waits for them any more.
     var volumesAreSettled = false
     var isDeleting = false

@@ -19,6 +19,8 @@ public struct NodeEdit: Sendable, Equatable {
         case discard
         /// A node that joined gets what its group declares and it lacks.
         case dress(labels: [String: String], taints: [Taint])
+        /// An incident stopped a group, and the Node that it happened on is gone: this one tells of it.
+        case pauseGroup(PausedGroup)
     }
 
     /// Name of the Node.
@@ -40,8 +42,13 @@ public struct NodeEdit: Sendable, Equatable {
         switch kind {
         case .cordon(let record), .advance(_, let record, _): record.id
         case .forget(let id): id
-        case .untaint, .discard, .dress: ""
+        case .untaint, .discard, .dress, .pauseGroup: ""
         }
+    }
+
+    /// The group that it says is paused.
+    var pausesGroup: String? {
+        if case .pauseGroup(let paused) = kind { paused.group } else { nil }
     }
 
     /// Why an edit does not apply to the Node as it is now.
@@ -116,6 +123,10 @@ public struct NodeEdit: Sendable, Equatable {
             guard !lacking.isEmpty || !more.isEmpty else { throw .nothingToDo }
             if !lacking.isEmpty { metadata["labels"] = .object(lacking.mapValues(JSONValue.string)) }
             if !more.isEmpty { spec["taints"] = .array(list + more.map(NodeEdit.value)) }
+            result = current
+        case .pauseGroup(let paused):
+            guard raw[path: "metadata", "annotations", RemovalNames.pausedGroup] == nil else { throw .nothingToDo }
+            metadata["annotations"] = .object([RemovalNames.pausedGroup: .string(paused.text)])
             result = current
         }
         var patch: [String: JSONValue] = ["metadata": .object(metadata)]

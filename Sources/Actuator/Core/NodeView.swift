@@ -26,6 +26,9 @@ public struct NodeView: Sendable, Equatable {
     /// Whether it is labelled as part of the control plane, which no group owns.
     public var isControlPlane: Bool
 
+    /// The group that an incident stopped, if this Node says so.
+    public var pausedGroup: PausedGroup?
+
     /// From its parts.
     public init(
         name: String, uid: String, serverID: String?, isReady: Bool = true,
@@ -45,6 +48,9 @@ public struct NodeView: Sendable, Equatable {
         self.isControlPlane = isControlPlane
     }
 
+    /// Whether it may be the machine of any member: it does not say which server of OpenStack it is.
+    var isOfUnknownMachine: Bool { serverID == nil && !isControlPlane }
+
     /// Whether a removal left something on it that a record should explain.
     var hasTraces: Bool { hasTaint || hasLabel }
 
@@ -55,8 +61,8 @@ public struct NodeView: Sendable, Equatable {
             createdAt: node.createdAt, hasTaint: node.taints.contains { $0.key == RemovalNames.taint },
             hasLabel: node.labels[RemovalNames.excludeFromLoadBalancers] == RemovalNames.excludedByUs,
             isCordoned: node.unschedulable,
-            isControlPlane: node.labels["node-role.kubernetes.io/control-plane"] != nil
-                || node.labels["node-role.kubernetes.io/master"] != nil)
+            isControlPlane: node.isControlPlane)
+        pausedGroup = node.annotations[RemovalNames.pausedGroup].flatMap { PausedGroup($0) }
         guard let text = node.annotations[RemovalNames.record] else { return }
         do throws(MessageError) {
             record = try RemovalRecord(text: text)

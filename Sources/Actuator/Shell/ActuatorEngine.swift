@@ -172,10 +172,11 @@ final class ActuatorEngine: Sendable {
             } catch {
                 return .groupUnread(group: id, error)
             }
-        case .resize(let id, let size):
-            return .resized(
-                group: id,
-                await failure { () async throws(ActFailure) in try await self.cloud.resize(id, to: size) })
+        case .resize(let id, let size, let others):
+            let failure = await failure { () async throws(ActFailure) in
+                try await self.cloud.resize(id, to: size, keeping: others)
+            }
+            return .resized(group: id, failure)
         case .mark(let id, let member, let unhealthy, let why):
             let failure = await failure { () async throws(ActFailure) in
                 try await self.cloud.mark(id, member: member, unhealthy: unhealthy, why: why)

@@ -8,8 +8,9 @@ import Support
 protocol CloudActing: Sendable {
     /// The group as it is now, and of the members expected those that are off Heat's list and not gone.
     func read(_ group: String, expecting: [ExpectedMember]) async throws(ActFailure) -> GroupReading
-    /// Sends the size; returns when Heat accepted it, long before it is so.
-    func resize(_ group: String, to size: Int) async throws(ActFailure)
+    /// Sends the size of a group, and those of others of the same stack with it; returns when Heat accepted it, long before
+    /// it is so.
+    func resize(_ group: String, to size: Int, keeping others: [String: Int]) async throws(ActFailure)
     /// Marks a member unhealthy, or takes the mark back.
     func mark(_ group: String, member: String, unhealthy: Bool, why: String) async throws(ActFailure)
     /// What Nova says of these servers; those of which it says nothing are left out.
@@ -65,7 +66,7 @@ final class HeatDoor: CloudActing {
         let snapshot: HeatGroupSnapshot
         do throws(OpenStackError) {
             snapshot = try await client.groupSnapshot(
-                stack: settings.stack, resource: settings.resource, desiredParameter: parameter(settings))
+                stack: settings.stack, resource: settings.resource, desiredParameter: settings.sizeParameter)
         } catch {
             throw ActFailure(error)
         }
@@ -92,6 +93,7 @@ final class HeatDoor: CloudActing {
                 ? snapshot.resourceStatusReason : groupStack?.statusReason ?? snapshot.resourceStatusReason,
             scalingInProgress: snapshot.metadata.scalingInProgress, desired: snapshot.desired, members: members,
             flavor: await flavor(group, members), quotas: await quotas())
+        reading.stackUpdatedAt = snapshot.stack.updatedAt
         reading.removesChosen = snapshot.kind == .autoScalingGroup
         reading.canHold = holds.canHold
         reading.held = holds.held
@@ -99,9 +101,6 @@ final class HeatDoor: CloudActing {
         reading.timeout = .minutes(Double(snapshot.stack.timeoutMinutes ?? 60))
         return reading
     }
-
-    /// What the configuration calls it, else the name that the recommended template has.
-    private func parameter(_ group: Settings.Group) -> String { group.desiredParameter ?? "desired" }
 
     private func configuration(_ group: String) throws(ActFailure) -> Settings.Group {
         guard let settings = groups[group] else {
@@ -151,12 +150,15 @@ final class HeatDoor: CloudActing {
 
     // MARK: Acting
 
-    func resize(_ group: String, to size: Int) async throws(ActFailure) {
+    func resize(_ group: String, to size: Int, keeping others: [String: Int]) async throws(ActFailure) {
         let settings = try configuration(group)
-        try refuseInDryRun("PATCH \(settings.stack) \(parameter(settings))=\(size)")
+        var sizes = [settings.sizeParameter: size]
+        for (other, has) in others { sizes[try configuration(other).sizeParameter] = has }
+        let words = sizes.map { "\($0.key)=\($0.value)" }.sorted().joined(separator: " ")
+        try refuseInDryRun("PATCH \(settings.stack) \(words)")
         let snapshot = try last(group)
         do throws(OpenStackError) {
-            try await client.patch(snapshot.stack.id, parameters: [parameter(settings): .int(Int64(size))])
+            try await client.patch(snapshot.stack.id, parameters: sizes.mapValues { .int(Int64($0)) })
         } catch {
             throw ActFailure(error)
         }

@@ -33,6 +33,8 @@ extension Engine {
     private mutating func removeUnregistered(
         _ number: Int, _ standing: GroupStanding, at now: Timestamp, _ result: inout EvaluationResult
     ) -> String? {
+        // It may be any of these machines.
+        guard nodeOfUnknownMachine == nil else { return nil }
         let group = groups[number]
         let servers = Set((group.state?.members ?? []).compactMap(\.serverID))
         var ids = standing.readiness.longUnregistered.filter { servers.contains($0) }.sorted()

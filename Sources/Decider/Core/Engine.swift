@@ -24,6 +24,8 @@ public struct Engine: Sendable {
     private(set) var formerNodes: Set<String> = []
     /// Members that count and have no Node, by group.
     var absentMembers: [[GroupState.Member]] = []
+    /// A Node that does not say which server of OpenStack it is: any member may be it.
+    var nodeOfUnknownMachine: String?
     var templates: [NodeTemplate?] = []
     private var templatesKey = (-1, -1)
     /// Measured load per node: the larger part of cpu and memory.
@@ -106,6 +108,9 @@ public struct Engine: Sendable {
                     !member.isFailed && !member.isLeaving && !(member.serverID.map(servers.contains) ?? false)
                 }
             }
+            nodeOfUnknownMachine = model.nodes.compactMap { record in
+                record.flatMap { $0.serverID == nil && !$0.node.isControlPlane ? $0.node.name : nil }
+            }.min()
             formerNodes = formerNodes.union(servers).filter { members[$0] != nil }
             assignedRevision = model.nodesRevision
             assignedGroupsRevision = groupsRevision

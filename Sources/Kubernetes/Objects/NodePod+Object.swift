@@ -18,6 +18,6 @@ extension NodePod {
             labels: object.shape.labels, annotations: object.shape.annotations,
             ownerKind: object.shape.owner?.kind ?? "", ownerUID: object.shape.owner?.uid ?? "",
             priority: object.shape.priority ?? 0, gracePeriodSeconds: object.shape.gracePeriodSeconds,
-            phase: object.pod.phase, deletedAt: object.pod.deletedAt, gate: gate)
+            phase: object.pod.phase, deletedAt: object.pod.deletedAt, gate: gate, createdAt: object.pod.createdAt)
     }
 }

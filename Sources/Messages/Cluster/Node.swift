@@ -82,4 +82,9 @@ public struct Node: Sendable, Hashable, Codable {
         else { return nil }
         return String(last)
     }
+
+    /// Whether it is labelled as part of the control plane, which no group owns.
+    public var isControlPlane: Bool {
+        labels["node-role.kubernetes.io/control-plane"] != nil || labels["node-role.kubernetes.io/master"] != nil
+    }
 }

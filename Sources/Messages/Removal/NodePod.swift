@@ -58,13 +58,15 @@ public struct NodePod: Sendable, Hashable {
     public var deletedAt: Timestamp?
     /// State of the readiness gate.
     public var gate: Gate
+    /// `metadata.creationTimestamp`, in whole seconds.
+    public var createdAt: Timestamp
 
     /// A running pod unless said otherwise.
     public init(
         namespace: String = "default", name: String, uid: String, node: String, ip: String? = nil, ports: [Port] = [],
         labels: [String: String] = [:], annotations: [String: String] = [:], ownerKind: String = "ReplicaSet",
         ownerUID: String = "", priority: Int32 = 0, gracePeriodSeconds: Int64 = 30, phase: Pod.Phase = .running,
-        deletedAt: Timestamp? = nil, gate: Gate = .absent
+        deletedAt: Timestamp? = nil, gate: Gate = .absent, createdAt: Timestamp = Timestamp(seconds: 0)
     ) {
         self.namespace = namespace
         self.name = name
@@ -81,6 +83,7 @@ public struct NodePod: Sendable, Hashable {
         self.phase = phase
         self.deletedAt = deletedAt
         self.gate = gate
+        self.createdAt = createdAt
     }
 
     /// `namespace/name`.

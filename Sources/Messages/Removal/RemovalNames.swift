@@ -3,6 +3,9 @@
 public enum RemovalNames {
     /// On a Node: the `RemovalRecord` as JSON. Written by the Actuator only.
     public static let record = "updraft.io/removal"
+    /// On a Node: `<group> <why>`, an incident stopped all changes of this group and the Node that it happened on is gone.
+    /// Written by the Actuator on a node that lives; whoever has looked takes it away.
+    public static let pausedGroup = "updraft.io/paused-group"
     /// In place of a Node's UID: the target of a removal is a machine that never became a Node, named by its server's id.
     public static let unregistered = "unregistered"
     /// On a Node: the taint that keeps new pods away (effect `NoSchedule`, no value).

@@ -20,6 +20,8 @@ enum Fault: Int, CaseIterable, Sendable {
     case wrongVictim
     /// Somebody else updates the stack: a parameter that is not the size.
     case strangerUpdates
+    /// A check of the stack holds a member for failed whose machine works.
+    case memberDoubted
     /// A new machine never becomes a Node.
     case neverRegisters
     /// Kubernetes answers 500 without having done anything.

@@ -85,6 +85,8 @@ extension World {
         if size != heat.desired[group] { audit.resizes += 1 }
         // More than there is: an update that failed may have left the parameter behind the members.
         guard size > heat.desired[group] && size > heat.counted(group) else { return }
+        // Below the minimum by a stranger's act, no other size may be sent: the limits say so, and need no decision.
+        if size == max(1, scenario.minimum) { return }
         guard let place = audit.growth.firstIndex(where: { $0.group == group && $0.to == size }) else {
             return violated(
                 .decisionAppliedOnce,
@@ -150,7 +152,7 @@ extension World {
         case .advance(_, let record, let undo):
             if record.phase == .removing { audit.chosen.insert(record.memberID) }
             if record.phase == .failed && undo { audit.chosen.remove(record.memberID) }
-        case .forget, .untaint, .discard, .dress: break
+        case .forget, .untaint, .discard, .dress, .pauseGroup: break
         }
     }
 

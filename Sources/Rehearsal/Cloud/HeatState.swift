@@ -14,6 +14,8 @@ struct HeatState {
         var status: String
         var reason = ""
         var createdAt: Timestamp
+        /// Since when a check holds it for failed.
+        var doubtedAt: Timestamp?
         /// Its deletion waits for the pre-delete hook of its server.
         var isHeld = false
         var heldSince: Timestamp?
@@ -44,6 +46,8 @@ struct HeatState {
     var working: Set<String> = []
     /// What failed in the update under way.
     var failure: String?
+    /// When the last update was accepted, as Heat says it: in whole seconds.
+    var updatedAt: Timestamp?
     /// Members whose server Nova shows in ERROR, by physical id.
     var broken: Set<String> = []
     var born = 0

@@ -12,6 +12,14 @@ extension World {
         case both
     }
 
+    /// What an Actuator had read when it sent an update.
+    struct Known {
+        /// The last update that a reading showed.
+        var update: Int
+        /// When the last reading of each group began.
+        var readAt: [Int: Timestamp]
+    }
+
     func startHeat() {
         for group in 0..<scenario.groups {
             let count = group == 0 ? scenario.nodes : max(1, scenario.minimum)
@@ -48,6 +56,7 @@ extension World {
                     name: $0.name, physicalID: $0.id, serverID: $0.server, status: $0.status, statusReason: $0.reason,
                     createdAt: $0.createdAt)
             })
+        reading.stackUpdatedAt = heat.updatedAt
         reading.canHold = scenario.hasDeleteHook
         reading.timeout = World.stackTimeout
         reading.held = members.filter(\.isHeld).map {
@@ -69,7 +78,13 @@ extension World {
     // MARK: What a client does
 
     /// `PATCH`, with the size of a group or (nil) with something else. Always resizes all groups to their `desired`.
-    func patchStack(_ size: Int?, of group: Int = 0, by author: Author, why: String) -> ActFailure? {
+    /// - Parameters:
+    ///   - others: the sizes of other groups that go with it, by their numbers.
+    ///   - known: what the sender knew when it sent this.
+    func patchStack(
+        _ size: Int?, of group: Int = 0, keeping others: [Int: Int] = [:], by author: Author,
+        known: Known? = nil, why: String
+    ) -> ActFailure? {
         if author == .actuator && strikes(.heatConflict) {
             say("fault", "Heat answers 409")
             return ActFailure(.heatConflict, "409 ActionInProgress", isRetriable: true)
@@ -86,7 +101,12 @@ extension World {
             return nil
         }
         if author == .actuator, let size { audit(growthTo: size, of: group) }
-        heat.author = author == .actuator && heat.strangers > heat.seen ? .both : author
+        heat.author = author == .actuator && heat.strangers > known?.update ?? .max ? .both : author
+        // Doubted when the sender had looked: no condition of an update could have told it.
+        for member in heat.members {
+            guard let doubtedAt = member.doubtedAt, let readAt = known?.readAt[member.group] else { continue }
+            if doubtedAt >= readAt { audit.forgiven.insert(member.id) }
+        }
         say(
             "heat",
             "PATCH \(size.map { "\(Scenario.groups[group]) desired=\($0)" } ?? "of another parameter") by \(author), \(why)"
@@ -96,6 +116,14 @@ extension World {
             heat.desired[group] = size
             heat.sizeBy[group] = author
         }
+        for (other, size) in others.sorted(by: { $0.key < $1.key }) {
+            say("heat", "and \(Scenario.groups[other]) desired=\(size)")
+            audit(resizeTo: size, of: other)
+            audit(growthTo: size, of: other)
+            heat.desired[other] = size
+            heat.sizeBy[other] = author
+        }
+        heat.updatedAt = Timestamp(seconds: now.microseconds / 1_000_000)
         heat.update += 1
         heat.failure = nil
         let update = heat.update
@@ -123,6 +151,7 @@ extension World {
         }
         heat.members[index].status = unhealthy ? "CHECK_FAILED" : "CHECK_COMPLETE"
         heat.members[index].reason = why
+        heat.members[index].doubtedAt = nil
         if unhealthy { audit(markOf: heat.members[index]) }
         say("heat", "\(name) is \(unhealthy ? "marked unhealthy" : "unmarked")")
         return nil
@@ -288,6 +317,18 @@ extension World {
 
     func strangerUpdates() {
         _ = patchStack(nil, by: .stranger, why: "somebody changes the image")
+    }
+
+    /// One at a time: where most of a group is doubted at once, nothing is done before a person has looked.
+    func doubtMember() {
+        guard !heat.isBusy, !heat.members.contains(where: { !$0.counts }) else { return }
+        let whole = heat.members.indices.filter { !heat.members[$0].isInProgress }
+        guard !whole.isEmpty else { return }
+        let index = whole[random.below(whole.count)]
+        heat.members[index].status = "CHECK_FAILED"
+        heat.members[index].reason = "CHECK failed: the server is SHUTOFF"
+        heat.members[index].doubtedAt = now
+        say("fault", "a check holds \(heat.members[index].name) for failed")
     }
 
     func operatorResizes(by change: Int) {

@@ -19,6 +19,8 @@ struct ClusterState {
         var label: String?
         var recordText: String?
         var record: RemovalRecord?
+        /// The annotation that tells of an incident.
+        var pausedGroup: String?
     }
 
     struct Pod {

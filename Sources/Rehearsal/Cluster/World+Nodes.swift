@@ -186,6 +186,7 @@ extension ClusterState.Node {
         if let label { labels[RemovalNames.excludeFromLoadBalancers] = .string(label) }
         var annotations: [String: JSONValue] = [:]
         if let recordText { annotations[RemovalNames.record] = .string(recordText) }
+        if let pausedGroup { annotations[RemovalNames.pausedGroup] = .string(pausedGroup) }
         var spec: [String: JSONValue] = [:]
         if unschedulable { spec["unschedulable"] = true }
         if isTainted {
@@ -208,12 +209,15 @@ extension ClusterState.Node {
         label = json[path: "metadata", "labels", RemovalNames.excludeFromLoadBalancers]?.stringValue
         recordText = json[path: "metadata", "annotations", RemovalNames.record]?.stringValue
         self.record = recordText == nil ? nil : record
+        pausedGroup = json[path: "metadata", "annotations", RemovalNames.pausedGroup]?.stringValue
     }
 
     var view: NodeView {
-        NodeView(
+        var view = NodeView(
             name: name, uid: uid, serverID: server, isReady: isReady, createdAt: createdAt, record: record,
             hasTaint: isTainted, hasLabel: label == RemovalNames.excludedByUs, isCordoned: unschedulable)
+        view.pausedGroup = pausedGroup.flatMap { PausedGroup($0) }
+        return view
     }
 
     /// As the Collector sees it.

@@ -285,7 +285,8 @@ extension World {
             name: pod.name, uid: pod.uid, node: pod.node ?? "", ip: pod.phase == .running ? "10.0.0.1" : nil,
             labels: ["app": workload.plan.name], annotations: pod.annotations, ownerKind: workload.plan.kind,
             ownerUID: workload.uid, gracePeriodSeconds: Int64(workload.plan.grace), phase: pod.phase,
-            deletedAt: pod.deletedAt, gate: pod.gate)
+            deletedAt: pod.deletedAt, gate: pod.gate,
+            createdAt: Timestamp(seconds: pod.createdAt.seconds))
     }
 
     func nodePods(on node: String) -> [NodePod] {

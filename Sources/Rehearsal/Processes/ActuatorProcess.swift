@@ -10,6 +10,8 @@ final class ActuatorProcess: Process {
     private var tickets: [Int: (MessageQueue.Settlement) -> Void] = [:]
     private var nextTicket = 0
     private var laps = 0
+    /// When the last reading of each group began.
+    private var readAt: [Int: Timestamp] = [:]
 
     override var isLeased: Bool { true }
 
@@ -45,6 +47,7 @@ final class ActuatorProcess: Process {
         outbox = nil
         states = nil
         tickets = [:]
+        readAt = [:]
     }
 
     private func take(_ event: Event, _ settle: @escaping (MessageQueue.Settlement) -> Void) {
@@ -124,17 +127,24 @@ final class ActuatorProcess: Process {
         case .readGroup(let id, _):
             let begunAt = world.now
             let group = Scenario.number(of: id)
-            ask(.heat, { world.heatReading(group, begunAt: begunAt) }) { result in
+            ask(.heat, { world.heatReading(group, begunAt: begunAt) }) { [unowned self] result in
                 switch result {
-                case .success(let reading): .groupRead(group: id, reading)
-                case .failure(let failure): .groupUnread(group: id, failure)
+                case .success(let reading):
+                    readAt[group] = begunAt
+                    return .groupRead(group: id, reading)
+                case .failure(let failure): return .groupUnread(group: id, failure)
                 }
             }
-        case .resize(let id, let size):
+        case .resize(let id, let size, let keeping):
             let group = Scenario.number(of: id)
             world.say(name, "asks for size \(size) of \(id)")
             let sent = world.options.sabotage == .exceedsMaximum ? world.scenario.maximum + 1 : size
-            ask(.heat, { world.patchStack(sent, of: group, by: .actuator, why: "as decided") }) { result in
+            let others = Dictionary(
+                keeping.map { (Scenario.number(of: $0.key), $0.value) }, uniquingKeysWith: { first, _ in first })
+            let known = World.Known(update: world.heat.seen, readAt: readAt)
+            ask(.heat) {
+                world.patchStack(sent, of: group, keeping: others, by: .actuator, known: known, why: "as decided")
+            } _: { result in
                 .resized(group: id, result.failure)
             }
             if world.options.sabotage == .appliesTwice, sent < world.scenario.maximum {

@@ -97,13 +97,17 @@ extension Settings {
         /// What a new node looks like.
         public var template: Template
 
+        /// The stack parameter that sets the size: the configured one, else that of the recommended template.
+        public var sizeParameter: String { desiredParameter ?? "desired" }
+
         init(_ reader: SettingsReader) {
             id = reader.identifier("id", "Name of the group in decisions, metrics and logs.")
             stack = reader.requiredText("stack", "Heat stack, by name or id.")
             resource = reader.requiredText("resource", "The group resource in the stack, e.g. `workers`.")
             desiredParameter = reader.text(
                 "desired_parameter",
-                "Stack parameter that sets the size; without it the one that the template gives the group.")
+                "Stack parameter that sets the size; without it `desired`, as in the recommended template. Each group of a "
+                    + "stack needs its own.")
             min = reader.count("min", default: 0, in: 0...100_000, "Smallest size; kept even without pods.")
             max = reader.count("max", default: 10, in: 0...100_000, "Largest size.")
             priority = reader.count(

@@ -17,7 +17,7 @@ struct HeatExamination: Sendable {
         _ group: Settings.Group, _ nodes: [HeatPatient.Node]?
     ) async throws(OpenStackError) -> HeatPatient {
         let snapshot = try await openstack.groupSnapshot(
-            stack: group.stack, resource: group.resource, desiredParameter: group.desiredParameter ?? "desired")
+            stack: group.stack, resource: group.resource, desiredParameter: group.sizeParameter)
         var patient = HeatPatient(
             group: group, snapshot: snapshot, hookSetting: await hookSetting(snapshot),
             longestDrain: HeatPatient.longestDrain(settings), now: .now())
@@ -78,7 +78,7 @@ struct HeatExamination: Sendable {
         return try await kubernetes.all(NodeObject.self).map(\.node).map { node in
             var found = HeatPatient.Node(
                 name: node.name, isReady: node.readiness == .ready, isCordoned: node.unschedulable,
-                isControlPlane: node.labels["node-role.kubernetes.io/control-plane"] != nil, serverID: node.serverID,
+                isControlPlane: node.isControlPlane, serverID: node.serverID,
                 movedPods: moved[node.name] ?? 0)
             if let text = node.annotations[RemovalNames.record] {
                 do throws(MessageError) {
@@ -116,11 +116,27 @@ struct HeatExamination: Sendable {
                 if error.code != .notFound && error.code != .badRequest { throw error }
             }
         case .resend(let size):
-            try await openstack.patch(snapshot.stack.id, parameters: [patient.parameter: .int(Int64(size))])
+            var sizes = try await sizesToKeep(besides: patient.group)
+            sizes[patient.parameter] = .int(Int64(size))
+            try await openstack.patch(snapshot.stack.id, parameters: sizes)
         case .unmark(let name):
             guard let groupStack = snapshot.groupStack else { return }
             try await openstack.mark(
                 groupStack.id, member: name, unhealthy: false, reason: "no removal claims it (updraft doctor)")
         }
+    }
+
+    /// What the other groups of the stack have, where its parameter for them says something else: an update of a stack
+    /// resizes all of its groups.
+    private func sizesToKeep(besides group: Settings.Group) async throws(OpenStackError) -> [String: JSONValue] {
+        var sizes: [String: JSONValue] = [:]
+        for other in settings.groups where other.id != group.id && other.stack == group.stack {
+            let snapshot = try await openstack.groupSnapshot(
+                stack: other.stack, resource: other.resource, desiredParameter: other.sizeParameter)
+            guard let desired = snapshot.desired else { continue }
+            let has = max(snapshot.size, other.min, 1)
+            if has != desired { sizes[other.sizeParameter] = .int(Int64(has)) }
+        }
+        return sizes
     }
 }

@@ -52,7 +52,7 @@ struct HeatPatient: Sendable {
     var now: Timestamp
 
     /// The name of the parameter that sets the size.
-    var parameter: String { group.desiredParameter ?? "desired" }
+    var parameter: String { group.sizeParameter }
 
     func node(of member: HeatMember) -> Node? {
         guard let serverID = member.serverID else { return nil }

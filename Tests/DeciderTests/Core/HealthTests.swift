@@ -45,6 +45,26 @@ struct HealthTests {
         #expect(stage.removed.isEmpty)
     }
 
+    @Test(
+        "While a Node does not say which machine it is, it may be any of them: none is removed, and the ledger says why"
+    )
+    func unknownMachine() throws {
+        var unknown = Stage.node("n2")
+        for provider in [nil, "", "k3s://n2"] {
+            unknown.providerID = provider
+            var stage = stage([Stage.node("n1"), unknown], members: [lost(1, at: Stage.start)], min: 1)
+            stage.evaluate(after: .minutes(16))
+            #expect(stage.removed.isEmpty)
+            let bound = stage.record?.groups.flatMap(\.bound) ?? []
+            #expect(bound.contains { $0.reason == .providerUnknown && $0.detail.contains("node n2") }, "\(bound)")
+        }
+        // The control plane is nobody's member.
+        unknown.labels["node-role.kubernetes.io/control-plane"] = ""
+        var stage = stage([Stage.node("n1"), unknown], members: [lost(1, at: Stage.start)], min: 1)
+        stage.evaluate(after: .minutes(16))
+        #expect(stage.removed.count == 1)
+    }
+
     @Test("At the group's minimum too: Heat replaces it there")
     func unregisteredMinimum() throws {
         var stage = stage([Stage.node("n1")], members: [lost(1, at: Stage.start)], min: 2)

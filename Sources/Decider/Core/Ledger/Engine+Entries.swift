@@ -89,6 +89,14 @@ extension Engine {
             let group = groups[number]
             var bound = pass.bounds[number] ?? []
             if let refusal = standings[number].refusal, !bound.contains(refusal) { bound.insert(refusal, at: 0) }
+            if let node = nodeOfUnknownMachine, !standings[number].readiness.longUnregistered.isEmpty {
+                let count = standings[number].readiness.longUnregistered.count
+                bound.append(
+                    Explanation(
+                        .providerUnknown,
+                        "\(count) machines have no Node and are not removed: node \(node) has no provider id of OpenStack "
+                            + "and may be one of them"))
+            }
             var seen: Set<Explanation> = []
             return Evaluation.GroupEntry(
                 group: group.rules.id, size: group.state?.size ?? 0, target: group.target,

@@ -1,0 +1,71 @@
+import Messages
+import Support
+
+/// Sending a size. An update of a stack resizes every group in it to what the stack's parameter says for it, whichever
+/// parameter the update names (docs/openstack/heat.md §3 and §4). That parameter may be out of date: a policy's signal
+/// leaves it alone, and so does an update that failed half-way. Then the update would take members of a group that nobody
+/// has spoken of. So each update says for the other groups of the stack what they have.
+extension ActuatorCore {
+    /// The other groups of the same stack, in the order of their names.
+    func others(inStackOf id: String) -> [String] {
+        guard let stack = groups[id]?.policy.stack else { return [] }
+        return groups.keys.filter { $0 != id && groups[$0]?.policy.stack == stack }.sorted()
+    }
+
+    /// Sends the size of a group, and of the others in its stack what they have.
+    mutating func send(_ size: Int, for id: String) {
+        var keeping: [String: Int] = [:]
+        for other in others(inStackOf: id) {
+            guard let track = groups[other], let reading = track.reading, let desired = reading.desired else {
+                continue
+            }
+            let has = max(reading.counted.count, track.policy.floor)
+            if has != desired { keeping[other] = has }
+        }
+        for (other, has) in keeping.sorted(by: { $0.key < $1.key }) {
+            let desired = groups[other]?.reading?.desired ?? 0
+            note(
+                .warning, other, .sizeMismatch,
+                "it has \(has) members and desired is \(desired): an update of \(id) sets it to \(has)")
+        }
+        emit(.resize(group: id, to: size, keeping: keeping))
+    }
+
+    /// Whether the stack may be updated as far as its other groups go: none of them is changing by a signal, and what is
+    /// known of those whose parameter is out of date is fresh. If not, they are read, and this group after them.
+    mutating func othersAllowUpdate(of id: String) -> Bool {
+        let tries = groups[id]?.triesForOthers ?? 0
+        var obstacles: [String] = []
+        for other in others(inStackOf: id) {
+            guard let obstacle = obstacle(to: id, in: other, tries: tries) else { continue }
+            obstacles.append(obstacle)
+            groups[id]?.waitsForOthers = true
+            readGroup(other)
+        }
+        groups[id]?.triesForOthers = obstacles.isEmpty ? 0 : tries + 1
+        guard let first = obstacles.first else { return true }
+        // What a decision is told that waits for this until its time is over.
+        groups[id]?.waiting?.lastFailure = ActFailure(.stackInProgress, first, isRetriable: true)
+        return false
+    }
+
+    /// What speaks against an update of the stack in one of its other groups. One that cannot be read does not hold up those
+    /// that can.
+    private func obstacle(to id: String, in other: String, tries: Int) -> String? {
+        guard let track = groups[other], track.failure == nil else { return nil }
+        guard let reading = track.reading else { return "group \(other) of the same stack is not known yet" }
+        if reading.isBusy && !reading.waitsOnlyForHeld { return "group \(other) of the same stack is changing" }
+        if reading.desired == max(reading.counted.count, track.policy.floor) { return nil }
+        // A cloud that answers slowly never shows both at one moment.
+        guard now - reading.begunAt > policy.freshness, tries < 3 else { return nil }
+        return "the size of group \(other) of the same stack is looked up"
+    }
+
+    /// A group was read: those of its stack that waited for that are looked at anew.
+    mutating func wakeThoseThatWait(for id: String) {
+        for other in others(inStackOf: id) where groups[other]?.waitsForOthers == true {
+            groups[other]?.waitsForOthers = false
+            readGroup(other)
+        }
+    }
+}

@@ -1,0 +1,185 @@
+import Messages
+import Support
+import Testing
+
+@testable import Actuator
+
+/// Two groups in one stack: an update of the one resizes the other to what the stack's parameter says for it.
+@Suite("Groups of one stack")
+struct GroupsOfOneStackTests {
+    /// The core with both groups, and the clock.
+    struct Pair {
+        var core: ActuatorCore
+        var now = World.start
+        /// What is asked of Heat, in order.
+        var asked: [String] = []
+        var notes: [Explanation] = []
+        var refusals: [Explanation] = []
+
+        init() {
+            let groups = ["a", "b"].map { ActuatorPolicy.Group(id: $0, stack: "k8s", min: 1, max: 9) }
+            core = ActuatorCore(policy: ActuatorPolicy(cluster: "prod", groups: groups))
+            tell(.tick)
+            tell(.nodesListed([]))
+            asked = []
+        }
+
+        /// Both were read, and this is what the reading of b showed.
+        init(b: Int, desired: Int, scaling: Bool = false) {
+            self.init()
+            for _ in 0..<5 {
+                asked = []
+                tell(reading("b", members: b, desired: desired, scaling: scaling))
+                tell(reading("a", members: 2, desired: 2))
+                if asked.isEmpty { return }
+            }
+        }
+
+        mutating func tell(_ event: ActuatorEvent) {
+            for action in core.handle(event, at: now) {
+                switch action {
+                case .readGroup(let id, _): asked.append("read \(id)")
+                case .resize(let id, let size, let others):
+                    let kept = others.sorted { $0.key < $1.key }.map { ", \($0.key) \($0.value)" }.joined()
+                    asked.append("\(id) \(size)\(kept)")
+                case .note(let note): notes.append(note.explanation)
+                case .publish(.scaleRefused(let event)): refusals.append(event.scale.reason)
+                default: break
+                }
+            }
+        }
+
+        /// The sizes that were sent.
+        var sent: [String] { asked.filter { !$0.hasPrefix("read ") } }
+
+        func reading(
+            _ id: String, members: Int, desired: Int, scaling: Bool = false, updatedAt: Timestamp? = nil
+        ) -> ActuatorEvent {
+            let members = (0..<members).map {
+                GroupState.Member(
+                    name: "m\($0)-\(id)", physicalID: "id-\(id)-\($0)", serverID: "s-\(id)-\($0)",
+                    status: "CREATE_COMPLETE", createdAt: World.start + .seconds(-3_600))
+            }
+            var reading = GroupReading(
+                begunAt: now, stackID: "stack", scalingInProgress: scaling, desired: desired, members: members)
+            reading.stackUpdatedAt = updatedAt
+            return .groupRead(group: id, reading)
+        }
+
+        mutating func decide(_ from: Int, _ to: Int, decidedAt: Timestamp? = nil) {
+            tell(
+                .scaleDecided(
+                    ScaleDecided(
+                        cluster: "prod", id: "s1", group: "a", from: from, to: to, reason: Explanation(.podsPending),
+                        decidedAt: decidedAt ?? now, deadline: now + .seconds(60)), ticket: 1))
+        }
+    }
+
+    @Test("what the parameter says of the other group is true: nothing is said of it")
+    func plain() {
+        var pair = Pair(b: 3, desired: 3)
+        pair.decide(2, 3)
+        pair.tell(pair.reading("a", members: 2, desired: 2))
+        #expect(pair.asked == ["read a", "a 3"] && !pair.notes.contains { $0.reason == .sizeMismatch })
+    }
+
+    @Test("the other group has more than its parameter says: the update would take members that nobody chose")
+    func outOfDate() {
+        var pair = Pair(b: 4, desired: 3)
+        pair.decide(2, 3)
+        pair.tell(pair.reading("a", members: 2, desired: 2))
+        #expect(pair.asked == ["read a", "a 3, b 4"])
+        #expect(pair.notes.contains { $0.reason == .sizeMismatch && $0.detail.contains("has 4 members") })
+    }
+
+    @Test("what is known of the other group is old: it is read first, then the group itself, then the size is sent")
+    func old() {
+        var pair = Pair(b: 4, desired: 3)
+        pair.now = pair.now + .seconds(20)
+        pair.decide(2, 3)
+        pair.tell(pair.reading("a", members: 2, desired: 2))
+        #expect(pair.asked == ["read a", "read b"])
+        pair.tell(pair.reading("b", members: 5, desired: 3))
+        #expect(pair.asked == ["read a", "read b", "read a"])
+        pair.tell(pair.reading("a", members: 2, desired: 2))
+        #expect(pair.asked.last == "a 3, b 5")
+    }
+
+    @Test("a cloud that answers slowly never shows both at one moment: after three times what is known must do")
+    func slow() {
+        var pair = Pair(b: 4, desired: 3)
+        pair.now = pair.now + .seconds(20)
+        pair.decide(2, 3)
+        for _ in 0..<4 {
+            pair.tell(pair.reading("a", members: 2, desired: 2))
+            pair.tell(pair.reading("b", members: 4, desired: 3))
+            pair.now = pair.now + .seconds(5)
+        }
+        #expect(pair.asked.filter { $0 == "a 3, b 4" }.count == 1)
+    }
+
+    @Test("the other group is scaled by a signal: its change would be lost, so ours waits, and says for what")
+    func signal() {
+        var pair = Pair(b: 3, desired: 3, scaling: true)
+        pair.decide(2, 3)
+        pair.tell(pair.reading("a", members: 2, desired: 2))
+        #expect(pair.asked == ["read a", "read b"])
+        pair.now = pair.now + .seconds(2)
+        pair.tell(pair.reading("b", members: 4, desired: 3, scaling: false))
+        pair.tell(pair.reading("a", members: 2, desired: 2))
+        #expect(pair.sent == ["a 3, b 4"])
+
+        var late = Pair(b: 3, desired: 3, scaling: true)
+        late.decide(2, 3)
+        late.tell(late.reading("a", members: 2, desired: 2))
+        late.now = late.now + .seconds(61)
+        late.tell(late.reading("b", members: 3, desired: 3, scaling: true))
+        late.tell(late.reading("a", members: 2, desired: 2))
+        late.decide(2, 3, decidedAt: World.start)
+        #expect(late.sent.isEmpty)
+        #expect(late.refusals.count == 1, "\(late.refusals)")
+    }
+
+    @Test("the other group cannot be read: that does not hold up the one that can")
+    func unreadable() {
+        var pair = Pair()
+        pair.tell(pair.reading("a", members: 2, desired: 2))
+        pair.tell(.groupUnread(group: "b", ActFailure(.stackNotFound, "404 no such resource", isRetriable: false)))
+        pair.tell(pair.reading("a", members: 2, desired: 2))
+        pair.asked = []
+        pair.decide(2, 3)
+        pair.tell(pair.reading("a", members: 2, desired: 2))
+        #expect(pair.asked == ["read a", "a 3"])
+    }
+
+    @Test("after a restart nothing is sent before the other group is known")
+    func restart() {
+        var pair = Pair()
+        pair.decide(2, 3)
+        pair.tell(pair.reading("a", members: 2, desired: 2))
+        #expect(pair.asked == ["read a"], "b is being read since the start")
+        pair.tell(pair.reading("b", members: 3, desired: 3))
+        pair.tell(pair.reading("a", members: 2, desired: 2))
+        #expect(pair.sent == ["a 3"])
+    }
+
+    @Test("a decision from before this process, and the stack was updated since: what it led to may be undone already")
+    func said() {
+        var pair = Pair(b: 3, desired: 3)
+        pair.decide(2, 3, decidedAt: pair.now + .seconds(-30))
+        pair.tell(pair.reading("a", members: 2, desired: 2, updatedAt: pair.now + .seconds(-10)))
+        #expect(pair.refusals.map(\.reason) == [.decisionStale] && pair.asked == ["read a"])
+
+        // The update was that of the decision, and failed: it is sent again.
+        var again = Pair(b: 3, desired: 3)
+        again.decide(2, 3, decidedAt: again.now + .seconds(-30))
+        again.tell(again.reading("a", members: 2, desired: 3, updatedAt: again.now + .seconds(-10)))
+        #expect(again.asked == ["read a", "a 3"])
+
+        // Nothing happened since: it is carried out.
+        var first = Pair(b: 3, desired: 3)
+        first.decide(2, 3, decidedAt: first.now + .seconds(-30))
+        first.tell(first.reading("a", members: 2, desired: 2, updatedAt: first.now + .seconds(-40)))
+        #expect(first.asked == ["read a", "a 3"])
+    }
+}

@@ -182,4 +182,31 @@ struct GroupsOfOneStackTests {
         first.tell(first.reading("a", members: 2, desired: 2, updatedAt: first.now + .seconds(-40)))
         #expect(first.asked == ["read a", "a 3"])
     }
+
+    @Test("a member has failed and the nodes are not known yet (a start): whether it is one decides, so the size waits")
+    func nodesUnknown() {
+        let group = ActuatorPolicy.Group(id: "a", stack: "k8s", min: 1, max: 9)
+        var core = ActuatorCore(policy: ActuatorPolicy(cluster: "prod", groups: [group]))
+        let now = World.start
+        func reading() -> ActuatorEvent {
+            let members = ["CREATE_COMPLETE", "CHECK_FAILED"].enumerated().map { index, status in
+                GroupState.Member(
+                    name: "m\(index)", physicalID: "id-\(index)", serverID: "s-\(index)", status: status,
+                    createdAt: now + .seconds(-3_600))
+            }
+            return .groupRead(group: "a", GroupReading(begunAt: now, stackID: "stack", desired: 2, members: members))
+        }
+        func sizes(_ actions: [ActuatorAction]) -> [Int] {
+            actions.compactMap { if case .resize(_, let size, _) = $0 { size } else { nil } }
+        }
+        _ = core.handle(.tick, at: now)
+        let decision = ScaleDecided(
+            cluster: "prod", id: "s1", group: "a", from: 1, to: 2, reason: Explanation(.podsPending), decidedAt: now,
+            deadline: now + .seconds(60))
+        _ = core.handle(.scaleDecided(decision, ticket: 1), at: now)
+        #expect(sizes(core.handle(reading(), at: now)).isEmpty)
+        // It is no node: an update may replace it.
+        _ = core.handle(.nodesListed([NodeView(name: "n0", uid: "u0", serverID: "s-0")]), at: now)
+        #expect(sizes(core.handle(reading(), at: now)) == [2])
+    }
 }

@@ -73,7 +73,8 @@ extension ActuatorCore {
             guard member.status.hasPrefix("CHECK_"), let view = node(of: member), view.isReady,
                 let record = removals[view.name]?.record
             else { return false }
-            return record.phase == .failed && record.reason.reason == .memberFailed
+            // Also where a pod refused.
+            return (record.phase == .failed || record.phase == .cancelled) && record.reason.reason == .memberFailed
         }
         guard !working.isEmpty else { return false }
         for member in working {

@@ -108,6 +108,8 @@ extension ActuatorCore {
                     .decisionStale,
                     "the group has \(size) members, \(decision.to) wanted: members go by removal.decided only"))
         }
+        // Which of the failed members are nodes is not known right after the start: soon it is.
+        if !nodesAreKnown && reading.members.contains(where: { $0.isFailed && $0.serverID != nil }) { return false }
         if let obstacle = strangersThatFailed([], reading, in: id) {
             return refusal(Explanation(.memberFailed, obstacle))
         }

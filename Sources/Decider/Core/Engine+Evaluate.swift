@@ -28,6 +28,11 @@ extension Engine {
         healRemovals(at: now)
         var sentences = scalePods(at: now, &result, complete: complete)
         let standings = standings(at: now)
+        let repairsFirst = configuration.peer.repairsFirst
+        if repairsFirst {
+            sentences += decideRepairs([.overdueGrowth], standings, at: now, &result)
+            sentences += decideRepairs([.unregistered], standings, at: now, &result)
+        }
         if let problem = clusterProblem(standings, at: now) {
             memory.unneededSince = [:]
             var pass = ScaleUpPass(world: model.world)
@@ -37,11 +42,18 @@ extension Engine {
             conclude(&result, sentences + ["no decision: \(problem.detail)"], before, at: now)
             return result
         }
+        if repairsFirst {
+            let corrections = decideRepairs([.target], standings, at: now, &result)
+            if !corrections.isEmpty {
+                conclude(&result, sentences + corrections, before, at: now)
+                return result
+            }
+        }
         judgeRules(at: now, &result)
         let pass = scaleUp(standings, at: now)
         sentences += decideGrowth(pass, at: now, &result)
         sentences += decideReturns(pass, at: now, &result)
-        sentences += decideRepairs(standings, at: now, &result)
+        if !repairsFirst { sentences += decideRepairs(Repair.allCases, standings, at: now, &result) }
         sentences += scaleDown(pass, standings, at: now, &result)
         sentences += shrinkBySignals(pass, standings, at: now, &result)
         result.evaluation.pods = ledger.changes(pods: podEntries(pass))
@@ -130,6 +142,7 @@ extension Engine {
         reserveForRemovals(&pass, at: now)
         placeOnExisting(&pass)
         takeBack(&pass)
+        pass.allWait = configuration.peer.youngPodsWait && areAllYoung(pass, at: now)
         addHeadroom(&pass)
         plan(&pass, standings, at: now)
         enforceMinimums(&pass, standings, at: now)

@@ -68,7 +68,7 @@ extension Engine {
         let grows = (groups[number].memory.scale?.to ?? 0) > (groups[number].memory.scale?.from ?? 0)
         groups[number].memory.scale = nil
         groups[number].memory.expected = 0
-        if grows { groups[number].backOff(at: now, cause: scale.reason, configuration.scaleUp) }
+        if grows { backOff(number, scale.reason, at: now) }
         return true
     }
 
@@ -81,7 +81,7 @@ extension Engine {
             .decisionStale, .decisionExpired, .alreadyApplied, .superseded, .stackInProgress, .heatConflict, .groupBusy,
         ]
         if !passing.contains(scale.reason.reason) {
-            groups[number].backOff(at: now, cause: scale.reason, configuration.scaleUp)
+            backOff(number, scale.reason, at: now)
         }
         return true
     }

@@ -1,16 +1,27 @@
 import Messages
 import Support
 
+/// What can be wrong with a group that a decision mends.
+enum Repair: CaseIterable {
+    /// Members that never became nodes: they are removed.
+    case unregistered
+    /// An increase whose time is over: what did not come is taken back from the wanted size.
+    case overdueGrowth
+    /// A wanted size that nothing has stood behind for long: it is corrected.
+    case target
+}
+
 extension Engine {
-    /// Members that never became nodes are removed; a wanted size that nothing stands behind is corrected.
+    /// The first of these repairs that a group needs.
     mutating func decideRepairs(
-        _ standings: [GroupStanding], at now: Timestamp, _ result: inout EvaluationResult
+        _ repairs: [Repair], _ standings: [GroupStanding], at now: Timestamp, _ result: inout EvaluationResult
     ) -> [String] {
         var sentences: [String] = []
         for number in groups.indices {
             guard
                 standings[number].refusal.map({ $0.reason == .groupBackedOff || $0.reason == .groupUnhealthy }) ?? true,
-                groups[number].memory.scale == nil, groups[number].memory.removal == nil
+                configuration.peer.repairsFirst
+                    || groups[number].memory.scale == nil && groups[number].memory.removal == nil
             else { continue }
             // What was refused a moment ago is refused again.
             if let failed = groups[number].memory.removalFailedAt,
@@ -18,10 +29,16 @@ extension Engine {
             {
                 continue
             }
-            if let sentence = removeUnregistered(number, standings[number], at: now, &result) {
+            for repair in repairs {
+                let sentence =
+                    switch repair {
+                    case .unregistered: removeUnregistered(number, standings[number], at: now, &result)
+                    case .overdueGrowth: takeBackGrowth(number, at: now, &result)
+                    case .target: correctTarget(number, at: now, &result)
+                    }
+                guard let sentence else { continue }
                 sentences.append(sentence)
-            } else if let sentence = correctTarget(number, standings[number], at: now, &result) {
-                sentences.append(sentence)
+                break
             }
         }
         return sentences
@@ -63,14 +80,36 @@ extension Engine {
         return "remove from \(group.rules.id) \(ids.count) machines that never became nodes"
     }
 
+    /// The wanted size of a group and how many members stand behind it; nil while that cannot be told.
+    private func sizes(_ number: Int) -> (wanted: Int, there: Int)? {
+        guard configuration.health.correctsTargets, let state = groups[number].state, !state.busy else { return nil }
+        return (state.desired ?? state.size, state.members.filter { !$0.isFailed && !$0.isLeaving }.count)
+    }
+
+    /// In the evaluation in which an increase runs out of time. Machines that are there stay wanted: they may be late, and if they
+    /// do not become nodes they are removed as such.
+    private mutating func takeBackGrowth(
+        _ number: Int, at now: Timestamp, _ result: inout EvaluationResult
+    ) -> String? {
+        guard let increase = timedOut[number], let (wanted, there) = sizes(number), wanted > there else { return nil }
+        let to = max(there, wanted - increase)
+        return lowerTarget(
+            number, from: wanted, to: to,
+            Explanation(
+                .provisionTimedOut,
+                "\(wanted) wanted, \(there) members \(provisionTimeout(groups[number])) after \(increase) were asked for"
+            ),
+            at: now, &result)
+    }
+
     private mutating func correctTarget(
-        _ number: Int, _ standing: GroupStanding, at now: Timestamp, _ result: inout EvaluationResult
+        _ number: Int, at now: Timestamp, _ result: inout EvaluationResult
     ) -> String? {
         let group = groups[number]
-        guard configuration.health.correctsTargets, let state = group.state, !state.busy else { return nil }
-        let wanted = state.desired ?? state.size
-        let there = state.members.filter { !$0.isFailed && !$0.isLeaving }.count
-        guard wanted > there else {
+        guard let (wanted, there) = sizes(number) else { return nil }
+        // With the peer an open increase explains what is missing.
+        let expected = configuration.peer.repairsFirst ? group.memory.expected : 0
+        guard wanted - expected > there else {
             groups[number].memory.mismatch = nil
             return nil
         }
@@ -81,13 +120,23 @@ extension Engine {
             return nil
         }
         groups[number].memory.mismatch = nil
-        let to = max(there, group.minimum)
-        guard to < wanted else { return nil }
+        return lowerTarget(
+            number, from: wanted, to: there,
+            Explanation(.sizeMismatch, "\(wanted) wanted, \(there) members for \(provisionTimeout(group))"), at: now,
+            &result)
+    }
+
+    private mutating func lowerTarget(
+        _ number: Int, from wanted: Int, to lower: Int, _ reason: Explanation, at now: Timestamp,
+        _ result: inout EvaluationResult
+    ) -> String? {
+        let group = groups[number]
+        let to = max(lower, configuration.peer.repairsFirst ? 0 : group.minimum)
+        guard to < wanted, let state = group.state else { return nil }
         let act = ScaleAct(
             id: decisionID("c", group.rules.id, "\(wanted)-\(to)"), from: state.size, to: to, decidedAt: now,
             deadline: now + configuration.scaleUp.decisionLifetime)
         groups[number].memory.scale = act
-        let reason = Explanation(.sizeMismatch, "\(wanted) wanted, \(there) members for \(provisionTimeout(group))")
         result.decisions.append(
             .scaleDecided(
                 ScaleDecided(

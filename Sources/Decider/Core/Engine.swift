@@ -34,6 +34,8 @@ public struct Engine: Sendable {
     var headroomClasses: [String: (revision: Int, number: Int)] = [:]
     /// Nodes that an increase was short of when its time ran out, in this evaluation.
     var timedOut: [Int: Int] = [:]
+    /// Nodes that are coming, of all groups, in this evaluation.
+    var coming = 0
     var ledger = Ledger()
     var simulation = ScaleDownSimulation()
     var census = Census()
@@ -88,6 +90,22 @@ public struct Engine: Sendable {
         groups.append(GroupRuntime(rules: rules))
         configuration.groups.append(rules)
         noteGroupsChanged()
+    }
+
+    /// Other rules for a group, while running: for rehearsals.
+    mutating func change(_ rules: GroupRules) {
+        guard let number = groupNumbers[rules.id], groups[number].rules != rules else { return }
+        groups[number].rules = rules
+        configuration.groups[number] = rules
+        noteGroupsChanged()
+    }
+
+    /// What was decided is taken as done, for rehearsals: sizes are said anew before the next evaluation.
+    mutating func forgetActs() {
+        for number in groups.indices {
+            groups[number].memory.scale = nil
+            groups[number].memory.removal = nil
+        }
     }
 
     /// Finds the group of every node by its server, and a template for every group, when something changed.

@@ -3,8 +3,9 @@ import Support
 extension DeciderConfiguration {
     /// Restores cluster-autoscaler's behaviour where ours is deliberately different: one group a decision, no soft
     /// constraints, pods in list order, DaemonSets only as they run, upcoming nodes only by open requests, several removals of
-    /// a group at once, groups that may become empty, zones not kept level.
+    /// a group at once, groups that may become empty, zones not kept level, and what `PeerRules` names.
     public mutating func makePeerCompatible() {
+        peer = .all
         scaleUp.severalGroups = false
         scaleUp.softTieBreaks = false
         scaleUp.retriesPlans = false

@@ -30,6 +30,8 @@ extension Scenario {
         if let blocking = outcome.blocking {
             result["blockingPod"] = .string(engine.model.pods[Int(blocking.pod)]?.name ?? "")
             result["reason"] = reason(blocking.reason)
+        } else if !outcome.waitsFor.isEmpty {
+            result["reason"] = reason(Explanation(.waitingForCompletion))
         }
         return .object(result)
     }
@@ -77,9 +79,8 @@ extension Scenario {
 
     func scaleDownPlan() -> JSONValue {
         var engine = engine()
-        for (index, item) in list("recentlyEvicted").enumerated() {
+        for item in list("recentlyEvicted") {
             let number = engine.model.addClass(values.shape(item))
-            _ = index
             engine.model.evicted.append(EvictedPod(podClass: Int32(number), at: now))
         }
         let wanted = ScenarioValues.list(document[path: "config", "eligible"])

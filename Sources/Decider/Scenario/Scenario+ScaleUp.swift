@@ -78,7 +78,8 @@ extension Scenario {
                 if isHopeless {
                     remaining.append(name(engine, pod))
                     events[name(engine, pod).stringValue ?? ""] = "NotTriggerScaleUp"
-                } else if count == 0 {
+                } else if let best = pass.plan?.best, pass.plan?.obstacles[index][best] != nil {
+                    // Another group could take it.
                     awaiting.append(name(engine, pod))
                 }
             }
@@ -133,7 +134,6 @@ extension Scenario {
             var free = allocatable
             for pod in list("pods") where pod["node"] == node["name"] {
                 for (name, amount) in Self.amounts(pod["requests"]) { free[name, default: 0] -= amount }
-                free["pods", default: 0] -= 1
             }
             return Similarity.Sample(
                 labels: ScenarioValues.texts(node["labels"]),

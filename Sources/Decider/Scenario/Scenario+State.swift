@@ -46,7 +46,6 @@ extension Scenario {
         }
         let clusterHealthy = engine.clusterProblem(standings, at: time) == nil
         let growing = engine.groups.contains { $0.isGrowing(at: time, timeout: engine.provisionTimeout($0)) }
-        let backedOff = engine.groups.contains { $0.isBackedOff(at: time) }
         return .object([
             "upcoming": .object(upcoming), "upcomingRegistered": .object(registered),
             "clusterHealthy": .bool(clusterHealthy), "groupHealthy": .object(healthy),
@@ -56,7 +55,8 @@ extension Scenario {
             ]), "scaleUpFailures": .array(failures),
             "status": .object([
                 "health": clusterHealthy ? "Healthy" : "Unhealthy",
-                "scaleUp": growing ? "InProgress" : backedOff ? "Backoff" : "NoActivity",
+                // That a group is backed off is said of the group alone.
+                "scaleUp": growing ? "InProgress" : "NoActivity",
             ]),
         ])
     }
@@ -122,7 +122,7 @@ extension Scenario {
         result["registered"] = .array(names.map { .string($0) })
         var discarded = EvaluationResult(
             evaluation: Evaluation(cluster: "scenario", number: 0, at: time, summary: ""))
-        _ = engine.decideRepairs(standings, at: time, &discarded)
+        _ = engine.decideRepairs(Repair.allCases, standings, at: time, &discarded)
         if let mismatch = engine.groups.first?.memory.mismatch {
             result["incorrect"] = .object([
                 "expected": .int(Int64(mismatch.expected)), "current": .int(Int64(mismatch.current)),
@@ -153,6 +153,7 @@ extension Scenario {
             for (id, change) in step["groupChange"]?.objectValue ?? [:] {
                 guard let number = groups.firstIndex(where: { $0["id"]?.stringValue == id }) else { continue }
                 for (key, value) in change.objectValue ?? [:] { groups[number][key] = value }
+                engine.change(group(groups[number]))
             }
             if let added = step["groupAdd"] {
                 groups.append(added)
@@ -161,7 +162,21 @@ extension Scenario {
             for (name, change) in step["podChange"]?.objectValue ?? [:] { podChanges[name] = change }
             play(&engine, groups, step, podChanges, at: time, sequence: Int64(index + 2))
             let result = engine.evaluate(at: time, complete: true)
-            results.append(loopResult(engine, result, groups))
+            let answer = loopResult(engine, result)
+            results.append(answer)
+            // With the peer a call changes a group's target at once, and a removal is over long before the next loop.
+            for number in groups.indices {
+                let id = groups[number]["id"]?.stringValue ?? ""
+                let gone =
+                    list("nodes").filter { $0["group"] == groups[number]["id"] }.compactMap { $0["name"]?.stringValue }
+                    + ScenarioValues.list(groups[number]["instances"])
+                let deleted = Set(ScenarioValues.list(answer["delete"])).intersection(gone).count
+                let change =
+                    (answer[path: "scaleUp", id]?.intValue ?? 0) + (answer[path: "targetChange", id]?.intValue ?? 0)
+                groups[number]["size"] = .int(
+                    max(0, (groups[number]["size"]?.intValue ?? 0) + change - Int64(deleted)))
+            }
+            engine.forgetActs()
         }
         return .object(["steps": .array(results)])
     }
@@ -183,16 +198,15 @@ extension Scenario {
         }
     }
 
-    private func loopResult(_ engine: Engine, _ result: EvaluationResult, _ groups: [JSONValue]) -> JSONValue {
+    private func loopResult(_ engine: Engine, _ result: EvaluationResult) -> JSONValue {
         var added: [String: JSONValue] = [:]
         var changed: [String: JSONValue] = [:]
         var deleted: [JSONValue] = []
         for decision in result.decisions {
             switch decision {
             case .scaleDecided(let scale):
-                if scale.reason.reason == .sizeMismatch {
-                    let size = groups.first { $0["id"]?.stringValue == scale.group }?["size"]?.intValue ?? 0
-                    changed[scale.group] = .int(Int64(scale.to) - size)
+                if scale.reason.reason == .sizeMismatch || scale.reason.reason == .provisionTimedOut {
+                    changed[scale.group] = .int(Int64(scale.to) - Int64(scale.from))
                 } else {
                     added[scale.group] = .int(Int64(scale.to - scale.from))
                 }

@@ -118,6 +118,51 @@ struct ExpanderTests {
         #expect(picked == ["a", "b", "c"])
     }
 
+    @Test("Among equals the zone decides that soft rules on other pods prefer, unless the peer's rule is asked for")
+    func softNeighbours() {
+        let zone = "topology.kubernetes.io/zone"
+        let cache = LabelSelector([Requirement("app", .in, ["cache"])])
+        let own = LabelSelector([Requirement("app", .in, ["web"])])
+        let changes: [(name: String, zone: String, change: (inout PodShape) -> Void)] = [
+            ("none", "a", { _ in }),
+            (
+                "affinity", "b",
+                { $0.podAffinity = [PodAffinityTerm(selector: cache, topologyKey: zone, weight: 1)] }
+            ),
+            (
+                "anti-affinity", "b",
+                { $0.podAntiAffinity = [PodAffinityTerm(selector: own, topologyKey: zone, weight: 1)] }
+            ),
+            (
+                "spread", "b",
+                {
+                    $0.topologySpread = [
+                        TopologySpreadConstraint(maxSkew: 1, topologyKey: zone, isHard: false, selector: own)
+                    ]
+                }
+            ),
+        ]
+        for item in changes {
+            for isSoft in [true, false] {
+                var stage = Stage(groups: [GroupRules(id: "a", min: 0, max: 9), GroupRules(id: "b", min: 0, max: 9)]) {
+                    $0.scaleUp.softTieBreaks = isSoft
+                }
+                let full = ["a1", "b1"].flatMap { (name: String) in
+                    stage.pods("full-\(name)", 1, Stage.shape(cpu: 3_500, app: "full"), on: name)
+                }
+                stage.snapshot(
+                    nodes: [Stage.node("a1", zone: "a"), Stage.node("b1", zone: "b")],
+                    pods: full + stage.pods("web", 1, Stage.shape(cpu: 100), on: "a1")
+                        + stage.pods("cache", 1, Stage.shape(cpu: 100, app: "cache"), on: "b1")
+                        + stage.pods("wait", 2, Stage.shape(cpu: 1_000, item.change)))
+                stage.group("a", ["a1"])
+                stage.group("b", ["b1"])
+                stage.evaluate()
+                #expect(stage.sizes == [isSoft ? item.zone : "a": 2], "\(item.name), \(isSoft)")
+            }
+        }
+    }
+
     @Test("Among equals what the pods would prefer decides, unless the peer's rule is asked for")
     func softTies() {
         let shape = Stage.shape(cpu: 1_000) { shape in

@@ -19,6 +19,10 @@ struct HeadroomTests {
         stage.group("w", ["n1"])
         stage.evaluate()
         #expect(stage.sizes == ["w": 3])
+        #expect(
+            stage.scaled.first?.reason
+                == Explanation(.headroom, "3 shares of the spare capacity fit no node that is there or coming"))
+        #expect(stage.scaled.first?.podCount == 0)
         stage.delta(nodes: [Stage.node("n2"), Stage.node("n3")])
         stage.group("w", ["n1", "n2", "n3"])
         stage.evaluate(after: .seconds(1))
@@ -28,6 +32,22 @@ struct HeadroomTests {
         stage.evaluate(after: .seconds(1))
         #expect(stage.record?.pods.first { $0.pod.contains("new") }?.outcome.reason == .fitsExisting)
         #expect(stage.sizes == ["w": 4])
+        #expect(stage.scaled.first?.reason.reason == .headroom)
+        // Pods that wait are what is most pressing.
+        var both = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) { $0.headroom = [self.rule(1, cpu: 2_000)] }
+        both.snapshot(nodes: [], pods: both.pods("web", 2, Stage.shape(cpu: 3_000)))
+        both.group(flavored("w"))
+        both.evaluate()
+        #expect(
+            both.scaled.first?.reason
+                == Explanation(
+                    .podsPending, "2 pods and 1 shares of the spare capacity fit no node that is there or coming"))
+    }
+
+    private func flavored(_ id: String) -> GroupState {
+        var state = Stage.group(id, [], at: Stage.start)
+        state.flavor = GroupState.Flavor(name: "m", vcpus: 4, ramMiB: 8_192, diskGiB: 20)
+        return state
     }
 
     @Test("Selector and tolerations say where the room has to be")

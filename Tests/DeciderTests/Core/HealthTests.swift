@@ -175,6 +175,34 @@ struct HealthTests {
         #expect(stage.scaled.isEmpty)
     }
 
+    @Test("An increase that runs out of time is taken back as far as no machine stands behind it, at once and once")
+    func overdueGrowth() throws {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 20)]) { $0.scaleDown.enabled = false }
+        stage.snapshot(
+            nodes: [Stage.node("n1")],
+            pods: stage.pods("on", 1, Stage.shape(cpu: 4_000), on: "n1") + stage.pods("web", 3, Stage.shape(cpu: 4_000))
+        )
+        group(&stage, ["n1"], [])
+        stage.evaluate()
+        let growth = try #require(stage.scaled.first)
+        #expect(growth.to == 4)
+        let progress = ScaleProgress(id: growth.id, group: "w", from: 1, to: 4, reason: growth.reason, at: stage.now)
+        stage.receive(.scaleStarted(ScaleStarted(cluster: "test", scale: progress)))
+        // Heat makes one of the three and then stands still.
+        stage.now = stage.now + .minutes(10)
+        group(&stage, ["n1"], [lost(1, at: stage.now)], desired: 4)
+        stage.evaluate(after: .seconds(1))
+        stage.evaluate(after: .minutes(4))
+        #expect(stage.scaled.isEmpty)
+        stage.evaluate(after: .seconds(60))
+        let back = try #require(stage.scaled.first)
+        #expect(back.to == 2)
+        #expect(back.reason == Explanation(.provisionTimedOut, "4 wanted, 2 members 15m after 3 were asked for"))
+        group(&stage, ["n1"], [lost(1, at: Stage.start + .minutes(10))], desired: 2)
+        stage.evaluate(after: .seconds(10))
+        #expect(stage.scaled.isEmpty)
+    }
+
     @Test("A group most of whose nodes do not work is not made larger; another is")
     func unhealthyGroup() {
         var stage = Stage(groups: [GroupRules(id: "bad", min: 0, max: 20), GroupRules(id: "good", min: 0, max: 20)])

@@ -183,7 +183,9 @@ struct LimitTests {
         var stage = stage(12) { $0.scaleUp.maximumNodesPerMinute = 4 }
         stage.evaluate()
         #expect(stage.sizes == ["a": 4])
-        #expect(bound(stage, "a", .batchLimitReached)?.contains("decider.scale_up.max_nodes_per_minute") == true)
+        #expect(
+            bound(stage, "a", .batchLimitReached)?.contains("at most 4 new nodes now (decider.max_nodes_per_minute)")
+                == true)
         members(4, of: "a", &stage)
         stage.evaluate(after: .seconds(59))
         #expect(stage.scaled.isEmpty)

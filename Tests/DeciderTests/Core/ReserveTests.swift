@@ -43,6 +43,23 @@ struct ReserveTests {
         #expect(daemon.sizes == [:])
     }
 
+    @Test("The place of an evicted pod of which no owner is known is kept as well: somebody may make it anew")
+    func bare() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+        var leaving = Stage.node("n1", taints: [RemovalMarks.taint])
+        leaving.annotations[RemovalMarks.annotation] = "{}"
+        leaving.unschedulable = true
+        stage.snapshot(
+            nodes: [leaving, Stage.node("n2")],
+            pods: stage.pods("db", 1, Stage.shape(cpu: 2_000, app: "db", owner: nil), on: "n1")
+                + stage.pods("on", 1, Stage.shape(cpu: 2_000), on: "n2"))
+        stage.group("w", ["n1", "n2"])
+        stage.evaluate()
+        stage.delta(pods: stage.pods("new", 1, Stage.shape(cpu: 2_000, app: "new")), removedPods: ["db-0"])
+        stage.evaluate(after: .seconds(2))
+        #expect(stage.sizes == ["w": 3])
+    }
+
     @Test("The pods of a node that somebody removes, and that fit nowhere else, ask for room before they are evicted")
     func homeless() {
         for free in [true, false] {

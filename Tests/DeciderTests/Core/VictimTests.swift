@@ -123,7 +123,9 @@ struct VictimTests {
         }
     }
 
-    @Test("A pod that no group can take keeps no idle node; one that its group could take does")
+    @Test(
+        "A pod that waits keeps no node that others can do without: neither where no group can take it, nor in a full group"
+    )
     func waitingPods() {
         // It wants a label that no node has.
         var hopeless = Stage(groups: [GroupRules(id: "w", min: 0, max: 2)])
@@ -135,7 +137,7 @@ struct VictimTests {
         hopeless.evaluate()
         hopeless.evaluate(after: .minutes(11))
         #expect(hopeless.removed.flatMap(\.nodes).map(\.node) == ["b"])
-        // It keeps away from pods of which one is on each node, and the group is full: its nodes stay.
+        // It keeps away from pods of which one is on each node, and the group is full: a node less, and there is room for one.
         var full = Stage(groups: [GroupRules(id: "w", min: 0, max: 2)])
         let alone = Stage.shape(cpu: 500, app: "alone") { shape in
             shape.podAntiAffinity = [
@@ -151,9 +153,75 @@ struct VictimTests {
         full.group("w", ["a", "b"], max: 2)
         full.evaluate()
         full.evaluate(after: .minutes(11))
-        #expect(full.removed.isEmpty)
-        let said = full.record?.nodes.first { $0.node == "b" }?.outcome
+        #expect(full.removed.flatMap(\.nodes).map(\.node) == ["b"])
+        full.delta(removedNodes: ["b"], pods: full.pods("yb", 1, small, on: "a"))
+        full.group("w", ["a"], max: 2)
+        full.evaluate(after: .seconds(1))
+        #expect(full.sizes == ["w": 2])
+    }
+
+    @Test("While a limit for the moment holds new nodes back, none goes that the pods would ask for anew")
+    func waitingForTheMinute() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) {
+            $0.scaleUp.maximumNodesPerMinute = 1
+            $0.scaleDown.unneededTime = .seconds(20)
+            $0.scaleDown.delayAfterAdd = .zero
+        }
+        let large = Stage.shape(cpu: 4_000, app: "large")
+        // The idle node is too small for them.
+        stage.snapshot(
+            nodes: [Stage.node("a"), Stage.node("b", cpu: 1_000)],
+            pods: stage.pods("on", 1, large, on: "a") + stage.pods("wait", 2, large))
+        stage.group("w", ["a", "b"])
+        stage.evaluate()
+        #expect(stage.sizes == ["w": 3])
+        stage.group("w", ["a", "b", "c"])
+        stage.evaluate(after: .seconds(30))
+        #expect(stage.decisions.isEmpty)
+        let said = stage.record?.nodes.first { $0.node == "b" }?.outcome
         #expect(said == Explanation(.scaleDownInCooldown, "pods wait for room"))
+    }
+
+    @Test("Of nodes that are as cheap to empty, one goes whose pods would rather be elsewhere")
+    func softTies() {
+        let nodes = [
+            Stage.node("a"), Stage.node("b", labels: ["disk": "ssd"]), Stage.node("c", labels: ["disk": "ssd"]),
+        ]
+        let term = WeightedNodeTerm(
+            weight: 10, term: NodeSelectorTerm(expressions: [Requirement("disk", .in, ["ssd"])]))
+        let taint = Taint(key: "old", effect: .preferNoSchedule)
+        for isOn in [true, false] {
+            #expect(
+                first(nodes.reversed()) { stage in
+                    ["a", "b", "c"].flatMap { self.pod(&stage, $0) { $0.preferredNodeAffinity = [term] } }
+                } configure: {
+                    $0.scaleUp.softTieBreaks = isOn
+                } == ["a"])
+            let turned = [Stage.node("a", labels: ["disk": "ssd"]), Stage.node("b"), Stage.node("c", taints: [taint])]
+            #expect(
+                first(turned) { stage in
+                    ["a", "b", "c"].flatMap { self.pod(&stage, $0) { $0.preferredNodeAffinity = [term] } }
+                } configure: {
+                    $0.scaleUp.softTieBreaks = isOn
+                } == [isOn ? "c" : "a"])
+        }
+    }
+
+    @Test("A node that would have gone but for its zone says so when it has to wait")
+    func passedOver() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) { $0.scaleDown.maximumParallel = 1 }
+        let nodes = [Stage.node("a", zone: "small"), Stage.node("b", zone: "full"), Stage.node("c", zone: "full")]
+        stage.snapshot(nodes: nodes)
+        stage.group("w", ["a", "b", "c"])
+        stage.evaluate()
+        stage.evaluate(after: .minutes(11))
+        #expect(stage.removed.flatMap(\.nodes).map(\.node) == ["b"])
+        let said = stage.record?.nodes.first { $0.node == "a" }?.outcome
+        #expect(said?.reason == .zoneBalance)
+        #expect(
+            said?.detail
+                == "zone small with 1 nodes of the group; one of full with 2 nodes of the group went first; then: "
+                + "DeletionBudgetReached 1 under removal, at most 1 (decider.scale_down.max_parallel)")
     }
 
     @Test("No node goes for a while after a scale-up, a removal and a failed removal; for the cluster, or by group")

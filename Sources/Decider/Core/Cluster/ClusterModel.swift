@@ -579,7 +579,7 @@ struct ClusterModel: Sendable {
         guard let index = podSlots.removeValue(forKey: uid) else { return }
         if let pod = pods[Int(index)], pod.node >= 0, let node = nodes[Int(pod.node)]?.node, node.isUnderRemoval {
             let podClass = catalog.classes[Int(pod.podClass)]
-            if !podClass.isDaemonSet && !podClass.isMirror && podClass.shape.owner != nil {
+            if !podClass.isFixed && !podClass.isStatic {
                 evicted.append(EvictedPod(podClass: pod.podClass, at: now))
             }
         }

@@ -28,6 +28,8 @@ public struct DeciderConfiguration: Sendable, Equatable {
     public var podScalers: [PodScaler] = []
     /// Price of a node by flavor, for groups without one of their own.
     public var flavorPrices: [String: Double] = [:]
+    /// Where the peer's rules hold instead of ours.
+    public var peer = PeerRules()
 
     /// Which nodes do their work, and which taints pass.
     var nodeRules: NodeRules {

@@ -53,7 +53,8 @@ public struct ScaleDownRules: Sendable, Equatable {
     public var interval = Interval.seconds(1)
     /// How long a decision may wait to be begun.
     public var decisionLifetime = Interval.minutes(2)
-    /// Zones of a group stay level: a node of the fullest zone goes first, and none whose zone lags behind.
+    /// Zones of a group stay level: of nodes that are as cheap to remove, one of the zone with the most nodes goes first. A zone
+    /// with few nodes does not keep one that nobody needs: an idle machine is no better for where it stands.
     public var balancesZones = true
     /// The label that names a node's zone.
     public var zoneLabel = "topology.kubernetes.io/zone"

@@ -15,6 +15,8 @@ struct Census: Sendable {
     var leaving: [Int32] = []
     /// Nodes that do not work although they have had the time to start.
     var unready = 0
+    /// Nodes that work and are not being removed.
+    var ready = 0
     var total = 0
     /// What the groups' nodes offer that stay.
     var cpu: Int64 = 0
@@ -49,7 +51,7 @@ extension Engine {
             } else if !brief.isReady && !brief.isLeaving {
                 next.unready += 1
             }
-            if brief.isLeaving { next.leaving.append(slot) }
+            if brief.isLeaving { next.leaving.append(slot) } else if brief.isReady { next.ready += 1 }
             guard number >= 0 else { continue }
             if brief.isLeaving {
                 next.readiness[number].leaving.append(index)

@@ -76,7 +76,7 @@ struct GroupMemory: Sendable, Codable, Equatable {
 
 /// A node group: its rules, what is known of it, and what is under way.
 struct GroupRuntime: Sendable {
-    let rules: GroupRules
+    var rules: GroupRules
     var state: GroupState?
     var heardAt: Timestamp?
     var memory = GroupMemory()
@@ -89,6 +89,17 @@ struct GroupRuntime: Sendable {
 
     var minimum: Int { max(rules.min, state?.min ?? 0) }
     var maximum: Int { min(rules.max, state?.max ?? Int.max) }
+
+    /// The size that removals may not go below.
+    func smallest(_ rules: ScaleDownRules) -> Int { max(minimum, rules.smallestGroup) }
+
+    /// Says that no node can be spared; `going` are on their way out already.
+    func minimumReached(least: Int, going: Int = 0) -> Explanation {
+        if rules.zeroOrMax {
+            return Explanation(.minimumReached, "all or none go, and at least \(least) has to stay")
+        }
+        return Explanation(.minimumReached, "size \(target - going), at least \(least) (\(rules.origin).min)")
+    }
 
     /// The size that is wanted as far as is known: an act under way counts until its outcome is seen.
     var target: Int {
@@ -109,16 +120,21 @@ struct GroupRuntime: Sendable {
     }
 
     /// One more failure to grow: each doubles the time, unless the last is long past or its backoff still runs.
-    mutating func backOff(at now: Timestamp, cause: Explanation, _ rules: ScaleUpRules) {
+    ///
+    /// - Parameter restarts: a failure during a backoff makes it begin anew with the first duration, which may be shorter.
+    mutating func backOff(at now: Timestamp, cause: Explanation, _ rules: ScaleUpRules, restarts: Bool = false) {
         var duration = rules.initialBackoff
+        var until = now + duration
         if let last = memory.backoff {
-            // Failures that come together are one failure.
-            if now < last.until { return }
-            if now - last.failedAt < rules.backoffReset {
+            if !(last.until < now) {
+                // Failures that come together are one failure: the time is not doubled, yet it is the last that it runs from.
+                if !restarts { (duration, until) = (last.duration, max(last.until, until)) }
+            } else if now - last.failedAt < rules.backoffReset {
                 duration = min(last.duration * 2, rules.maximumBackoff)
+                until = now + duration
             }
         }
-        memory.backoff = GroupBackoff(until: now + duration, duration: duration, failedAt: now, cause: cause)
+        memory.backoff = GroupBackoff(until: until, duration: duration, failedAt: now, cause: cause)
     }
 
     mutating func grow(by count: Int, at now: Timestamp) {

@@ -30,6 +30,7 @@ extension Engine {
             standings[number].isHealthy = isHealthy(number, standings[number].readiness, at: now)
             standings[number].refusal = refusal(number, standings[number], at: now)
         }
+        coming = standings.reduce(0) { $0 + $1.upcoming }
         return standings
     }
 
@@ -55,8 +56,19 @@ extension Engine {
         {
             return 0
         }
-        let there = readiness.ready.count + readiness.unready.count + readiness.leaving.count
+        let there = readiness.ready.count + readiness.unready.count + stillCounted(readiness)
         return max(0, group.target - there - readiness.longUnregistered.count)
+    }
+
+    /// Nodes that are being removed and that the group's wanted size still holds.
+    private func stillCounted(_ readiness: GroupReadiness) -> Int {
+        configuration.peer.sizeShrinksAtOnce ? 0 : readiness.leaving.count
+    }
+
+    /// The group failed to grow.
+    mutating func backOff(_ number: Int, _ cause: Explanation, at now: Timestamp) {
+        groups[number].backOff(
+            at: now, cause: cause, configuration.scaleUp, restarts: configuration.peer.failureRestartsBackoff)
     }
 
     /// An increase is over when its nodes are there, or when it took too long: then the group is backed off.
@@ -64,7 +76,7 @@ extension Engine {
         let group = groups[number]
         guard group.memory.expected > 0, let grewAt = group.memory.grewAt else { return }
         let missing =
-            group.target - readiness.ready.count - readiness.unready.count - readiness.leaving.count
+            group.target - readiness.ready.count - readiness.unready.count - stillCounted(readiness)
             - readiness.longUnregistered.count
         if missing <= 0 && readiness.longUnregistered.isEmpty {
             // A decision that Heat has not seen yet has nothing to show.
@@ -78,13 +90,12 @@ extension Engine {
         timedOut[number] = groups[number].memory.expected
         groups[number].memory.expected = 0
         groups[number].memory.scale = nil
-        groups[number].backOff(
-            at: now,
-            cause: Explanation(
+        backOff(
+            number,
+            Explanation(
                 .provisionTimedOut,
                 "\(max(missing, readiness.longUnregistered.count)) nodes did not come within "
-                    + "\(provisionTimeout(group))"),
-            configuration.scaleUp)
+                    + "\(provisionTimeout(group))"), at: now)
     }
 
     /// Nodes that should work and do not, beyond what is tolerated.
@@ -92,7 +103,7 @@ extension Engine {
         let group = groups[number]
         guard group.target > 0 else { return true }
         let excused = readiness.longUnregistered.count + group.memory.expected
-        let due = group.target - excused - readiness.leaving.count
+        let due = group.target - excused - stillCounted(readiness)
         guard due > 0 else { return true }
         let missing = due - readiness.ready.count
         let known = readiness.ready.count + readiness.unready.count + readiness.starting.count
@@ -135,7 +146,7 @@ extension Engine {
         else { return nil }
         return Explanation(
             .clusterUnhealthy,
-            "\(unready) of \(total) nodes are not ready (decider.health: \(rules.toleratedUnready) or "
-                + "\(Int(rules.maximumUnreadyPercent))%)")
+            "\(unready) of \(total) nodes are not ready (at most \(rules.toleratedUnready), decider.ok_unready, or "
+                + "\(Int(rules.maximumUnreadyPercent))%, decider.max_unready_percent)")
     }
 }

@@ -25,15 +25,22 @@ struct NodeTemplate: Sendable {
 extension ClusterModel {
     /// Taints that come and go with a node's condition, or that autoscalers put on nodes: no part of a template.
     static func isPassingTaint(_ taint: Taint) -> Bool {
-        let prefixes = [
-            "node.kubernetes.io/", "node.cloudprovider.kubernetes.io/",
-            "startup-taint.cluster-autoscaler.kubernetes.io/",
-            "ignore-taint.cluster-autoscaler.kubernetes.io/", "status-taint.cluster-autoscaler.kubernetes.io/",
-            "updraft.io/",
-        ]
-        let names = [Node.peerDeletionTaint, "DeletionCandidateOfClusterAutoscaler"]
-        return names.contains(taint.key) || prefixes.contains { taint.key.hasPrefix($0) }
+        passingTaints.contains(taint.key) || passingPrefixes.contains { taint.key.hasPrefix($0) }
     }
+
+    /// By name: other taints below `node.kubernetes.io/` (a cloud's `lifecycle` of spot machines) belong to the node for good.
+    private static let passingTaints: Set<String> = [
+        "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", "node.kubernetes.io/unschedulable",
+        "node.kubernetes.io/memory-pressure", "node.kubernetes.io/disk-pressure", "node.kubernetes.io/pid-pressure",
+        "node.kubernetes.io/network-unavailable", "node.kubernetes.io/out-of-service",
+        "node.cloudprovider.kubernetes.io/uninitialized", "node.cloudprovider.kubernetes.io/shutdown",
+        RemovalMarks.taint.key, Node.peerDeletionTaint, "DeletionCandidateOfClusterAutoscaler",
+    ]
+
+    private static let passingPrefixes = [
+        "startup-taint.cluster-autoscaler.kubernetes.io/", "ignore-taint.cluster-autoscaler.kubernetes.io/",
+        "status-taint.cluster-autoscaler.kubernetes.io/",
+    ]
 
     /// Taints of a template made from this node.
     static func templateTaints(of node: Node, _ rules: NodeRules = NodeRules()) -> [Taint] {

@@ -79,6 +79,12 @@ struct DrainCheck {
         let pods = record.pods.sorted { (model.pods[Int($0)]?.name ?? "") < (model.pods[Int($1)]?.name ?? "") }
         for index in pods {
             guard let pod = model.pods[Int(index)] else { continue }
+            // A pod below the cut-off holds neither room nor its node.
+            if let priority = model.catalog.classes[Int(pod.podClass)].shape.priority,
+                priority < model.expendableCutoff
+            {
+                continue
+            }
             switch decide(pod, model.catalog.classes[Int(pod.podClass)], model) {
             case .ignore: break
             case .evict: outcome.evict.append(index)

@@ -43,6 +43,8 @@ extension Engine {
         let eligibility = Eligibility(rules: configuration.scaleDown, now: now)
         weigh(&result, eligibility)
         var candidates: [Int] = []
+        var hindered: [Int] = []
+        let holds = groups.indices.map { hold(of: $0) }
         for slot in result.open {
             let index = Int(slot)
             let number = Int(groupOfSlot[index])
@@ -53,13 +55,30 @@ extension Engine {
                 index, group: rules, utilization, measured: load(index, at: now), model)
             {
                 result.obstacles[index] = obstacle
+            } else if let hold = holds[number], !hold.sparesDead || model.briefs[index].isReady {
+                result.obstacles[index] = hold.reason
+                // What hinders the group for a moment does not make its idle nodes needed.
+                if groups[number].state?.problem != nil { hindered.append(index) }
             } else {
                 candidates.append(index)
             }
         }
         if !candidates.isEmpty { simulate(candidates, pass, &result, at: now) }
-        noteUnneeded(result.removable, at: now)
+        noteUnneeded(result.removable, kept: hindered, at: now)
         simulation = result
+    }
+
+    /// Why no node may leave the group, whatever runs on it. It is no candidate then: its pods stay where they are, and it takes those
+    /// of others. `sparesDead`: Heat replaces a machine that is dead where the group cannot spare it.
+    private func hold(of number: Int) -> (reason: Explanation, sparesDead: Bool)? {
+        let group = groups[number]
+        if let problem = group.state?.problem { return (problem, false) }
+        if group.state?.paused ?? false { return (Explanation(.groupPaused), false) }
+        let least = group.smallest(configuration.scaleDown)
+        if group.rules.zeroOrMax { return least > 0 ? (group.minimumReached(least: least), false) : nil }
+        let going = configuration.scaleDown.oneRemovalPerGroup ? group.memory.removal?.targets.count ?? 0 : 0
+        guard group.target - going <= least else { return nil }
+        return (group.minimumReached(least: least, going: going), configuration.health.replacesAtMinimum)
     }
 
     /// Finds the nodes that are plainly too loaded; those that nothing happened to since the last time are so still.
@@ -125,7 +144,7 @@ extension Engine {
         }
     }
 
-    /// Cheapest first: unready, empty, few and unimportant pods, little load, oldest.
+    /// Cheapest first: unready, empty, few and unimportant pods, those that would rather be elsewhere, oldest.
     func orderVictims(_ slots: [Int], _ utilizations: [Int: Utilization], at now: Timestamp) -> [Int] {
         struct Cost {
             var slot: Int
@@ -133,15 +152,20 @@ extension Engine {
             var wasUnneeded: Bool
             var pods: Int
             var weight: Double
+            var liking: Int64
             var utilization: Double
             var createdAt: Timestamp
             var name: String
         }
+        let isSoft = configuration.scaleUp.softTieBreaks
+        let hasPreferences =
+            isSoft && model.catalog.classes.contains { !$0.shape.preferredNodeAffinity.isEmpty }
         let costs = slots.map { slot in
             let pods = Int(model.briefs[slot].pods - model.briefs[slot].fixedPods)
             return Cost(
                 slot: slot, isReady: model.briefs[slot].isReady, wasUnneeded: memory.unneededSince[key(slot)] != nil,
                 pods: pods, weight: pods == 0 ? 0 : disruption(slot, at: now),
+                liking: pods == 0 || !isSoft ? 0 : liking(slot, hasPreferences),
                 utilization: utilizations[slot]?.value ?? 0, createdAt: model.briefs[slot].createdAt,
                 name: model.world.names[slot])
         }
@@ -151,6 +175,7 @@ extension Engine {
             // A node whose time is running keeps its place: otherwise small changes would restart timers.
             if left.wasUnneeded != right.wasUnneeded { return left.wasUnneeded }
             if left.weight != right.weight { return left.weight < right.weight }
+            if left.liking != right.liking { return left.liking < right.liking }
             if left.createdAt != right.createdAt { return left.createdAt < right.createdAt }
             return left.name < right.name
         }.map(\.slot)
@@ -175,8 +200,27 @@ extension Engine {
         return sum
     }
 
-    private mutating func noteUnneeded(_ removable: [Int], at now: Timestamp) {
+    /// How much a node's pods would like to stay: weights of preferred node affinity that it meets, less untolerated
+    /// `PreferNoSchedule` taints.
+    private func liking(_ slot: Int, _ hasPreferences: Bool) -> Int64 {
+        guard let record = model.nodes[slot] else { return 0 }
+        let softTaints = record.node.taints.filter { $0.effect == .preferNoSchedule }
+        guard hasPreferences || !softTaints.isEmpty else { return 0 }
+        var sum: Int64 = 0
+        for index in record.pods {
+            let number = Int(model.podBriefs[Int(index)].podClass)
+            guard number >= 0, !model.catalog.classes[number].isFixed else { continue }
+            if softTaints.isEmpty && model.catalog.classes[number].shape.preferredNodeAffinity.isEmpty { continue }
+            sum += model.catalog.classes[number].shape.liking(
+                labels: record.node.labels, name: record.node.name, softTaints: softTaints)
+        }
+        return sum
+    }
+
+    /// `kept`: nodes that could not be looked at; their time runs on if it ran before.
+    private mutating func noteUnneeded(_ removable: [Int], kept: [Int], at now: Timestamp) {
         var since: [String: Timestamp] = [:]
+        for slot in kept { since[key(slot)] = memory.unneededSince[key(slot)] }
         for slot in removable {
             let name = key(slot)
             since[name] = memory.unneededSince[name] ?? now
@@ -195,7 +239,10 @@ extension Engine {
         for slot in simulation.removable {
             guard model.nodes[slot] != nil, let since = memory.unneededSince[key(slot)] else { continue }
             let number = Int(groupOfSlot[slot])
-            guard number >= 0 else { continue }
+            guard number >= 0 else {
+                waiting[slot] = Explanation(.notAutoscaled, "belongs to no configured group")
+                continue
+            }
             // Looked at again right before: a mark may have come after the simulation.
             if let mark = eligibility.mark(slot, model) {
                 waiting[slot] = mark
@@ -245,7 +292,8 @@ extension Engine {
             if isFreed(slot, since: since, at: now) { return (since, .notUnneededLongEnough) }
             return (since + (rules.unneededTime ?? configuration.scaleDown.unneededTime), .notUnneededLongEnough)
         }
-        let start = max(since, model.briefs[slot].readinessChangedAt ?? since)
+        let changed = configuration.peer.unreadySinceUnneeded ? nil : model.briefs[slot].readinessChangedAt
+        let start = max(since, changed ?? since)
         return (start + (rules.unreadyTime ?? configuration.scaleDown.unreadyTime), .notUnreadyLongEnough)
     }
 

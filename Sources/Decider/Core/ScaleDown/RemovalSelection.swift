@@ -85,18 +85,32 @@ struct RemovalSelection {
         // Empty ones first: they disturb nobody.
         let others = ripe.filter { !engine.groups[$0.group].rules.zeroOrMax }
         var queue = others.filter(\.isEmpty) + others.filter { !$0.isEmpty }
+        // What is said of nodes that would have gone but for their zone.
+        var passedOver: [Int: String] = [:]
         while !queue.isEmpty {
             let index = rules.balancesZones && running < rules.maximumParallel ? fullestZone(queue, zones) : 0
             let candidate = queue.remove(at: index)
-            if let reason = obstacle(candidate, engine, chosen, left) {
+            if var reason = obstacle(candidate, engine, chosen, left) {
+                if let fuller = passedOver[candidate.slot] {
+                    reason = Explanation(.zoneBalance, "\(fuller); then: \(reason.reason.rawValue) \(reason.detail)")
+                }
                 waiting[candidate.slot] = reason
                 continue
+            }
+            for other in queue[..<index] where other.group == candidate.group && passedOver[other.slot] == nil {
+                passedOver[other.slot] =
+                    "zone \(size(of: other, zones)); one of \(size(of: candidate, zones)) went first"
             }
             take(candidate, &left)
             zones[candidate.group, default: [:]][candidate.zone, default: 0] -= 1
             chosen[candidate.group, default: []].append(candidate.slot)
         }
         return chosen
+    }
+
+    private func size(of candidate: Candidate, _ zones: [Int: [String: Int]]) -> String {
+        "\(candidate.zone.isEmpty ? "(none)" : candidate.zone) with "
+            + "\(zones[candidate.group]?[candidate.zone] ?? 0) nodes of the group"
     }
 
     /// Among the candidates that are as cheap as the first (empty or not, same group), one of the fullest zone.
@@ -111,43 +125,74 @@ struct RemovalSelection {
         return best
     }
 
-    /// Groups that go whole or not at all come first. One of them may go beyond the budgets, or it would starve behind
-    /// nodes that go one by one (the peer's rule).
+    /// Groups that go whole or not at all come first, of them those with empty nodes. One of them may go beyond the budgets, or it
+    /// would starve behind nodes that go one by one; and the first that does not fit ends its turn, or it would starve behind
+    /// smaller ones (the peer's rules).
     private mutating func chooseAtomic(
         _ candidates: [Candidate], _ engine: Engine, _ chosen: inout [Int: [Int]],
         _ waiting: inout [Int: Explanation], _ left: inout [String: Int64]
     ) {
         var mayOverflow = true
-        for (group, members) in Dictionary(grouping: candidates, by: \.group).sorted(by: { $0.key < $1.key }) {
-            let drains = members.filter { !$0.isEmpty }.count
-            let room = rules.maximumParallel - running
-            let drainRoom = min(room, rules.maximumParallelDrain - draining)
-            var reason: Explanation?
-            if members.count < engine.groups[group].target {
-                reason = Explanation(
-                    .atomicScaleDownFailed,
-                    "\(members.count) of \(engine.groups[group].target) nodes may go, all or none do")
-            } else if room < members.count || drainRoom < drains {
-                if room <= 0 || (drains > 0 && drainRoom <= 0) || !mayOverflow {
-                    reason = Explanation(.deletionBudgetReached, "\(members.count) nodes at once are more than allowed")
+        for hasEmpty in [true, false] {
+            var isOver = false
+            for members in Self.byGroup(candidates) where members.contains(where: \.isEmpty) == hasEmpty {
+                let group = members[0].group
+                var reason = atomicObstacle(members, engine, left)
+                if reason == nil {
+                    reason = parallelObstacle(members, mayOverflow: mayOverflow && !isOver, isOver: isOver)
+                    if reason != nil { isOver = true }
                 }
-            }
-            let least = max(engine.groups[group].minimum, rules.smallestGroup)
-            if reason == nil, least > 0 {
-                reason = Explanation(.minimumReached, "all or none go, and at least \(least) has to stay")
-            }
-            if reason == nil { reason = shortage(members, engine, left) }
-            if reason == nil { reason = atomicBudgetObstacle(members, engine) }
-            if reason == nil { mayOverflow = false }
-            for member in members {
-                if let reason {
-                    waiting[member.slot] = reason
-                } else {
-                    take(member, &left)
-                    chosen[group, default: []].append(member.slot)
+                if reason == nil { mayOverflow = false }
+                for member in members {
+                    if let reason {
+                        waiting[member.slot] = reason
+                    } else {
+                        take(member, &left)
+                        chosen[group, default: []].append(member.slot)
+                    }
                 }
             }
         }
+    }
+
+    /// Candidates by group, in the order in which they come.
+    private static func byGroup(_ candidates: [Candidate]) -> [[Candidate]] {
+        var numbers: [Int: Int] = [:]
+        var groups: [[Candidate]] = []
+        for candidate in candidates {
+            if let number = numbers[candidate.group] {
+                groups[number].append(candidate)
+            } else {
+                numbers[candidate.group] = groups.count
+                groups.append([candidate])
+            }
+        }
+        return groups
+    }
+
+    /// Why a group cannot go as a whole, whatever else goes.
+    private func atomicObstacle(
+        _ members: [Candidate], _ engine: Engine, _ left: [String: Int64]
+    ) -> Explanation? {
+        let group = engine.groups[members[0].group]
+        if members.count < group.target {
+            return Explanation(
+                .atomicScaleDownFailed, "\(members.count) of \(group.target) nodes may go, all or none do")
+        }
+        let least = group.smallest(rules)
+        if least > 0 { return group.minimumReached(least: least) }
+        return shortage(members, engine, left) ?? atomicBudgetObstacle(members, engine)
+    }
+
+    /// Whether more would be under removal at once than is allowed.
+    private func parallelObstacle(_ members: [Candidate], mayOverflow: Bool, isOver: Bool) -> Explanation? {
+        let drains = members.filter { !$0.isEmpty }.count
+        let room = rules.maximumParallel - running
+        let drainRoom = min(room, rules.maximumParallelDrain - draining)
+        let fits = room >= members.count && drainRoom >= drains
+        let overflows = mayOverflow && room > 0 && (drains == 0 || drainRoom > 0)
+        if !isOver && (fits || overflows) { return nil }
+        return Explanation(.deletionBudgetReached, "\(members.count) nodes at once are more than allowed")
     }
 
     private mutating func take(_ candidate: Candidate, _ left: inout [String: Int64]) {
@@ -162,13 +207,12 @@ struct RemovalSelection {
     ) -> Explanation? {
         let group = engine.groups[candidate.group]
         let going = (chosen[candidate.group]?.count ?? 0) + (group.memory.removal?.targets.count ?? 0)
-        let minimum = max(group.minimum, rules.smallestGroup)
+        let minimum = group.smallest(rules)
         // Heat replaces a machine that is dead where the group cannot spare it: the size stays.
         let isReplaced =
             candidate.isDead && engine.configuration.health.replacesAtMinimum && group.target - going <= minimum
         if group.target - going <= minimum && !isReplaced {
-            return Explanation(
-                .minimumReached, "size \(group.target - going), at least \(minimum) (\(group.rules.origin).min)")
+            return group.minimumReached(least: minimum, going: going)
         }
         if !isReplaced, let short = shortage([candidate], engine, left) { return short }
         if running >= rules.maximumParallel {
@@ -181,7 +225,7 @@ struct RemovalSelection {
             return Explanation(
                 .deletionBudgetReached,
                 "\(draining) being drained, at most \(rules.maximumParallelDrain) "
-                    + "(decider.scale_down.max_parallel_drain)")
+                    + "(decider.scale_down.max_parallel_drains)")
         }
         return budgetObstacle(candidate, engine)
     }

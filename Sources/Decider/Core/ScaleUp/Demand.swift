@@ -11,6 +11,8 @@ struct Demand: Sendable {
     var open: Int
     /// Replicas that were decided on and do not exist yet.
     var isComing = false
+    /// Spare capacity: no pods that anybody waits for.
+    var isHeadroom = false
 
     var placed: Int { pods.count - open }
 }

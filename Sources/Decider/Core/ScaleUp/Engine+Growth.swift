@@ -130,11 +130,11 @@ extension Engine {
         }
         let rules = configuration.scaleUp
         if rules.maximumNodesPerDecision > 0 {
-            lower(rules.maximumNodesPerDecision, "decider.scale_up.max_nodes_per_decision")
+            lower(rules.maximumNodesPerDecision, "decider.max_nodes_per_decision")
         }
         if rules.maximumNodesPerMinute > 0 {
             let recent = memory.recentGrowth.filter { $0.at + .seconds(60) > now }.reduce(0) { $0 + $1.count }
-            lower(rules.maximumNodesPerMinute - recent, "decider.scale_up.max_nodes_per_minute")
+            lower(rules.maximumNodesPerMinute - recent, "decider.max_nodes_per_minute")
         }
         if configuration.limits.maximumNodes > 0 {
             lower(configuration.limits.maximumNodes - totalNodes, "decider.limits.nodes")
@@ -143,27 +143,35 @@ extension Engine {
     }
 
     /// Nodes that are there or wanted, outside the groups too.
-    var totalNodes: Int {
-        groups.reduce(0) { $0 + $1.target } + model.order.filter { groupOfSlot[Int($0)] < 0 }.count
+    private var totalNodes: Int {
+        if configuration.peer.countsReadyNodes { return census.ready + coming }
+        return groups.reduce(0) { $0 + $1.target } + model.order.filter { groupOfSlot[Int($0)] < 0 }.count
     }
 
     /// Nodes for the demands that fit nowhere.
     mutating func plan(_ pass: inout ScaleUpPass, _ standings: [GroupStanding], at now: Timestamp) {
-        guard pass.demands.contains(where: { $0.open > 0 }) else { return }
+        guard pass.demands.contains(where: { $0.open > 0 }), !pass.allWait else { return }
         let (limit, origin) = nodeLimit(at: now)
         var planner = ScaleUpPlanner(
             candidates: growthCandidates(standings), rules: configuration.scaleUp, allowance: allowance(),
             nodeLimit: limit, seed: seed)
         planner.nodeLimitOrigin = origin
+        if configuration.scaleUp.softTieBreaks && groups.count > 1 {
+            planner.neighbours = Neighbours(model, for: pass.demands.filter { $0.open > 0 }.map(\.podClass))
+        }
         if configuration.scaleUp.balancesSimilarGroups { planner.similarGroups = similarGroups() }
         let plan = planner.runBest(&pass.demands, &pass.world, &model.catalog)
         for (number, count) in plan.added {
             let pods = plan.placed.reduce(0) { $0 + ($1[number] ?? 0) }
-            let coming = zip(plan.placed, pass.demands).reduce(0) { sum, item in
-                sum + (item.1.isComing ? item.0[number] ?? 0 : 0)
+            var coming = 0
+            var spare = 0
+            for (placed, demand) in zip(plan.placed, pass.demands) {
+                if demand.isComing { coming += placed[number] ?? 0 }
+                if demand.isHeadroom { spare += placed[number] ?? 0 }
             }
             pass.growth[number] = (
-                count, Self.reason(pods: pods, coming: coming), pods, sample(plan, number, pass.demands)
+                count, Self.reason(waiting: pods - coming - spare, coming: coming, spare: spare), pods - spare,
+                sample(plan, number, pass.demands)
             )
         }
         for (number, bounds) in plan.bounds { pass.bounds[number, default: []] += bounds }
@@ -178,15 +186,16 @@ extension Engine {
         pass.plan = plan
     }
 
-    private static func reason(pods: Int, coming: Int) -> Explanation {
-        if coming == 0 { return Explanation(.podsPending, "\(pods) pods fit no node that is there or coming") }
-        let waiting = pods - coming
-        let words =
-            waiting > 0
-            ? "\(waiting) pods and \(coming) replicas that are about to exist fit"
-            : "\(coming) replicas that are about to exist fit"
+    /// What is most pressing gives the reason its name; the words tell all of it.
+    private static func reason(waiting: Int, coming: Int, spare: Int) -> Explanation {
+        var parts: [String] = []
+        if waiting > 0 { parts.append("\(waiting) pods") }
+        if coming > 0 { parts.append("\(coming) replicas that are about to exist") }
+        if spare > 0 { parts.append("\(spare) shares of the spare capacity") }
+        let words = parts.count > 2 ? "\(parts[0]), \(parts[1]) and \(parts[2])" : parts.joined(separator: " and ")
         return Explanation(
-            waiting > 0 ? .podsPending : .replicasComing, "\(words) no node that is there or coming")
+            waiting > 0 ? .podsPending : coming > 0 ? .replicasComing : .headroom,
+            "\(words) fit no node that is there or coming")
     }
 
     /// A number from what the evaluation saw, for ties.

@@ -27,7 +27,8 @@ extension Engine {
                 pass.world.widen(&model.catalog)
             }
             var demand = Demand(
-                podClass: number, pods: (0..<count).map { -1 - Int32($0) }, priority: Int32.min, open: count)
+                podClass: number, pods: (0..<count).map { -1 - Int32($0) }, priority: Int32.min, open: count,
+                isHeadroom: true)
             var packer = Packer(
                 model.catalog.classes[number], nodes: targets(pass), pass.world)
             // Held: a node with room that is kept goes only when there is as much on others.

@@ -31,34 +31,50 @@ extension Engine {
             byClass[brief.podClass, default: []].append(index)
         }
         var numbers: [DemandKey: Int] = [:]
+        var quietNumbers: [DemandKey: Int] = [:]
         for (number, pods) in byClass.sorted(by: { $0.key < $1.key }) {
             let podClass = model.catalog.classes[Int(number)]
             let rule = filter.rule(podClass, isExpendable: model.isExpendable(podClass.shape))
             var asking: [Int32] = []
+            var quiet: [Int32] = []
             asking.reserveCapacity(pods.count)
             for index in pods {
-                switch rule.judge(model.podBriefs[Int(index)], now) {
+                let brief = model.podBriefs[Int(index)]
+                switch rule.judge(brief, now) {
                 case .asks: asking.append(index)
                 case .isNotMeant: break
-                case .excused(let reason): excuse(index, number, reason, &pass)
+                case .excused(let reason):
+                    excuse(index, number, reason, &pass)
+                    // The scheduler will put it on a node where there is room.
+                    if brief.holds < 0 && (reason.reason == .daemonSetPod || reason.reason == .tooYoung) {
+                        quiet.append(index)
+                    }
                 }
             }
-            guard !asking.isEmpty else { continue }
-            let key = DemandKey(behaviour: podClass.behaviour, priority: podClass.shape.priority ?? 0)
-            if let known = numbers[key] {
-                pass.demands[known].pods += asking
-            } else {
-                numbers[key] = pass.demands.count
-                pass.demands.append(Demand(podClass: Int(number), pods: asking, priority: key.priority, open: 0))
-            }
+            Self.add(asking, number, podClass, to: &pass.demands, &numbers)
+            Self.add(quiet, number, podClass, to: &pass.quiet, &quietNumbers)
         }
         let keepsOrder = configuration.scaleUp.keepsPodOrder
-        for number in pass.demands.indices {
-            pass.demands[number].open = pass.demands[number].pods.count
-            if keepsOrder { sortPods(&pass.demands[number]) }
-        }
+        for number in pass.demands.indices where keepsOrder { sortPods(&pass.demands[number]) }
+        for number in pass.quiet.indices where keepsOrder { sortPods(&pass.quiet[number]) }
         sortDemands(&pass.demands, keepsOrder: keepsOrder)
         pass.fitting = Array(repeating: 0, count: pass.demands.count)
+    }
+
+    /// Pods of a class, to the demand of those that behave alike.
+    private static func add(
+        _ pods: [Int32], _ number: Int32, _ podClass: PodClass, to demands: inout [Demand],
+        _ numbers: inout [DemandKey: Int]
+    ) {
+        guard !pods.isEmpty else { return }
+        let key = DemandKey(behaviour: podClass.behaviour, priority: podClass.shape.priority ?? 0)
+        if let known = numbers[key] {
+            demands[known].pods += pods
+            demands[known].open += pods.count
+        } else {
+            numbers[key] = demands.count
+            demands.append(Demand(podClass: Int(number), pods: pods, priority: key.priority, open: pods.count))
+        }
     }
 
     /// Replicas that do not exist yet ask for room as pods do that wait for it; they are numbers below zero.
@@ -146,16 +162,61 @@ extension Engine {
     /// Places what fits on nodes that are there or coming.
     func placeOnExisting(_ pass: inout ScaleUpPass) {
         let nodes = targets(pass)
+        let quiet = Set(pass.quiet.flatMap(\.pods))
+        if !quiet.isEmpty {
+            // Together with the others, the important ones first.
+            pass.demands += pass.quiet
+            pass.fitting += pass.quiet.map { _ in 0 }
+            pass.quiet = []
+            sortDemands(&pass.demands, keepsOrder: configuration.scaleUp.keepsPodOrder)
+        }
         for number in pass.demands.indices {
             let podClass = pass.demands[number].podClass
-            var packer = Packer(model.catalog.classes[podClass], nodes: nodes, pass.world)
+            let isFixed = model.catalog.classes[podClass].isFixed
+            let named = namedNodes(model.catalog.classes[podClass].shape)
+            var packer = Packer(model.catalog.classes[podClass], nodes: named ?? nodes, pass.world)
             let placed = packer.place(pass.demands[number].open, in: &pass.world, model.catalog) { node, count in
-                pass.held[node, default: []].append(Held(podClass: podClass, count: count))
+                // A DaemonSet's pod ends with its node: it need not find another.
+                if !isFixed { pass.held[node, default: []].append(Held(podClass: podClass, count: count)) }
                 pass.placements.append(Placement(podClass: podClass, node: node, count: count))
             }
             pass.fitting[number] += placed
             pass.demands[number].open -= placed
         }
+        guard !quiet.isEmpty else { return }
+        let asking = pass.demands.indices.filter { !(pass.demands[$0].pods.first.map(quiet.contains) ?? false) }
+        pass.fitting = asking.map { pass.fitting[$0] }
+        pass.demands = asking.map { pass.demands[$0] }
+    }
+
+    /// The nodes that a pod is held to by name, as each pod of a DaemonSet is: there may be one for every node, and none of them need
+    /// be tried on all of the others. Nil when it is not.
+    private func namedNodes(_ shape: PodShape) -> [Int32]? {
+        guard let terms = shape.nodeAffinity, !terms.isEmpty else { return nil }
+        var names: Set<String> = []
+        for term in terms {
+            guard let field = term.fields.first(where: { $0.key == "metadata.name" && $0.operator == .in }) else {
+                return nil
+            }
+            names.formUnion(field.values)
+        }
+        return names.sorted().compactMap { model.nodeSlots[$0].map { Int32($0) } }
+    }
+
+    /// Whether all pods that need a node are so young that more are to be expected (the peer's rule and numbers).
+    func areAllYoung(_ pass: ScaleUpPass, at now: Timestamp) -> Bool {
+        var oldest: Timestamp?
+        var oldestGPU: Timestamp?
+        for demand in pass.demands where demand.open > 0 {
+            let requests = model.catalog.classes[demand.podClass].shape.requests.extended
+            let wantsGPU = configuration.scaleDown.gpuResources.contains { requests[$0] ?? 0 > 0 }
+            for index in demand.pods.suffix(demand.open) where index >= 0 {
+                let createdAt = model.podBriefs[Int(index)].createdAt
+                oldest = min(oldest ?? createdAt, createdAt)
+                if wantsGPU { oldestGPU = min(oldestGPU ?? createdAt, createdAt) }
+            }
+        }
+        return oldest.map { $0 + .seconds(2) > now } ?? false || oldestGPU.map { $0 + .seconds(30) > now } ?? false
     }
 
     /// Keeps room for what removals under way displace. Nodes whose pods have no place any more are returned; where that is not
@@ -206,13 +267,15 @@ extension Engine {
         sortDemands(&pass.demands, keepsOrder: configuration.scaleUp.keepsPodOrder)
     }
 
-    /// Evicted pods that their owners have not replaced yet: of each owner as many as it has too few. Unknown owners: all.
+    /// Evicted pods that their owners have not replaced yet: of each owner as many as it has too few. Unknown owners, and none that
+    /// is known of: all. Pods that stay with their node, of DaemonSets and static ones: never.
     func missingEvicted(at now: Timestamp) -> [EvictedPod] {
         var missing: [String: Int32] = [:]
         return model.evicted.filter { item in
             guard item.at + configuration.scaleDown.evictedMemory > now else { return false }
             let podClass = model.catalog.classes[Int(item.podClass)]
-            guard let owner = podClass.shape.owner, !podClass.isDaemonSet, !podClass.isMirror else { return false }
+            if podClass.isFixed || podClass.isStatic { return false }
+            guard let owner = podClass.shape.owner else { return true }
             let id = "\(owner.kind)/\(podClass.shape.namespace)/\(owner.name)"
             guard let workload = model.workloads[id] else { return true }
             let left = missing[id] ?? workload.replicas - workload.currentReplicas

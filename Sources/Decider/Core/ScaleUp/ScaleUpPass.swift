@@ -5,6 +5,10 @@ import Support
 struct ScaleUpPass {
     var world: World
     var demands: [Demand] = []
+    /// Pods that ask for no new node and yet take room on those that are there: of DaemonSets, and too young ones.
+    var quiet: [Demand] = []
+    /// The pods that need nodes are so young that more are to be expected: nothing is added or removed.
+    var allWait = false
     /// Pods of each demand that fit a node that is there or coming.
     var fitting: [Int] = []
     /// Slots that are taken back.
@@ -37,11 +41,13 @@ struct ScaleUpPass {
 }
 
 extension ScaleUpPass {
-    /// Whether pods ask for nodes of the group: some group grows now, or pods wait that could run on a new node of this one and
-    /// for which it may not grow. A pod that no node of the group could take has nothing to do with it.
+    /// Whether pods ask for nodes of the group: some group grows now, or this one is about to, as soon as a change that is on its
+    /// way or the limit on new nodes lets it. A pod that waits for a node which the group may not get (it is full, a quota is used
+    /// up) holds nothing: it has room on none of the nodes, and one node less may be what lets the group have another.
     func wants(_ group: Int) -> Bool {
-        if !growth.isEmpty { return true }
-        guard let plan else { return false }
+        if !growth.isEmpty || allWait { return true }
+        let isAboutTo = bounds[group]?.contains { $0.reason == .batchLimitReached || $0.reason == .groupBusy } ?? false
+        guard let plan, isAboutTo else { return false }
         return demands.indices.contains { index in
             demands[index].open > 0 && index < plan.obstacles.count
                 && !(plan.obstacles[index][group]?.reason.isConstraint ?? false)

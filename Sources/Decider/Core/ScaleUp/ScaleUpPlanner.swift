@@ -19,6 +19,8 @@ struct ScaleUpPlan: Sendable {
     var bounds: [Int: [Explanation]] = [:]
     /// What was placed on new nodes, in order.
     var placements: [Placement] = []
+    /// The group that was chosen first.
+    var best: Int?
     /// Why nothing at all was added, when that is so.
     var refusal: Explanation?
 }
@@ -45,16 +47,24 @@ struct ScaleUpPlanner {
         var rest = nodeLimit
         var isFirst = true
         while !usable.isEmpty && rest > 0 && demands.contains(where: { $0.open > 0 }) {
-            let options = estimate(demands, usable, rest, plan, world, &catalog)
+            var options = estimate(demands, usable, rest, plan, world, &catalog)
+            if rules.allOrNothing {
+                let all = demands.reduce(0) { $0 + $1.open }
+                let hadAny = !options.isEmpty
+                options.removeAll { $0.podCount < all }
+                if hadAny && options.isEmpty { plan.refusal = Self.notAll }
+            }
             if isFirst { plan.options = options }
-            guard let best = choose(options) else { break }
+            guard let best = choose(&options, demands, catalog) else { break }
             isFirst = false
+            if plan.best == nil { plan.best = best.group }
             if plan.losses[best.group] == nil { plan.losses[best.group] = chain.losses(options, to: best) }
-            if rules.allOrNothing && best.podCount < demands.reduce(0, { $0 + $1.open }) {
-                plan.refusal = Explanation(.batchLimitReached, "all-or-nothing: not every pod can be helped")
+            let shares = share(best, usable, rest, demands, &plan)
+            if rules.allOrNothing && shares.reduce(0, { $0 + $1.1 }) < best.nodes {
+                // A limit that the estimate does not look at: what is left of it would serve some of the pods only.
+                plan.refusal = Self.notAll
                 break
             }
-            let shares = share(best, usable, rest, demands, &plan)
             for (index, count) in best.placed { plan.triggered[index] += count }
             let added = commit(shares, best, &demands, &plan, &world, &catalog)
             rest -= added
@@ -65,6 +75,8 @@ struct ScaleUpPlanner {
         return plan
     }
 
+    private static let notAll = Explanation(.batchLimitReached, "all-or-nothing: not every pod can be helped")
+
     private func usableGroups(_ plan: inout ScaleUpPlan) -> [Int] {
         var usable: [Int] = []
         for (index, candidate) in candidates.enumerated() {
@@ -73,11 +85,15 @@ struct ScaleUpPlanner {
             } else if candidate.room == 0 {
                 plan.bounds[index, default: []].append(maximumReached(candidate))
             } else if let template = candidate.template {
-                let (count, bound) = allowance.allowed(1, group: index, template)
-                if count > 0 {
-                    usable.append(index)
-                } else if let bound {
+                // One that grows whole needs leave for all of its nodes, or it would stand in the way of others in vain.
+                let least = candidate.zeroOrMax ? candidate.room : 1
+                let (count, bound) = allowance.allowed(least, group: index, template)
+                if let bound, count < least {
                     plan.bounds[index, default: []].append(bound)
+                } else if candidate.zeroOrMax && least > nodeLimit && nodeLimit > 0 {
+                    plan.bounds[index, default: []].append(limitReached())
+                } else {
+                    usable.append(index)
                 }
             } else {
                 plan.bounds[index, default: []].append(
@@ -161,10 +177,22 @@ struct ScaleUpPlanner {
         ExpanderChain(expanders: rules.expanders, candidates: candidates, seed: seed)
     }
 
-    private func choose(_ options: [ScaleUpOption]) -> ScaleUpOption? {
-        let best = chain.best(options)
+    private func choose(
+        _ options: inout [ScaleUpOption], _ demands: [Demand], _ catalog: Catalog
+    ) -> ScaleUpOption? {
+        let tied = Set(chain.best(options).map(\.group))
+        if tied.count > 1, let neighbours {
+            for index in options.indices where tied.contains(options[index].group) {
+                guard let template = candidates[options[index].group].template else { continue }
+                let labels = catalog.nodeClasses[template.nodeClass].labels
+                for (demand, count) in options[index].placed {
+                    options[index].preference +=
+                        neighbours.leaning(of: demands[demand].podClass, to: labels) * Int64(count)
+                }
+            }
+        }
         // Ties: what the pods would prefer, then the group that is named first by its id.
-        return best.min { left, right in
+        return options.filter { tied.contains($0.group) }.min { left, right in
             left.preference != right.preference
                 ? left.preference > right.preference : candidates[left.group].id < candidates[right.group].id
         }
@@ -178,12 +206,7 @@ struct ScaleUpPlanner {
         let labels = catalog.nodeClasses[template.nodeClass].labels
         for (index, count) in option.placed {
             let shape = catalog.classes[demands[index].podClass].shape
-            for term in shape.preferredNodeAffinity where term.term.matches(labels: labels, nodeName: "") {
-                sum += Int64(term.weight) * Int64(count)
-            }
-            for taint in template.softTaints where !shape.tolerations.contains(where: { $0.tolerates(taint) }) {
-                sum -= 100 * Int64(count)
-            }
+            sum += shape.liking(labels: labels, name: "", softTaints: template.softTaints) * Int64(count)
         }
         return sum
     }
@@ -192,6 +215,9 @@ struct ScaleUpPlanner {
     private func similar(to group: Int, among usable: [Int]) -> [Int] {
         similarGroups[group]?.filter { $0 != group && usable.contains($0) } ?? []
     }
+
+    /// Pods that run, when some that wait have soft rules about them.
+    var neighbours: Neighbours?
 
     /// Groups alike by index, given by the caller when balancing is on.
     var similarGroups: [Int: [Int]] = [:]
@@ -244,7 +270,7 @@ struct ScaleUpPlanner {
     }
 
     /// Which limit `nodeLimit` comes from.
-    var nodeLimitOrigin = "decider.scale_up"
+    var nodeLimitOrigin = "decider"
 
     private mutating func commit(
         _ shares: [(Int, Int)], _ best: ScaleUpOption, _ demands: inout [Demand], _ plan: inout ScaleUpPlan,

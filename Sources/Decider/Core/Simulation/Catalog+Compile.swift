@@ -30,11 +30,7 @@ extension Catalog {
                     selector: constraint.nodeAffinityPolicy == .honor ? shape.nodeSelector : [:],
                     affinity: constraint.nodeAffinityPolicy == .honor ? shape.nodeAffinity : nil,
                     tolerations: constraint.nodeTaintsPolicy == .honor ? shape.tolerations : nil))
-            let matcher = PodMatcher(parts: [
-                PodMatcher.Part(
-                    namespaces: [shape.namespace],
-                    selector: Self.merged(constraint.selector, constraint.matchLabelKeys, shape))
-            ])
+            let matcher = matcher(constraint, shape)
             let number = counter(
                 CounterSpec(kind: .spread(filter: filter, keys: keys), matcher: matcher, key: key))
             podClass.spread.append(
@@ -57,12 +53,24 @@ extension Catalog {
             podClass.satisfiesOwnAffinity = matcher.matches(shape)
         }
         for term in shape.podAntiAffinity where term.weight == nil {
-            let matcher = PodMatcher(parts: [part(term, shape)])
+            let matcher = matcher(term, shape)
             let key = topologyKey(term.topologyKey)
             podClass.antiAffinity.append(
                 DomainCheck(counter: counter(CounterSpec(kind: .matching, matcher: matcher, key: key)), key: key))
             podClass.carried.append(counter(CounterSpec(kind: .carriers, matcher: matcher, key: key)))
         }
+    }
+
+    /// Which pods a term of a shape is about.
+    func matcher(_ term: PodAffinityTerm, _ shape: PodShape) -> PodMatcher { PodMatcher(parts: [part(term, shape)]) }
+
+    /// Which pods a spread of a shape counts.
+    func matcher(_ constraint: TopologySpreadConstraint, _ shape: PodShape) -> PodMatcher {
+        PodMatcher(parts: [
+            PodMatcher.Part(
+                namespaces: [shape.namespace],
+                selector: Self.merged(constraint.selector, constraint.matchLabelKeys, shape))
+        ])
     }
 
     private func part(_ term: PodAffinityTerm, _ shape: PodShape) -> PodMatcher.Part {

@@ -51,6 +51,10 @@ struct PodClass: Sendable {
     let isDaemonSet: Bool
     /// Whether it is a static pod's mirror.
     let isMirror: Bool
+    /// Whether the kubelet has it from elsewhere than the API server.
+    var isStatic: Bool {
+        shape.annotations["kubernetes.io/config.source"].map { $0 != "api" } ?? isMirror
+    }
     /// Whether it stays with its node.
     var isFixed: Bool { isDaemonSet || isMirror }
 

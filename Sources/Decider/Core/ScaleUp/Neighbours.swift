@@ -1,0 +1,72 @@
+import Messages
+
+/// Pods that run, by topology domain and class: for what pods would like to have near them, or not. Soft rules only break ties, so
+/// these are not kept up to date as hard ones are but counted when a pod that waits has such a rule.
+struct Neighbours: Sendable {
+    /// By topology key and its value: pods of each class.
+    private var counts: [String: [String: [Int32]]] = [:]
+    private let catalog: Catalog
+
+    /// Counts for the rules of these classes; nil when none of them has any.
+    init?(_ model: ClusterModel, for classes: [Int]) {
+        catalog = model.catalog
+        let keys = Set(classes.flatMap { Self.keys(model.catalog.classes[$0].shape) })
+        guard !keys.isEmpty else { return nil }
+        for slot in model.order {
+            guard let record = model.nodes[Int(slot)], !record.pods.isEmpty else { continue }
+            for key in keys {
+                guard let value = record.node.labels[key] else { continue }
+                var known = counts[key]?[value] ?? [Int32](repeating: 0, count: catalog.classes.count)
+                counts[key]?[value] = nil
+                for index in record.pods {
+                    if let pod = model.pods[Int(index)], model.holdsRoom(pod) { known[Int(pod.podClass)] += 1 }
+                }
+                counts[key, default: [:]][value] = known
+            }
+        }
+    }
+
+    /// Topology keys of a shape's soft rules on other pods. A new node has a host name of its own, and no neighbours there.
+    private static func keys(_ shape: PodShape) -> [String] {
+        let keys =
+            shape.topologySpread.filter { !$0.isHard }.map(\.topologyKey)
+            + (shape.podAffinity + shape.podAntiAffinity).filter { $0.weight != nil }.map(\.topologyKey)
+        return keys.filter { $0 != NodeClass.hostLabel }
+    }
+
+    /// How much a pod of the class would like a new node with these labels: for each pod near it the weight of a preferred affinity,
+    /// less that of a preferred anti-affinity, less one where a `ScheduleAnyway` spread counts it.
+    func leaning(of podClass: Int, to labels: [String: String]) -> Int64 {
+        let shape = catalog.classes[podClass].shape
+        var sum: Int64 = 0
+        func count(_ key: String, _ matcher: PodMatcher) -> Int64 {
+            guard let value = labels[key], let pods = counts[key]?[value] else { return 0 }
+            return pods.indices.reduce(0) { sum, number in
+                pods[number] > 0 && matcher.matches(catalog.classes[number].shape) ? sum + Int64(pods[number]) : sum
+            }
+        }
+        for term in shape.podAffinity {
+            if let weight = term.weight { sum += Int64(weight) * count(term.topologyKey, catalog.matcher(term, shape)) }
+        }
+        for term in shape.podAntiAffinity {
+            if let weight = term.weight { sum -= Int64(weight) * count(term.topologyKey, catalog.matcher(term, shape)) }
+        }
+        for constraint in shape.topologySpread where !constraint.isHard {
+            sum -= count(constraint.topologyKey, catalog.matcher(constraint, shape))
+        }
+        return sum
+    }
+}
+
+extension PodShape {
+    /// How much a pod would like a node for what the node is: weights of the preferred node affinity that it meets, less 100 for each
+    /// `PreferNoSchedule` taint that the pod does not tolerate.
+    func liking(labels: [String: String], name: String, softTaints: [Taint]) -> Int64 {
+        var sum: Int64 = 0
+        for term in preferredNodeAffinity where term.term.matches(labels: labels, nodeName: name) {
+            sum += Int64(term.weight)
+        }
+        for taint in softTaints where !tolerations.contains(where: { $0.tolerates(taint) }) { sum -= 100 }
+        return sum
+    }
+}

@@ -321,7 +321,8 @@ extension World {
 
     /// One at a time: where most of a group is doubted at once, nothing is done before a person has looked.
     func doubtMember() {
-        guard !heat.isBusy, !heat.members.contains(where: { !$0.counts }) else { return }
+        // An update that was accepted has the stack's lock, also while the stack does not show it yet: a check is refused.
+        guard !heat.isBusy, heat.shown == heat.update, !heat.members.contains(where: { !$0.counts }) else { return }
         let whole = heat.members.indices.filter { !heat.members[$0].isInProgress }
         guard !whole.isEmpty else { return }
         let index = whole[random.below(whole.count)]

@@ -129,14 +129,34 @@ public enum ActuatorService {
     private static let ledger = Subscription(
         topics: [.ledger], kind: .perishable(maximumLength: 500, ttl: .seconds(300)), prefetch: 4, laps: [])
 
+    /// Until a complete record has come one is asked for this often: what was said before this process listened stands in no
+    /// status, and the Decider repeats only news.
+    private static let askingInterval = Interval.seconds(5)
+
     private static func hearScalers(_ door: ScalerDoor, _ bus: Bus, _ context: ServiceContext) async {
-        await context.supervisor.run("ledger") { part in
-            part.ready()
-            try await bus.subscribe(ledger) { incoming in
-                if case .evaluation(let evaluation) = incoming.event, let scalers = evaluation.scalers {
-                    await door.tell(scalers, at: .now())
+        let isHeard = Lock(false)
+        await withTaskGroup { group in
+            group.addTask {
+                await context.supervisor.run("ledger") { part in
+                    part.ready()
+                    try await bus.subscribe(ledger) { incoming in
+                        guard case .evaluation(let evaluation) = incoming.event else { return .done }
+                        if let scalers = evaluation.scalers { await door.tell(scalers, at: .now()) }
+                        if evaluation.isComplete { isHeard.withLock { $0 = true } }
+                        return .done
+                    }
                 }
-                return .done
+            }
+            group.addTask {
+                let asker = "actuator-\(String(UInt64.random(in: 0 ... .max), radix: 36))"
+                while true {
+                    try? await Task.sleep(for: askingInterval.duration)
+                    guard !Task.isCancelled, !isHeard.withLock({ $0 }) else { return }
+                    _ = try? await bus.publish(
+                        EvaluationRequested(
+                            cluster: context.settings.cluster, id: asker, requester: "updraft-actuator.\(context.host)")
+                    )
+                }
             }
         }
     }

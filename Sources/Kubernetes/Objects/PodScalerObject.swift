@@ -37,10 +37,11 @@ public struct PodScalerObject: KubernetesResource, Hashable {
     }
 }
 
-/// A HorizontalPodAutoscaler of autoscaling/v2: only what it scales.
+/// A HorizontalPodAutoscaler: only what it scales. Asked for as autoscaling/v1, which every server has (v2 came with
+/// Kubernetes 1.23) and which names the target of every HorizontalPodAutoscaler, of whatever version it was made.
 public struct AutoscalerObject: KubernetesResource, Hashable {
     /// Where its objects live.
-    public static let resource = ResourceName(group: "autoscaling", version: "v2", "horizontalpodautoscalers")
+    public static let resource = ResourceName(group: "autoscaling", "horizontalpodautoscalers")
 
     /// Metadata.
     public var meta: ObjectMeta

@@ -50,7 +50,7 @@ enum KubernetesDiscovery {
             if minor < 21 { return ["v1beta1"] }
             return minor < 25 ? ["v1", "v1beta1"] : ["v1"]
         case "updraft.io": return ["v1alpha1"]
-        case "autoscaling": return ["v2"]
+        case "autoscaling": return minor < 23 ? ["v1"] : ["v2", "v1"]
         default: return KubernetesKind.allCases.contains { $0.group == group } ? ["v1"] : []
         }
     }

@@ -209,6 +209,8 @@ public enum Reason: String, Sendable, Codable, CaseIterable {
     case autoscalerOwnsTarget = "AutoscalerOwnsTarget"
     /// There is no such workload.
     case targetNotFound = "TargetNotFound"
+    /// The kind of the workload has no `scale` subresource, or one that cannot be used.
+    case targetNotScalable = "TargetNotScalable"
     /// Somebody set the replicas to zero: that is respected.
     case targetIsZero = "TargetIsZero"
     /// A new version is being rolled out: nothing is taken away meanwhile.

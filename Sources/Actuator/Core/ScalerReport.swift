@@ -17,7 +17,8 @@ struct ScalerReport: Sendable, Equatable {
 
     /// Reasons that say that the target cannot be scaled, whatever the stats are.
     private static let unable: Set<Reason> = [
-        .kubernetesRefused, .kubernetesUnreachable, .credentialRefused, .targetNotFound, .scalerConflict,
+        .kubernetesRefused, .kubernetesUnreachable, .credentialRefused, .targetNotFound, .targetNotScalable,
+        .scalerConflict,
         .autoscalerOwnsTarget, .dryRun,
     ]
 

@@ -141,11 +141,15 @@ final class ClusterDoor: ClusterActing {
     }
 
     func scale(_ decision: PodsDecided) async -> WorkloadOutcome {
-        let parts = decision.apiVersion.split(separator: "/").map(String.init)
-        let resource = ResourceName(
-            group: parts.count == 2 ? parts[0] : "", version: parts.last ?? "v1",
-            "\(decision.kind.lowercased())s")
         do throws(KubernetesError) {
+            let resource: ResourceName
+            switch try await client.scalability(decision.apiVersion, kind: decision.kind) {
+            case .scalable(let found): resource = found
+            case .not(let why):
+                let failure = ActFailure(.targetNotScalable, why, isRetriable: false)
+                await tell(decision, failure.explanation, isWarning: true)
+                return .failed(failure)
+            }
             let scale = try await client.scale(of: resource, namespace: decision.namespace, decision.name)
             let found = Int(scale.replicas)
             if found == decision.to { return .already }

@@ -155,6 +155,15 @@ public struct CollectorCore: Sendable {
         }
     }
 
+    /// Targets that scalers name and that are of no kind that is watched; nil until the scalers are known.
+    var foreignTargets: [(namespace: String, reference: TargetReference)]? {
+        switch watches[.podScalers] ?? .waiting {
+        case .waiting: nil
+        case .absent, .failed(_, _, wasSynced: false): []
+        case .synced, .failed: cluster.foreignTargets
+        }
+    }
+
     // MARK: Events
 
     /// Takes in an event.

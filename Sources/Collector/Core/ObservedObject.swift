@@ -10,13 +10,15 @@ public enum ObservedKind: String, Sendable, CaseIterable, Hashable {
     case jobs, claims, volumes, namespaces, deployments
     case podScalers = "podscalers"
     case autoscalers = "horizontalpodautoscalers"
+    /// Targets of kinds that only some clusters have: asked for by name, not watched.
+    case scales
 
     /// Whether a decision without this kind could do harm. Without the others it is only less well informed: a pod
     /// whose claim is unknown counts as unbound, a namespace without labels matches no selector.
     public var isRequired: Bool {
         switch self {
         case .nodes, .pods, .budgets, .replicaSets, .replicationControllers, .statefulSets, .daemonSets, .jobs: true
-        case .claims, .volumes, .namespaces, .deployments, .podScalers, .autoscalers: false
+        case .claims, .volumes, .namespaces, .deployments, .podScalers, .autoscalers, .scales: false
         }
     }
 }
@@ -73,8 +75,8 @@ public struct ObservedTarget: Sendable, Hashable {
 public enum ObservedObject: Sendable, Hashable {
     /// A node.
     case node(Node)
-    /// A pod and its shape, which has no number yet.
-    case pod(Pod, PodShape)
+    /// A pod and its shape, which has no number yet; its IP address once it has one.
+    case pod(Pod, PodShape, address: String? = nil)
     /// A budget.
     case budget(Budget)
     /// An owner of pods; for a DaemonSet with the shape of its pods.
@@ -96,7 +98,7 @@ public enum ObservedObject: Sendable, Hashable {
     public var key: String {
         switch self {
         case .node(let node): node.name
-        case .pod(let pod, _): pod.uid
+        case .pod(let pod, _, _): pod.uid
         case .budget(let budget): budget.id
         case .workload(let workload, _, _): workload.id
         case .target(let target): target.target.id

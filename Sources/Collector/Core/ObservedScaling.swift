@@ -15,7 +15,7 @@ struct ObservedScaling: Sendable {
     var isWantedAnyway = false
 
     private static let targetKinds: [ObservedKind] = [
-        .deployments, .replicaSets, .replicationControllers, .statefulSets,
+        .deployments, .replicaSets, .replicationControllers, .statefulSets, .scales,
     ]
 
     var isWanted: Bool { isWantedAnyway || scalers.count > 0 }
@@ -35,6 +35,33 @@ struct ObservedScaling: Sendable {
         default: targets[kind]?.count ?? 0
         }
     }
+
+    /// Targets that scalers name and that are of no kind that is watched.
+    var foreignTargets: [(namespace: String, reference: TargetReference)] {
+        scalers.values.compactMap { scaler in
+            guard let reference = scaler.target, !reference.isBuiltIn else { return nil }
+            return (scaler.namespace, reference)
+        }
+    }
+
+    /// Stats of pods' own that scalers name, by namespace. `more`: scalers that are no objects.
+    func ownStats(_ more: [PodScaler]) -> [String: Set<String>] {
+        var wanted: [String: Set<String>] = [:]
+        for scaler in Array(scalers.values) + more {
+            let names =
+                scaler.intentions.filter { !$0.isExternal }.map(\.stat)
+                + scaler.values.filter { !$0.isExternal }.map(\.stat)
+            for name in names where !PodScaler.resources.contains(name) {
+                if wanted[scaler.namespace, default: []].count < Self.maximumStats {
+                    wanted[scaler.namespace, default: []].insert(name)
+                }
+            }
+        }
+        return wanted
+    }
+
+    /// Stats of pods' own that are asked for in one namespace at most.
+    private static let maximumStats = 100
 
     // MARK: Taking in
 

@@ -15,6 +15,8 @@ struct WatchedCluster: Sendable {
     private var scaling = ObservedScaling()
     /// Which claims use a volume, to tell them when it changes.
     private var claimsOfVolume: [String: Set<String>] = [:]
+    /// Addresses of running pods that tell stats of their own, by UID. Most clusters have none.
+    private var endpoints: [String: (address: String, endpoint: PodEndpoint)] = [:]
     /// UIDs of the pods of each node.
     private var podsOfNode: [String: Set<String>] = [:]
     /// Names of nodes as pods name them: one copy each.
@@ -34,7 +36,7 @@ struct WatchedCluster: Sendable {
         case .claims: claims.count
         case .volumes: volumes.count
         case .namespaces: namespaces.count
-        case .deployments, .podScalers, .autoscalers: scaling.count(kind)
+        case .deployments, .podScalers, .autoscalers, .scales: scaling.count(kind)
         }
     }
 
@@ -58,7 +60,7 @@ struct WatchedCluster: Sendable {
         case .claims: claims.beginList()
         case .volumes: volumes.beginList()
         case .namespaces: namespaces.beginList()
-        case .deployments, .podScalers, .autoscalers: break
+        case .deployments, .podScalers, .autoscalers, .scales: break
         }
         scaling.beginList(kind)
     }
@@ -76,7 +78,7 @@ struct WatchedCluster: Sendable {
         case .volumes:
             for volume in volumes.endList() { touchClaims(of: volume.name) }
         case .namespaces: _ = namespaces.endList()
-        case .deployments, .podScalers, .autoscalers: break
+        case .deployments, .podScalers, .autoscalers, .scales: break
         }
         for number in scaling.endList(kind) { shapes.release(number) }
     }
@@ -84,7 +86,8 @@ struct WatchedCluster: Sendable {
     mutating func upsert(_ kind: ObservedKind, _ object: ObservedObject) {
         switch object {
         case .node(let node): _ = nodes.upsert(node.name, node)
-        case .pod(var pod, let shape):
+        case .pod(var pod, let shape, let address):
+            note(pod, shape, address)
             // The new use before the end of the old one: an unchanged shape must not lose its number.
             pod.shape = shapes.retain(shape)
             pod.node = pod.node.map { nodeNames.shared($0) }
@@ -135,11 +138,22 @@ struct WatchedCluster: Sendable {
         case .volumes:
             if volumes.remove(key) != nil { touchClaims(of: key) }
         case .namespaces: _ = namespaces.remove(key)
-        case .deployments, .podScalers, .autoscalers: break
+        case .deployments, .podScalers, .autoscalers, .scales: break
         }
     }
 
+    private mutating func note(_ pod: Pod, _ shape: PodShape, _ address: String?) {
+        guard let text = shape.annotations[PodEndpoint.annotation], let address, pod.phase == .running,
+            let endpoint = PodEndpoint(text)
+        else {
+            if !endpoints.isEmpty { endpoints[pod.uid] = nil }
+            return
+        }
+        endpoints[pod.uid] = (address, endpoint)
+    }
+
     private mutating func forget(_ pod: Pod) {
+        if !endpoints.isEmpty { endpoints[pod.uid] = nil }
         shapes.release(pod.shape)
         if let node = pod.node { unlink(pod.uid, from: node) }
     }
@@ -171,6 +185,24 @@ struct WatchedCluster: Sendable {
     }
 
     // MARK: Looking in
+
+    /// Targets that scalers name and that are of no kind that is watched.
+    var foreignTargets: [(namespace: String, reference: TargetReference)] { scaling.foreignTargets }
+
+    /// Pods that tell stats of their own which a scaler of their namespace names. `more`: scalers that are no objects.
+    func scrapedPods(_ more: [PodScaler]) -> [ScrapedPod] {
+        guard !endpoints.isEmpty else { return [] }
+        let wanted = scaling.ownStats(more)
+        guard !wanted.isEmpty else { return [] }
+        return endpoints.compactMap { uid, place in
+            guard let pod = pods[uid], let node = pod.node, let namespace = shapes[pod.shape]?.namespace,
+                let stats = wanted[namespace]
+            else { return nil }
+            return ScrapedPod(
+                uid: uid, namespace: namespace, name: pod.name, node: node, address: place.address,
+                endpoint: place.endpoint, stats: stats)
+        }
+    }
 
     /// What is known of the pods of a node.
     func podsOnNode(_ node: String) -> UsageMeter.PodsOnNode {

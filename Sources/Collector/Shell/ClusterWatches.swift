@@ -37,7 +37,7 @@ struct ClusterWatches: Sendable {
         if let node { return await run(only: node) }
         await withTaskGroup { group in
             group.addTask { await watch(.nodes, NodeObject.self) { .node($0.node) } }
-            group.addTask { await watch(.pods, PodObject.self) { .pod($0.pod, $0.shape) } }
+            group.addTask { await watch(.pods, PodObject.self) { .pod($0.pod, $0.shape, address: $0.address) } }
             group.addTask { await watch(.budgets, BudgetObject.self) { .budget($0.budget) } }
             group.addTask { await owners(.replicaSets, ReplicaSetObject.self) }
             group.addTask { await owners(.replicationControllers, ReplicationControllerObject.self) }

@@ -50,6 +50,13 @@ public enum Collector {
         await withTaskGroup { group in
             group.addTask { await watches.run() }
             if node == nil {
+                let scales = ScaleReader(
+                    client: client, engine: engine,
+                    configured: settings.podScalers.compactMap { scaler in
+                        guard let target = scaler.target, !target.isBuiltIn else { return nil }
+                        return ScaleReader.Wanted(namespace: scaler.namespace, reference: target)
+                    }, log: context.log)
+                group.addTask { await scales.run() }
                 group.addTask { await publish(engine, bus) }
                 group.addTask { await probe(bus, cluster: settings.cluster, name: "\(context.host)/\(replica)") }
                 group.addTask {
@@ -79,8 +86,21 @@ public enum Collector {
                     }
                 }
             }
+            if node == nil, !settings.collector.queues.isEmpty {
+                let queues = QueueReader(
+                    isActive: { await engine.isActive }, publish: { _ = try? await bus.publish($0) },
+                    cluster: settings.cluster, settings.collector, log: context.log, metrics: context.metrics)
+                group.addTask { await queues.run() }
+            }
             if settings.collector.stats.enabled {
                 group.addTask { await usage.run() }
+                if node == nil {
+                    let configured = settings.podScalers
+                    let own = PodScraper(
+                        pods: { await engine.scrapedPods(configured) }, bus, share, cluster: settings.cluster,
+                        settings.collector.stats, log: context.log, metrics: context.metrics)
+                    group.addTask { await own.run() }
+                }
                 if let share {
                     group.addTask {
                         await context.supervisor.run("peers") { part in

@@ -43,6 +43,17 @@ actor CollectorEngine {
     private func podsOnNode(_ name: String) -> UsageMeter.PodsOnNode { core.cluster.podsOnNode(name) }
     private var podCounts: (running: Int, pending: Int)? { core.isActive ? core.cluster.podCounts : nil }
 
+    /// Targets that scalers name and that are of no kind that is watched; nil until the scalers are known.
+    var foreignTargets: [ScaleReader.Wanted]? {
+        core.foreignTargets?.map { ScaleReader.Wanted(namespace: $0.namespace, reference: $0.reference) }
+    }
+
+    /// Pods that tell stats of their own which a scaler names. `more`: scalers that are no objects.
+    func scrapedPods(_ more: [PodScaler]) -> [ScrapedPod] { core.cluster.scrapedPods(more) }
+
+    /// Whether this replica speaks for the cluster.
+    var isActive: Bool { core.isActive }
+
     /// Whether a server is that of a Node, as far as is known.
     func isNode(serverID: String) -> Bool { core.nodes?.contains { $0.serverID == serverID } ?? false }
 

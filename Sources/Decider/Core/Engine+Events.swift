@@ -160,6 +160,7 @@ extension Engine {
             throw DeciderError(.invalidCheckpoint, "of cluster \(saved.cluster), not \(configuration.cluster)")
         }
         memory = saved
+        podScaling.keptRevision = -1
         for number in groups.indices {
             if let known = saved.groups[groups[number].rules.id] { groups[number].memory = known }
         }

@@ -7,6 +7,8 @@ struct ServerVersions: Sendable {
     var budgets: String?
     /// API version that the body of an eviction names; the empty text: none.
     var evictions: String?
+    /// Kinds with a `scale` subresource, by API version and kind.
+    var scalable: [String: ResourceName] = [:]
 }
 
 /// What `/version` says.

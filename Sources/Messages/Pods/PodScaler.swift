@@ -106,6 +106,24 @@ public struct TargetReference: Sendable, Hashable, Codable {
         self.kind = kind
         self.name = name
     }
+
+    /// Group of the API version; empty for the core group.
+    public var group: Substring { apiVersion.firstIndex(of: "/").map { apiVersion[..<$0] } ?? "" }
+
+    /// Whether it is a Deployment, ReplicaSet, StatefulSet or ReplicationController, in whatever version it is named.
+    public var isBuiltIn: Bool {
+        switch kind {
+        case "Deployment", "ReplicaSet", "StatefulSet", "ReplicationController":
+            apiVersion == "apps/v1" || apiVersion == "v1" || ["", "apps", "extensions"].contains(group)
+        default: false
+        }
+    }
+
+    /// How the workload is named in decisions and in the ledger: `kind/namespace/name`, or `kind.group/namespace/name` where it
+    /// is of no kind that every cluster has.
+    public func id(in namespace: String) -> String {
+        isBuiltIn || group.isEmpty ? "\(kind)/\(namespace)/\(name)" : "\(kind).\(group)/\(namespace)/\(name)"
+    }
 }
 
 /// A threshold that says what shall hold, e.g. "60 % of the requested CPU in use". No step is named: as many replicas as

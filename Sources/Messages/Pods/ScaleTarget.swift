@@ -47,8 +47,8 @@ public struct ScaleTarget: Sendable, Hashable, Codable {
         self.problem = problem
     }
 
-    /// `kind/namespace/name`.
-    public var id: String { "\(kind)/\(namespace)/\(name)" }
+    /// `kind/namespace/name`, with the group where the kind is none that every cluster has.
+    public var id: String { TargetReference(apiVersion: apiVersion, kind: kind, name: name).id(in: namespace) }
 }
 
 /// A HorizontalPodAutoscaler: whose replicas it owns.

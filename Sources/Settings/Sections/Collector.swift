@@ -54,6 +54,8 @@ extension Settings {
         public var cloud: Cloud
         /// Addresses for alarms.
         public var signals: Signals
+        /// Queues whose depth and rates are stats for pod scalers.
+        public var queues: [Queue]
 
         init(_ reader: SettingsReader) {
             batchWindow = reader.interval(
@@ -74,6 +76,11 @@ extension Settings {
                     + "`--node`.")
             cloud = reader.section("cloud", "What other services of the cloud say on the bus.", Cloud.init)
             signals = reader.section("signals", "Addresses by which alarms ask for nodes.", Signals.init)
+            queues = reader.list(
+                "queues", "RabbitMQ queues whose depth and rates are stats for pod scalers.", Queue.init)
+            if Set(queues.map(\.id)).count != queues.count {
+                reader.mistake("queues", "has two entries with one id")
+            }
         }
     }
 }

@@ -47,6 +47,38 @@ struct QuestionTests {
         #expect(explained.text.contains("groups[0]"), "where the limit was set is missing: \(explained.text)")
     }
 
+    @Test("A pod scaler: target, thresholds with values, what holds it back")
+    func podScaler() throws {
+        var scaled = ScalerStage(pods: 3) {
+            $0.scaler.maximum = 4
+            $0.scaler.intentions.append(Intention(stat: "sessions", isExternal: true, goal: .average(10)))
+        }
+        scaled.evaluate(load: 1_600)
+        scaled.carryOut()
+        scaled.evaluate(load: 1_600)
+        let explained = try ask(&scaled.stage, .podScaler, "default/web")
+        let text = explained.text
+        let expected = [
+            "Podscaler default/web: a PodScaler object, 1 to 4 replicas",
+            "  target Deployment/default/web: 4 replicas, wanted 4",
+            "  cpu: 160, goal 50%: asks for 10; ",
+            "  sessions: unknown, goal 10 (average): asks for nothing; ",
+            "  held back by: ", "[MaximumReached]", "  replicas last changed at ",
+        ]
+        for line in expected { #expect(text.contains(line), "\(line) is missing in:\n\(text)") }
+        let unknown = try ask(&scaled.stage, .podScaler, "default/wed", id: "q2", after: .seconds(3))
+        #expect(!unknown.isKnown && unknown.near == ["default/web"])
+    }
+
+    @Test("A pod scaler that cannot scale: why")
+    func brokenScaler() throws {
+        var scaled = ScalerStage(pods: 2) { $0.scaler.target?.name = "gone" }
+        scaled.evaluate(load: 1_600)
+        let text = try ask(&scaled.stage, .podScaler, "default/web").text
+        #expect(text.contains("  target none: 0 replicas, wanted 0"), "\(text)")
+        #expect(text.contains("there is no Deployment gone in default") && text.contains("[TargetNotFound]"), "\(text)")
+    }
+
     @Test("A pod too large for the group: the first constraint that failed, with its values")
     func tooLarge() throws {
         var stage = Stage(groups: [GroupRules(id: "workers", min: 1, max: 5, origin: "groups[0]")])

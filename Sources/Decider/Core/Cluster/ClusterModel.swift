@@ -139,6 +139,7 @@ struct ClusterModel: Sendable {
         templatesRevision = old.templatesRevision + 1
         classesRevision = old.classesRevision + 1
         scaling.revision = old.scaling.revision + 1
+        scaling.scalersRevision = old.scaling.scalersRevision + 1
     }
 
     /// Takes a delta.

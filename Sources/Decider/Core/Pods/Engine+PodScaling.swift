@@ -9,11 +9,11 @@ struct ComingReplicas: Sendable {
 }
 
 extension Engine {
-    /// Scalers of the cluster and of the configuration, by id; of two with one id the object counts.
+    /// Scalers of the cluster and of the configuration, in the order of their ids.
     var podScalers: [PodScaler] {
-        var all = model.scaling.scalers
-        for scaler in configuration.podScalers where all[scaler.id] == nil { all[scaler.id] = scaler }
-        return all.values.sorted { $0.id < $1.id }
+        var roster = podScaling.roster
+        roster.update(model.scaling, configuration.podScalers)
+        return roster.items.map(\.scaler)
     }
 
     /// Takes stats of pods in.
@@ -24,7 +24,7 @@ extension Engine {
 
     /// Takes external values in.
     mutating func apply(_ stats: ExternalStats, at now: Timestamp) {
-        podScaling.take(stats, at: now)
+        podScaling.external.take(stats, at: now)
     }
 
     // MARK: Looking at all scalers
@@ -49,24 +49,37 @@ extension Engine {
             noteScalersDue(in: &result)
             return []
         }
-        let all = podScalers
-        var sentences = forgetScalers(&result, Set(all.map(\.id)))
-        let bonds = bind(all)
+        podScaling.roster.update(model.scaling, configuration.podScalers)
+        let roster = podScaling.roster
+        var sentences: [String] = []
+        if podScaling.keptRevision != roster.revision {
+            podScaling.keptRevision = roster.revision
+            sentences = forgetScalers(&result, roster.ids)
+        }
+        let bonds = bind(roster.items)
         var entries = result.evaluation.scalers ?? []
-        for scaler in all {
-            var runtime = podScaling.runtimes[scaler.id] ?? ScalerRuntime()
-            if runtime.spec != scaler { runtime.begin(scaler, memory.pods?.scalers[scaler.id]) }
-            let bond = bonds[scaler.id] ?? ScalerBond()
-            var entry = look(at: scaler, bond, &runtime, at: now)
-            if let sentence = decide(scaler, bond, &entry, &runtime, at: now, &result) { sentences.append(sentence) }
-            entry.scaledAt = memory.pods?.scalers[scaler.id]?.scaledAt
+        for (item, bond) in zip(roster.items, bonds) {
+            let (scaler, known) = (item.scaler, memory.pods?.scalers[item.id])
+            // Taken out, not copied: what it looks back at is changed in place.
+            var runtime = podScaling.runtimes.updateValue(ScalerRuntime(), forKey: item.id) ?? ScalerRuntime()
+            if runtime.revision != roster.revision {
+                runtime.revision = roster.revision
+                if runtime.spec != scaler { runtime.begin(scaler, known) }
+            }
+            var entry = look(at: item, bond, known?.act, &runtime, at: now)
+            if let sentence = decide(item, bond, &entry, &runtime, at: now, &result) {
+                sentences.append(sentence)
+                entry.scaledAt = memory.pods?.scalers[item.id]?.scaledAt
+            } else {
+                entry.scaledAt = known?.scaledAt
+            }
             if complete || runtime.entry.map({ entry.isNews(after: $0) }) ?? true {
                 entries.append(entry)
                 runtime.entry = entry
             }
-            podScaling.runtimes[scaler.id] = runtime
+            podScaling.runtimes[item.id] = runtime
         }
-        podScaling.told = Set(all.map(\.id))
+        podScaling.told = roster.ids
         if !entries.isEmpty { result.evaluation.scalers = entries }
         noteScalersDue(in: &result)
         return sentences
@@ -93,18 +106,19 @@ extension Engine {
         for id in memory.pods?.scalers.keys.sorted() ?? [] where !kept.contains(id) {
             memory.pods?.scalers[id] = nil
         }
-        if memory.pods == PodScalingMemory() { memory.pods = nil }
         return []
     }
 
     // MARK: One scaler
 
     /// What the scaler says now.
-    private mutating func look(
-        at scaler: PodScaler, _ bond: ScalerBond, _ runtime: inout ScalerRuntime, at now: Timestamp
+    private func look(
+        at item: ScalerRoster.Item, _ bond: ScalerBond, _ act: PodsAct?, _ runtime: inout ScalerRuntime,
+        at now: Timestamp
     ) -> Evaluation.ScalerEntry {
+        let scaler = item.scaler
         var entry = Evaluation.ScalerEntry(
-            scaler: scaler.id, generation: scaler.generation, isObject: scaler.origin == .object,
+            scaler: item.id, generation: scaler.generation, isObject: scaler.origin == .object,
             target: bond.chosen?.id, current: bond.current, desired: bond.current,
             outcome: Explanation(.scalerSatisfied))
         if let problem = bond.problem {
@@ -118,7 +132,7 @@ extension Engine {
             runtime.since = [:]
             return entry
         }
-        if let act = memory.pods?.scalers[scaler.id]?.act, let chosen = bond.chosen, act.target == chosen.id,
+        if let act, let chosen = bond.chosen, act.target == chosen.id,
             chosen.replicas == act.from, act.to != act.from
         {
             // On its way: what the next step is depends on it.
@@ -141,11 +155,18 @@ extension Engine {
     private func scene(_ scaler: PodScaler, _ bond: ScalerBond, at now: Timestamp) -> ScalerScene {
         let slots = podScaling.index.pods(bond.monitored)
         let maximumAge = configuration.podScaling.statMaximumAge
+        // The closures hold no more than they need: a copy of the engine for each of a thousand scalers would cost.
+        let external = podScaling.external
+        // Each pod is looked up once, however many thresholds ask.
+        let standings = slots.map { standing($0) }
         var scene = ScalerScene(
             current: bond.current,
-            pods: { stat in slots.map { monitored($0, stat, at: now) } },
+            pods: { stat in
+                let name = PodScalingState.Stat(stat)
+                return standings.map { $0.monitored(name, maximumAge: maximumAge, at: now) }
+            },
             external: { stat in
-                podScaling.externalValue(stat, namespace: scaler.namespace, maximumAge: maximumAge, at: now)
+                external.value(stat, namespace: scaler.namespace, maximumAge: maximumAge, at: now)
             })
         scene.isRollingOut = bond.isRollingOut
         scene.maximumAge = maximumAge
@@ -158,7 +179,7 @@ extension Engine {
         return scene
     }
 
-    private func monitored(_ slot: Int32, _ stat: String, at now: Timestamp) -> MonitoredPod {
+    private func standing(_ slot: Int32) -> PodStanding {
         let brief = model.podBriefs[Int(slot)]
         var pod = MonitoredPod()
         pod.isLeaving = brief.isTerminating || brief.phase == .failed || brief.phase == .succeeded
@@ -167,32 +188,20 @@ extension Engine {
         pod.startedAt = brief.startedAt
         pod.readyChangedAt = brief.readyChangedAt
         let requests = model.catalog.classes[Int(brief.podClass)].shape.requests
-        if stat == "cpu" {
-            pod.request = Double(requests.cpuMillis)
-        } else if stat == "memory" {
-            pod.request = Double(requests.memoryBytes)
-        }
-        guard let uid = model.pods[Int(slot)]?.uid, let load = podScaling.loads[uid], let value = load[stat] else {
-            return pod
-        }
-        pod.measuredAt = load.at
-        if now - load.at > configuration.podScaling.statMaximumAge {
-            pod.absence = .stale
-        } else if !value.isFinite || value < 0 {
-            pod.absence = .unusable
-        } else {
-            pod.value = value
-        }
-        return pod
+        var standing = PodStanding(
+            pod: pod, cpuRequest: Double(requests.cpuMillis), memoryRequest: Double(requests.memoryBytes))
+        if let uid = model.pods[Int(slot)]?.uid { standing.load = podScaling.loads[uid] }
+        return standing
     }
 
     // MARK: Deciding
 
     /// Decides on the replicas of the target, if they change.
     private mutating func decide(
-        _ scaler: PodScaler, _ bond: ScalerBond, _ entry: inout Evaluation.ScalerEntry,
+        _ item: ScalerRoster.Item, _ bond: ScalerBond, _ entry: inout Evaluation.ScalerEntry,
         _ runtime: inout ScalerRuntime, at now: Timestamp, _ result: inout EvaluationResult
     ) -> String? {
+        let scaler = item.scaler
         guard entry.desired != entry.current, let target = bond.chosen, entry.outcome.reason != .replicasComing,
             bond.problem == nil
         else { return nil }
@@ -205,7 +214,7 @@ extension Engine {
                 Explanation(.dryRun, "\(target.id) would go from \(target.replicas) to \(to) (dryRun)"))
             return nil
         }
-        var known = memory.pods?.scalers[scaler.id] ?? PodScalingMemory.Scaler()
+        var known = memory.pods?.scalers[item.id] ?? PodScalingMemory.Scaler()
         if let refusal = known.refusal, refusal.until > now {
             entry.problem = refusal.reason
             entry.limits.append(Explanation(refusal.reason.reason, "tried again at \(refusal.until)"))
@@ -223,9 +232,9 @@ extension Engine {
         known.scaledAt = now
         if to == 0 { known.idled.insert(target.id) }
         if memory.pods == nil { memory.pods = PodScalingMemory() }
-        memory.pods?.scalers[scaler.id] = known
+        memory.pods?.scalers[item.id] = known
         if to < target.replicas { free(bond.ofChosen, at: now) }
-        let reason = Explanation(entry.outcome.reason, "\(entry.outcome.detail) (PodScaler \(scaler.id))")
+        let reason = Explanation(entry.outcome.reason, "\(entry.outcome.detail) (PodScaler \(item.id))")
         result.decisions.append(
             .podsDecided(
                 PodsDecided(
@@ -307,6 +316,7 @@ extension Engine {
         if let freed = memory.pods?.freed, freed.contains(where: { $0.value <= kept }) {
             memory.pods?.freed = freed.filter { $0.value > kept }
         }
+        if memory.pods == PodScalingMemory() { memory.pods = nil }
     }
 }
 

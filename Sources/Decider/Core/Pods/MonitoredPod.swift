@@ -52,6 +52,34 @@ struct MonitoredPod: Sendable {
     }
 }
 
+/// A pod and all that is known of its stats: what each threshold looks at is taken from it.
+struct PodStanding: Sendable {
+    var pod: MonitoredPod
+    var cpuRequest: Double
+    var memoryRequest: Double
+    var load: PodScalingState.Load?
+
+    /// The pod with one stat.
+    func monitored(_ stat: PodScalingState.Stat, maximumAge: Interval, at now: Timestamp) -> MonitoredPod {
+        var pod = pod
+        switch stat {
+        case .cpu: pod.request = cpuRequest
+        case .memory: pod.request = memoryRequest
+        default: break
+        }
+        guard let known = load?[stat] else { return pod }
+        pod.measuredAt = known.at
+        if now - known.at > maximumAge {
+            pod.absence = .stale
+        } else if !known.value.isFinite || known.value < 0 {
+            pod.absence = .unusable
+        } else {
+            pod.value = known.value
+        }
+        return pod
+    }
+}
+
 /// When a pod that is not ready counts as one that is starting: flags of kube-controller-manager, with its defaults.
 struct ReadinessRules: Sendable, Equatable {
     /// For so long after its start CPU use of a pod that is not ready is left out

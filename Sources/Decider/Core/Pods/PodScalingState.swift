@@ -3,96 +3,115 @@ import Support
 
 /// Pod scalers between two evaluations: stats, and where pods and targets are found.
 struct PodScalingState: Sendable {
-    /// The last stats of a pod; absent ones are nil.
+    /// A stat of pods, by name.
+    enum Stat: Sendable {
+        case cpu, memory, disk, received, sent
+        case own(String)
+
+        init(_ name: String) {
+            switch name {
+            case "cpu": self = .cpu
+            case "memory": self = .memory
+            case "disk": self = .disk
+            case "received": self = .received
+            case "sent": self = .sent
+            default: self = .own(name)
+            }
+        }
+    }
+
+    /// A value and when it was measured.
+    struct Timed: Sendable {
+        var value: Double
+        var at: Timestamp
+    }
+
+    /// The last stats of a pod; absent ones are nil. What its kubelet says and what it says itself come at times of their own.
     struct Load: Sendable {
+        /// When the kubelet measured.
         var at: Timestamp
         var cpu: Double?
         var memory: Double?
         var disk: Double?
         var received: Double?
         var sent: Double?
-        var values: [String: Double]?
+        /// Stats of the pod's own, by name.
+        var values: [String: Timed]?
 
-        subscript(stat: String) -> Double? {
+        subscript(stat: Stat) -> Timed? {
             switch stat {
-            case "cpu": cpu
-            case "memory": memory
-            case "disk": disk
-            case "received": received
-            case "sent": sent
-            default: values?[stat]
+            case .cpu: cpu.map(timed)
+            case .memory: memory.map(timed)
+            case .disk: disk.map(timed)
+            case .received: received.map(timed)
+            case .sent: sent.map(timed)
+            case .own(let name): values?[name]
             }
         }
-    }
 
-    struct ExternalKey: Hashable, Sendable {
-        var stat: String
-        /// Empty: for all namespaces.
-        var namespace: String
+        private func timed(_ value: Double) -> Timed { Timed(value: value, at: at) }
     }
 
     /// By the scaler's id.
     var runtimes: [String: ScalerRuntime] = [:]
     /// By the pod's UID.
     private(set) var loads: [String: Load] = [:]
-    private(set) var external: [ExternalKey: (value: Double, at: Timestamp)] = [:]
+    var external = ExternalTable()
     /// When scalers were last looked at.
     var evaluatedAt: Timestamp?
     /// What was looked at then.
     var evaluatedRevision = -1
+    var roster = ScalerRoster()
     var index = PodIndex()
     var bindings = ScalerBindings()
     /// Ids that the ledger has been told of.
     var told: Set<String> = []
+    /// The scalers of which nothing else is remembered.
+    var keptRevision = -1
 
-    /// External values that are kept at most; the oldest go first.
-    private static let maximumExternal = 10_000
+    /// Stats of its own that are kept of a pod at most; those measured longest ago go first.
+    private static let maximumOwn = 200
 
     /// Takes stats of pods; an older one of the same pod is left out.
     mutating func take(_ stats: PodStats, at now: Timestamp) {
         for sample in stats.samples {
             guard let uid = sample.podUID else { continue }
             let at = min(sample.at, now)
-            if let known = loads[uid], known.at > at { continue }
+            if let values = sample.values, !values.isEmpty {
+                loads[uid, default: Load(at: Timestamp(seconds: 0))].take(values, at: at, atMost: Self.maximumOwn)
+            }
+            // Who tells a pod's own stats may know nothing of what it uses.
+            guard
+                sample.cpuMillis != nil || sample.memoryBytes != nil || sample.diskBytes != nil
+                    || sample.receivedPerSecond != nil || sample.sentPerSecond != nil
+            else { continue }
+            let known = loads[uid]
+            if let known, known.at > at { continue }
             loads[uid] = Load(
                 at: at, cpu: sample.cpuMillis, memory: sample.memoryBytes.map(Double.init), disk: sample.diskBytes,
-                received: sample.receivedPerSecond, sent: sample.sentPerSecond, values: sample.values)
+                received: sample.receivedPerSecond, sent: sample.sentPerSecond, values: known?.values)
         }
-    }
-
-    /// Takes external values.
-    mutating func take(_ stats: ExternalStats, at now: Timestamp) {
-        for sample in stats.samples {
-            let key = ExternalKey(stat: sample.stat, namespace: sample.namespace ?? "")
-            let at = min(sample.at, now)
-            if let known = external[key], known.at > at { continue }
-            external[key] = (sample.value, at)
-        }
-        guard external.count > Self.maximumExternal else { return }
-        let kept = external.sorted { $0.value.at > $1.value.at }.prefix(Self.maximumExternal / 2)
-        external = Dictionary(kept.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
     }
 
     /// Forgets stats of pods that are gone.
     mutating func keepLoads(of known: Int, _ isKnown: (String) -> Bool) {
         if loads.count > 2 * known + 1_000 { loads = loads.filter { isKnown($0.key) } }
     }
+}
 
-    /// An external value that can be used, or why not.
-    func externalValue(
-        _ stat: String, namespace: String, maximumAge: Interval, at now: Timestamp
-    ) -> Result<Double, ScalerScene.Absence> {
-        guard
-            let known = external[ExternalKey(stat: stat, namespace: namespace)]
-                ?? external[ExternalKey(stat: stat, namespace: "")]
-        else { return .failure(.init(why: Explanation(.statUnknown, "nobody has told it"))) }
-        guard now - known.at <= maximumAge else {
-            return .failure(.init(why: Explanation(.statStale, "the last value is \(now - known.at) old")))
+extension PodScalingState.Load {
+    /// Takes stats of the pod's own in.
+    fileprivate mutating func take(_ new: [String: Double], at: Timestamp, atMost limit: Int) {
+        var all = values ?? [:]
+        for (name, value) in new {
+            if let known = all[name], known.at > at { continue }
+            all[name] = .init(value: value, at: at)
         }
-        guard known.value.isFinite, known.value >= 0 else {
-            return .failure(.init(why: Explanation(.statUnknown, "\(known.value) is negative or no number")))
+        if all.count > limit {
+            let kept = all.sorted { ($0.value.at, $1.key) > ($1.value.at, $0.key) }.prefix(limit)
+            all = Dictionary(kept.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
         }
-        return .success(known.value)
+        values = all
     }
 }
 

@@ -20,39 +20,49 @@ struct ScalerBond: Sendable {
 }
 
 extension Engine {
-    /// Finds targets and pods of the scalers.
-    mutating func bind(_ scalers: [PodScaler]) -> [String: ScalerBond] {
-        var bonds: [String: ScalerBond] = [:]
+    /// Finds targets and pods of the scalers: for each its bond.
+    mutating func bind(_ scalers: [ScalerRoster.Item]) -> [ScalerBond] {
+        var bonds: [ScalerBond] = []
         bonds.reserveCapacity(scalers.count)
-        var claims: [String: [String]] = [:]
+        // Which scaler claims a target first, and the others that do.
+        var claims: [String: Int] = [:]
+        claims.reserveCapacity(scalers.count)
+        var rivals: [String: [Int]] = [:]
         var byNamespace: [String: [ScaleTarget]]?
-        for scaler in scalers {
+        for (number, item) in scalers.enumerated() {
+            let scaler = item.scaler
             var bond = ScalerBond()
-            bond.problem = scaler.problem
+            bond.problem = item.problem
             if bond.problem == nil {
                 if let selector = scaler.targetSelector {
                     let all =
                         byNamespace ?? Dictionary(grouping: model.scaling.targets.values, by: \.namespace)
                     byNamespace = all
-                    bind(scaler, (all[scaler.namespace] ?? []).filter { selector.matches($0.labels) }, &bond)
-                } else if let reference = scaler.target {
-                    let id = "\(reference.kind)/\(scaler.namespace)/\(reference.name)"
-                    bind(scaler, model.scaling.targets[id].map { [$0] } ?? [], &bond)
+                    bind(item, (all[scaler.namespace] ?? []).filter { selector.matches($0.labels) }, &bond)
+                } else if let id = item.target {
+                    bind(item, model.scaling.targets[id].map { [$0] } ?? [], &bond)
                 }
             }
-            if scaler.enabled && scaler.problem == nil {
-                for target in bond.targets { claims[target, default: []].append(scaler.id) }
+            if scaler.enabled && item.problem == nil {
+                for target in bond.targets {
+                    if let first = claims[target] {
+                        rivals[target, default: [first]].append(number)
+                    } else {
+                        claims[target] = number
+                    }
+                }
             }
-            bonds[scaler.id] = bond
+            bonds.append(bond)
         }
-        refuseShared(claims, &bonds)
+        refuseShared(scalers, claims, rivals, &bonds)
         return bonds
     }
 
-    private mutating func bind(_ scaler: PodScaler, _ found: [ScaleTarget], _ bond: inout ScalerBond) {
-        let named = scaler.target.map { "\($0.kind) \($0.name)" } ?? "a workload that targetSelector finds"
+    private mutating func bind(_ item: ScalerRoster.Item, _ found: [ScaleTarget], _ bond: inout ScalerBond) {
+        let scaler = item.scaler
+        let named = { scaler.target.map { "\($0.kind) \($0.name)" } ?? "a workload that targetSelector finds" }
         guard !found.isEmpty else {
-            bond.problem = Explanation(.targetNotFound, "there is no \(named) in \(scaler.namespace)")
+            bond.problem = Explanation(.targetNotFound, "there is no \(named()) in \(scaler.namespace)")
             return
         }
         // Of a workload and the one that owns it the owner is meant: the owned one would be set back.
@@ -61,7 +71,7 @@ extension Engine {
         }
         guard let largest = free.first else {
             bond.problem = Explanation(
-                .scalerInvalid, "\(named) is owned by \(found[0].owner ?? "?"), which sets its replicas")
+                .scalerInvalid, "\(named()) is owned by \(found[0].owner ?? "?"), which sets its replicas")
             return
         }
         bond.targets = free.map(\.id)
@@ -69,7 +79,7 @@ extension Engine {
             bond.problem = problem
             return
         }
-        let idled = memory.pods?.scalers[scaler.id]?.idled ?? []
+        let idled = memory.pods?.scalers[item.id]?.idled ?? []
         let active = free.filter { $0.replicas > 0 || idled.contains($0.id) }
         bond.isRollingOut = free.contains(where: \.isRollingOut)
         bond.chosen = active.first
@@ -84,6 +94,12 @@ extension Engine {
 
     /// Which pods are looked at, and how many replicas they are.
     private mutating func monitor(_ scaler: PodScaler, _ targets: [ScaleTarget], _ bond: inout ScalerBond) {
+        if scaler.monitorSelector == nil, targets.count == 1, let target = targets.first {
+            // Nearly all are like this.
+            bond.monitored = podScaling.bindings.classes(target.selector, in: target.namespace, model)
+            bond.current = target.replicas
+            return
+        }
         let sum = targets.reduce(0) { $0 + $1.replicas }
         let own = targets.map { podScaling.bindings.classes($0.selector, in: $0.namespace, model) }
         guard let selector = scaler.monitorSelector else {
@@ -114,17 +130,19 @@ extension Engine {
     }
 
     /// Two that scale one workload would undo each other's work.
-    private func refuseShared(_ claims: [String: [String]], _ bonds: inout [String: ScalerBond]) {
-        for (target, ids) in claims where ids.count > 1 {
-            for id in ids where bonds[id]?.problem == nil {
-                let others = ids.filter { $0 != id }.sorted().joined(separator: ", ")
-                bonds[id]?.problem = Explanation(.scalerConflict, "\(target) is scaled by \(others) as well")
+    private func refuseShared(
+        _ scalers: [ScalerRoster.Item], _ claims: [String: Int], _ rivals: [String: [Int]], _ bonds: inout [ScalerBond]
+    ) {
+        for (target, numbers) in rivals.sorted(by: { $0.key < $1.key }) {
+            for number in numbers where bonds[number].problem == nil {
+                let others = numbers.filter { $0 != number }.map { scalers[$0].id }.joined(separator: ", ")
+                bonds[number].problem = Explanation(.scalerConflict, "\(target) is scaled by \(others) as well")
             }
         }
         for autoscaler in model.scaling.autoscalers.values {
-            let target = "\(autoscaler.target.kind)/\(autoscaler.namespace)/\(autoscaler.target.name)"
-            for id in claims[target] ?? [] {
-                bonds[id]?.problem = Explanation(
+            let target = autoscaler.target.id(in: autoscaler.namespace)
+            for number in rivals[target] ?? claims[target].map({ [$0] }) ?? [] {
+                bonds[number].problem = Explanation(
                     .autoscalerOwnsTarget, "HorizontalPodAutoscaler \(autoscaler.id) scales \(target)")
             }
         }

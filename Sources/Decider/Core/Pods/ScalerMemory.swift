@@ -55,4 +55,6 @@ struct ScalerRuntime: Sendable {
     var entry: Evaluation.ScalerEntry?
     /// The spec that `history` and `since` belong to.
     var spec: PodScaler?
+    /// The scalers (`ScalerRoster`) that it was last compared with.
+    var revision = -1
 }

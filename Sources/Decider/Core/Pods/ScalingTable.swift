@@ -7,9 +7,12 @@ struct ScalingTable: Sendable {
     private(set) var autoscalers: [String: PodAutoscaler] = [:]
     /// Grows with each change.
     var revision = 0
+    /// Grows with each change of a scaler.
+    var scalersRevision = 0
 
     mutating func add(_ scaling: PodScaling) {
         revision += 1
+        if !scaling.scalers.isEmpty { scalersRevision += 1 }
         for scaler in scaling.scalers { scalers[scaler.id] = scaler }
         for target in scaling.targets { targets[target.id] = target }
         for autoscaler in scaling.autoscalers { autoscalers[autoscaler.id] = autoscaler }
@@ -17,6 +20,7 @@ struct ScalingTable: Sendable {
 
     mutating func change(_ change: PodScalingChange) {
         revision += 1
+        if !change.removedScalers.isEmpty { scalersRevision += 1 }
         for id in change.removedScalers { scalers[id] = nil }
         for id in change.removedTargets { targets[id] = nil }
         for id in change.removedAutoscalers { autoscalers[id] = nil }

@@ -31,6 +31,47 @@ struct PodScalingTests {
         #expect(stage.stage.scaled.isEmpty)
     }
 
+    @Test("What pods tell themselves and what their kubelets tell stand side by side, each with a time of its own")
+    func ownStats() {
+        var stage = ScalerStage(pods: 2) { $0.scaler.intentions = [Intention(stat: "sessions", goal: .average(10))] }
+        stage.tellOwn("sessions", 25)
+        stage.load(100)
+        stage.evaluate(after: .seconds(5))
+        #expect(stage.change == [2, 5])
+        stage.carryOut()
+        stage.scaler.intentions = [Intention(stat: "cpu", goal: .average(400))]
+        stage.tellTarget()
+        stage.tellOwn("sessions", 25)
+        stage.evaluate(after: .seconds(5))
+        #expect(stage.entry()?.thresholds.first?.value == 100, "its own stats do not wipe those of the kubelet")
+        // The kubelet goes on, the pods fall silent: their stat ages by itself.
+        stage.scaler.intentions = [Intention(stat: "sessions", goal: .average(10))]
+        stage.tellTarget()
+        stage.evaluate(after: .seconds(70), load: 100)
+        #expect(stage.entry()?.problem?.reason == .statStale)
+    }
+
+    @Test(
+        "A target of a kind of its own: its problem is told, the replicas stay; two kinds of one name are two targets")
+    func foreignKind() {
+        var stage = ScalerStage(pods: 2) {
+            $0.target.apiVersion = "example.org/v1"
+            $0.scaler.target?.apiVersion = "example.org/v1"
+        }
+        stage.evaluate(load: 900)
+        #expect(stage.change == [2, 4] && stage.decided.last?.apiVersion == "example.org/v1")
+        #expect(stage.entry()?.target == "Deployment.example.org/default/web")
+        stage.target.problem = Explanation(.kubernetesRefused, "no right")
+        stage.tellTarget()
+        stage.evaluate(load: 900)
+        #expect(stage.decided.isEmpty && stage.entry()?.problem?.reason == .kubernetesRefused)
+        // A scaler that means the Deployment of every cluster does not get this one.
+        stage.scaler.target?.apiVersion = "apps/v1"
+        stage.tellTarget()
+        stage.evaluate(load: 900)
+        #expect(stage.entry()?.problem?.reason == .targetNotFound)
+    }
+
     @Test("Without a pod of the target its template says what the first will need")
     func fromTemplate() {
         var stage = ScalerStage(nodes: [], pods: 1) { $0.scaler.minimum = 4 }

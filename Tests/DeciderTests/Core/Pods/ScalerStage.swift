@@ -62,6 +62,20 @@ struct ScalerStage {
                     })))
     }
 
+    /// All pods tell a stat of their own.
+    mutating func tellOwn(_ stat: String, _ value: Double) {
+        stage.receive(
+            .podStats(
+                PodStats(
+                    cluster: "test",
+                    samples: pods.map { pod in
+                        var sample = PodStats.Sample(
+                            namespace: "default", pod: pod.name, podUID: pod.uid, node: pod.node ?? "", at: stage.now)
+                        sample.values = [stat: value]
+                        return sample
+                    })))
+    }
+
     /// An external value.
     mutating func tell(_ stat: String, _ value: Double, at time: Timestamp? = nil) {
         stage.receive(

@@ -1,0 +1,109 @@
+import Kubernetes
+import Messages
+import ServiceRuntime
+import Support
+
+/// Reads what is no workload that every cluster has: scalers may name any kind with a `scale` subresource, and such are not
+/// watched but asked for by name. Each replica asks, so that whoever becomes active knows them.
+struct ScaleReader: Sendable {
+    /// What is to be read.
+    struct Wanted: Sendable, Hashable {
+        var namespace: String
+        var reference: TargetReference
+
+        var id: String { reference.id(in: namespace) }
+    }
+
+    private static let interval = Interval.seconds(5)
+    private static let shortest = Interval.milliseconds(200)
+    /// More are not read: one scaler names one.
+    private static let maximum = 2_000
+    private static let parallel = 8
+
+    let client: KubernetesClient
+    let engine: CollectorEngine
+    /// Targets of scalers that are no objects.
+    let configured: [Wanted]
+    let log: Logger
+
+    /// Runs until the task is cancelled.
+    func run() async {
+        var known: [String: ScaleTarget] = [:]
+        var problems: [String: Explanation] = [:]
+        while !Task.isCancelled {
+            guard let wanted = await engine.foreignTargets else {
+                // The scalers are not known yet.
+                try? await Task.sleep(for: Self.shortest.duration)
+                continue
+            }
+            let all = Set(wanted + configured).sorted { $0.id < $1.id }
+            if all.isEmpty && known.isEmpty {
+                await engine.handle(.absent(.scales))
+            } else {
+                known = await read(all, known)
+                tell(known, &problems)
+                await engine.handle(.listing(.scales))
+                let targets = known.sorted { $0.key < $1.key }.map { ObservedObject.target(ObservedTarget($0.value)) }
+                await engine.handle(.observed(.scales, targets))
+                await engine.handle(.listed(.scales))
+            }
+            try? await Task.sleep(for: Self.interval.duration)
+        }
+    }
+
+    /// What stands in the way is said once.
+    private func tell(_ known: [String: ScaleTarget], _ problems: inout [String: Explanation]) {
+        for (id, target) in known.sorted(by: { $0.key < $1.key }) {
+            if let problem = target.problem, problems[id]?.reason != problem.reason {
+                log.warning(
+                    "a target of a pod scaler cannot be read",
+                    [.resource: .string(id), .reason: .string(problem.detail)])
+            }
+        }
+        problems = known.compactMapValues(\.problem)
+    }
+
+    /// The targets by id; those that are not there are left out.
+    func read(_ wanted: [Wanted], _ before: [String: ScaleTarget]) async -> [String: ScaleTarget] {
+        await withTaskGroup(of: (String, ScaleTarget?).self) { group in
+            var found: [String: ScaleTarget] = [:]
+            func take(_ result: (String, ScaleTarget?)) { found[result.0] = result.1 }
+            for (number, item) in wanted.prefix(Self.maximum).enumerated() {
+                if number >= Self.parallel, let result = await group.next() { take(result) }
+                group.addTask { (item.id, await read(item, before[item.id])) }
+            }
+            for await result in group { take(result) }
+            return found
+        }
+    }
+
+    /// The target; nil: there is none.
+    private func read(_ wanted: Wanted, _ before: ScaleTarget?) async -> ScaleTarget? {
+        let reference = wanted.reference
+        var target = ScaleTarget(
+            apiVersion: reference.apiVersion, kind: reference.kind, namespace: wanted.namespace, name: reference.name,
+            selector: nil, replicas: before?.replicas ?? 0)
+        do throws(KubernetesError) {
+            switch try await client.scalability(reference.apiVersion, kind: reference.kind) {
+            case .not(let why): target.problem = Explanation(.targetNotScalable, why)
+            case .scalable(let resource):
+                let scale = try await client.scale(of: resource, namespace: wanted.namespace, reference.name)
+                target.uid = scale.meta.uid
+                target.replicas = Int(scale.replicas)
+                target.selector = LabelSelector(text: scale.selector)
+                if target.selector == nil && !scale.selector.isEmpty {
+                    target.problem = Explanation(
+                        .targetNotScalable, "its scale has no selector that can be read: \(scale.selector.prefix(200))")
+                }
+            }
+            return target
+        } catch {
+            if error.code == .notFound { return nil }
+            // What was read a moment ago is still the best that is known.
+            if error.isRetriable, let before { return before }
+            target.problem = Explanation(
+                error.isRetriable ? .kubernetesUnreachable : .kubernetesRefused, error.description)
+            return target
+        }
+    }
+}

@@ -6,9 +6,10 @@ import threading
 import urllib.parse
 import urllib.request
 
-from .waiting import NotYet
+from .waiting import NotYet, until
 from .web import WebError, call
 
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 MERGE = {"Content-Type": "application/merge-patch+json"}
 
 
@@ -71,6 +72,47 @@ class Kubernetes:
                 "replicas": replicas, "selector": {"matchLabels": labels},
                 "template": {"metadata": {"labels": labels, "annotations": annotations or {}},
                              "spec": dict(pod_spec, containers=[container], terminationGracePeriodSeconds=grace)}}})
+
+    def replication_controller(self, namespace, name, replicas, cpu, memory="64Mi", annotations=None, grace=10):
+        labels = {"app": name}
+        container = {"name": "main", "image": "registry.example/%s:1" % name,
+                     "resources": {"requests": {"cpu": cpu, "memory": memory}}}
+        self.request("POST", "/api/v1/namespaces/%s/replicationcontrollers" % namespace, {
+            "metadata": {"name": name}, "spec": {
+                "replicas": replicas, "selector": labels,
+                "template": {"metadata": {"labels": labels, "annotations": annotations or {}},
+                             "spec": {"containers": [container], "terminationGracePeriodSeconds": grace}}}})
+
+    # ---- any object
+    def replace(self, path, body):
+        """Makes an object anew, whether or not there is one."""
+        self.remove("%s/%s" % (path, body["metadata"]["name"]))
+        self.request("POST", path, body)
+
+    def remove(self, path):
+        """Deletes an object, and waits until it is gone."""
+        def is_gone():
+            self._delete(path)
+            try:
+                self.get(path)
+            except WebError as error:
+                return error.status == 404
+            return False
+
+        until("%s is gone" % path, is_gone, 60)
+
+    # ---- kinds of ours
+    def define(self, file, name):
+        """Applies a CustomResourceDefinition as it is shipped, and waits until the API server serves it."""
+        with open(file, "rb") as f:
+            try:
+                self.request("POST", DEFINITIONS, f.read(), {"Content-Type": "application/yaml"})
+            except WebError as error:
+                if error.status != 409:
+                    raise
+        until("the API server serves %s" % name, lambda: any(
+            c["type"] == "Established" and c["status"] == "True"
+            for c in self.get("%s/%s" % (DEFINITIONS, name))["status"].get("conditions") or []), 30)
 
     def budget(self, namespace, app, **spec):
         """A PodDisruptionBudget over the pods of a deployment; without it `delete_budget`."""

@@ -7,7 +7,7 @@ import time
 
 from .bus import Broker, Recorder
 from .hooks import HookServer
-from .kubernetes import Kubernetes, is_ready, server_of
+from .kubernetes import DEFINITIONS, Kubernetes, is_ready, server_of
 from .machines import Machines
 from .openstack import OpenStack, Stack, delete_stacks
 from .processes import Process
@@ -39,6 +39,8 @@ class Rigs:
               lambda: not self.kubernetes.delete_namespaces("e2e-"), within=90)
         for name in self.kubernetes.nodes():
             self.kubernetes.delete_node(name)
+        for kind in ("podscalers.updraft.io", "shops.example.org"):
+            self.kubernetes.remove("%s/%s" % (DEFINITIONS, kind))
 
 
 class Stage:

@@ -1,8 +1,10 @@
 import JSONReader
-import Kubernetes
 import Messages
 import Support
 import Testing
+import YAML
+
+@testable import Kubernetes
 
 @Suite("PodScaler objects, scale targets, and HorizontalPodAutoscalers turned into scalers")
 struct PodScalerTests {
@@ -202,5 +204,100 @@ struct PodScalerTests {
         #expect(converted[0].manifest == expected)
         #expect(converted[1].notes.isEmpty && converted[1].manifest?.contains("averageUtilization: 70") == true)
         #expect(converted[2].manifest == nil && converted[2].notes == ["is no HorizontalPodAutoscaler but Service"])
+    }
+
+    private func converted(_ text: String) throws -> [AutoscalerConversion.Converted] {
+        try AutoscalerConversion.convert(text, file: "f.yaml")
+    }
+
+    @Test("updraft convert hpa: a List, also in JSON, as kubectl prints it")
+    func conversionOfAList() throws {
+        let json = #"""
+            {"apiVersion":"v1","kind":"List","items":[
+             {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"a","namespace":"n"},
+              "spec":{"maxReplicas":3,"scaleTargetRef":{"apiVersion":"apps/v1","kind":"StatefulSet","name":"a"}},"status":{"currentReplicas":1}},
+             {"apiVersion":"autoscaling/v2beta2","kind":"HorizontalPodAutoscaler","metadata":{"name":"b","namespace":"n","labels":{"team":"x"}},
+              "spec":{"maxReplicas":3,"scaleTargetRef":{"apiVersion":"example.org/v1","kind":"Shop","name":"b"},
+               "metrics":[{"type":"External","external":{"metric":{"name":"depth","selector":{"matchLabels":{"q":"a"}}},"target":{"type":"AverageValue","averageValue":"30"}}}]}}]}
+            """#
+        let all = try converted(json)
+        #expect(all.map(\.name) == ["n/a", "n/b"])
+        #expect(all[0].notes == ["it names no metric: 80 % of the requested CPU, as Kubernetes takes it"])
+        #expect(all[0].manifest?.contains("averageUtilization: 80") == true)
+        #expect(all[0].manifest?.contains("status") == false)
+        #expect(
+            all[1].notes == [
+                "spec.metrics[0]: the selector is left out; the stat goes by its name alone",
+                "spec.metrics[0]: somebody has to publish it as updraft.external.stats",
+            ])
+        #expect(all[1].manifest?.contains("team: x") == true && all[1].manifest?.contains("kind: Shop") == true)
+    }
+
+    @Test("updraft convert hpa: what is made of it is what the HorizontalPodAutoscaler said")
+    func conversionKeepsMeaning() throws {
+        let text = """
+            apiVersion: autoscaling/v2
+            kind: HorizontalPodAutoscaler
+            metadata: {name: web, namespace: shop}
+            spec:
+              scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
+              minReplicas: 2
+              maxReplicas: 10
+              metrics:
+              - type: Resource
+                resource: {name: memory, target: {type: AverageValue, averageValue: 200Mi}}
+              - type: Pods
+                pods: {metric: {name: requests}, target: {type: AverageValue, averageValue: 1500m}}
+              behavior:
+                scaleUp:
+                  stabilizationWindowSeconds: 15
+                  selectPolicy: Min
+                  policies: [{type: Pods, value: 2, periodSeconds: 30}, {type: Percent, value: 50, periodSeconds: 60}]
+                scaleDown: {selectPolicy: Disabled}
+            """
+        let manifest = try #require(try converted(text).first?.manifest)
+        var scaler = PodScaler(namespace: "shop", name: "web", maximum: 0)
+        try scaler.fill(from: PodScalerNode(JSONValue(try YAML.parse(manifest))["spec"] ?? .null, at: "spec"))
+        #expect(scaler.problem == nil && scaler.minimum == 2 && scaler.maximum == 10)
+        #expect(scaler.target == TargetReference(apiVersion: "apps/v1", kind: "Deployment", name: "web"))
+        #expect(
+            scaler.intentions == [
+                Intention(stat: "memory", goal: .average(209_715_200)),
+                Intention(stat: "requests", goal: .average(1.5)),
+            ])
+        #expect(scaler.scaleUp.stabilization == .seconds(15) && scaler.scaleUp.selection == .min)
+        #expect(
+            scaler.scaleUp.policies == [
+                .init(.pods, 2, per: .seconds(30)), .init(.percent, 50, per: .seconds(60)),
+            ])
+        #expect(scaler.scaleDown.selection == .disabled)
+    }
+
+    @Test("updraft convert hpa: what cannot be read or would not scale is said, the rest is converted")
+    func conversionOfBadInput() throws {
+        #expect(throws: PodScalerMistake.self) { try converted("a: [1\n") }
+        #expect(try converted("").isEmpty && converted("---\n---\n").isEmpty)
+        let all = try converted(
+            """
+            apiVersion: autoscaling/v2beta1
+            kind: HorizontalPodAutoscaler
+            metadata: {name: ancient}
+            ---
+            apiVersion: autoscaling/v2
+            kind: HorizontalPodAutoscaler
+            metadata: {name: swapped}
+            spec:
+              scaleTargetRef: {kind: Deployment, name: web}
+              minReplicas: 5
+              maxReplicas: 2
+              surprise: 1
+            ---
+            just text
+            """)
+        #expect(all.map(\.name) == ["ancient", "swapped", "?"])
+        #expect(all[0].manifest == nil && all[0].notes[0].contains("autoscaling/v2beta1 is none of"))
+        #expect(all[1].notes.contains("spec.surprise has no counterpart and is left out"))
+        #expect(all[1].notes.last == "it will not scale: minReplicas: 5 is above maxReplicas 2")
+        #expect(all[2].notes == ["is no HorizontalPodAutoscaler but without kind"])
     }
 }

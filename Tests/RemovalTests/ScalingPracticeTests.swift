@@ -1,0 +1,131 @@
+import JSONReader
+import Kubernetes
+import Messages
+import ServiceRuntime
+import Support
+import Testing
+
+@testable import Actuator
+
+/// Pod scaling on a practice cloud: replicas through `scale`, and the standing of a scaler in its status.
+@Suite("Replicas of workloads, on a practice cloud", .serialized)
+struct ScalingPracticeTests {
+    private static let controllers = "/api/v1/namespaces/default/replicationcontrollers"
+    private static let scalers = "/apis/updraft.io/v1alpha1/namespaces/default/podscalers"
+
+    private func post(_ stage: PracticeStage, _ path: String, _ body: JSONValue) async throws {
+        _ = try await stage.kubernetes.request(.init(.post, path, body: body.bytes))
+    }
+
+    private func decision(
+        _ id: String, from: Int, to: Int, _ apiVersion: String = "v1", _ kind: String = "ReplicationController",
+        name: String = "work"
+    ) -> PodsDecided {
+        PodsDecided(
+            cluster: "practice", id: id, apiVersion: apiVersion, kind: kind, namespace: "default", name: name,
+            from: from, to: to, reason: Explanation(.statAbove, "cpu 160%"), decidedAt: .now(),
+            deadline: .now() + .seconds(60))
+    }
+
+    /// A ready node and a ReplicationController with two pods that run.
+    private func stage() async throws -> PracticeStage {
+        let stage = try PracticeStage(desired: 1)
+        try await stage.ready(1)
+        try await post(
+            stage, Self.controllers,
+            [
+                "metadata": ["name": "work"],
+                "spec": [
+                    "replicas": 2, "selector": ["app": "work"],
+                    "template": [
+                        "metadata": ["labels": ["app": "work"]],
+                        "spec": ["containers": [["name": "main", "resources": ["requests": ["cpu": "100m"]]]]],
+                    ],
+                ],
+            ])
+        try await running(stage, 2)
+        stage.startActuator()
+        return stage
+    }
+
+    private func running(_ stage: PracticeStage, _ count: Int) async throws {
+        try await stage.wait("\(count) pods run") {
+            try await stage.kubernetes.all(PodObject.self).filter {
+                $0.shape.labels["app"] == "work" && $0.pod.phase == .running && $0.pod.deletedAt == nil
+            }.count == count
+        }
+    }
+
+    private func refusals(_ stage: PracticeStage) -> [Reason] {
+        stage.events.compactMap { if case .scaleRefused(let event) = $0 { event.scale.reason.reason } else { nil } }
+    }
+
+    @Test(
+        "A ReplicationController gets its replicas once; what saw others, or cannot be scaled, is refused with its reason"
+    )
+    func replicas() async throws {
+        let stage = try await stage()
+        let grow = decision("p1", from: 2, to: 4)
+        try await stage.decide { .podsDecided(grow, ticket: $0) }
+        try await running(stage, 4)
+        // The same again, as a broker may deliver it: answered, and done once.
+        try await stage.decide { .podsDecided(grow, ticket: $0) }
+        #expect(stage.story.filter { $0 == .scaleCompleted }.count == 2 && refusals(stage).isEmpty)
+        let wrong = [
+            decision("p2", from: 2, to: 3), decision("p3", from: 4, to: 5, name: "gone"),
+            decision("p4", from: 4, to: 5, "updraft.io/v1alpha1", "PodScaler"),
+            decision("p5", from: 4, to: 5, "example.org/v1", "Shop"),
+        ]
+        for one in wrong { try await stage.decide { .podsDecided(one, ticket: $0) } }
+        #expect(refusals(stage) == [.decisionStale, .targetNotFound, .targetNotScalable, .targetNotScalable])
+        try await running(stage, 4)
+        let shrink = decision("p6", from: 4, to: 1)
+        try await stage.decide { .podsDecided(shrink, ticket: $0) }
+        try await running(stage, 1)
+        let events = try await stage.kubernetes.request(.init(.get, "/api/v1/namespaces/default/events"))
+        let told = (try JSONValue.parse(events.body)["items"]?.arrayValue ?? []).filter {
+            $0[path: "involvedObject", "kind"]?.stringValue == "ReplicationController"
+        }.compactMap { $0["message"]?.stringValue }
+        #expect(told.contains("replicas 2 to 4: cpu 160%") && told.contains("replicas 4 to 1: cpu 160%"), "\(told)")
+        await stage.close()
+    }
+
+    @Test("The standing of a scaler is written into its status when it is news, and never over somebody's change")
+    func status() async throws {
+        let stage = try await stage()
+        try await post(
+            stage, Self.scalers,
+            [
+                "apiVersion": "updraft.io/v1alpha1", "kind": "PodScaler", "metadata": ["name": "work"],
+                "spec": ["maxReplicas": 5],
+            ])
+        let door = ScalerDoor(
+            client: stage.kubernetes,
+            recorder: EventRecorder(stage.kubernetes, component: "updraft-actuator", host: "test"), isDryRun: false,
+            log: Logger(service: "test", write: { _ in }), lease: .unlimited)
+        func object() async throws -> JSONValue {
+            try await stage.kubernetes.getValue(PodScalerObject.resource, namespace: "default", "work")
+        }
+        func condition(_ type: String) async throws -> JSONValue? {
+            try await object()[path: "status", "conditions"]?.arrayValue?.first { $0["type"]?.stringValue == type }
+        }
+        var entry = Evaluation.ScalerEntry(
+            scaler: "default/work", generation: 1, isObject: true, target: "ReplicationController/default/work",
+            current: 2, desired: 3, outcome: Explanation(.statAbove, "cpu 160%, goal 50%"))
+        await door.tell([entry], at: .now())
+        let first = try await object()
+        #expect(first[path: "status", "desiredReplicas"]?.intValue == 3)
+        #expect(try await condition("ScalingActive")?["status"]?.stringValue == "True")
+        #expect(first[path: "spec", "maxReplicas"]?.intValue == 5, "the status is written without touching the spec")
+        await door.tell([entry], at: .now())
+        #expect(try await object()[path: "metadata", "resourceVersion"] == first[path: "metadata", "resourceVersion"])
+        entry.problem = Explanation(.targetNotFound, "there is no work")
+        entry.outcome = Explanation(.targetNotFound, "there is no work")
+        await door.tell([entry], at: .now())
+        #expect(try await condition("AbleToScale")?["reason"]?.stringValue == "TargetNotFound")
+        // One that is gone harms nobody.
+        entry.scaler = "default/nobody"
+        await door.tell([entry], at: .now())
+        await stage.close()
+    }
+}

@@ -68,12 +68,14 @@ extension BusSettings {
     /// Everything a subscription needs.
     func topology(_ subscription: Subscription) -> Topology {
         let name = queueName(subscription)
-        var arguments: [String: AMQPValue] = ["x-dead-letter-exchange": .string(deadName)]
+        // The broker moves whole messages, and where they hold tokens that must not be.
+        let holdsTokens = subscription.topics.contains(where: \.holdsTokens)
+        var arguments: [String: AMQPValue] = holdsTokens ? [:] : ["x-dead-letter-exchange": .string(deadName)]
         switch subscription.kind {
         case .command:
             arguments["x-queue-type"] = .string(queueType.rawValue)
             if queueType == .quorum { arguments["x-delivery-limit"] = .int(Int64(deliveryLimit)) }
-            // Far above any use; beyond it the oldest go to updraft.dead, where they are seen.
+            // Far above any use; beyond it the oldest go to updraft.dead, where they are seen, or are dropped.
             arguments["x-max-length"] = 100_000
             arguments["x-overflow"] = "drop-head"
         case .perishable(let length, let ttl):

@@ -18,7 +18,7 @@ enum Parking {
         _ body: [UInt8], size: UInt64, received: MessageCoder.Received?, isOurs: Bool = true
     ) -> (body: [UInt8], kept: String) {
         if isOurs, let received, let type = EventType(rawValue: received.envelope.eventType),
-            type.topic != .notices, type.topic != .answers
+            !type.topic.holdsTokens
         {
             return body.count <= maximumBytes
                 ? (body, "whole") : (Array(body.prefix(maximumBytes)), "truncated")

@@ -5,7 +5,7 @@ import Support
 public struct Subscription: Sendable, Equatable {
     /// What may happen to messages that wait.
     public enum Kind: Sendable, Equatable {
-        /// Nothing: a quorum queue, dead-lettered after the delivery limit.
+        /// Nothing: a quorum queue, dead-lettered after the delivery limit (dropped where messages hold tokens).
         case command
         /// They may be dropped, oldest first, beyond `maximumLength` messages or after `ttl`.
         case perishable(maximumLength: Int, ttl: Interval)

@@ -103,6 +103,18 @@ import Testing
                 == ["updraft.prod.decisions.*", "updraft.prod.lifecycle.*"])
     }
 
+    @Test func `What holds tokens is never moved to the dead-letter queue by the broker`() throws {
+        for topics in [[Topic.answers], [.notices], [.lifecycle, .answers]] {
+            let topology = try settings().topology(Subscription(topics: topics))
+            let queue = try #require(topology.queues.first)
+            #expect(queue.arguments["x-dead-letter-exchange"] == nil, "\(topics)")
+            // Kept and bounded as other commands are.
+            #expect(queue.arguments["x-queue-type"] == "quorum")
+            #expect(queue.arguments["x-delivery-limit"] == 20)
+            #expect(queue.arguments["x-max-length"] == 100_000)
+        }
+    }
+
     @Test func `Perishables are bounded, and the oldest are dropped`() throws {
         let topology = try settings().topology(
             Subscription(topics: [.stats], kind: .perishable(maximumLength: 50, ttl: .seconds(7))))

@@ -34,6 +34,9 @@ public enum Topic: String, Sendable, CaseIterable, Codable {
         }
     }
 
+    /// Whether its messages hold the tokens by which pods answer: no body of them is kept where others may read it.
+    public var holdsTokens: Bool { self == .notices || self == .answers }
+
     /// Whether messages of this topic ask somebody to act and therefore carry a signature. Answers do not: applications
     /// have no key, and each answer holds the token of its notice.
     public var isCommand: Bool {

@@ -278,6 +278,15 @@ struct DiagnosisTests {
         patient.nodes = [node("a")]
         #expect(
             HeatDiagnosis(patient).findings.contains { $0.repair == .clearHook(member: "b", resource: "server") })
+        // A Node that does not say which machine it is may be on it, with its pods.
+        var nameless = node("x", pods: 3)
+        nameless.serverID = nil
+        patient.nodes = [node("a"), nameless]
+        let held = HeatDiagnosis(patient).findings
+        #expect(held.allSatisfy { $0.repair == nil })
+        #expect(
+            held.contains { $0.kind == .hookPending && $0.what.contains("node \(nameless.name) has no provider id") },
+            "\(held.map(\.what))")
     }
 
     @Test("servers and nodes")

@@ -213,6 +213,9 @@ struct HeatDiagnosis {
                 isDrained = node.movedPods == 0 || node.record.map { phases.contains($0.phase) } == true
                 state =
                     isDrained ? "node \(node.name) is drained" : "node \(node.name) still has \(node.movedPods) pods"
+            } else if let obstacle = patient.mayBeNode(member) {
+                isDrained = false
+                state = obstacle
             } else {
                 isDrained = true
                 state = "it is no node (any more)"
@@ -222,7 +225,8 @@ struct HeatDiagnosis {
                 "member \(member.name) waits at "
                     + "\(hook.isDeployment ? "its software deployment" : "the pre-delete hook of") \(hook.resource); \(state)",
                 means: "the stack waits for it until its time limit, and then fails",
-                mend: isDrained ? "clear the hook" : "drain the node, then clear the hook (a running Actuator does)",
+                mend: isDrained
+                    ? "clear the hook" : "see that its node is drained, then clear the hook (a running Actuator does)",
                 repair: isDrained ? .clearHook(member: member.name, resource: hook.resource) : nil)
         }
     }

@@ -91,10 +91,11 @@ struct HeatExamination: Sendable {
         }
     }
 
-    /// Carries a repair out, unless a second look shows that nothing is to be repaired any more: then false.
-    func carryOut(
-        _ repair: HeatFinding.Repair, _ group: Settings.Group, _ nodes: [HeatPatient.Node]?
-    ) async throws(OpenStackError) -> Bool {
+    /// Carries a repair out, unless a second look, at the nodes as well, shows that nothing is to be repaired any more:
+    /// then false.
+    func carryOut(_ repair: HeatFinding.Repair, _ group: Settings.Group) async throws(OpenStackError) -> Bool {
+        // Pods may have come while somebody thought about the question. Nodes that cannot be read now count as not known.
+        let nodes = try? await nodes()
         let patient = try await examine(group, nodes)
         guard HeatDiagnosis(patient).findings.contains(where: { $0.repair == repair }) else { return false }
         try await carryOut(repair, patient)

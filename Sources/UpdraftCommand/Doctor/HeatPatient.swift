@@ -59,6 +59,16 @@ struct HeatPatient: Sendable {
         return nodes?.first { $0.serverID == serverID }
     }
 
+    /// Why a member for which no Node was found may be one all the same, with pods: the Actuator lets none go then, and
+    /// neither does the doctor. Nil: it is none.
+    func mayBeNode(_ member: HeatMember) -> String? {
+        guard node(of: member) == nil, let nodes else { return nil }
+        guard member.serverID != nil else { return "which server it is cannot be told, so its node is not known" }
+        return nodes.filter { $0.serverID == nil }.map(\.name).min().map {
+            "it has no node, but node \($0) has no provider id and may be on it"
+        }
+    }
+
     /// The longest that the Actuator may take from the cordon to the last pod.
     static func longestDrain(_ settings: Settings) -> Interval {
         let drain = settings.actuator.drain

@@ -53,7 +53,7 @@ struct HeatVisit: Sendable {
                 continue
             }
             do throws(OpenStackError) {
-                let isDone = try await examination.carryOut(repair, group, nodes)
+                let isDone = try await examination.carryOut(repair, group)
                 say(isDone ? "    done: \(repair.text)" : "    no longer needed: \(repair.text)")
             } catch {
                 isWell = false

@@ -76,6 +76,30 @@ struct NodeTimelineTests {
         #expect(text.contains("1m10s after its scale-up began") || text.contains("70"), "\(text)")
     }
 
+    @Test("The call of Heat is a step of its own, also when the Node is gone, and whatever came of it")
+    func calling() throws {
+        var timeline = told()
+        var completed = Removals.progress(151)
+        completed.calledAt = Removals.start + .seconds(80)
+        timeline.take(at: Removals.start, .removalCompleted(RemovalCompleted(cluster: "c", removal: completed)))
+        timeline.take(at: Removals.start, .removalCompleted(RemovalCompleted(cluster: "c", removal: completed)))
+        let removal = try #require(timeline.removals.first)
+        #expect(
+            removal.steps.map(\.what)
+                == ["decided", "cordoned", "noticed", "quiesced", "drained", "removing", "completed"])
+        #expect(removal.steps.map(\.after) == [nil, 1, 2, 60, 7, 10, 71])
+        #expect(removal.outcome == "completed" && removal.seconds == 151)
+        // As the record and the event of a real removal say it.
+        let change = RemovalRecord.Change(survivors: [])
+        let called = try Removals.record(.drained).applying(
+            .removing(change, deadline: Removals.start + .seconds(700)), at: Removals.start + .seconds(80))
+        let end = try called.applying(.removed, at: Removals.start + .seconds(151))
+        #expect(end.progress(node: "n1", at: Removals.start + .seconds(151)).calledAt == Removals.start + .seconds(80))
+        var other = told()
+        other.take(end)
+        #expect(other.removals.first?.steps.last?.what == "removing")
+    }
+
     @Test("The record on the Node adds where it is now, and repeats nothing")
     func record() throws {
         var timeline = told()
@@ -120,6 +144,27 @@ struct CancelTests {
         #expect(watch.outcome(of: completed)?.kind == .tooLate)
         #expect(
             watch.outcome(of: .removalCordoned(RemovalCordoned(cluster: "c", removal: Removals.progress(1)))) == nil)
+    }
+}
+
+extension CancelTests {
+    @Test("What the record says already is said at once: over, too late, or somebody else's")
+    func atOnce() throws {
+        func outcome(_ phase: RemovalPhase, isExternal: Bool = false) -> CancelOutcome? {
+            var record = Removals.record(phase)
+            if isExternal { record.reason = Explanation(.externalScaleIn, "Heat deletes member m") }
+            return CancelOutcome(withoutAsking: "n1", record)
+        }
+        for phase in [RemovalPhase.cordoned, .noticed, .quiesced, .drained] {
+            #expect(outcome(phase) == nil)
+            let external = try #require(outcome(phase, isExternal: true))
+            #expect(external.kind == .notOurs && !external.isTakenBack)
+            #expect(external.text.contains("cannot be taken back: it is somebody else's removal"), "\(external.text)")
+            #expect(external.text.contains("Heat deletes member m"), "\(external.text)")
+        }
+        #expect(outcome(.removing)?.kind == .tooLate)
+        #expect(outcome(.cancelled)?.kind == .overAlready)
+        #expect(outcome(.failed, isExternal: true)?.kind == .overAlready)
     }
 }
 

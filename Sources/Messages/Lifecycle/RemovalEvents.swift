@@ -20,11 +20,16 @@ public struct RemovalProgress: Sendable, Hashable, Codable {
     public var pods: Int
     /// When.
     public var at: Timestamp
+    /// What the record on the Node said then; absent where there was none.
+    public var phase: RemovalPhase?
+    /// When Heat was called, or the machine was let go; absent before.
+    public var calledAt: Timestamp?
 
     /// From its parts.
     public init(
         id: String, group: String, node: String, nodeUID: String, serverID: String, reason: Explanation,
-        deadline: Timestamp? = nil, pods: Int = 0, at: Timestamp
+        deadline: Timestamp? = nil, pods: Int = 0, at: Timestamp, phase: RemovalPhase? = nil,
+        calledAt: Timestamp? = nil
     ) {
         self.id = id
         self.group = group
@@ -35,6 +40,8 @@ public struct RemovalProgress: Sendable, Hashable, Codable {
         self.deadline = deadline
         self.pods = pods
         self.at = at
+        self.phase = phase
+        self.calledAt = calledAt
     }
 }
 

@@ -108,9 +108,11 @@ extension RemovalRecord {
             if let deadline { next.deadline = deadline }
         case .drained(let deadline): next.deadline = deadline
         case .removing(let change, let deadline):
+            next.calledAt = now
             next.change = change
             next.deadline = deadline
         case .released(let outcome, let deadline):
+            next.calledAt = now
             if let outcome { next.outcome = outcome }
             next.deadline = deadline
         case .removed: break

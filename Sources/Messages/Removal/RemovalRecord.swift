@@ -115,6 +115,8 @@ public struct RemovalRecord: Sendable, Hashable, Codable {
     public var outcome: Explanation?
     /// What is ours to undo.
     public var ours: Ours
+    /// When Heat was called, or the machine was let go; nil before.
+    public var calledAt: Timestamp?
     /// The Heat change, once it is about to be made.
     public var change: Change?
     /// What the drain has done beyond evictions.
@@ -153,7 +155,8 @@ public struct RemovalRecord: Sendable, Hashable, Codable {
     ) -> RemovalProgress {
         RemovalProgress(
             id: id, group: group, node: node, nodeUID: nodeUID, serverID: serverID,
-            reason: reason ?? outcome ?? self.reason, deadline: deadline ?? cooldownUntil, pods: pods, at: now)
+            reason: reason ?? outcome ?? self.reason, deadline: deadline ?? cooldownUntil, pods: pods, at: now,
+            phase: phase, calledAt: calledAt)
     }
 
     // MARK: Text

@@ -10,8 +10,8 @@ enum CancelCommand {
         name: "cancel", words: "NODE", count: 1...1,
         about: """
             Takes a node back that is under removal: it becomes schedulable again and its pods are told that it stays. The
-            Actuator does so up to the moment in which Heat is called; after that it is too late, and this says so. The command is
-            signed with the first key of the configuration (bus.keys), as the services' are, so the same configuration is
+            Actuator does so up to the moment in which Heat is called; after that it is too late, and this says so; likewise if
+            somebody else (an alarm on a policy, an operator, Nova) takes the machine away. The command is signed with the first key of the configuration (bus.keys), as the services' are, so the same configuration is
             needed. Waits for the outcome and prints it.
             The Decider may choose the node again later; the annotation cluster-autoscaler.kubernetes.io/scale-down-disabled=true keeps it for good.
             """,
@@ -41,13 +41,7 @@ enum CancelCommand {
         _ node: String, _ why: String, _ link: SuiteLink, _ client: KubernetesClient?, within timeout: Interval
     ) async throws(CommandError) -> CancelOutcome {
         let record = try await record(of: node, link, client)
-        guard record.phase.isReversible else {
-            return CancelOutcome(
-                node: node, removal: record.id, kind: record.phase.isOver ? .overAlready : .tooLate,
-                detail: record.phase.isOver
-                    ? "the removal is over (\(record.phase.rawValue)): \((record.outcome ?? record.reason).sentence)"
-                    : "Heat was called at \(record.since); the node goes")
-        }
+        if let outcome = CancelOutcome(withoutAsking: node, record) { return outcome }
         let command = RemovalCancelled(
             cluster: link.cluster, id: record.id, nodes: [node], reason: Explanation(.cancelledByOperator, why),
             decidedAt: .now())

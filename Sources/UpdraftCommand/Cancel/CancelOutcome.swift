@@ -5,7 +5,7 @@ import Messages
 /// What came of a cancellation.
 struct CancelOutcome: Sendable, Equatable, Encodable {
     enum Kind: String, Sendable, Encodable {
-        case takenBack, tooLate, overAlready, failedOtherwise, unanswered
+        case takenBack, tooLate, overAlready, notOurs, failedOtherwise, unanswered
     }
 
     var node: String
@@ -22,6 +22,7 @@ struct CancelOutcome: Sendable, Equatable, Encodable {
             case .takenBack: "taken back"
             case .tooLate: "too late"
             case .overAlready: "not under removal any more"
+            case .notOurs: "cannot be taken back"
             case .failedOtherwise: "it stays, but not because of this"
             case .unanswered: "not known what became of it"
             }
@@ -32,6 +33,28 @@ struct CancelOutcome: Sendable, Equatable, Encodable {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+    }
+}
+
+extension CancelOutcome {
+    /// What the record says already: nobody needs to be asked. Nil: it can be taken back.
+    init?(withoutAsking node: String, _ record: RemovalRecord) {
+        let kind: Kind
+        let detail: String
+        if record.phase.isOver {
+            kind = .overAlready
+            detail = "the removal is over (\(record.phase.rawValue)): \((record.outcome ?? record.reason).sentence)"
+        } else if record.isExternal {
+            kind = .notOurs
+            detail =
+                "it is somebody else's removal, and the machine goes whatever is done here: \(record.reason.sentence)"
+        } else if !record.phase.isReversible {
+            kind = .tooLate
+            detail = "Heat was called at \(record.since); the node goes"
+        } else {
+            return nil
+        }
+        self.init(node: node, removal: record.id, kind: kind, detail: detail)
     }
 }
 

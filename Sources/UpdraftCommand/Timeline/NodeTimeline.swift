@@ -91,11 +91,16 @@ struct NodeTimeline: Sendable, Encodable {
         }
     }
 
+    private static let calling = "Heat is called, or lets the member go"
+
     /// Takes the record on the Node in: where its removal is now.
     mutating func take(_ record: RemovalRecord) {
         step(record.id, record.group, "decided", record.reason, at: record.decidedAt, true)
         step(record.id, record.group, "cordoned", record.reason, at: record.startedAt, true)
         let why = record.outcome ?? record.reason
+        if let calledAt = record.calledAt {
+            step(record.id, record.group, "removing", record.reason, at: calledAt, true, Self.calling)
+        }
         switch record.phase {
         // What the Actuator publishes of these two phases has other names.
         case .removed: break
@@ -129,6 +134,10 @@ struct NodeTimeline: Sendable, Encodable {
     ) {
         seen.insert(removal.node)
         guard removal.node == node else { return }
+        // The call has no event of its own.
+        if let calledAt = removal.calledAt {
+            step(removal.id, removal.group, "removing", removal.reason, at: calledAt, isTrusted, Self.calling)
+        }
         step(removal.id, removal.group, what, removal.reason, at: removal.at, isTrusted, detail)
     }
 

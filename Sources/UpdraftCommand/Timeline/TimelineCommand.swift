@@ -7,7 +7,7 @@ enum TimelineCommand {
         name: "timeline", words: "NODE", count: 1...1,
         about: """
             Prints how the node came, and each of its removals step by step with durations: decided, cordoned, noticed,
-            quiesced, drained, completed (or failed, and why). It works for nodes that are gone: decisions and what became of
+            quiesced, drained, removing, completed (or failed, and why). It works for nodes that are gone: decisions and what became of
             them are kept in the stream updraft.<cluster>.history for 14 days, at most 64 MiB; reading takes nothing away.
             With a kubeconfig, also the record on the Node and its Kubernetes Events, while they live.
             """,

@@ -165,9 +165,9 @@ let package = Package(
         tests(
             "IntegrationTests",
             [
-                "AMQP", "Bus", "Crypto", "Decider", "HTTPClient", "JSONReader", "Messages", "PracticeCloud",
-                "ServiceRuntime", "Settings", "Support", "UpdraftCommand", "updraft-actuator", "updraft-decider",
-                "updraft-notifier",
+                "AMQP", "Bus", "Crypto", "Decider", "HTTPClient", "HTTPServer", "JSONReader", "Messages",
+                "PracticeCloud", "ServiceRuntime", "Settings", "Support", "UpdraftCommand", "updraft-actuator",
+                "updraft-decider", "updraft-notifier",
             ], files: ["oslo"]),
     ]
 )

@@ -49,6 +49,12 @@ public enum NotifierService {
         let pods = PodDoor(
             client, hooks: hooks, cluster: settings.cluster, host: context.host, isDryRun: notifier.dryRun)
         let warm = WarmCluster()
+        if !server.hasURL {
+            context.log.warning(
+                "pods are not told where to POST an answer: notifier.listen leads nowhere from a pod; listen on an address "
+                    + "that pods reach and set notifier.advertise_url (other ways to answer work without)",
+                [.address: .string(notifier.listen.description)])
+        }
         if notifier.dryRun { context.log.warning("dry run: no pod is told", [.dryRun: true]) }
         await withTaskGroup { group in
             group.addTask { await warm.watch(client) { observer.condition($0, $1) } }
@@ -72,6 +78,12 @@ public enum NotifierService {
     }
 
     private static let answers = Subscription(topics: [.answers], heartbeat: Bus.probeHeartbeat)
+
+    /// What the webhooks are told of, also when the Node is gone. A signature is good for 15 minutes, so what waits longer
+    /// would be refused.
+    private static let lifecycle = Subscription(
+        topics: [.lifecycle], kind: .perishable(maximumLength: 10_000, ttl: .minutes(14)), suffix: "webhooks",
+        heartbeat: Bus.probeHeartbeat)
 
     /// How long a pod waits for the broker to take its answer from a replica that stands by.
     private static let forwardWithin = Interval.seconds(5)
@@ -129,6 +141,14 @@ public enum NotifierService {
                 await supervisor.run("answers") { part in
                     part.ready()
                     try await bus.subscribe(answers) { incoming in await hear(incoming, engine) }
+                }
+            }
+            // Without webhooks there is no such queue, which nobody would read.
+            guard !context.settings.notifier.webhooks.isEmpty else { return }
+            group.addTask {
+                await supervisor.run("lifecycle") { part in
+                    part.ready()
+                    try await bus.subscribe(lifecycle) { incoming in engine.hear(incoming.event) ? .done : .requeue }
                 }
             }
         }

@@ -4,6 +4,7 @@ import Crypto
 import FoundationEssentials
 import Glibc
 import HTTPClient
+import HTTPServer
 import JSONReader
 import Messages
 import PracticeCloud
@@ -129,6 +130,42 @@ struct ReplicaTests {
     }
 }
 
+extension ReplicaTests {
+    @Test("the end of a removal whose Node is gone reaches the webhook, also if no Notifier ran when it was said")
+    func webhook() async throws {
+        let told = Lock<[String]>([])
+        let chat = try HTTPServer(host: "127.0.0.1", port: 0, maximumBodyBytes: 16 << 10, maximumConnections: 16) {
+            request in
+            told.withLock { $0.append(String(decoding: request.body, as: UTF8.self)) }
+            return .response(.json(200, "{}"))
+        }
+        defer { chat.stop() }
+        let webhook =
+            "{id: chat, url: 'http://127.0.0.1:\(chat.port)/', content_type: text/plain, body: '{{node}} {{phase}} {{reason}}'}"
+        try await ReplicaStage.with("notifier", more: "notifier: {webhooks: [\(webhook)]}\n") { _ in
+        } then: { stage in
+            try await stage.oneActs()
+            func complete(_ node: String) async throws {
+                let progress = RemovalProgress(
+                    id: "r-\(node)", group: "workers", node: node, nodeUID: "u", serverID: "s",
+                    reason: Explanation(.podsLost, "2 pods"), at: .now(), phase: .removed)
+                try await stage.publish(RemovalCompleted(cluster: stage.cluster, removal: progress))
+            }
+            // Said again and again: once is enough for people.
+            try await eventually("told") {
+                try await complete("n1")
+                return told.withLock { $0 } == ["n1 removed PodsLost"]
+            }
+            for name in ["a", "b"] { stage.signal(name, SIGKILL) }
+            try await complete("n2")
+            for name in ["a", "b"] { try stage.restart(name) }
+            try await eventually("told by whoever came next") {
+                told.withLock { $0 } == ["n1 removed PodsLost", "n2 removed PodsLost"]
+            }
+        }
+    }
+}
+
 /// Processes, configuration, broker and cloud of one test.
 private final class ReplicaStage: Sendable {
     private static let secret = "0123456789abcdef0123456789abcdef"
@@ -140,7 +177,7 @@ private final class ReplicaStage: Sendable {
     private let http = HTTPClient(userAgent: "updraft-test")
     private let processes = Lock<[String: (pid: pid_t, health: Int, answers: Int)]>([:])
 
-    private init(_ service: String) throws {
+    private init(_ service: String, more: String) throws {
         self.service = service
         folder = "\(environmentTemporary())/\(TestBroker.unique("updraft-replicas"))"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -162,16 +199,16 @@ private final class ReplicaStage: Sendable {
             - {id: workers, stack: k8s, resource: workers, desired_parameter: desired, min: 1, max: 8}
             actuator: {resync: 1s, heat: {poll_interval: 200ms}}
 
-            """
+            """ + more
         try text.write(toFile: "\(folder)/updraft.yaml", atomically: true, encoding: .utf8)
     }
 
-    /// Two replicas, `a` and `b`, which are ended whatever happens.
+    /// Two replicas, `a` and `b`, which are ended whatever happens. `more`: further sections of the configuration.
     static func with(
-        _ service: String, _ before: (ReplicaStage) async throws -> Void,
+        _ service: String, more: String = "", _ before: (ReplicaStage) async throws -> Void,
         then body: (ReplicaStage) async throws -> Void
     ) async throws {
-        let stage = try ReplicaStage(service)
+        let stage = try ReplicaStage(service, more: more)
         do {
             try await before(stage)
             for name in ["a", "b"] { try stage.start(name) }
@@ -282,14 +319,18 @@ private final class ReplicaStage: Sendable {
     }
 
     func decide(from: Int, to: Int) async throws {
-        let bus = try TestBroker.bus(
-            cluster: cluster, service: "decider",
-            keys: SigningKeys([SigningKeys.Key(id: "k", secret: Array(Self.secret.utf8))].compactMap { $0 }))
         let decision = ScaleDecided(
             cluster: cluster, id: "s\(to)", group: "workers", from: from, to: to, reason: Explanation(.podsPending),
             decidedAt: .now(), deadline: .now() + .seconds(120))
+        try await publish(decision)
+    }
+
+    func publish(_ payload: some Payload) async throws {
+        let bus = try TestBroker.bus(
+            cluster: cluster, service: "test",
+            keys: SigningKeys([SigningKeys.Key(id: "k", secret: Array(Self.secret.utf8))].compactMap { $0 }))
         // Whoever has just begun to act may still be declaring its queue.
-        try await eventually("the decision is on the bus") { (try? await bus.publish(decision)) != nil }
+        try await eventually("it is on the bus") { (try? await bus.publish(payload)) != nil }
         await bus.close()
     }
 

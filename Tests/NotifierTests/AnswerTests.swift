@@ -110,45 +110,74 @@ struct AnswerTests {
     @Test("over HTTP: what is accepted, and what each mistake gets")
     func server() async throws {
         let heard = Lock<[String]>([])
-        let server = try AnswerServer(host: "127.0.0.1", port: 0, advertised: nil) { removal, podUID, word, token in
+        let server = try AnswerServer(host: "127.0.0.1", port: 0, advertised: "http://notifier/") {
+            removal, podUID, word, token in
             heard.withLock { $0.append("\(removal) \(podUID) \(word.text) \(token)") }
             switch token {
             case "right":
                 return .verdict(AnswerReceipt(verdict: .accepted, deadline: Timestamp(seconds: 1_800_000_000)))
             case "standby": return .forwarded
             case "nobody": return .lost
+            case "held": return .verdict(AnswerReceipt(verdict: .irrevocable))
             default: return .verdict(AnswerReceipt(verdict: .forged))
             }
         }
         let http = HTTPClient(userAgent: "test")
-        func post(_ body: String, token: String? = nil, method: HTTPMethod = .post, path: String? = nil) async throws
-            -> Int
-        {
+        func post(_ body: String, token: String? = nil, method: HTTPMethod = .post) async throws -> HTTPResponse {
             var headers: HTTPHeaders = [:]
             if let token { headers["Authorization"] = "Bearer \(token)" }
-            let url = server.url(removal: "r/1", podUID: "u 1")
-            let whole = path.map { url.prefix { $0 != "a" } + $0 } ?? url[...]
+            let url = try #require(server.url(removal: "r/1", podUID: "u 1"))
+            #expect(url == "http://notifier/answers/r%2F1/u%201")
+            let path = url.dropFirst("http://notifier".count)
             return try await http.send(
-                HTTPRequest(method, String(whole), headers: headers, body: method == .get ? nil : Array(body.utf8))
-            ).status
+                HTTPRequest(
+                    method, "http://127.0.0.1:\(server.port)\(path)", headers: headers,
+                    body: method == .get ? nil : Array(body.utf8)))
         }
-        #expect(try await post(#"{"answer":"done"}"#, token: "right") == 200)
-        #expect(try await post(#"{"answer":"extend","seconds":5,"token":"right"}"#) == 200)
-        #expect(try await post(#"{"answer":"done"}"#, token: "wrong") == 401)
-        #expect(try await post(#"{"answer":"done"}"#) == 401)
-        #expect(try await post(#"{"answer":"done"}"#, token: "standby") == 202)
-        #expect(try await post(#"{"answer":"done"}"#, token: "nobody") == 503)
-        #expect(try await post(#"{"answer":"perhaps"}"#, token: "right") == 400)
-        #expect(try await post("not json", token: "right") == 400)
-        #expect(try await post("", token: "right", method: .get) == 405)
-        #expect(try await post(String(repeating: "x", count: 100_000), token: "right") == 413)
+        #expect(try await post(#"{"answer":"done"}"#, token: "right").status == 200)
+        #expect(try await post(#"{"answer":"extend","seconds":5,"token":"right"}"#).status == 200)
+        #expect(try await post(#"{"answer":"done"}"#, token: "wrong").status == 401)
+        #expect(try await post(#"{"answer":"done"}"#).status == 401)
+        #expect(try await post(#"{"answer":"done"}"#, token: "standby").status == 202)
+        #expect(try await post(#"{"answer":"done"}"#, token: "nobody").status == 503)
+        #expect(try await post(#"{"answer":"perhaps"}"#, token: "right").status == 400)
+        #expect(try await post("not json", token: "right").status == 400)
+        #expect(try await post("", token: "right", method: .get).status == 405)
+        #expect(try await post(String(repeating: "x", count: 100_000), token: "right").status == 413)
+        let held = try await post(#"{"answer":"refuse"}"#, token: "held")
+        #expect(held.status == 409)
+        #expect(
+            held.text
+                == #"{"verdict":"irrevocable","reason":"somebody else takes the machine away, and nobody here can keep it"}"#
+        )
         #expect(
             heard.withLock { $0 } == [
                 "r/1 u 1 done right", "r/1 u 1 extend=5 right", "r/1 u 1 done wrong", "r/1 u 1 done standby",
-                "r/1 u 1 done nobody",
+                "r/1 u 1 done nobody", "r/1 u 1 refuse held",
             ])
         server.stop()
         await http.close()
+    }
+
+    @Test("a pod is told a URL only where one may lead to the Notifier")
+    func urls() throws {
+        func url(_ host: String, _ advertised: String?) throws -> String? {
+            let server = try AnswerServer(host: host, port: 0, advertised: advertised) { _, _, _, _ in .lost }
+            defer { server.stop() }
+            #expect(server.hasURL == (server.url(removal: "r1", podUID: "u1") != nil))
+            return server.url(removal: "r1", podUID: "u1")
+        }
+        #expect(try url("127.0.0.1", nil) == nil)
+        #expect(try url("0.0.0.0", nil) == nil)
+        #expect(try url("0.0.0.0", "https://notifier.example.org/") == "https://notifier.example.org/answers/r1/u1")
+        // Whoever says it himself may have pods on this machine.
+        #expect(try url("127.0.0.1", "http://127.0.0.1:9480") == "http://127.0.0.1:9480/answers/r1/u1")
+        for host in ["127.8.9.1", "::1", "::", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1", "localhost"] {
+            #expect(!AnswerServer.isReachable(host), "\(host)")
+        }
+        for host in ["10.0.0.1", "192.168.127.1", "fd00::1", "2001:db8::10:1", "::ffff:10.0.0.1"] {
+            #expect(AnswerServer.isReachable(host), "\(host)")
+        }
     }
 
     @Test("a hook is sent a CloudEvent, whose id is the same however often it is sent")

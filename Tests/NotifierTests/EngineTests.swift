@@ -19,8 +19,18 @@ struct EngineTests {
         }
 
         let state = Lock(State())
-        /// Hooks wait for this.
+        /// Whether hooks wait until they are let go.
         let hang: Bool
+        private let waiting = Lock<[CheckedContinuation<Void, Never>]>([])
+
+        /// Hooks that hang come back.
+        func letGo() {
+            let all = waiting.withLock { waiting -> [CheckedContinuation<Void, Never>] in
+                defer { waiting = [] }
+                return waiting
+            }
+            for continuation in all { continuation.resume() }
+        }
 
         init(pods: Int, hang: Bool = false) {
             self.hang = hang
@@ -51,7 +61,9 @@ struct EngineTests {
                 }
             }
             defer { state.withLock { $0.running -= 1 } }
-            if channel == .hook, hang { try? await Task.sleep(for: .seconds(3_600)) }
+            if channel == .hook, hang {
+                await withCheckedContinuation { continuation in waiting.withLock { $0.append(continuation) } }
+            }
             return .delivered(answer: nil)
         }
 
@@ -74,17 +86,25 @@ struct EngineTests {
         }
     }
 
-    struct NoWebhooks: WebhookSending {
-        func send(_ message: WebhookMessage) async -> WebhookOutcome { .taken }
+    /// A chat that takes everything.
+    final class Chat: WebhookSending {
+        private let taken = Lock<[String]>([])
+        var messages: [String] { taken.withLock { $0 } }
+
+        func send(_ message: WebhookMessage) async -> WebhookOutcome {
+            taken.withLock { $0.append(message.id) }
+            return .taken
+        }
     }
 
     /// Runs an engine until the body is through.
     func with(
-        _ cluster: Cluster, parallelHooks: Int = 100, cooldown: Interval = .seconds(60),
+        _ cluster: Cluster, parallelHooks: Int = 100, cooldown: Interval = .seconds(60), chat: Chat = Chat(),
         _ body: (NotifierEngine, Lock<[Event]>, Metrics) async throws -> Void
     ) async throws {
         var policy = Village.policy
         policy.terms.cooldown = cooldown
+        policy.webhooks = [WebhookPlan(id: "chat", phases: [.removed])]
         let metrics = Metrics()
         let warm = WarmCluster()
         let record = Village.record("n1", at: .now())
@@ -94,7 +114,7 @@ struct EngineTests {
             policy: policy, pods: cluster, warm: warm, lease: .unlimited,
             observer: NotifierObserver(
                 log: Logger(service: "test", level: .error, write: { _ in }), metrics: metrics, readiness: Readiness()),
-            tokens: AnswerTokens("secret"), webhooks: NoWebhooks(), parallelHooks: parallelHooks,
+            tokens: AnswerTokens("secret"), webhooks: chat, parallelHooks: parallelHooks,
             answerURL: { "http://notifier/answers/\($0)/\($1)" })
         let published = Lock<[Event]>([])
         let task = Task {
@@ -107,11 +127,14 @@ struct EngineTests {
             try await body(engine, published, metrics)
         } catch {
             task.cancel()
+            cluster.letGo()
             throw error
         }
         task.cancel()
+        cluster.letGo()
         await task.value
         #expect(await engine.answer(removal: "r1", podUID: "web-0", .done, token: "", .http) == nil, "it has ended")
+        #expect(!engine.hear(EngineTests.completed()), "it has ended, so whoever acts next is to hear it")
     }
 
     func types(_ published: Lock<[Event]>) -> [EventType] { published.withLock { $0.map(\.type) } }
@@ -154,6 +177,24 @@ struct EngineTests {
         }
     }
 
+    static func completed(_ id: String = "r0") -> Event {
+        var record = Village.record("gone", at: .now())
+        record.id = id
+        return .removalCompleted(RemovalCompleted(cluster: "prod", removal: record.progress(node: "gone", at: .now())))
+    }
+
+    @Test("the end of a removal whose Node is gone comes by the bus, and is told to the webhooks once")
+    func ends() async throws {
+        let chat = Chat()
+        try await with(Cluster(pods: 1), chat: chat) { engine, _, _ in
+            #expect(engine.hear(Self.completed()))
+            #expect(engine.hear(Self.completed()))
+            #expect(engine.hear(Self.completed("r2")))
+            try await eventually("told") { chat.messages.count == 2 }
+            #expect(chat.messages.sorted() == ["r0/gone/removed", "r2/gone/removed"])
+        }
+    }
+
     @Test("hooks that hang: a bounded number at once, and the node's cooldown ends all the same")
     func hanging() async throws {
         let cluster = Cluster(pods: 20, hang: true)
@@ -164,6 +205,17 @@ struct EngineTests {
             #expect(metrics.text().contains("updraft_notifier_cooldowns 1"))
             try await eventually("over") { types(published).contains(.removalQuiesced) }
             #expect(cluster.state.withLock { $0.told.filter { $0 == .hook }.count } == 4)
+            // Their pods' time is over, so the rest is not called: at their addresses there may be others by now.
+            cluster.letGo()
+            let expired = #"updraft_notifier_deliveries_total{channel="hook",outcome="expired"} 16"#
+            try await eventually("the others are given up") { metrics.text().contains(expired) }
+            #expect(cluster.state.withLock { $0.told.filter { $0 == .hook }.count } == 4)
+            try await eventually("recorded") {
+                (0..<20).filter {
+                    cluster.annotation("web-\($0)", RemovalNames.podNotice)
+                        == "r1 annotation=told hook=expired bus=told event=told"
+                }.count == 16
+            }
         }
     }
 }

@@ -135,6 +135,29 @@ struct NotifierCoreTests {
         #expect(village.story.contains(.removalCancelled))
     }
 
+    @Test("nobody can refuse what somebody else does: the machine goes, and no cancellation is said")
+    func refuseExternal() {
+        var village = Village { $0.terms.mayRefuse = true }
+        village.addPod("web-1", hook: true)
+        village.hookAnswers["web-1"] = .refuse
+        var record = Village.record("n1", at: village.now)
+        record.reason = Explanation(.externalScaleIn, "Heat deletes member m")
+        village.node.record = record
+        village.feed(.nodeSeen(village.node))
+        village.run(.seconds(1))
+        #expect(village.heard == [.irrevocable])
+        #expect(village.answer("web-1", .refuse) == .irrevocable)
+        #expect(village.pods["web-1"]?.annotations[RemovalNames.podAnswer] == nil)
+        // What it may still say counts.
+        #expect(village.answer("web-1", .done) == .accepted)
+        #expect(!village.story.contains(.removalCancelled))
+        // Also not by whoever takes over and finds a refusal on the pod.
+        village.annotate("web-1", "refuse")
+        village.crash()
+        village.run(.seconds(5))
+        #expect(!village.story.contains(.removalCancelled))
+    }
+
     @Test("forged, unknown, duplicate and late answers change nothing and are counted")
     func strange() {
         var village = Village()
@@ -295,6 +318,55 @@ struct NotifierCoreTests {
         #expect(ended - Village.start <= .seconds(61))
     }
 
+    @Test("a hook whose turn comes after the pod's time is not called, and that is recorded")
+    func expiredHook() {
+        var village = Village()
+        village.addPod("web-1", hook: true)
+        village.hanging = ["web-1"]
+        village.cordon()
+        _ = village.runUntil { $0.story.contains(.removalQuiesced) }
+        village.drain()
+        // It comes back from the line in which it waited.
+        village.feed(.delivered(DeliveryID(podUID: "web-1", channel: .hook, generation: 1), .expired))
+        #expect(
+            village.pods["web-1"]?.annotations[RemovalNames.podNotice]
+                == "r1 annotation=told hook=expired bus=told event=told")
+        village.run(.seconds(60))
+        #expect(village.hookTries["web-1"] == nil)
+    }
+
+    @Test("a hook whose turn came too late is called all the same if the pod was granted more time")
+    func expiredAndExtended() {
+        var village = Village()
+        village.addPod("web-1", hook: true)
+        village.hanging = ["web-1"]
+        village.cordon()
+        village.run(.seconds(50))
+        #expect(village.answer("web-1", .extend(.seconds(100))) == .accepted)
+        village.run(.seconds(15))
+        village.hanging = []
+        village.feed(.delivered(DeliveryID(podUID: "web-1", channel: .hook, generation: 1), .expired))
+        village.run(.seconds(2))
+        #expect(village.hookTries["web-1"] == 1)
+        #expect(village.story.filter { $0 == .removalQuiesced }.isEmpty)
+    }
+
+    @Test("a hook that failed is not tried again when the pod's time is over")
+    func noLateTry() {
+        var village = Village {
+            $0.terms.cooldown = .seconds(2)
+        }
+        village.addPod("web-1", hook: true)
+        village.failures["web-1"] = 100
+        village.cordon()
+        village.run(.seconds(30))
+        // At once and after one second; the next would have been after three.
+        #expect(village.hookTries["web-1"] == 2)
+        #expect(
+            village.pods["web-1"]?.annotations[RemovalNames.podNotice]
+                == "r1 annotation=told hook=expired bus=told event=told")
+    }
+
     @Test("the annotation goes first: whoever finds a pod knows what it was told")
     func annotationFirst() {
         var village = Village()
@@ -349,7 +421,9 @@ struct NotifierCoreTests {
         village.cordon()
         _ = village.runUntil { $0.story.contains(.removalQuiesced) }
         village.step(.quiesced(Explanation(.cooldownExpired), deadline: village.now + .seconds(900)))
+        // Whoever takes over knows of nobody who was told.
         village.readsFail = true
+        village.crash()
         village.step(.cancelled(Explanation(.loadReturned)))
         village.run(.seconds(20))
         #expect(village.pods["web-1"]?.gate == .notServing)
@@ -403,9 +477,11 @@ struct NotifierCoreTests {
         village.run(.seconds(60))
         let record = village.node.record
         let isTelling = record?.phase == .cordoned || record?.phase == .noticed
+        // Also there whoever has no notice gets one.
+        let isDraining = record?.phase == .quiesced || record?.phase == .drained
         for name in ["web-1", "web-2"] {
             let removal = village.pods[name]?.annotations[RemovalNames.podRemoval]
-            if isTelling {
+            if isTelling || isDraining {
                 #expect(removal == record?.id, "\(name) after \(story)")
             } else if record?.phase.isUnderNotice != true {
                 #expect(removal == nil, "\(name) after \(story)")

@@ -96,6 +96,11 @@ struct Village {
         feed(.nodeSeen(node))
     }
 
+    /// The Actuator has heard that the cooldown is over, and begins to evict.
+    mutating func drain(for time: Interval = .seconds(900)) {
+        step(.quiesced(Explanation(.cooldownExpired), deadline: now + time))
+    }
+
     mutating func step(_ transition: RemovalTransition) {
         node.record = (try? node.record?.applying(transition, at: now)) ?? node.record
         feed(.nodeSeen(node))

@@ -124,7 +124,6 @@ struct WebhookTests {
         #expect(sends(core.recordSeen("fresh", fresh, isFirst: true, at: now)) == ["chat r1/fresh/noticed 1"])
         // Once it has taken over, all is news.
         #expect(sends(core.recordSeen("old", record(.quiesced), isFirst: false, at: now)) == ["chat r1/old/quiesced 1"])
-        core.recordGone("old")
         #expect(core.recordSeen("old", record(.cordoned, id: "r2"), isFirst: false, at: now).isEmpty)
     }
 
@@ -153,6 +152,105 @@ struct WebhookTests {
         #expect(ended - Village.start <= .seconds(61))
         #expect(village.webhookCalls == Array(repeating: "r1/n1/cordoned", count: 3))
         #expect(village.webhooksGivenUp == ["r1/n1/cordoned"])
+    }
+
+    // MARK: Events
+
+    func event(
+        _ phase: RemovalPhase = .removed, _ node: String = "n1", reason: Reason = .nodeUnneeded,
+        at time: Timestamp = start
+    ) -> RemovalProgress {
+        var record = record(phase)
+        record.outcome = Explanation(reason, "3 pods lost")
+        return record.progress(node: node, at: time)
+    }
+
+    @Test("the Node is gone before its record says removed: the event tells it, and what was lost")
+    func nodeGone() throws {
+        var village = Village {
+            $0.webhooks = [WebhookPlan(id: "chat", phases: [.cordoned, .removed, .failed])]
+        }
+        village.cordon()
+        village.feed(.nodeGone(name: "n1", uid: "uid-n1"))
+        #expect(village.webhookCalls == ["r1/n1/cordoned"])
+        let completed = RemovalCompleted(cluster: "prod", removal: event(reason: .podsLost, at: village.now))
+        let step = try #require(RemovalStep(.removalCompleted(completed)))
+        village.feed(.removalHeard(step.progress, step.phase))
+        #expect(village.webhookCalls == ["r1/n1/cordoned", "r1/n1/removed"])
+        // Events come at least once.
+        village.feed(.removalHeard(step.progress, step.phase))
+        #expect(village.webhookCalls.count == 2)
+
+        var core = core(WebhookPlan(id: "chat", phases: [.removed]))
+        let values = try #require(message(core.eventHeard(step.progress, .removed, at: Self.start))).values
+        #expect(Set(values.keys) == Set(NoticeVariable.allCases))
+        #expect(values[.reason] == "PodsLost" && values[.detail] == "3 pods lost" && values[.phase] == "removed")
+    }
+
+    @Test("what record and event both say is told once, in whichever order they come")
+    func twice() {
+        var core = core(WebhookPlan(id: "chat", phases: Set(RemovalPhase.allCases)))
+        let now = Self.start
+        #expect(sends(core.recordSeen("n1", record(), isFirst: false, at: now)) == ["chat r1/n1/cordoned 1"])
+        #expect(core.eventHeard(event(.cordoned), .cordoned, at: now).isEmpty)
+        // The watch missed a phase.
+        #expect(core.recordSeen("n1", record(.quiesced), isFirst: false, at: now).isEmpty)
+        #expect(core.pending == 2)
+        #expect(core.eventHeard(event(.noticed), .noticed, at: now).isEmpty)
+        #expect(core.pending == 3)
+        #expect(core.eventHeard(event(.quiesced), .quiesced, at: now).isEmpty)
+        #expect(core.pending == 3)
+        // The event first.
+        #expect(sends(core.eventHeard(event(.drained, "n2"), .drained, at: now)) == ["chat r1/n2/drained 1"])
+        #expect(core.recordSeen("n2", record(.drained), isFirst: false, at: now).isEmpty)
+        #expect(core.pending == 4)
+    }
+
+    @Test("who takes over hears what waited in the queue; what the Actuator merely says again is not news")
+    func waited() {
+        var core = core(WebhookPlan(id: "chat", phases: Set(RemovalPhase.allCases)))
+        let now = Self.start + .minutes(10)
+        #expect(core.recordSeen("n1", record(.noticed), isFirst: true, at: now).isEmpty)
+        #expect(core.eventHeard(event(.noticed, at: now), .noticed, at: now).isEmpty)
+        #expect(core.pending == 0)
+        #expect(
+            sends(core.eventHeard(event(.noticed, at: Self.start), .noticed, at: now)) == ["chat r1/n1/noticed 1"])
+    }
+
+    @Test("which events are steps of a removal that a Node was under")
+    func steps() {
+        func phase(_ event: Event) -> RemovalPhase? { RemovalStep(event)?.phase }
+        func failed(_ progress: RemovalProgress) -> Event {
+            .removalFailed(RemovalFailed(cluster: "prod", removal: progress))
+        }
+        #expect(phase(.removalQuiesced(RemovalQuiesced(cluster: "prod", removal: event(.noticed)))) == .quiesced)
+        #expect(phase(failed(event(.cancelled))) == .cancelled)
+        #expect(phase(failed(event(.failed))) == .failed)
+        // The Node went in the middle of it.
+        #expect(phase(failed(event(.noticed))) == .failed)
+        var refused = event()
+        refused.phase = nil
+        #expect(phase(failed(refused)) == nil)
+        var machine = event()
+        machine.nodeUID = RemovalNames.unregistered
+        #expect(phase(.removalCompleted(RemovalCompleted(cluster: "prod", removal: machine))) == nil)
+        #expect(
+            phase(
+                .nodeReady(
+                    NodeReady(
+                        cluster: "prod",
+                        arrival: NodeArrival(
+                            node: "n1", nodeUID: "u", serverID: "s", group: "workers", at: Self.start)))) == nil)
+    }
+
+    @Test("what was said is forgotten in the end")
+    func memory() {
+        var core = core(WebhookPlan(id: "chat", phases: [.removed]))
+        for index in 0..<1_000 {
+            let now = Self.start + .minutes(Double(index))
+            _ = core.eventHeard(event(.removed, "n\(index)"), .removed, at: now)
+        }
+        #expect(core.remembered < 70)
     }
 
     // MARK: Sending

@@ -11,6 +11,8 @@ struct Cooldown: Sendable {
         case cooling
         /// Over; the Actuator was told so.
         case over
+        /// The Actuator evicts the pods: those that arrive meanwhile are told.
+        case draining
     }
 
     var record: RemovalRecord
@@ -38,6 +40,8 @@ struct PodNotice: Sendable {
     struct Delivery: Sendable {
         enum State: Sendable, Equatable {
             case waiting, inFlight, delivered
+            /// Not made in time, so not made at all.
+            case expired
             case givenUp(String)
         }
 
@@ -57,6 +61,8 @@ struct PodNotice: Sendable {
     var pod: NodePod
     var terms: PodTerms
     var deadline: Timestamp
+    /// It was told while the drain runs, and may take no longer than this.
+    var limit: Timestamp?
     var deliveries: [NoticeChannel: Delivery] = [:]
     var answer: AnswerWord?
     /// What its annotation said when it was last heard, by whomever it was written.
@@ -73,6 +79,9 @@ struct PodNotice: Sendable {
 
     /// It was told in at least one way. A pod that was not may not be moved.
     var wasReached: Bool { deliveries.values.contains { $0.state == .delivered } }
+
+    /// It was told, and its time to answer is over.
+    func isOver(at now: Timestamp) -> Bool { !withdrawn && wasReached && deadline <= now }
 
     /// Nothing is left to try.
     var isDelivered: Bool { deliveries.values.allSatisfy(\.isFinal) }
@@ -97,6 +106,7 @@ struct PodNotice: Sendable {
         deliveries.mapValues { delivery in
             switch delivery.state {
             case .delivered: "told"
+            case .expired: "expired"
             case .givenUp(let why): "failed: \(why)"
             case .waiting, .inFlight: delivery.lastError.map { "trying: \($0)" } ?? "trying"
             }

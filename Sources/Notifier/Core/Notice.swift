@@ -73,6 +73,20 @@ public struct Notice: Sendable, Equatable {
     }
 }
 
+extension Notice {
+    /// The pod was told in some way before.
+    public var wasReached: Bool { outcomes.values.contains("told") }
+
+    /// A call that could start within this is made however short the pod's time is.
+    static let promptly = Interval.seconds(2)
+
+    /// Whether a call of the pod's hook that has waited for its turn since `asked` is of no use any more: the pod's time is
+    /// over, and at its address there may be another pod soon.
+    func isTooLate(asked: Timestamp, now: Timestamp) -> Bool {
+        !withdrawn && wasReached && now > max(deadline, asked + Notice.promptly)
+    }
+}
+
 /// Which delivery a result belongs to.
 public struct DeliveryID: Sendable, Hashable {
     /// The pod.
@@ -98,6 +112,8 @@ public enum DeliveryOutcome: Sendable, Equatable {
     case garbled(String)
     /// The pod is not there any more.
     case gone
+    /// It was not made: when it was its turn, the pod's time was over.
+    case expired
     /// It failed; `isRetriable`: another try may help.
     case failed(String, isRetriable: Bool)
 }
@@ -162,6 +178,8 @@ public enum AnswerVerdict: String, Sendable, CaseIterable {
     case clamped
     /// Policy does not let a pod refuse.
     case notAllowed = "not_allowed"
+    /// It refused, and somebody else takes the machine away: nobody here can keep it.
+    case irrevocable
     /// The pod answered before, or the cooldown is over.
     case late
     /// The same as before.

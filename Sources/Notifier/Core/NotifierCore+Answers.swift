@@ -47,7 +47,7 @@ extension NotifierCore {
         guard var notice = notices[podUID], notice.removal == removal, !notice.withdrawn,
             let cooldown = cooldowns[notice.node], cooldown.record.id == removal
         else { return isOver(removal) ? .late : .unknown }
-        if cooldown.stage == .over { return .late }
+        if !mayAnswer(podUID, cooldown) { return .late }
         // More time may be asked for again and again, within the limit.
         if notice.answer == word, word == .done || word == .refuse { return .duplicate }
         if notice.isSettled { return .late }
@@ -55,12 +55,15 @@ extension NotifierCore {
         switch word {
         case .done: notice.isSettled = true
         case .extend(let interval):
-            let limit = min(cooldown.record.startedAt + notice.terms.maximumCooldown, cooldown.record.deadline)
+            let usual = min(cooldown.record.startedAt + notice.terms.maximumCooldown, cooldown.record.deadline)
+            let limit = notice.limit ?? usual
             let wanted = now + interval
             if wanted > limit { verdict = .clamped }
             // Asking for less than there is takes nothing away.
             notice.deadline = max(notice.deadline, min(wanted, limit))
         case .refuse:
+            // The machine goes whatever anybody here says.
+            if cooldown.record.isExternal { return .irrevocable }
             if !notice.terms.mayRefuse { return .notAllowed }
         }
         notice.answer = word
@@ -71,7 +74,7 @@ extension NotifierCore {
     /// A removal that is known, whose cooldown is not running any more.
     private func isOver(_ removal: String) -> Bool {
         guard let node = nodes.values.first(where: { $0.record?.id == removal }) else { return false }
-        return cooldowns[node.name] == nil
+        return cooldowns[node.name].map { $0.stage == .over || $0.stage == .draining } ?? true
     }
 
     /// Its pod has not been read yet: this process has just taken over.

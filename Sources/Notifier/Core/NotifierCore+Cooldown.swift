@@ -14,7 +14,7 @@ extension NotifierCore {
 
     /// Looks whether a node's pods are all told, and whether its cooldown is over.
     mutating func look(_ name: String) {
-        guard let cooldown = cooldowns[name], cooldown.podsAreKnown else { return }
+        guard let cooldown = cooldowns[name], cooldown.podsAreKnown, cooldown.stage != .draining else { return }
         let pods = cooldown.pods.compactMap { notices[$0] }
         if cooldown.stage == .telling {
             guard isTold(pods) else { return schedule(name) }
@@ -103,6 +103,7 @@ extension NotifierCore {
 
     mutating func nodeIsDue(_ name: String) {
         guard let cooldown = cooldowns[name] else { return }
+        if cooldown.stage == .draining { return drainIsDue(name) }
         if cooldown.stage == .over {
             // The record still says that the cooldown runs: the Actuator has not heard, so it is said again.
             sayQuiesced(name)

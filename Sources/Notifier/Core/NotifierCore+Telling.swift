@@ -11,9 +11,10 @@ extension NotifierCore {
         let terms = policy.terms(for: pod)
         // Counted from the moment when it is told, so that a Notifier that was away takes no time from the pods; but
         // never beyond what the Actuator waits for.
+        let limit = limit(terms, cooldown)
         var notice = PodNotice(
             node: name, removal: record.id, serverID: record.serverID, reason: record.reason, pod: pod, terms: terms,
-            deadline: min(now + terms.cooldown, record.deadline), generation: generations)
+            deadline: min(now + terms.cooldown, limit ?? record.deadline), limit: limit, generation: generations)
         var told: Set<NoticeChannel> = []
         if pod.annotations[RemovalNames.podRemoval] == record.id {
             told = restore(&notice, record)
@@ -27,7 +28,7 @@ extension NotifierCore {
         cooldowns[name]?.pods.insert(pod.uid)
         start(pod.uid)
         // The Decider may not have heard it: the process that took it down may have ended before it was said.
-        if notice.answer == .refuse, terms.mayRefuse { sayRefused(notice) }
+        if notice.answer == .refuse, terms.mayRefuse, !record.isExternal { sayRefused(notice) }
         hearAnnotation(pod, cooldown)
     }
 
@@ -94,7 +95,14 @@ extension NotifierCore {
         else { return }
         if !notice.withdrawn, !notice.wasReached, let record = cooldowns[notice.node]?.record {
             // While it has heard nothing, its time has not begun.
-            notice.deadline = max(notice.deadline, min(now + notice.terms.cooldown, record.deadline))
+            notice.deadline = max(
+                notice.deadline, min(now + notice.terms.cooldown, notice.limit ?? record.deadline))
+        } else if id.channel == .hook, delivery.attempts > 0, notice.isOver(at: now) {
+            // A further try would meet the eviction.
+            delivery.state = .expired
+            notice.deliveries[id.channel] = delivery
+            notices[id.podUID] = notice
+            return recordIfTold(notice)
         }
         delivery.state = .inFlight
         delivery.attempts += 1
@@ -126,6 +134,7 @@ extension NotifierCore {
         case .gone:
             delivery.state = .givenUp("the pod is gone")
             isGone = id.channel.isState
+        case .expired: expired(id, &delivery, before)
         case .failed(let why, let isRetriable): failed(id, &delivery, before, why, isRetriable)
         }
         notices[id.podUID]?.deliveries[id.channel] = delivery
@@ -137,9 +146,7 @@ extension NotifierCore {
         if after.withdrawn {
             return after.isDelivered ? drop(id.podUID) : start(id.podUID)
         }
-        if !isGone, after.wasTold, delivery.isFinal, after.deliveries[.annotation]?.state == .delivered {
-            emit(.recordNotice(after.notice))
-        }
+        if !isGone, delivery.isFinal { recordIfTold(after) }
         start(id.podUID)
         if let answer {
             answered(
@@ -151,6 +158,24 @@ extension NotifierCore {
             after.wasTold != before.wasTold || after.wasReached != before.wasReached
             || after.isSettled != before.isSettled
         if isNews { look(after.node) }
+    }
+
+    /// How each way went, once nothing of it is new any more.
+    private mutating func recordIfTold(_ notice: PodNotice) {
+        guard notice.wasTold, notice.deliveries[.annotation]?.state == .delivered else { return }
+        emit(.recordNotice(notice.notice))
+    }
+
+    /// A call waited for its turn until the time of its pod was over. If the pod was granted more meanwhile, it is made.
+    private mutating func expired(_ id: DeliveryID, _ delivery: inout PodNotice.Delivery, _ notice: PodNotice) {
+        guard notice.isOver(at: now) else {
+            delivery.attempts -= 1
+            delivery.state = .waiting
+            return timers.set(.delivery(id), at: now + policy.firstRetry)
+        }
+        delivery.state = .expired
+        let why = "\(id.channel.rawValue): not called, other calls took the pod's whole time"
+        emit(.note(subject: notice.pod.id, Explanation(notice.reason.reason, why), isLoud: true))
     }
 
     private mutating func failed(

@@ -18,6 +18,8 @@ public struct NotifierCore: Sendable {
         case answer(podUID: String)
         /// A pod's gate could not be opened.
         case gate(podUID: String)
+        /// A node that went under notice will not come back.
+        case departed(String)
     }
 
     /// The configuration.
@@ -44,6 +46,8 @@ public struct NotifierCore: Sendable {
     var generations = 0
     /// Nodes that stay, whose pods are read to see whether any was told; then it is said on the bus.
     var staying: [String: RemovalRecord] = [:]
+    /// Nodes that went while their pods were under notice: the same machine may register again.
+    var departed: [String: RemovalRecord] = [:]
     /// Answers that came before their pods were read, by removal.
     var held: [String: [GivenAnswer]] = [:]
     var heldCount = 0
@@ -76,6 +80,7 @@ public struct NotifierCore: Sendable {
                     removal: removal, podUID: podUID, word: word, source: source, isAuthentic: isAuthentic,
                     ticket: ticket))
         case .answerRecorded(let podUID, let isWritten): answerRecorded(podUID, isWritten)
+        case .removalHeard(let progress, let phase): emit(webhooks.eventHeard(progress, phase, at: now))
         case .webhookSent(let message, let outcome): emit(webhooks.sent(message, outcome, at: now))
         case .tick: break
         }
@@ -87,6 +92,7 @@ public struct NotifierCore: Sendable {
             case .reading(let name): if cooldowns[name] == nil { emit(.readPods(node: name)) }
             case .answer(let uid): recordAgain(uid)
             case .gate(let uid): openAgain(uid)
+            case .departed(let name): departed[name] = nil
             }
         }
         return actions
@@ -103,88 +109,13 @@ public struct NotifierCore: Sendable {
         actions.append(action)
     }
 
-    private mutating func emit(_ wanted: [WebhookCore.Action]) {
+    mutating func emit(_ wanted: [WebhookCore.Action]) {
         for action in wanted {
             switch action {
             case .send(let message, let attempt): emit(.sendWebhook(message, attempt: attempt))
             case .givenUp(let message, let why): emit(.webhookFailed(message, why))
             }
         }
-    }
-
-    // MARK: Nodes
-
-    private mutating func nodesListed(_ listed: [NotifiedNode]) {
-        nodesAreKnown = true
-        let names = Set(listed.map(\.name))
-        for (name, node) in nodes.sorted(by: { $0.key < $1.key }) where !names.contains(name) {
-            nodeGone(name, node.uid)
-        }
-        for node in listed { nodeSeen(node) }
-        hasBegun = true
-        let waiting = early.values.sorted { $0.uid < $1.uid }
-        early = [:]
-        for pod in waiting { podSeen(pod) }
-        for removal in held.keys.sorted() { hearHeld(removal) }
-    }
-
-    private mutating func nodeSeen(_ node: NotifiedNode) {
-        let before = nodes[node.name]?.record
-        nodes[node.name] = node.record == nil ? nil : node
-        // The record was taken away, or is another's: whatever it was, the pods may stay.
-        if let before, before.phase.isUnderNotice, before.id != node.record?.id {
-            withdraw(node, before, isNews: true)
-        }
-        guard let record = node.record else { return webhooks.recordGone(node.name) }
-        emit(webhooks.recordSeen(node.name, record, isFirst: before == nil && !hasBegun, at: now))
-        switch record.phase {
-        case .cordoned, .noticed:
-            if cooldowns[node.name] == nil { begin(node.name, node.uid, record) }
-            follow(node.name, record)
-        case .quiesced, .drained, .removing, .removed:
-            finish(node.name)
-        case .cancelled, .failed:
-            // Once for each removal: also when it was over before this process saw it.
-            let isNews = before?.id == record.id && before?.phase.isUnderNotice == true
-            if before?.id != record.id || isNews { withdraw(node, record, isNews: isNews) }
-        }
-    }
-
-    private mutating func nodeGone(_ name: String, _ uid: String) {
-        if let node = nodes[name], node.uid != uid { return }
-        nodes[name] = nil
-        webhooks.recordGone(name)
-        finish(name)
-    }
-
-    private mutating func begin(_ name: String, _ uid: String, _ record: RemovalRecord) {
-        cooldowns[name] = Cooldown(record: record, nodeUID: uid)
-        staying[name] = nil
-        read(name)
-    }
-
-    /// The record as it is now. Somebody else's act may leave less time than was thought: then pods are told anew.
-    private mutating func follow(_ name: String, _ record: RemovalRecord) {
-        guard let cooldown = cooldowns[name] else { return }
-        cooldowns[name]?.record = record
-        guard record.deadline < cooldown.record.deadline, cooldown.stage != .over else { return }
-        for uid in cooldown.pods.sorted() { shorten(uid, to: record) }
-        look(name)
-    }
-
-    /// The Actuator goes on, or the node is gone: nothing more is awaited.
-    private mutating func finish(_ name: String) {
-        guard let cooldown = takeCooldown(name) else { return }
-        for uid in cooldown.pods { drop(uid) }
-        hearHeld(cooldown.record.id)
-    }
-
-    /// Ends a cooldown without a word to anybody.
-    mutating func takeCooldown(_ name: String) -> Cooldown? {
-        guard let cooldown = cooldowns.removeValue(forKey: name) else { return nil }
-        timers.cancel(.node(name))
-        if cooldown.shown != nil { emit(.countdown(node: name, nil)) }
-        return cooldown
     }
 
     mutating func drop(_ uid: String) {
@@ -229,7 +160,7 @@ public struct NotifierCore: Sendable {
         timers.setEarlier(.node(name), at: now + policy.firstRetry)
     }
 
-    private mutating func podSeen(_ pod: NodePod) {
+    mutating func podSeen(_ pod: NodePod) {
         guard nodesAreKnown else {
             early[pod.uid] = pod
             return
@@ -239,7 +170,8 @@ public struct NotifierCore: Sendable {
             see(pod, on: pod.node)
             return look(pod.node)
         }
-        if notices[pod.uid]?.withdrawn == true { return }
+        // Its machine may be gone as well, and then nothing is there that could stay.
+        if notices[pod.uid]?.withdrawn == true || departed[pod.node] != nil { return }
         if let removal = pod.annotations[RemovalNames.podRemoval] {
             // Told of a removal that is over: its notice was left standing by a process that died.
             if record?.id != removal || record?.phase.isUnderNotice == false { withdraw(pod, removal, record) }
@@ -270,7 +202,7 @@ public struct NotifierCore: Sendable {
         emit(.openGate(pod))
     }
 
-    /// A pod of a node whose cooldown runs.
+    /// A pod of a node whose cooldown or drain runs.
     private mutating func see(_ pod: NodePod, on name: String) {
         guard let cooldown = cooldowns[name] else { return }
         if var notice = notices[pod.uid], !notice.withdrawn {
@@ -278,7 +210,7 @@ public struct NotifierCore: Sendable {
             if pod.deletedAt != nil { notice.isSettled = true }
             notices[pod.uid] = notice
             hearAnnotation(pod, cooldown)
-        } else if pod.isMoved, pod.deletedAt == nil, cooldown.stage != .over {
+        } else if pod.isMoved, pod.deletedAt == nil, isToBeTold(pod, cooldown) {
             tell(pod, name, cooldown)
         }
     }
@@ -288,6 +220,10 @@ public struct NotifierCore: Sendable {
         opening[uid] = nil
         guard let notice = notices[uid] else { return }
         if notice.withdrawn { return drop(uid) }
+        if cooldowns[notice.node]?.stage == .draining {
+            cooldowns[notice.node]?.pods.remove(uid)
+            return drop(uid)
+        }
         notices[uid]?.isSettled = true
         giveUp(uid)
         look(notice.node)

@@ -46,6 +46,8 @@ public enum NotifierEvent: Sendable {
     case answered(removal: String, podUID: String, AnswerWord, AnswerSource, isAuthentic: Bool, ticket: Int?)
     /// An answer was written to its pod, or could not be.
     case answerRecorded(podUID: String, Bool)
+    /// An event about a removal was heard, which leads to this phase.
+    case removalHeard(RemovalProgress, RemovalPhase)
     /// A webhook was called.
     case webhookSent(WebhookMessage, WebhookOutcome)
     case tick

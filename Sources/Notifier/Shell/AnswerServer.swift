@@ -13,7 +13,7 @@ struct AnswerReceipt: Sendable, Equatable {
 /// "seconds":30}` and the notice's token, as `Authorization: Bearer <token>` or as `"token"` in the body.
 final class AnswerServer: Sendable {
     private let server: HTTPServer
-    private let base: String
+    private let base: String?
 
     /// What became of an answer.
     enum Heard: Sendable {
@@ -25,7 +25,8 @@ final class AnswerServer: Sendable {
         case lost
     }
 
-    /// Starts to listen. `advertised`: the base URL under which pods reach it; nil: the address itself.
+    /// Starts to listen. `advertised`: the base URL under which pods reach it; nil: the address itself, if a pod can reach
+    /// it at all.
     init(
         host: String, port: UInt16, advertised: String?,
         hear:
@@ -35,14 +36,32 @@ final class AnswerServer: Sendable {
             request in .response(await AnswerServer.reply(request, hear))
         }
         let address = host.contains(":") ? "[\(host)]" : host
-        var base = advertised ?? "http://\(address):\(server.port)"
-        while base.hasSuffix("/") { base.removeLast() }
+        let own = AnswerServer.isReachable(host) ? "http://\(address):\(server.port)" : nil
+        var base = advertised ?? own
+        while base?.hasSuffix("/") == true { base?.removeLast() }
         self.base = base
     }
 
-    /// Where a pod posts its answer.
-    func url(removal: String, podUID: String) -> String {
-        "\(base)/answers/\(AnswerServer.encoded(removal))/\(AnswerServer.encoded(podUID))"
+    /// Whether the address means this machine also to others: not a loopback address, nor the one that stands for all.
+    static func isReachable(_ host: String) -> Bool {
+        let host = host.lowercased()
+        let inner = host.hasPrefix("::ffff:") ? String(host.dropFirst(7)) : host
+        if inner.hasPrefix("127.") || inner == "localhost" || inner == "0.0.0.0" { return false }
+        // However it is written: nothing but zeros, with a one at the end or not.
+        guard inner.contains(":") else { return true }
+        return inner.dropLast(inner.hasSuffix("1") ? 1 : 0).contains { $0 != "0" && $0 != ":" }
+    }
+
+    /// The port that was got.
+    var port: UInt16 { server.port }
+
+    /// Whether pods can be told where to post an answer.
+    var hasURL: Bool { base != nil }
+
+    /// Where a pod posts its answer; nil when no address is known under which it would arrive.
+    func url(removal: String, podUID: String) -> String? {
+        guard let base else { return nil }
+        return "\(base)/answers/\(AnswerServer.encoded(removal))/\(AnswerServer.encoded(podUID))"
     }
 
     /// Ends it.
@@ -98,7 +117,9 @@ final class AnswerServer: Sendable {
         switch await hear(parts[2], parts[3], word, token) {
         case .verdict(let receipt):
             let deadline = receipt.deadline.map { ",\"deadline\":\"\($0.rfc3339)\"" } ?? ""
-            return .json(status(of: receipt.verdict), "{\"verdict\":\"\(receipt.verdict.rawValue)\"\(deadline)}")
+            let reason = reason(of: receipt.verdict).map { ",\"reason\":\"\($0)\"" } ?? ""
+            return .json(
+                status(of: receipt.verdict), "{\"verdict\":\"\(receipt.verdict.rawValue)\"\(deadline)\(reason)}")
         case .forwarded: return .json(202, "{\"verdict\":\"forwarded\"}")
         case .lost:
             return error(503, "nobody can hear it just now; answer again", headers: [("Retry-After", "1")])
@@ -110,9 +131,20 @@ final class AnswerServer: Sendable {
         case .accepted, .clamped, .duplicate: 200
         case .late: 410
         case .notAllowed: 403
+        case .irrevocable: 409
         case .forged: 401
         case .unknown: 404
         case .unreadable: 400
+        }
+    }
+
+    /// Why a refusal did not count, for whoever reads the application's log.
+    private static func reason(of verdict: AnswerVerdict) -> String? {
+        switch verdict {
+        case .notAllowed: "policy does not let this pod refuse"
+        case .irrevocable: "somebody else takes the machine away, and nobody here can keep it"
+        case .late: "the pod has said done, or its time is over"
+        case .accepted, .clamped, .duplicate, .forged, .unknown, .unreadable: nil
         }
     }
 

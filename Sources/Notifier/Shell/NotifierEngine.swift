@@ -75,6 +75,14 @@ final class NotifierEngine: Sendable {
         }
     }
 
+    /// Hears an event about a removal; false: this replica's turn ends, and whoever acts next is to hear it.
+    func hear(_ event: Event) -> Bool {
+        guard let step = RemovalStep(event) else { return true }
+        guard lease.isHeld, !tickets.withLock({ $0.isClosed }) else { return false }
+        input.yield(.removalHeard(step.progress, step.phase))
+        return true
+    }
+
     private func settle(_ ticket: Int, _ receipt: AnswerReceipt) {
         let receipt = lease.isHeld ? receipt : nil
         tickets.withLock { $0.waiting.removeValue(forKey: ticket) }?.resume(returning: receipt)
@@ -163,8 +171,10 @@ final class NotifierEngine: Sendable {
                 }
             }
         case .deliver(let id, let notice, let attempt):
+            let asked = Timestamp.now()
             act(id.channel.gateway, lane: id.podUID, node: notice.node, isFirst: attempt == 1) {
-                let outcome = await self.deliver(id, notice, publish)
+                let isTooLate = id.channel == .hook && notice.isTooLate(asked: asked, now: .now())
+                let outcome = isTooLate ? .expired : await self.deliver(id, notice, publish)
                 self.observer.delivered(id.channel, outcome, notice, attempt)
                 self.input.yield(.delivered(id, outcome))
             }

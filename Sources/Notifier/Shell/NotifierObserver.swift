@@ -20,7 +20,7 @@ struct NotifierObserver: Sendable {
         self.readiness = readiness
         deliveries = metrics.counter(
             "notifier_deliveries", "Tries to tell pods.", .label("channel", NoticeChannel.self),
-            .label("outcome", ["delivered", "gone", "retried", "failed"]))
+            .label("outcome", ["delivered", "gone", "expired", "retried", "failed"]))
         answers = metrics.counter(
             "notifier_answers", "Answers of pods.", .label("source", AnswerSource.self),
             .label("verdict", AnswerVerdict.self))
@@ -67,6 +67,9 @@ struct NotifierObserver: Sendable {
         switch outcome {
         case .delivered, .garbled: word = "delivered"
         case .gone: word = "gone"
+        case .expired:
+            word = "expired"
+            why = "its turn came after the pod's deadline"
         case .failed(let text, let isRetriable):
             word = isRetriable ? "retried" : "failed"
             why = text

@@ -3,12 +3,14 @@ import Messages
 import ServiceRuntime
 import Support
 
-/// What the Notifier watches: all nodes, and the pods that matter here, those with the readiness gate and those under
-/// notice. Kept up to date also while this replica stands by.
+/// What the Notifier watches: all nodes, and the pods that matter here, those with the readiness gate, those under notice
+/// and those of nodes under removal (one may arrive late). Kept up to date also while this replica stands by.
 struct WarmCluster: Sendable {
     let nodes = WarmTable<NotifiedNode> { $0.name }
     /// By UID.
     let pods = WarmTable<NodePod> { $0.uid }
+    /// Names of the nodes under removal.
+    private let removals = Lock<Set<String>>([])
 
     /// Watches until the task is cancelled. `trouble` is told what cannot be read, or (nil) that it can be.
     func watch(_ client: KubernetesClient, trouble: @escaping @Sendable (_ what: String, String?) -> Void) async {
@@ -24,9 +26,19 @@ struct WarmCluster: Sendable {
             switch event {
             case .listing: listing.withLock { $0 = [] }
             case .page(let page): listing.withLock { $0 += page.map { NotifiedNode($0.node) } }
-            case .listed: nodes.replace(Self.taken(listing))
-            case .upserted(let object): nodes.set(NotifiedNode(object.node))
-            case .deleted(let object): nodes.remove(NotifiedNode(object.node))
+            case .listed:
+                let all = Self.taken(listing)
+                removals.withLock { $0 = Set(all.filter(\.isUnderRemoval).map(\.name)) }
+                nodes.replace(all)
+            case .upserted(let object):
+                let node = NotifiedNode(object.node)
+                removals.withLock { names in
+                    if node.isUnderRemoval { names.insert(node.name) } else { names.remove(node.name) }
+                }
+                nodes.set(node)
+            case .deleted(let object):
+                removals.withLock { _ = $0.remove(object.node.name) }
+                nodes.remove(NotifiedNode(object.node))
             case .watching: trouble(nil)
             case .rejected(let error): trouble("a node cannot be read: \(error)")
             case .failed(let error, _): trouble(error.description)
@@ -39,6 +51,7 @@ struct WarmCluster: Sendable {
         @Sendable func matters(_ pod: PodObject) -> Bool {
             pod.readinessGates.contains(RemovalNames.servingGate)
                 || pod.shape.annotations[RemovalNames.podRemoval] != nil
+                || pod.pod.node.map { node in removals.withLock { $0.contains(node) } } == true
         }
         let listing = Lock<[NodePod]>([])
         await Reflector<PodObject>(client).run { event in
@@ -62,4 +75,8 @@ struct WarmCluster: Sendable {
             return all
         }
     }
+}
+
+extension NotifiedNode {
+    fileprivate var isUnderRemoval: Bool { record?.phase.isOver == false }
 }

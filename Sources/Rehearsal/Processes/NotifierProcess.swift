@@ -49,9 +49,13 @@ final class NotifierProcess: Process {
         }
     }
 
-    /// The door passes on pods with the gate and pods under notice only.
+    /// The door passes on pods with the gate, pods under notice and pods of nodes under removal only.
     private func seen(_ pod: ClusterState.Pod) {
-        guard pod.gate != .absent || pod.annotations[RemovalNames.podRemoval] != nil else { return }
+        let node = pod.node.flatMap { world.cluster.node($0) }.map { world.cluster.nodes[$0] }
+        guard
+            pod.gate != .absent || pod.annotations[RemovalNames.podRemoval] != nil
+                || node?.record?.phase.isOver == false
+        else { return }
         handle(.podSeen(world.nodePod(pod)))
     }
 

@@ -203,7 +203,9 @@ extension Settings {
                     "listen", shown: "127.0.0.1:0", "Where pods' answers are taken; port 0 is any free one.")
                 ?? ListenAddress(host: "127.0.0.1", port: 0)
             advertiseURL = reader.text(
-                "advertise_url", "Base URL under which pods reach that address; without it `http://<listen>`.")
+                "advertise_url",
+                "Base URL under which pods reach that address; without it `http://<listen>`, and where that is a loopback address or "
+                    + "stands for all addresses, pods are told no URL.")
             dryRun = reader.flag("dry_run", default: false, "Do everything but the delivery: no pod is told.")
             hooks = reader.section("hooks", "HTTP hooks that pods declare by annotation.", Hooks.init)
             mayRefuse = reader.flag(

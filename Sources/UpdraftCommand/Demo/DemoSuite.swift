@@ -38,8 +38,13 @@ actor DemoSuite {
         var arguments = ["--config", "\(options.state)/updraft.yaml"]
         // Each replica takes answers of pods at an address of its own.
         if service == "notifier" {
-            answerPorts[name] = answerPorts[name] ?? DemoFiles.freePort()
-            arguments += ["--set", "notifier.listen=127.0.0.1:\(answerPorts[name] ?? 0)"]
+            let port = answerPorts[name] ?? DemoFiles.freePort()
+            answerPorts[name] = port
+            // Pods here are on this machine too.
+            arguments += [
+                "--set", "notifier.listen=127.0.0.1:\(port)",
+                "--set", "notifier.advertise_url=http://127.0.0.1:\(port)",
+            ]
         }
         try start(name, executable: "\(programs)/updraft-\(service)", arguments, health: port)
     }

@@ -86,6 +86,7 @@ class Stage:
 
     def configuration(self, most):
         """One file for the four services. The timers are short; what the services do is not."""
+        answers = free_port()
         return {
             "cluster": self.cluster,
             "bus": {"transport_url": self.broker.url,
@@ -98,8 +99,9 @@ class Stage:
                 "unneeded_time": "6s", "delay_after_add": "5s", "delay_after_delete": "5s",
                 "delay_after_failure": "5s"}},
             "actuator": {"resync": "5s", "drain": {"eviction_retry": "1s"}, "heat": {"poll_interval": "1s"}},
-            # A port of its own: pods told before a restart still reach it.
-            "notifier": {"cooldown": "30s", "max_cooldown": "60s", "listen": "127.0.0.1:%d" % free_port()},
+            # A port of its own: pods told before a restart still reach it. Pods here are processes of this machine.
+            "notifier": {"cooldown": "30s", "max_cooldown": "60s", "listen": "127.0.0.1:%d" % answers,
+                         "advertise_url": "http://127.0.0.1:%d" % answers},
             "log": {"level": "debug"},
         }
 

@@ -20,7 +20,7 @@ struct SettingsBehaviourTests {
     }
 
     private func group(_ id: String, _ more: String = "") -> String {
-        "- {id: \(id), stack: s, resource: \(id), max: 20, template: {cpu: 4, memory: 8Gi}\(more.isEmpty ? "" : ", " + more)}\n"
+        "- {id: \(id), stack: s-\(id), resource: \(id), max: 20, template: {cpu: 4, memory: 8Gi}\(more.isEmpty ? "" : ", " + more)}\n"
     }
 
     /// Pods of one core wait; the groups are empty.
@@ -136,7 +136,8 @@ struct SettingsBehaviourTests {
 
     @Test("most-pods and least-nodes")
     func counts() throws {
-        let groups = "- {id: few, stack: s, resource: few, max: 1, template: {cpu: 16, memory: 32Gi}}\n" + group("many")
+        let groups =
+            "- {id: few, stack: s-few, resource: few, max: 1, template: {cpu: 16, memory: 32Gi}}\n" + group("many")
         for (expander, expected) in [("most-pods", ["many": 8]), ("least-nodes", ["few": 1, "many": 4])] {
             #expect(
                 sizes(try stage(groups, "  expander: [\(expander)]"), pods: 32, groups: ["few", "many"]) == expected,
@@ -165,8 +166,8 @@ struct SettingsBehaviourTests {
     func balancingLabels() throws {
         // Other machines altogether: without the label they would not be alike.
         func groups(_ left: String, _ right: String) -> String {
-            "- {id: a, stack: s, resource: a, max: 20, template: {cpu: 4, memory: 8Gi, labels: {pool: \(left)}}}\n"
-                + "- {id: b, stack: s, resource: b, max: 20, template: {cpu: 4, memory: 16Gi, labels: {pool: \(right)}}}\n"
+            "- {id: a, stack: s-a, resource: a, max: 20, template: {cpu: 4, memory: 8Gi, labels: {pool: \(left)}}}\n"
+                + "- {id: b, stack: s-b, resource: b, max: 20, template: {cpu: 4, memory: 16Gi, labels: {pool: \(right)}}}\n"
         }
         let rules = "  balance_similar_groups: true\n  balancing_labels: [pool]"
         #expect(sizes(try stage(groups("x", "x"), rules), pods: 16, groups: ["a", "b"]) == ["a": 2, "b": 2])

@@ -160,6 +160,24 @@ struct VictimTests {
         #expect(full.sizes == ["w": 2])
     }
 
+    @Test("A DaemonSet's pod that waits for a node does not keep it; another pod that fits there does")
+    func waitingDaemon() {
+        for kind in ["DaemonSet", "ReplicaSet"] {
+            var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+            let held = Stage.shape(cpu: 1_000, app: "held") { shape in
+                shape.owner = PodShape.Owner(kind: kind, name: "held")
+                shape.nodeAffinity = [NodeSelectorTerm(fields: [Requirement("metadata.name", .in, ["b"])])]
+            }
+            stage.snapshot(
+                nodes: [Stage.node("a"), Stage.node("b")],
+                pods: stage.pods("on", 1, Stage.shape(cpu: 4_000), on: "a") + stage.pods("held", 1, held))
+            stage.group("w", ["a", "b"])
+            stage.evaluate()
+            stage.evaluate(after: .minutes(11))
+            #expect(stage.removed.flatMap(\.nodes).map(\.node) == (kind == "DaemonSet" ? ["b"] : []), "\(kind)")
+        }
+    }
+
     @Test("While a limit for the moment holds new nodes back, none goes that the pods would ask for anew")
     func waitingForTheMinute() {
         var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) {

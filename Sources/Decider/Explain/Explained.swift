@@ -151,11 +151,19 @@ public struct Explained: Sendable, Equatable, Encodable {
         return lines
     }
 
+    /// The sentences of bounds speak of groups; of a scaler the values say enough.
+    private static func words(_ why: Explanation) -> String {
+        switch why.reason {
+        case .maximumReached, .minimumReached, .belowMinimum: why.detail
+        default: why.sentence
+        }
+    }
+
     private var scalerLines: [String] {
         var lines = ["\(title): \(standing)"]
         guard let scaler else { return lines + ["  pod scaling is switched off (decider.pods.enabled)"] }
         lines.append("  target \(scaler.target ?? "none"): \(scaler.current) replicas, wanted \(scaler.desired)")
-        lines.append("  \(scaler.outcome.sentence)  [\(scaler.outcome.reason.rawValue)]")
+        lines.append("  \(Self.words(scaler.outcome))  [\(scaler.outcome.reason.rawValue)]")
         if let problem = scaler.problem, problem != scaler.outcome {
             lines.append("  does not scale: \(problem.sentence)  [\(problem.reason.rawValue)]")
         }
@@ -167,7 +175,7 @@ public struct Explained: Sendable, Equatable, Encodable {
                 "  \(threshold.stat): \(value), goal \(ScalerJudge.plain(threshold.goal))\(unit): \(asks); "
                     + "\(threshold.outcome.sentence)  [\(threshold.outcome.reason.rawValue)]")
         }
-        lines += scaler.limits.map { "  held back by: \($0.sentence)  [\($0.reason.rawValue)]" }
+        lines += scaler.limits.map { "  held back by: \(Self.words($0))  [\($0.reason.rawValue)]" }
         if let scaledAt = scaler.scaledAt { lines.append("  replicas last changed at \(scaledAt)") }
         return lines
     }

@@ -63,7 +63,7 @@ struct QuestionTests {
             "  target Deployment/default/web: 4 replicas, wanted 4",
             "  cpu: 160, goal 50%: asks for 10; ",
             "  sessions: unknown, goal 10 (average): asks for nothing; ",
-            "  held back by: ", "[MaximumReached]", "  replicas last changed at ",
+            "  held back by: 10 wanted, at most 4 (maxReplicas)  [MaximumReached]", "  replicas last changed at ",
         ]
         for line in expected { #expect(text.contains(line), "\(line) is missing in:\n\(text)") }
         let unknown = try ask(&scaled.stage, .podScaler, "default/wed", id: "q2", after: .seconds(3))

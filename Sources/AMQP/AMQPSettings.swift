@@ -34,6 +34,8 @@ public struct AMQPSettings: Sendable, Equatable {
     public var connectTimeout: Interval
     /// First and largest delay between attempts to connect.
     public var backoff: Backoff
+    /// The same while an exchange of somebody else's (`Topology.Mode.passive`) does not exist: an ordinary state, which may last.
+    public var absenceBackoff: Backoff
     /// The connection's name in the broker's management pages.
     public var name: String
     /// Messages written but not confirmed, at most.
@@ -49,7 +51,8 @@ public struct AMQPSettings: Sendable, Equatable {
     public init(
         url: TransportURL, tls: AMQPTLS = .init(), heartbeat: Interval = .seconds(30),
         connectTimeout: Interval = .seconds(10),
-        backoff: Backoff = .init(first: .milliseconds(100), cap: .seconds(15)), name: String = "updraft",
+        backoff: Backoff = .init(first: .milliseconds(100), cap: .seconds(15)),
+        absenceBackoff: Backoff = .init(first: .seconds(1), cap: .seconds(90)), name: String = "updraft",
         maximumInFlight: Int = 1_000, maximumWaiting: Int = 20_000, maximumWaitingBytes: Int = 64 << 20,
         maximumMessageBytes: Int = 16 << 20
     ) {
@@ -58,6 +61,7 @@ public struct AMQPSettings: Sendable, Equatable {
         self.heartbeat = heartbeat
         self.connectTimeout = connectTimeout
         self.backoff = backoff
+        self.absenceBackoff = absenceBackoff
         self.name = name
         self.maximumInFlight = max(1, maximumInFlight)
         self.maximumWaiting = max(1, maximumWaiting)
@@ -70,6 +74,8 @@ public struct AMQPSettings: Sendable, Equatable {
 public enum ConnectionState: Sendable, Equatable {
     /// Not connected; the last error, if an attempt failed already.
     case connecting(AMQPError?)
+    /// An exchange of somebody else's does not exist, and is looked for again and again; the broker's words.
+    case awaiting(AMQPError)
     /// Connected and declared; the host.
     case connected(String)
     /// Connected, but the broker takes no messages for now; its reason (a memory or disk alarm).
@@ -84,6 +90,8 @@ public enum ConnectionEvent: Sendable, Equatable {
     case connected(host: String)
     /// Lost or not reached; tried again after `retryIn`.
     case disconnected(AMQPError, retryIn: Interval)
+    /// An exchange of somebody else's does not exist. Told once, and again after a connection or another failure.
+    case awaiting(AMQPError)
     /// The broker takes no messages for now.
     case blocked(reason: String)
     /// The broker takes messages again.

@@ -84,15 +84,24 @@ final class Link: Sendable {
         // Clients spread over the hosts, as oslo's do.
         var attempt = Int.random(in: 0..<hosts.count)
         var failures = 0
+        var absence = Absence(settings.absenceBackoff)
         while work.idle() {
             let host = hosts[attempt % hosts.count]
             attempt += 1
             var connectedAt: Int64?
             do throws(AMQPError) {
                 var session = try Session.open(host, settings)
+                if let error = try missing(&session) {
+                    session.close()
+                    let pause = tell(error, &absence)
+                    work.lost(error)
+                    wait(pause, work)
+                    continue
+                }
                 try declare(&session)
                 try work.prepare(&session)
                 connectedAt = monotonicNow()
+                absence.ended()
                 status.withLock {
                     $0.host = host.description
                     $0.state = .connected(host.description)
@@ -102,6 +111,7 @@ final class Link: Sendable {
                 session.close()
                 return
             } catch {
+                absence.ended()
                 // A connection that held for a second was a success; one refused over and over is not.
                 if let connectedAt, monotonicNow() - connectedAt > 1_000_000 { backoff.succeeded() }
                 // Every host gets its chance before the first pause.
@@ -113,6 +123,42 @@ final class Link: Sendable {
                 wait(pause, work)
             }
         }
+    }
+
+    /// What of others is not there and has to be before anything is declared; the broker's words.
+    private func missing(_ session: inout Session) throws(AMQPError) -> AMQPError? {
+        let others = Topology(exchanges: topology.exchanges.filter { $0.mode == .passive })
+        do throws(AMQPError) {
+            try session.declare(others)
+            return nil
+        } catch {
+            if error.code == .notFound { return error }
+            if error.isLasting { onEvent(.topologyRefused(error)) }
+            throw error
+        }
+    }
+
+    /// That something of others is missing, told once as long as it is.
+    private struct Absence {
+        var backoff: Backoff
+        var told: AMQPError?
+
+        init(_ backoff: Backoff) {
+            self.backoff = backoff
+        }
+
+        mutating func ended() {
+            backoff.succeeded()
+            told = nil
+        }
+    }
+
+    /// Tells it; how long to wait before the next look.
+    private func tell(_ error: AMQPError, _ absence: inout Absence) -> Interval {
+        status.withLock { $0.state = .awaiting(error) }
+        if absence.told != error { onEvent(.awaiting(error)) }
+        absence.told = error
+        return absence.backoff.failed(jitter: .random(in: 0...1))
     }
 
     private func declare(_ session: inout Session) throws(AMQPError) {

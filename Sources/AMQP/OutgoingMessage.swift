@@ -81,7 +81,7 @@ extension OutgoingMessage {
         func short(_ text: String?, _ name: String) throws(AMQPError) {
             guard let text, text.utf8.count > 255 else { return }
             throw AMQPError(
-                .invalid, "\(name) is \(text.utf8.count) bytes long, more than AMQP's 255: \(text.prefix(60))…")
+                .invalid, "\(name) is \(text.utf8.count) bytes long, more than AMQP's 255: \(text.cut(utf8: 60))…")
         }
         try short(exchange, "exchange")
         try short(routingKey, "routing key")

@@ -4,7 +4,8 @@ public struct Topology: Sendable, Equatable {
     public enum Mode: Sendable, Equatable {
         /// Ours: declared with these arguments; other arguments at the broker are an error (406).
         case declare
-        /// Somebody else's: only checked for. Missing is an error (404), retried like a lost connection.
+        /// Somebody else's: only checked for. Missing is an error (404); a publisher or consumer waits
+        /// for such an exchange (`ConnectionState.awaiting`).
         case passive
         /// Somebody else's: checked for, and declared like this if missing. Whatever is there is accepted.
         case declareIfMissing

@@ -30,8 +30,7 @@ extension Bus {
     /// this replica, and then all replicas' probes.
     public func probes(_ handler: @Sendable (Probe) async -> Void) async throws(BusError) {
         try await withReader(
-            settings.probeQueueName, topology: settings.probeTopology, prefetch: 32, isForeign: false,
-            heartbeat: Self.probeHeartbeat
+            settings.probeQueueName, topology: settings.probeTopology, prefetch: 32, heartbeat: Self.probeHeartbeat
         ) { consumer in
             for await delivery in consumer.deliveries {
                 // Longer ones are not ours.

@@ -9,12 +9,12 @@ public final class Bus: Sendable {
     private struct Reader: Sendable {
         var name: String
         var consumer: Consumer
-        var isForeign: Bool
     }
 
     private struct State {
         var readers: [UInt64: Reader] = [:]
-        var nextReader: UInt64 = 1
+        var pauses: [UInt64: Task<Void, Never>] = [:]
+        var nextID: UInt64 = 1
         var closed = false
     }
 
@@ -50,8 +50,8 @@ public final class Bus: Sendable {
     /// How all connections stand.
     public var health: BusHealth {
         let readers = state.withLock { Array($0.readers.values) }
-        let own = BusHealth.Problem("publisher", publisher.state, isForeign: false)
-        let theirs = readers.compactMap { BusHealth.Problem($0.name, $0.consumer.state, isForeign: $0.isForeign) }
+        let own = BusHealth.Problem("publisher", publisher.state)
+        let theirs = readers.compactMap { BusHealth.Problem($0.name, $0.consumer.state) }
         return BusHealth(
             connections: 1 + readers.count,
             problems: ([own].compactMap { $0 } + theirs).sorted { $0.connection < $1.connection })
@@ -63,10 +63,11 @@ public final class Bus: Sendable {
     /// Ends all subscriptions, lets their handlers finish, confirms what is still to be sent, and disconnects: all
     /// within about the given time.
     public func close(within: Interval = .seconds(10)) async {
-        let readers = state.withLock { state in
+        let (readers, pauses) = state.withLock { state in
             state.closed = true
-            return Array(state.readers.values)
+            return (Array(state.readers.values), Array(state.pauses.values))
         }
+        for pause in pauses { pause.cancel() }
         await withTaskGroup(of: Void.self) { group in
             for reader in readers {
                 group.addTask { await reader.consumer.close(within: within) }
@@ -79,7 +80,7 @@ public final class Bus: Sendable {
 
     /// A subscription's connection, counted as a part of the bus while `body` runs.
     func withReader(
-        _ name: String, topology: Topology, prefetch: Int, isForeign: Bool, heartbeat: Interval?,
+        _ name: String, topology: Topology, prefetch: Int, heartbeat: Interval?,
         _ body: (Consumer) async -> Void
     ) async throws(BusError) {
         let consumer: Consumer
@@ -94,9 +95,9 @@ public final class Bus: Sendable {
         }
         let id: UInt64? = state.withLock { state in
             guard !state.closed else { return nil }
-            defer { state.nextReader += 1 }
-            state.readers[state.nextReader] = Reader(name: name, consumer: consumer, isForeign: isForeign)
-            return state.nextReader
+            defer { state.nextID += 1 }
+            state.readers[state.nextID] = Reader(name: name, consumer: consumer)
+            return state.nextID
         }
         guard let id else {
             await consumer.close(within: .zero)
@@ -105,5 +106,23 @@ public final class Bus: Sendable {
         await body(consumer)
         await consumer.close(within: .seconds(1))
         state.withLock { $0.readers[id] = nil }
+    }
+
+    /// Waits; shorter if the task is cancelled or the bus is closed.
+    func rest(_ pause: Interval) async {
+        let task = Task { _ = try? await Task.sleep(for: pause.duration) }
+        let id: UInt64? = state.withLock { state in
+            guard !state.closed else { return nil }
+            defer { state.nextID += 1 }
+            state.pauses[state.nextID] = task
+            return state.nextID
+        }
+        guard let id else { return task.cancel() }
+        await withTaskCancellationHandler {
+            await task.value
+        } onCancel: {
+            task.cancel()
+        }
+        state.withLock { $0.pauses[id] = nil }
     }
 }

@@ -4,7 +4,7 @@ import Messages
 /// Why something could not be sent or subscribed to.
 public struct BusError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The kind of failure.
-    public enum Code: String, Sendable {
+    public enum Code: String, Sendable, CaseIterable {
         /// The broker said no, or could not be reached in time; see the text.
         case broker
         /// Nobody has declared a queue for this message yet: the service that should act on it has never run.

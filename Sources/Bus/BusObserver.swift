@@ -15,6 +15,9 @@ public struct BusObserver: Sendable {
     public var parked: @Sendable (ParkReason, String) -> Void
     /// A command was refused for its signature, age or repetition (it is parked too, unless it is a mere redelivery).
     public var refused: @Sendable (Refusal, String) -> Void
+    /// A message could not be put into `updraft.dead`: for which reason it should have been, and why not. It comes again, or
+    /// (`.message`: something in it cannot be sent) is parked without what came with it.
+    public var parkFailed: @Sendable (ParkReason, BusError) -> Void
 
     /// An observer; what is not given is ignored.
     public init(
@@ -23,7 +26,8 @@ public struct BusObserver: Sendable {
         consumed: @escaping @Sendable (EventType, Disposition) -> Void = { _, _ in },
         consumedForeign: @escaping @Sendable (String, Disposition) -> Void = { _, _ in },
         parked: @escaping @Sendable (ParkReason, String) -> Void = { _, _ in },
-        refused: @escaping @Sendable (Refusal, String) -> Void = { _, _ in }
+        refused: @escaping @Sendable (Refusal, String) -> Void = { _, _ in },
+        parkFailed: @escaping @Sendable (ParkReason, BusError) -> Void = { _, _ in }
     ) {
         self.published = published
         self.publishFailed = publishFailed
@@ -31,6 +35,7 @@ public struct BusObserver: Sendable {
         self.consumedForeign = consumedForeign
         self.parked = parked
         self.refused = refused
+        self.parkFailed = parkFailed
     }
 }
 
@@ -46,6 +51,11 @@ public enum ParkReason: Sendable, Hashable, CustomStringConvertible {
     case handler
     /// It was put off too often.
     case lapsExhausted
+
+    /// Whether it was a command that is not believed.
+    var isRefusal: Bool {
+        if case .refused = self { true } else { false }
+    }
 
     /// The bounded label.
     public var description: String {

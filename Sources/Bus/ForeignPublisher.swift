@@ -65,7 +65,12 @@ public final class ForeignPublisher: Sendable {
     private func failure(_ given: AMQPError) -> Failure {
         var error = given
         // One that waited for its connection ends with "timed out": why there is no connection is what helps.
-        if given.code == .timedOut, case .connecting(let why?) = publisher.state { error = why }
+        if given.code == .timedOut {
+            switch publisher.state {
+            case .connecting(let why?), .awaiting(let why): error = why
+            default: break
+            }
+        }
         let code: Failure.Code =
             switch error.code {
             case .notFound: .noExchange

@@ -52,7 +52,7 @@ struct Intake: Sendable {
         }
         let text = routingKey(of: delivery)
         guard let key = RoutingKey(text) else {
-            return .park(.routingKey, detail: "'\(text.prefix(100))' is no routing key of Updraft", received)
+            return .park(.routingKey, detail: "'\(text.cut(utf8: 100))' is no routing key of Updraft", received)
         }
         let putOff = putOff(delivery)
         if key.topic.isCommand,
@@ -60,8 +60,8 @@ struct Intake: Sendable {
                 received, routingKey: text, headers: delivery.properties.headers, now: now, putOff: putOff)
         {
             if refusal == .replayed, delivery.redelivered { return .repeated }
-            let id = received.envelope.messageID.prefix(60)
-            return .park(.refused(refusal), detail: "\(received.envelope.eventType.prefix(60)) \(id)", received)
+            let (type, id) = (received.envelope.eventType.cut(utf8: 60), received.envelope.messageID.cut(utf8: 60))
+            return .park(.refused(refusal), detail: "\(type) \(id)", received)
         }
         return decode(delivery, received, key)
     }

@@ -2,6 +2,7 @@ import AMQP
 import Crypto
 import FoundationEssentials
 import Messages
+import Support
 
 /// What of a message's body is kept in `updraft.dead`. Pure.
 ///
@@ -9,6 +10,8 @@ import Messages
 /// and answers hold the tokens by which pods answer. Of all these only what identifies them is kept. Of other messages of
 /// ours the body is, up to a bound.
 enum Parking {
+    /// Bytes of a name in AMQP at most.
+    static let maximumNameBytes = 255
     /// Bytes of a body kept at most.
     static let maximumBytes = 16 << 10
 
@@ -37,7 +40,7 @@ enum Parking {
 
     private static func metadata(_ body: [UInt8], size: UInt64, received: MessageCoder.Received?) -> [UInt8] {
         // An id or type that is longer than any real one is not one, and may be anything.
-        func short(_ text: String?) -> String? { text.map { String($0.prefix(200)) } }
+        func short(_ text: String?) -> String? { text.map { $0.cut(utf8: 200) } }
         let metadata = Metadata(
             size: size, sha256: body.isEmpty ? nil : sha256(body).hex,
             event_type: short(received?.envelope.eventType), message_id: short(received?.envelope.messageID),
@@ -53,10 +56,12 @@ enum Parking {
     ) -> OutgoingMessage {
         // A lap in a wait queue brings a message back by the default exchange.
         let isOurs = delivery.exchange == settings.exchange || delivery.exchange.isEmpty
+        // Out of a header it can be of any length; out of broken UTF-8 on the wire, three times as long as it was.
+        let routingKey = routingKey.cut(utf8: maximumNameBytes)
         let (body, kept) = body(delivery.body, size: delivery.bodySize, received: received, isOurs: isOurs)
         var headers: [String: AMQPValue] = [
             BusSettings.Header.reason: .string(reason.description),
-            BusSettings.Header.detail: .string(String(detail.prefix(500))),
+            BusSettings.Header.detail: .string(detail.cut(utf8: 500)),
             BusSettings.Header.queue: .string(queue),
             BusSettings.Header.exchange: .string(delivery.exchange),
             BusSettings.Header.routingKey: .string(routingKey),
@@ -67,14 +72,33 @@ enum Parking {
         ]
         for name in [SigningKeys.keyHeader, SigningKeys.signatureHeader] {
             if let value = delivery.properties.headers[name]?.string {
-                headers[name] = .string(String(value.prefix(100)))
+                headers[name] = .string(value.cut(utf8: 100))
             }
         }
         return OutgoingMessage(
             exchange: settings.deadName, routingKey: routingKey, body: body,
             properties: MessageProperties(
                 contentType: "application/json", contentEncoding: "utf-8", persistent: true,
-                messageID: received.map { String($0.envelope.messageID.prefix(60)) },
+                messageID: received.map { $0.envelope.messageID.cut(utf8: 60) },
                 applicationID: "updraft", headers: headers))
+    }
+
+    /// The last resort, where `message` cannot be sent: that something was received and why it is not used, without
+    /// anything that came with it.
+    static func remains(
+        _ delivery: Delivery, queue: String, reason: ParkReason, settings: BusSettings
+    ) -> OutgoingMessage {
+        OutgoingMessage(
+            exchange: settings.deadName, routingKey: "", body: [],
+            properties: MessageProperties(
+                persistent: true, applicationID: "updraft",
+                headers: [
+                    BusSettings.Header.reason: .string(reason.description),
+                    BusSettings.Header.queue: .string(queue.cut(utf8: maximumNameBytes)),
+                    BusSettings.Header.service: .string(settings.service.cut(utf8: maximumNameBytes)),
+                    BusSettings.Header.cluster: .string(settings.cluster.cut(utf8: maximumNameBytes)),
+                    BusSettings.Header.bodySize: .int(Int64(clamping: delivery.bodySize)),
+                    BusSettings.Header.bodyKept: .string("none"),
+                ]))
     }
 }

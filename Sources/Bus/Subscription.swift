@@ -50,6 +50,13 @@ public struct Subscription: Sendable, Equatable {
         self.maximumLaps = maximumLaps
         self.heartbeat = heartbeat
     }
+
+    /// The lap to wait for about `pause`: the shortest that is no shorter, else the longest; nil if there are none.
+    func lap(for pause: Interval) -> Interval? {
+        guard !exclusive else { return nil }
+        let sorted = laps.sorted()
+        return sorted.first { $0 >= pause } ?? sorted.last
+    }
 }
 
 /// What a service wants to read of other services' notifications, from a queue of its own.
@@ -93,7 +100,7 @@ public struct ForeignSubscription: Sendable, Equatable {
 public enum Disposition: Sendable, Equatable {
     /// The step is durable; the broker may forget the message.
     case done
-    /// Back to the queue, at once.
+    /// Back to the queue, after a pause that grows to a second while one after the other is given back.
     case requeue
     /// Again after about this long: the shortest lap of the subscription that is no shorter, else its longest.
     case retryLater(Interval)

@@ -66,6 +66,43 @@ import Testing
         #expect(blanked > 0)
     }
 
+    @Test(arguments: ["👩‍👩‍👧‍👦", "e" + String(repeating: "\u{301}", count: 2_000), "€", "x"])
+    func `Whatever a message calls itself, it can be parked: AMQP's bounds are bytes`(word: String) throws {
+        let long = String(repeating: word, count: 400)
+        let settings = BusSettings(
+            amqp: AMQPSettings(url: try TransportURL("rabbit://h/")), cluster: "prod", service: "collector", host: "n1")
+        let text = """
+            {"event_type":"\(long)","message_id":"\(long)","publisher_id":"\(long)","timestamp":"\(long)","payload":{}}
+            """
+        let body = Array(text.utf8)
+        _ = try MessageCoder.open(body)
+        let headers: [String: AMQPValue] = [
+            SigningKeys.keyHeader: .string(long), SigningKeys.signatureHeader: .string(long),
+            BusSettings.Header.routingKey: .string(long),
+        ]
+        // As it comes back from a lap, and as it comes from somebody.
+        for (exchange, key) in [
+            ("", "q"), ("updraft", String(decoding: [UInt8](repeating: 0xFF, count: 255), as: UTF8.self)),
+        ] {
+            let delivery = Delivery(
+                body: body, bodySize: UInt64(body.count), exchange: exchange, routingKey: key,
+                properties: MessageProperties(headers: headers), redelivered: false, tag: 1, generation: 1,
+                settler: Nobody())
+            var intake = Intake(settings, queue: "q")
+            guard case .park(let reason, let detail, let judged) = intake.judge(delivery, now: .now()) else {
+                Issue.record("handled")
+                continue
+            }
+            let message = Parking.message(
+                delivery, routingKey: intake.routingKey(of: delivery), queue: "q", reason: reason, detail: detail,
+                received: judged, settings: settings)
+            try message.validate(maximumBodyBytes: settings.maximumMessageBytes, maximumHeaderBytes: 4_000)
+            #expect(detail.utf8.count < 600, "\(detail.utf8.count) bytes")
+            try Parking.remains(delivery, queue: "q", reason: reason, settings: settings)
+                .validate(maximumBodyBytes: 0, maximumHeaderBytes: 1_000)
+        }
+    }
+
     @Test func `What is not understood may hold anything`() {
         let parked = Parking.body(Array("password=hunter2".utf8), size: 16, received: nil)
         #expect(!String(decoding: parked.body, as: UTF8.self).contains("hunter2"))

@@ -1,10 +1,11 @@
 import AMQP
-import Bus
 import Crypto
 import FoundationEssentials
 import Messages
 import Support
 import Testing
+
+@testable import Bus
 
 /// The bus at a real broker. Each test has a cluster of its own, so they do not see each other.
 @Suite(.enabled(if: TestBroker.isGiven, TestBroker.missing), .timeLimit(.minutes(6)))
@@ -175,6 +176,154 @@ struct BusIntegrationTests {
         for bus in [decider, unsigned, forger] { await bus.close() }
     }
 
+    @Test func `Whatever a message holds it is parked, and does not come back for ever`() async throws {
+        let cluster = TestBroker.unique("c")
+        let (reasons, failures) = (Log<ParkReason>(), Log<BusError>())
+        // So little fits into a message here that what is parked of one is too large itself.
+        let actuator = try TestBroker.bus(
+            cluster: cluster, service: "actuator",
+            observer: BusObserver(parked: { reason, _ in reasons.add(reason) }, parkFailed: { failures.add($1) })
+        ) { $0.maximumMessageBytes = 64 }
+        let seen = Log<Incoming>()
+        let family = String(repeating: "👩‍👩‍👧‍👦", count: 60)
+        let accents = "e" + String(repeating: "\u{301}", count: 60_000)
+        let reader = try TestBroker.bus(
+            cluster: cluster, service: "notifier", keys: Self.keys,
+            observer: BusObserver(parked: { reason, _ in reasons.add(reason) }, parkFailed: { failures.add($1) }))
+        let handler: @Sendable (Incoming) async -> Disposition = {
+            seen.add($0)
+            return .done
+        }
+        try await reading(reader, Subscription(topics: [.lifecycle]), handler: handler) {
+            for word in [family, accents] {
+                let text = #"{"event_type":"\#(word)","message_id":"\#(word)","publisher_id":"p","payload":{}}"#
+                try await reader.publishRaw(
+                    exchange: "updraft", routingKey: "updraft.\(cluster).lifecycle.info", body: Array(text.utf8))
+            }
+            try await eventually("both are parked") { reasons.count == 2 }
+        }
+        #expect(failures.count == 0, "\(failures.all)")
+        try await reading(actuator, Subscription(topics: [.decisions]), handler: handler) {
+            try await actuator.publishRaw(
+                exchange: "updraft", routingKey: "updraft.\(cluster).decisions.info", body: Array("{ not json".utf8))
+            try await eventually("that there was something is parked") { reasons.count == 3 }
+        }
+        #expect(failures.all.map(\.code) == [.message], "\(failures.all)")
+        let dead = try await parked(cluster, 3)
+        #expect(dead.map { $0.properties.headers["x-updraft-body"]?.string ?? "" } == ["metadata", "metadata", "none"])
+        #expect(dead[2].properties.headers["x-updraft-reason"] == "malformed")
+        #expect(seen.count == 0)
+    }
+
+    @Test func `A signed command that is of no use is parked, also when updraft.dead takes nothing at first`()
+        async throws
+    {
+        let cluster = TestBroker.unique("c")
+        let exchange = TestBroker.unique("updraft")
+        // Room for one message, which is taken.
+        let dead = Topology.Queue(
+            "\(exchange).dead", arguments: ["x-max-length": 1, "x-overflow": "reject-publish"])
+        let filler = try Publisher(settings: try TestBroker.settings(), topology: Topology(queues: [dead]))
+        try await filler.publish(OutgoingMessage(exchange: "", routingKey: dead.name, body: [1]))
+        let (reasons, failures, refusals) = (Log<ParkReason>(), Log<BusError>(), Log<Refusal>())
+        let actuator = try TestBroker.bus(
+            cluster: cluster, service: "actuator", keys: Self.keys,
+            observer: BusObserver(
+                parked: { reason, _ in reasons.add(reason) }, refused: { refusal, _ in refusals.add(refusal) },
+                parkFailed: { failures.add($1) })
+        ) { $0.exchange = exchange }
+        let decider = try TestBroker.bus(cluster: cluster, service: "decider", keys: Self.keys) {
+            $0.exchange = exchange
+        }
+        let handler: @Sendable (Incoming) async -> Disposition = { _ in .done }
+        try await reading(actuator, Subscription(topics: [.decisions]), handler: handler) {
+            // Properly signed, of a type that nobody knows: an older release's, or a newer one's.
+            let key = "updraft.\(cluster).decisions.info"
+            let text =
+                #"{"event_type":"updraft.future","message_id":"m1","publisher_id":"p","payload":{},"#
+                + #""timestamp":"\#(Timestamp.now().rfc3339)"}"#
+            try await decider.publishRaw(
+                exchange: exchange, routingKey: key, body: Array(text.utf8), mandatory: true,
+                headers: try #require(Self.keys).headers(routingKey: key, text: text))
+            try await eventually("it cannot be parked") { failures.count >= 1 }
+            #expect(reasons.count == 0 && failures.all[0].isRetriable, "\(failures.all)")
+            let drain = try Consumer(settings: try TestBroker.settings(), queue: dead.name)
+            #expect(await drain.take(1).first?.body == [1])
+            try await eventually("it is parked") { reasons.count == 1 }
+            let taken = await drain.take(1)
+            #expect(taken.first?.text == text)
+            await drain.close()
+        }
+        #expect(reasons.all == [.message(.unknownEvent)])
+        #expect(refusals.count == 0, "\(refusals.all)")
+        await decider.close()
+        await filler.close()
+    }
+
+    @Test func `A pause before a message goes back ends with the bus`() async throws {
+        let cluster = TestBroker.unique("c")
+        let bus = try TestBroker.bus(cluster: cluster, service: "decider")
+        let started = ContinuousClock.now
+        async let rest: Void = bus.rest(.minutes(5))
+        await bus.close()
+        await rest
+        await bus.rest(.minutes(5))
+        #expect(ContinuousClock.now - started < .seconds(200))
+    }
+
+    @Test
+    func `Notifications of others that are refused keep a service from being ready; those that do not exist do not`()
+        async throws
+    {
+        let cluster = TestBroker.unique("c")
+        let (theirs, missing) = (TestBroker.unique("nova"), TestBroker.unique("heat"))
+        let queue = "updraft.\(cluster).collector.foreign.\(theirs)"
+        try await OneShot.check(
+            try TestBroker.settings(),
+            topology: Topology(
+                exchanges: [.init(theirs, durable: false)], queues: [.init(queue, arguments: ["x-max-length": 5])]))
+        let events = Log<ConnectionEvent>()
+        let settings = BusSettings(
+            amqp: try TestBroker.settings(), cluster: cluster, service: "collector", host: "test-host")
+        let bus = try Bus(settings) { connection, event in
+            if connection.hasSuffix(missing) { events.add(event) }
+        }
+        let reading = [theirs, missing].map { exchange in
+            Task { try await bus.subscribeForeign(ForeignSubscription(exchange: exchange)) { _ in .done } }
+        }
+        try await eventually("our own queue with other arguments is told") {
+            bus.health.complaint?.contains("PRECONDITION_FAILED") == true
+                && bus.health.problems.contains { $0.isAbsence }
+        }
+        let complaint = bus.health.complaint ?? ""
+        #expect(complaint.contains(queue) && !complaint.contains(missing), "\(complaint)")
+        #expect(!bus.health.isReady)
+        // An ordinary absence is told once, as no refusal; its next looks are told by nothing.
+        let isAwaiting = events.all.map { if case .awaiting = $0 { true } else { false } }
+        #expect(isAwaiting == [true], "\(events.all)")
+        try await OneShot.check(
+            try TestBroker.settings(), topology: Topology(exchanges: [.init(missing, durable: false)]))
+        try await eventually("the other came") { !bus.health.problems.contains { $0.isAbsence } }
+        #expect(events.count == 2, "\(events.all)")
+        await bus.close()
+        for task in reading { try await task.value }
+
+        // A password that is wrong.
+        let host = try TransportURL(try #require(TestBroker.transportURL)).hosts[0]
+        var wrong = settings
+        wrong.amqp.url = try TransportURL("rabbit://\(host.user):wrong-word@\(host.host):\(host.port)/")
+        let locked = try Bus(wrong)
+        let foreign = Task {
+            try await locked.subscribeForeign(ForeignSubscription(exchange: theirs)) { _ in .done }
+        }
+        try await eventually("both connections are refused") {
+            locked.health.complaint?.split(separator: "ACCESS_REFUSED", omittingEmptySubsequences: false).count == 3
+        }
+        #expect(locked.health.complaint?.contains("wrong-word") == false)
+        await locked.close()
+        try await foreign.value
+    }
+
     @Test func `A replayed and an altered message are refused`() async throws {
         let cluster = TestBroker.unique("c")
         let refusals = Log<Refusal>()
@@ -243,6 +392,7 @@ struct BusIntegrationTests {
         let actuator = try TestBroker.bus(cluster: cluster, service: "actuator") { $0.deliveryLimit = 2 }
         let decider = try TestBroker.bus(cluster: cluster, service: "decider")
         let seen = Log<Int?>()
+        let started = ContinuousClock.now
         let handler: @Sendable (Incoming) async -> Disposition = {
             seen.add($0.deliveryCount)
             return .requeue
@@ -252,6 +402,8 @@ struct BusIntegrationTests {
             try await eventually("tried three times") { seen.count == 3 }
         }
         #expect(seen.all.map { $0 ?? 0 } == [0, 1, 2])
+        // Not at once: pauses of at least 50 and 100 ms lie between, so that what is wrong may pass.
+        #expect(ContinuousClock.now - started >= .milliseconds(150))
         let consumer = try Consumer(settings: try TestBroker.settings(), queue: "updraft.dead", prefetch: 10_000)
         for await delivery in consumer.deliveries where delivery.routingKey == "updraft.\(cluster).decisions.info" {
             delivery.ack()
@@ -307,7 +459,7 @@ struct BusIntegrationTests {
             }
         }
         try await eventually("it waits") {
-            bus.health.problems.contains { $0.isForeign && $0.text.contains("NOT_FOUND") }
+            bus.health.problems.contains { $0.isAbsence && $0.text.contains("NOT_FOUND") }
         }
         try await eventually("a missing exchange of others leaves the bus ready") { bus.health.isReady }
         // The service comes, with an exchange as oslo makes it.

@@ -26,7 +26,8 @@ enum TestBroker {
     static func settings(_ text: String? = transportURL) throws -> AMQPSettings {
         AMQPSettings(
             url: try TransportURL(try #require(text)), heartbeat: .seconds(4),
-            backoff: Backoff(first: .milliseconds(50), cap: .milliseconds(500)), name: "updraft tests")
+            backoff: Backoff(first: .milliseconds(50), cap: .milliseconds(500)),
+            absenceBackoff: Backoff(first: .milliseconds(50), cap: .milliseconds(500)), name: "updraft tests")
     }
 
     static func bus(
@@ -37,6 +38,13 @@ enum TestBroker {
             amqp: try settings(), cluster: cluster, service: service, host: "test-host", keys: keys)
         change(&settings)
         return try Bus(settings, standing: standing, observer: observer)
+    }
+
+    /// Takes a queue away, with whatever it holds.
+    static func delete(queue: String) async throws {
+        let directory = try #require(directory, "UPDRAFT_TEST_BROKER_DIR is not set")
+        let result = try await Command.run(["\(repository)/scripts/broker", "ctl", directory, "delete_queue", queue])
+        guard result.status == 0 else { throw Failure("\(queue) was not deleted: \(result.output)") }
     }
 
     /// A name nobody else uses.

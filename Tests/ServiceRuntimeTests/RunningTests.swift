@@ -1,3 +1,4 @@
+import AMQP
 import Bus
 import Messages
 import Settings
@@ -52,7 +53,10 @@ import Testing
             ])
         #expect(readiness.isReady)
         #expect(metrics.counter("restarts", "").value("watch") == 4)
-        #expect(written.all.count == 4)
+        #expect(written.all.count == 6)
+        // That a service of the cloud does not run is no trouble of ours.
+        #expect(written.all[4].contains(#""level":"info""#) && written.all[4].contains("heat"), "\(written.all[4])")
+        #expect(written.all[5].contains("a message could not be parked"))
         #expect(written.all[0].contains(#""part":"watch","error":"broken 1","retry_in":"1s""#))
     }
 
@@ -194,12 +198,16 @@ import Testing
         hooks.observer.consumed(.nodeStats, .park(reason: "x"))
         hooks.heard("publisher", .connected(host: "h:5672"))
         hooks.heard("publisher", .blocked(reason: "memory"))
+        hooks.heard("updraft.c.actuator.foreign.heat", .awaiting(AMQPError(.notFound, "no exchange 'heat'")))
+        hooks.observer.parkFailed(.message(.malformed), BusError(.broker, "nacked", isRetriable: true))
         let text = metrics.text()
         for line in [
             #"updraft_bus_publish_seconds_count{topic="decisions"} 1"#,
             #"updraft_bus_parked_total{reason="malformed"} 1"#,
             #"updraft_bus_consumed_total{event="updraft.node.stats",outcome="park"} 1"#,
             #"updraft_bus_connection_events_total{event="blocked"} 1"#,
+            #"updraft_bus_connection_events_total{event="awaiting"} 1"#,
+            #"updraft_bus_park_failures_total{code="broker"} 1"#,
         ] {
             #expect(text.contains(line))
         }

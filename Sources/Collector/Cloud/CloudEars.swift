@@ -68,14 +68,14 @@ struct CloudEars: Sendable {
             // The path only: what stands there may be a secret.
             context.log.warning(
                 "a notification of Nova cannot be read",
-                [.eventType: .string(String(type.prefix(100))), .details: .string(String(error.path.prefix(100)))])
+                [.eventType: .string(type.cut(utf8: 100)), .details: .string(error.path.cut(utf8: 100))])
             return heard.increment(Outcome.unreadable.rawValue)
         }
         guard await engine.isNode(serverID: reading.serverID) else {
             return heard.increment(Outcome.notOurs.rawValue)
         }
         // A hint: lost with the broker, it is found again when the Node stops being ready.
-        _ = try? await bus.publish(reading.report(cluster: cluster, event: String(type.prefix(100)), at: .now()))
+        _ = try? await bus.publish(reading.report(cluster: cluster, event: type.cut(utf8: 100), at: .now()))
         heard.increment(Outcome.published.rawValue)
     }
 }

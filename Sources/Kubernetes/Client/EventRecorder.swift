@@ -90,7 +90,7 @@ public final class EventRecorder: Sendable {
     ) async throws(KubernetesError) {
         // The server's limits: 1,024 bytes of note and 128 of reason.
         var text = text
-        text.reason = String(decoding: text.reason.utf8.prefix(128), as: UTF8.self)
+        text.reason = text.reason.cut(utf8: 128)
         text.message = EventRecorder.cut(text.message, to: 1_024)
         let key = Key(object: object, text: text)
         let namespace = object.namespace.isEmpty ? "default" : object.namespace

@@ -1,3 +1,5 @@
+import Support
+
 /// Any of our payloads: what a subscriber switches over.
 public enum Event: Sendable, Equatable {
     case clusterSnapshot(ClusterSnapshot)
@@ -42,7 +44,7 @@ public enum Event: Sendable, Equatable {
     public init(_ received: MessageCoder.Received) throws(MessageError) {
         guard let type = EventType(rawValue: received.envelope.eventType) else {
             throw MessageError(
-                .unknownEvent, path: "event_type", what: "'\(received.envelope.eventType.prefix(100))' is not known")
+                .unknownEvent, path: "event_type", what: "'\(received.envelope.eventType.cut(utf8: 100))' is not known")
         }
         guard !received.envelope.messageID.isEmpty else {
             throw MessageError(.invalidField, path: "message_id", what: "missing")

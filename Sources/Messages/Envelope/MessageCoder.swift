@@ -26,7 +26,7 @@ public enum MessageCoder {
         let text: String
         if let version = outer.version {
             guard version == "2.0" else {
-                throw MessageError(.malformed, path: "oslo.version", what: "'\(version.prefix(20))' is not '2.0'")
+                throw MessageError(.malformed, path: "oslo.version", what: "'\(version.cut(utf8: 20))' is not '2.0'")
             }
             guard let message = outer.message else {
                 throw MessageError(.malformed, path: "oslo.message", what: "missing")

@@ -14,9 +14,7 @@ extension ServiceContext {
             onEvent: hooks.heard)
         readiness.probe("bus") { [weak bus] in
             guard let bus else { return "closed" }
-            let health = bus.health
-            guard !health.isReady else { return nil }
-            return health.problems.filter { !$0.isForeign }.map(\.description).joined(separator: "; ")
+            return bus.health.complaint
         }
         metrics.gauge("bus_backlog_messages", "Messages given to the bus and not confirmed yet.") { [weak bus] in
             bus.map { Double($0.backlog) }
@@ -34,6 +32,7 @@ struct BusHooks: Sendable {
     private let consumedForeign: Counter
     private let parked: Counter
     private let refused: Counter
+    private let parkFailed: Counter
     private let connections: Counter
 
     init(log: Logger, metrics: Metrics) {
@@ -43,7 +42,7 @@ struct BusHooks: Sendable {
             .label("topic", Topic.self))
         publishFailed = metrics.counter(
             "bus_publish_failures", "Messages that could not be published.", .label("topic", Topic.self),
-            .label("code", ["broker", "unroutable", "full", "message", "closed"]))
+            .label("code", BusError.Code.allCases.map(\.rawValue)))
         consumed = metrics.counter(
             "bus_consumed", "Messages handled.", .label("event", EventType.self), .label("outcome", Self.outcomes))
         consumedForeign = metrics.counter(
@@ -55,11 +54,17 @@ struct BusHooks: Sendable {
         parked = metrics.counter("bus_parked", "Messages put into the dead-letter queue.", .label("reason", reasons))
         refused = metrics.counter(
             "bus_refused", "Commands refused for signature, age or repetition.", .label("reason", Refusal.self))
+        parkFailed = metrics.counter(
+            "bus_park_failures", "Messages that could not be put into the dead-letter queue, by why.",
+            .label("code", BusError.Code.allCases.map(\.rawValue)))
         connections = metrics.counter(
             "bus_connection_events", "What happened to connections to the broker.",
             .label(
                 "event",
-                ["connected", "disconnected", "blocked", "unblocked", "consumer_cancelled", "topology_refused"]))
+                [
+                    "connected", "disconnected", "awaiting", "blocked", "unblocked", "consumer_cancelled",
+                    "topology_refused",
+                ]))
     }
 
     private static let outcomes = ["done", "requeue", "retry_later", "park"]
@@ -83,6 +88,15 @@ struct BusHooks: Sendable {
             refused: { reason, details in
                 refused.increment(reason.rawValue)
                 log.warning("a command was refused", [.reason: .string(reason.rawValue), .details: .string(details)])
+            },
+            parkFailed: { reason, error in
+                parkFailed.increment(error.code.rawValue)
+                log.warning(
+                    "a message could not be parked",
+                    [
+                        .reason: .string(reason.description), .code: .string(error.code.rawValue),
+                        .error: .string(error.text),
+                    ])
             })
     }
 
@@ -110,6 +124,10 @@ struct BusHooks: Sendable {
                     .connection: name, .code: .string(error.code.rawValue), .error: .string(error.text),
                     .retryIn: .text(retryIn),
                 ])
+        case .awaiting(let error):
+            connections.increment("awaiting")
+            log.info(
+                "an exchange of another service is not there yet", [.connection: name, .error: .string(error.text)])
         case .blocked(let reason):
             connections.increment("blocked")
             log.warning("the broker takes no messages", [.connection: name, .reason: .string(reason)])

@@ -33,12 +33,18 @@ extension ServiceContext {
 }
 
 extension ServiceContext {
-    /// A bus at Ceilometer's broker, for hearing the cloud's notifications; nil when that is the suite's own broker.
+    /// A bus at Ceilometer's broker, for hearing the cloud's notifications; nil when that is the suite's own broker. How it stands is the
+    /// condition `bus/telemetry` of `/readyz`.
     public func openTelemetryBus() throws -> Bus? {
         guard settings.collector.telemetry.transportURL != nil else { return nil }
         var own = try BusSettings(settings, service: name, host: host)
         own.amqp = try telemetryConnection()
         let hooks = BusHooks(log: log, metrics: metrics)
-        return try Bus(own, observer: hooks.observer, onEvent: hooks.heard)
+        let bus = try Bus(own, observer: hooks.observer, onEvent: hooks.heard)
+        readiness.probe("bus/telemetry") { [weak bus] in
+            guard let bus else { return "closed" }
+            return bus.health.complaint.map { "collector.telemetry.transport_url: \($0)" }
+        }
+        return bus
     }
 }

@@ -37,7 +37,8 @@ struct Hearing: Sendable {
                 switch event {
                 case .connected: continuation.yield(.connected)
                 case .disconnected(let error, _): continuation.yield(.disconnected(error.description))
-                case .topologyRefused(let error): continuation.yield(.disconnected(error.description))
+                case .topologyRefused(let error), .awaiting(let error):
+                    continuation.yield(.disconnected(error.description))
                 case .blocked, .unblocked, .consumerCancelled: break
                 }
             }

@@ -81,6 +81,9 @@ actor DeciderRunner {
     private var core: DeciderCore?
     private var stopped = false
     private var opening: Task<Void, Never>?
+    /// Pauses while the checkpoint cannot be read, and what was last told of it.
+    private var checkpointBackoff = Backoff(first: .seconds(1), cap: .seconds(30))
+    private var checkpointProblem: String?
     private var dueAt: Timestamp?
     private var waker: Task<Void, Never>?
     private let outbox: AsyncStream<[DeciderAction]>
@@ -108,7 +111,9 @@ actor DeciderRunner {
         waker?.cancel()
         stopped = true
         outgoing.finish()
-        if !context.shutdown.isRequested { for name in ["state", "groups"] { context.readiness.remove(name) } }
+        if !context.shutdown.isRequested {
+            for name in ["state", "groups", "checkpoint"] { context.readiness.remove(name) }
+        }
     }
 
     private func request(_ why: String) -> DeciderAction {
@@ -120,7 +125,11 @@ actor DeciderRunner {
 
     func receive(_ event: Event) async -> Disposition {
         if core == nil { await open() }
-        guard core != nil else { return .requeue }
+        guard core != nil else {
+            // Ends early with the subscription.
+            try? await Task.sleep(for: checkpointBackoff.failed(jitter: .random(in: 0...1)).duration)
+            return .requeue
+        }
         let now = Timestamp.now()
         let actions = core?.receive(event, at: now) ?? []
         if !actions.isEmpty { outgoing.yield(actions) }
@@ -145,14 +154,33 @@ actor DeciderRunner {
                     // Without it timers begin anew: safe, only slower.
                     context.log.error("the checkpoint cannot be used", [.error: .string(error.text)])
                 } catch {
-                    context.log.warning("the checkpoint cannot be read yet", [.error: .string("\(error)")])
+                    cannotOpen("\(error)")
                     opening = nil
                     return
                 }
+                opened()
                 if self.core == nil { self.core = core }
             }
         }
         await opening?.value
+    }
+
+    /// The broker's words name its queue. Told once as long as they are the same: it is tried again and again.
+    private func cannotOpen(_ problem: String) {
+        guard !stopped else { return }
+        context.readiness.failed("checkpoint", "cannot be read: \(problem)")
+        context.readiness.failed("state", "nothing is decided without the checkpoint")
+        if checkpointProblem != problem {
+            context.log.warning("the checkpoint cannot be read yet", [.error: .string(problem)])
+        }
+        checkpointProblem = problem
+    }
+
+    private func opened() {
+        guard !stopped else { return }
+        context.readiness.ok("checkpoint")
+        checkpointProblem = nil
+        checkpointBackoff.succeeded()
     }
 
     /// Different each time a replica takes over: decision ids are never used twice.

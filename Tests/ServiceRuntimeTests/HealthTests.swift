@@ -69,10 +69,22 @@ import Testing
         let readiness = Readiness { name, state in turned.withLock { $0.append("\(name) \(state.ok) \(state.reason)") }
         }
         readiness.failed("bus", "one")
-        readiness.failed("bus", "two")
+        readiness.failed("bus", "one")
+        readiness.failed("bus", "two since 5.1 s")
+        readiness.failed("bus", "two since 6.2 s")
+        readiness.failed("bus", "queue workers-1")
+        readiness.failed("bus", "queue workers-2")
         readiness.ok("bus")
         readiness.ok("bus")
-        #expect(turned.withLock { $0 } == ["bus false one", "bus true "])
+        #expect(
+            turned.withLock { $0 } == [
+                "bus false one", "bus false two since 5.1 s", "bus false queue workers-1", "bus false queue workers-2",
+                "bus true ",
+            ])
+        // The page shows the newest all the same.
+        readiness.failed("bus", "two since 5.1 s")
+        readiness.failed("bus", "two since 6.2 s")
+        #expect(readiness.all["bus"]?.reason == "two since 6.2 s")
         readiness.remove("bus")
         #expect(!readiness.isReady)
     }

@@ -17,22 +17,27 @@ public final class Readiness: Sendable {
     private let told = Lock<[String: String]>([:])
     private let changed: @Sendable (String, Condition) -> Void
 
-    /// `changed` hears of each condition that turns.
+    /// `changed` hears of each condition that turns, and of each that has another reason than before (other numbers are not).
     public init(changed: @escaping @Sendable (String, Condition) -> Void = { _, _ in }) {
         self.changed = changed
     }
 
     /// Says how a condition stands; the first word declares it.
     public func set(_ name: String, ok: Bool, reason: String = "") {
-        let turned = conditions.withLock { conditions -> Condition? in
+        let told = conditions.withLock { conditions -> Condition? in
             let before = conditions[name]
             let turned = before?.ok != ok
             let now = Condition(
                 ok: ok, reason: ok ? "" : reason, since: turned ? .now() : before?.since ?? .now())
             conditions[name] = now
-            return turned ? now : nil
+            return turned || Self.gist(of: now.reason) != Self.gist(of: before?.reason ?? "") ? now : nil
         }
-        if let turned { changed(name, turned) }
+        if let told { changed(name, told) }
+    }
+
+    /// A reason without its numbers: an age or a count that goes on changing is nothing new.
+    private static func gist(of reason: String) -> [Substring] {
+        reason.split(separator: " ").filter { $0.first?.isNumber != true }
     }
 
     /// The condition holds.

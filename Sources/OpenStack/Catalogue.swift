@@ -10,10 +10,17 @@ struct Token: Sendable {
     let received: Timestamp
     let expires: Timestamp
 
-    /// From then on a new one is fetched before use: a quarter of the life early, at most five minutes.
+    /// From then on a new one is fetched while this one serves: a quarter of the life early, at most five minutes.
     var renewFrom: Timestamp {
         let life = expires - received
         return expires - min(life * 0.25, .minutes(5))
+    }
+
+    /// From then on a call waits for the new one, since what it begins may use the token for a while: a twentieth of the life early,
+    /// at most a minute.
+    var replaceFrom: Timestamp {
+        let life = expires - received
+        return expires - min(life * 0.05, .minutes(1))
     }
 
     /// Reads the answer of `POST /v3/auth/tokens`.

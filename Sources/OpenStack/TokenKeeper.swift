@@ -2,7 +2,8 @@ import HTTPClient
 import Support
 
 /// Holds the one token of a client: fetched when first needed, renewed before it ends or when a service refuses it, and
-/// never by two callers at once.
+/// never by two callers at once. Nobody waits for Keystone while the token is good for a while yet: one that hangs would
+/// make every call slow.
 actor TokenKeeper {
     private let configuration: CloudConfiguration
     private let http: HTTPClient
@@ -13,6 +14,10 @@ actor TokenKeeper {
     /// A refused login is not repeated at once for every caller: Keystone may lock the account after a few.
     private var refusal: (error: OpenStackError, until: Timestamp)?
     private var backoff = Backoff(first: .seconds(2), cap: .seconds(60))
+    /// After a renewal that failed while the old token is good.
+    private var renewAgainFrom: Timestamp?
+    /// How long Keystone is then left alone.
+    private static let renewalPause = Interval.seconds(30)
 
     init(_ configuration: CloudConfiguration, _ http: HTTPClient, now: @escaping @Sendable () -> Timestamp) {
         self.configuration = configuration
@@ -25,6 +30,11 @@ actor TokenKeeper {
         guard let token else { return try await fetch() }
         let time = now()
         if time < token.renewFrom { return token }
+        if time < token.expires, let renewAgainFrom, time < renewAgainFrom { return token }
+        if time < token.replaceFrom {
+            if flight == nil { flight = Task { await login() } }
+            return token
+        }
         do throws(OpenStackError) {
             return try await fetch()
         } catch {
@@ -40,6 +50,9 @@ actor TokenKeeper {
         token = nil
         return try await fetch()
     }
+
+    /// Whether a login is under way.
+    var isRenewing: Bool { flight != nil }
 
     private func fetch() async throws(OpenStackError) -> Token {
         if let flight { return try await flight.value.get() }
@@ -58,11 +71,17 @@ actor TokenKeeper {
         case .success(let new):
             token = new
             refusal = nil
+            renewAgainFrom = nil
             backoff.succeeded()
         case .failure(let error):
+            let time = now()
+            var until = time + Self.renewalPause
             if error.code == .unauthorized {
-                refusal = (error, now() + backoff.failed(jitter: Double.random(in: 0...1)))
+                let refusedUntil = time + backoff.failed(jitter: Double.random(in: 0...1))
+                refusal = (error, refusedUntil)
+                until = max(until, refusedUntil)
             }
+            renewAgainFrom = until
         }
         return result
     }

@@ -284,6 +284,55 @@ struct ClientTests {
         #expect(server.requests.isEmpty)
     }
 
+    @Test("a plug-in that fails is left alone for a while, and its last credential serves as long as it holds")
+    func plugInBackOff() async throws {
+        let scratch = try Scratch()
+        let program = try scratch.write(
+            "plugin",
+            """
+            #!/bin/sh
+            echo x >> "$1/runs"
+            test -e "$1/broken" && exit 1
+            printf '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"t",\
+            "expirationTimestamp":"2030-01-01T00:10:00Z"}}'
+            """, executable: true)
+        func runs() throws -> Int { try String(contentsOfFile: "\(scratch.path)/runs", encoding: .utf8).count / 2 }
+        let start = try #require(Timestamp("2030-01-01T00:00:00Z"))
+        let time = Lock(start)
+        let isValid = Lock(true)
+        let server = try ScriptedServer { request, _ in
+            isValid.withLock { $0 } && request.headers["Authorization"] == "Bearer t"
+                ? ScriptedServer.json(#"{"gitVersion":"v1","major":"1","minor":"30"}"#)
+                : ScriptedServer.status(401, "Unauthorized")
+        }
+        let client = server.client(
+            .plugin(CredentialPlugin(command: program, arguments: [scratch.path])), now: { time.withLock { $0 } })
+        _ = try await client.serverVersion()
+        #expect(try runs() == 1)
+        // Within its last half minute a new one is wanted: it fails once, and the old one goes on.
+        try scratch.write("broken", "")
+        time.withLock { $0 = start + .seconds(575) }
+        for _ in 0..<5 { _ = try await client.serverVersion() }
+        #expect(try runs() == 2)
+        // The server refuses it: no use in it, and still no use in running the plug-in again at once.
+        isValid.withLock { $0 = false }
+        for _ in 0..<5 {
+            let error = await failure { () throws(KubernetesError) in _ = try await client.serverVersion() }
+            #expect(error?.message.contains("exit code 1") == true, "\(String(describing: error))")
+        }
+        #expect(try runs() == 2)
+        // Later it is over; the plug-in is run again, once.
+        isValid.withLock { $0 = true }
+        time.withLock { $0 = start + .seconds(700) }
+        for _ in 0..<5 {
+            #expect(await failure { () throws(KubernetesError) in _ = try await client.serverVersion() } != nil)
+        }
+        #expect(try runs() == 3)
+        time.withLock { $0 = start + .seconds(710) }
+        _ = try? await client.serverVersion()
+        #expect(try runs() == 4)
+    }
+
     @Test("a plug-in that is not there")
     func missingPlugin() async throws {
         let server = try ScriptedServer { _, _ in ScriptedServer.json("{}") }

@@ -1,3 +1,4 @@
+import Glibc
 import HTTPClient
 import Support
 import TestServer
@@ -39,9 +40,53 @@ struct LoginTests {
         time.withLock { $0 = $0 + .seconds(3_290) }
         _ = try await client.stacks()
         #expect(cloud.logins == 1)
+        // From five minutes before its end, while the old one serves.
         time.withLock { $0 = $0 + .seconds(20) }
         _ = try await client.stacks()
-        #expect(cloud.logins == 2)
+        try await eventually("a second login") { cloud.logins == 2 }
+        while try await client.keeper.current().id.text != "token-2" { await Task.yield() }
+        // In the last minute a call waits for the new one.
+        time.withLock { $0 = $0 + .seconds(3_570) }
+        _ = try await client.stacks()
+        #expect(cloud.logins == 3)
+        #expect(try await client.keeper.current().id.text == "token-3")
+    }
+
+    @Test(
+        "A Keystone that hangs makes no call wait while the token is good, and is left alone for a while after it failed"
+    )
+    func hangingKeystone() async throws {
+        let tries = Lock(0)
+        let hangs = Lock(false)
+        let release = Lock(false)
+        let cloud = FakeCloud(
+            lifetime: 3_600,
+            login: { _ in
+                guard hangs.withLock({ $0 }) else { return nil }
+                tries.withLock { $0 += 1 }
+                while !release.withLock({ $0 }) { usleep(1_000) }
+                return .text(400, "no")
+            }, empty)
+        let time = Lock(Timestamp(seconds: 50))
+        let client = try cloud.client(now: { time.withLock { $0 } })
+        _ = try await client.stacks()
+        hangs.withLock { $0 = true }
+        time.withLock { $0 = $0 + .seconds(3_310) }
+        // All of these end while Keystone has not said a word.
+        for _ in 0..<5 { _ = try await client.stacks() }
+        try await eventually("one renewal is under way") { tries.withLock { $0 } == 1 }
+        for _ in 0..<5 { _ = try await client.stacks() }
+        #expect(tries.withLock { $0 } == 1)
+        release.withLock { $0 = true }
+        while await client.keeper.isRenewing { await Task.yield() }
+        // It failed: for half a minute nobody asks again, then one does.
+        time.withLock { $0 = $0 + .seconds(29) }
+        for _ in 0..<5 { _ = try await client.stacks() }
+        while await client.keeper.isRenewing { await Task.yield() }
+        #expect(tries.withLock { $0 } == 1)
+        time.withLock { $0 = $0 + .seconds(2) }
+        _ = try await client.stacks()
+        try await eventually("a second renewal") { tries.withLock { $0 } == 2 }
     }
 
     @Test("When Keystone is away, the old token serves until its end")

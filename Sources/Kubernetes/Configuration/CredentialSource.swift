@@ -16,8 +16,13 @@ final class CredentialSource: Sendable {
         var cached: Current?
         /// Until when `cached` is used without looking again.
         var freshUntil = Timestamp(microseconds: .min)
+        /// When `cached` ends.
+        var expiresAt = Timestamp(microseconds: .max)
         /// A run in progress, which everybody waits for.
-        var running: Task<Result<CredentialPlugin.Credential, KubernetesError>, Never>?
+        var running: Task<Result<Current, KubernetesError>, Never>?
+        /// A plug-in that failed is not run again at once for every request: it may be slow, or lock an account.
+        var failure: (error: KubernetesError, until: Timestamp)?
+        var backoff = Backoff(first: .seconds(1), cap: .seconds(60))
     }
 
     /// How long a token file is believed. The kubelet rotates at four fifths of a token's life, so minutes would do;
@@ -78,26 +83,66 @@ final class CredentialSource: Sendable {
         _ plugin: CredentialPlugin, rejected: Current?
     ) async throws(KubernetesError) -> Current {
         if let cached = cached(rejected: rejected) { return cached }
-        let run = state.withLock { state in
-            if let running = state.running { return running }
-            let task = Task { () -> Result<CredentialPlugin.Credential, KubernetesError> in
-                do throws(KubernetesError) { return .success(try await plugin.run()) } catch { return .failure(error) }
-            }
-            state.running = task
-            return task
+        let time = now()
+        let run: Task<Result<Current, KubernetesError>, Never>
+        switch state.withLock({ next(&$0, plugin, at: time) }) {
+        case .failed(let error): return try stillGood(rejected, else: error)
+        case .running(let task): run = task
         }
-        let result = await run.value
-        return try state.withLock { state throws(KubernetesError) -> Current in
+        do throws(KubernetesError) {
+            return try await run.value.get()
+        } catch {
+            return try stillGood(rejected, else: error)
+        }
+    }
+
+    private enum Next {
+        case failed(KubernetesError)
+        case running(Task<Result<Current, KubernetesError>, Never>)
+    }
+
+    private func next(_ state: inout State, _ plugin: CredentialPlugin, at time: Timestamp) -> Next {
+        if let running = state.running { return .running(running) }
+        if let failure = state.failure, time < failure.until { return .failed(failure.error) }
+        let task = Task { [self] in
+            let result: Result<CredentialPlugin.Credential, KubernetesError>
+            do throws(KubernetesError) { result = .success(try await plugin.run()) } catch { result = .failure(error) }
+            return ended(result)
+        }
+        state.running = task
+        return .running(task)
+    }
+
+    private func ended(
+        _ result: Result<CredentialPlugin.Credential, KubernetesError>
+    ) -> Result<Current, KubernetesError> {
+        let time = now()
+        return state.withLock { state in
             state.running = nil
-            let credential = try result.get()
-            let current = Current(
-                authorization: credential.token.map { "Bearer \($0)" }, certificate: credential.certificate,
-                key: credential.key)
-            state.cached = current
-            state.freshUntil =
-                credential.expiresAt.map { $0 - CredentialSource.margin } ?? Timestamp(microseconds: .max)
-            return current
+            switch result {
+            case .success(let credential):
+                let current = Current(
+                    authorization: credential.token.map { "Bearer \($0)" }, certificate: credential.certificate,
+                    key: credential.key)
+                state.cached = current
+                state.expiresAt = credential.expiresAt ?? Timestamp(microseconds: .max)
+                state.freshUntil = credential.expiresAt.map { $0 - CredentialSource.margin } ?? state.expiresAt
+                state.failure = nil
+                state.backoff.succeeded()
+                return .success(current)
+            case .failure(let error):
+                state.failure = (error, time + state.backoff.failed(jitter: Double.random(in: 0...1)))
+                return .failure(error)
+            }
         }
+    }
+
+    /// The credential of before, if it is not over: a plug-in that fails is no reason to stop as long as it holds.
+    private func stillGood(_ rejected: Current?, else error: KubernetesError) throws(KubernetesError) -> Current {
+        let time = now()
+        let old = state.withLock { $0.cached != rejected && time < $0.expiresAt ? $0.cached : nil }
+        guard let old else { throw error }
+        return old
     }
 }
 

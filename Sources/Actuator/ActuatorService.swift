@@ -68,18 +68,9 @@ public enum ActuatorService {
         await withTaskGroup { group in
             group.addTask {
                 await engine.run { event in
-                    let failure = await lease.finishing { () -> BusError? in
-                        do throws(BusError) {
-                            _ = try await bus.publish(event.payload)
-                            return nil
-                        } catch {
-                            return error
-                        }
-                    }
-                    guard let failure else { return }
-                    log.error(
-                        "an event was not published",
-                        [.eventType: .string(event.type.rawValue), .error: .text(failure)])
+                    // How a group stands is told anew soon.
+                    let again = !event.type.topic.isPerishable
+                    return await lease.publish(event, on: bus, log: log, again: again) != .ended
                 }
             }
             group.addTask {

@@ -122,19 +122,9 @@ public enum NotifierService {
         await withTaskGroup { group in
             group.addTask {
                 await engine.run { event in
-                    let failure = await lease.finishing { () -> BusError? in
-                        do throws(BusError) {
-                            _ = try await bus.publish(event.payload)
-                            return nil
-                        } catch {
-                            return error
-                        }
-                    }
-                    guard let failure else { return true }
-                    log.error(
-                        "an event was not published",
-                        [.eventType: .string(event.type.rawValue), .error: .text(failure)])
-                    return false
+                    // A notice is tried again by the core, which knows other ways to tell a pod.
+                    let again = event.type.topic != .notices
+                    return await lease.publish(event, on: bus, log: log, again: again) == .taken
                 }
             }
             group.addTask {

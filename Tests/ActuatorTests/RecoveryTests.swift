@@ -420,6 +420,12 @@ struct ArrivalTests {
             let told = world.reports.filter { $0.reason == .providerUnknown }
             #expect(told.count == 1)
             #expect(told.first?.detail.contains(id.isEmpty ? "no provider id" : "server-of-nobody") == true)
+            // It lasts, so the metric says it for as long as it is so.
+            #expect(world.core.nodesWithoutGroup == 1)
+            world.merge("node-m3", ["spec": ["providerID": .string("openstack:///\(world.members[2].server)")]])
+            world.see("node-m3")
+            world.pass(.seconds(10))
+            #expect(world.core.nodesWithoutGroup == 0)
         }
     }
 

@@ -106,6 +106,93 @@ struct ReplicaTests {
         }
     }
 
+    @Test(
+        "a checkpoint queue with other arguments: readiness names it, one line in the log, no loop; mended, it decides")
+    func otherCheckpoint() async throws {
+        try await ReplicaStage.with("decider") { stage in
+            try await OneShot.check(
+                try TestBroker.settings(),
+                topology: Topology(queues: [
+                    .init(
+                        "updraft.\(stage.cluster).decider.checkpoint",
+                        arguments: ["x-queue-type": "quorum", "x-max-length": 7])
+                ]))
+        } then: { stage in
+            let bus = try TestBroker.bus(cluster: stage.cluster, service: "collector", keys: stage.keys)
+            func active() async throws -> String? {
+                for name in ["a", "b"] where try await stage.isActive(name) { return name }
+                return nil
+            }
+            func consumed(_ name: String) async throws -> Double {
+                try await stage.get(name, "/metrics").text.split(separator: "\n")
+                    .filter { $0.hasPrefix("updraft_bus_consumed_total") && $0.contains(#"outcome="requeue""#) }
+                    .reduce(0) { $0 + (Double($1.split(separator: " ").last ?? "") ?? 0) }
+            }
+            try await eventually("one acts") { try await active() != nil }
+            // Anything that a Decider reads.
+            try await bus.publish(EvaluationRequested(cluster: stage.cluster, id: "q", requester: "test"))
+            var ready = ""
+            try await eventually("it says that it cannot read its checkpoint") {
+                guard let name = try await active() else { return false }
+                ready = try await stage.get(name, "/readyz").text
+                return ready.contains("PRECONDITION_FAILED")
+            }
+            #expect(ready.contains("decider.checkpoint") && ready.contains("'7'"), "\(ready)")
+            #expect(!ready.contains("no word from the Collector"), "\(ready)")
+            let name = try #require(try await active())
+            let began = ContinuousClock.now
+            try await eventually("it is tried again and again") { try await consumed(name) >= 3 }
+            // The pauses are at least half of 1, 2 and 4 s; the first had begun.
+            #expect(ContinuousClock.now - began >= .seconds(2))
+            let words = "the checkpoint cannot be read yet"
+            let told = stage.log(name).split(separator: words, omittingEmptySubsequences: false).count - 1
+            #expect(told == 1, "told \(told) times")
+            try await TestBroker.delete(queue: "updraft.\(stage.cluster).decider.checkpoint")
+            try await eventually("it has begun") {
+                let text = try await stage.get(name, "/readyz").text
+                return text.contains(#""checkpoint""#) && !text.contains("cannot be read")
+            }
+            await bus.close()
+        }
+    }
+
+    @Test(
+        "a wrong password and an exchange of another type: said in readiness, log and metric, by processes that go on")
+    func refusedByTheBroker() async throws {
+        let broker = try TransportURL(try #require(TestBroker.transportURL)).hosts[0]
+        let wrong = "rabbit://\(broker.user):wrong-word@\(broker.host):\(broker.port)/"
+        let exchange = TestBroker.unique("updraft-fanout")
+        let cases: [(bus: [String], words: [String], event: String, log: String)] = [
+            (["bus.transport_url=\(wrong)"], ["ACCESS_REFUSED"], "disconnected", "not connected to the broker"),
+            (
+                ["bus.exchange=\(exchange)"], ["PRECONDITION_FAILED", exchange, "fanout", "topic"], "topology_refused",
+                "the broker refuses a queue or exchange"
+            ),
+        ]
+        for (bus, words, event, log) in cases {
+            try await ReplicaStage.with("decider", flags: bus) { _ in
+                try await OneShot.check(
+                    try TestBroker.settings(), topology: Topology(exchanges: [.init(exchange, kind: "fanout")]))
+            } then: { stage in
+                var ready = ""
+                try await eventually("it says what the broker says") {
+                    guard let answer = try? await stage.get("a", "/readyz"), answer.status == 503 else { return false }
+                    ready = answer.text
+                    return words.allSatisfy { ready.contains($0) }
+                }
+                #expect(!ready.contains("wrong-word"), "\(ready)")
+                let metrics = try await stage.get("a", "/metrics").text
+                #expect(metrics.contains(#"updraft_bus_connection_events_total{event="\#(event)"}"#))
+                #expect(metrics.contains(#"updraft_ready{condition="bus"} 0"#))
+                try await eventually("it is in the log") {
+                    stage.log("a").split(separator: "\n").contains { $0.contains(log) && $0.contains(words[0]) }
+                }
+                #expect(!stage.log("a").contains("wrong-word"))
+                #expect(stage.running == ["a", "b"])
+            }
+        }
+    }
+
     @Test("an answer posted to a Notifier that stands by reaches the one that acts; a forged one does not")
     func answers() async throws {
         try await ReplicaStage.with("notifier") { _ in
@@ -171,14 +258,16 @@ private final class ReplicaStage: Sendable {
     private static let secret = "0123456789abcdef0123456789abcdef"
 
     let service: String
+    private let flags: [String]
     let cluster = TestBroker.unique("c")
     let folder: String
     private let cloud: PracticeCloud
     private let http = HTTPClient(userAgent: "updraft-test")
     private let processes = Lock<[String: (pid: pid_t, health: Int, answers: Int)]>([:])
 
-    private init(_ service: String, more: String) throws {
+    private init(_ service: String, flags: [String], more: String) throws {
         self.service = service
+        self.flags = flags
         folder = "\(environmentTemporary())/\(TestBroker.unique("updraft-replicas"))"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         var options = PracticeCloudOptions()
@@ -205,10 +294,10 @@ private final class ReplicaStage: Sendable {
 
     /// Two replicas, `a` and `b`, which are ended whatever happens. `more`: further sections of the configuration.
     static func with(
-        _ service: String, more: String = "", _ before: (ReplicaStage) async throws -> Void,
+        _ service: String, flags: [String] = [], more: String = "", _ before: (ReplicaStage) async throws -> Void,
         then body: (ReplicaStage) async throws -> Void
     ) async throws {
-        let stage = try ReplicaStage(service, more: more)
+        let stage = try ReplicaStage(service, flags: flags, more: more)
         do {
             try await before(stage)
             for name in ["a", "b"] { try stage.start(name) }
@@ -234,7 +323,7 @@ private final class ReplicaStage: Sendable {
                 "env", "-i", "HOME=\(folder)", "\(programs)/updraft-\(service)", "--config", "\(folder)/updraft.yaml",
                 "--set",
                 "health.listen=127.0.0.1:\(health)", "--set", "notifier.listen=127.0.0.1:\(answers)",
-            ], output: "\(folder)/\(name).log")
+            ] + flags.flatMap { ["--set", $0] }, output: "\(folder)/\(name).log")
         processes.withLock { $0[name] = (pid, health, answers) }
     }
 
@@ -258,6 +347,11 @@ private final class ReplicaStage: Sendable {
             print("last lines of \(name):\n" + log.split(separator: "\n").suffix(25).joined(separator: "\n"))
         }
         try? FileManager.default.removeItem(atPath: folder)
+    }
+
+    /// The keys of its configuration.
+    var keys: SigningKeys? {
+        SigningKeys([SigningKeys.Key(id: "k", secret: Array(Self.secret.utf8))].compactMap { $0 })
     }
 
     /// The token of a notice, as `AnswerTokens` makes it: the same in every replica.
@@ -326,9 +420,7 @@ private final class ReplicaStage: Sendable {
     }
 
     func publish(_ payload: some Payload) async throws {
-        let bus = try TestBroker.bus(
-            cluster: cluster, service: "test",
-            keys: SigningKeys([SigningKeys.Key(id: "k", secret: Array(Self.secret.utf8))].compactMap { $0 }))
+        let bus = try TestBroker.bus(cluster: cluster, service: "test", keys: keys)
         // Whoever has just begun to act may still be declaring its queue.
         try await eventually("it is on the bus") { (try? await bus.publish(payload)) != nil }
         await bus.close()

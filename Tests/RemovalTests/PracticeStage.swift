@@ -24,6 +24,7 @@ final class PracticeStage: Sendable {
     /// What the services say of themselves in `/readyz` and `/metrics`.
     let readiness = Readiness()
     let metrics = Metrics()
+    private let written = Lock<[String]>([])
     private let door: HookDoor
     private let published = Lock<[Event]>([])
     private let running = Lock(Running())
@@ -38,10 +39,11 @@ final class PracticeStage: Sendable {
         let description: String
     }
 
-    /// `group`: the group as `POST /practice/stacks` takes it, for one that holds deletions or has policies.
+    /// `group`: the group as `POST /practice/stacks` takes it, for one that holds deletions or has policies; `stacks`: all of
+    /// them, instead.
     init(
         desired: Int = 3, minimum: Int = 1, group: [String: JSONValue]? = nil, pace: Double = 0.05,
-        extra: [String] = []
+        extra: [String] = [], stacks: JSONValue? = nil
     ) throws {
         var options = PracticeCloudOptions()
         options.pace = pace
@@ -54,6 +56,7 @@ final class PracticeStage: Sendable {
             let whole = JSONValue.object(group.merging(sizes) { given, _ in given })
             try options.setStacks([["name": "k8s", "timeout_mins": 10, "groups": [whole]]])
         }
+        if let stacks { try options.setStacks(stacks) }
         cloud = try PracticeCloud(options)
         let folder = "\(NSTemporaryDirectoryPath.value)/updraft-removal-\(UInt64.random(in: 0 ... .max))"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -79,8 +82,12 @@ final class PracticeStage: Sendable {
 
     private var runtime: (log: Logger, metrics: Metrics, readiness: Readiness) {
         // UPDRAFT_TEST_LOG=1 shows what the services log.
-        let quiet: @Sendable ([UInt8]) -> Void = { _ in }
-        let write = getenv("UPDRAFT_TEST_LOG") == nil ? quiet : Logger.standardError
+        let isShown = getenv("UPDRAFT_TEST_LOG") != nil
+        let written = written
+        let write: @Sendable ([UInt8]) -> Void = { line in
+            written.withLock { $0.append(String(decoding: line, as: UTF8.self)) }
+            if isShown { Logger.standardError(line) }
+        }
         return (Logger(service: "test", level: .debug, write: write), metrics, readiness)
     }
 
@@ -97,7 +104,10 @@ final class PracticeStage: Sendable {
         let task = Task {
             await withTaskGroup { group in
                 group.addTask { await door.watchNodes(into: nodes) { _ in } }
-                await engine.run { event in await self.deliver(event) }
+                await engine.run { event in
+                    await self.deliver(event)
+                    return true
+                }
                 group.cancelAll()
             }
         }
@@ -196,6 +206,8 @@ final class PracticeStage: Sendable {
 
     // MARK: Looking
 
+    /// What the services logged.
+    var log: [String] { written.withLock { $0 } }
     var events: [Event] { published.withLock { $0 } }
     var story: [EventType] { events.map(\.type) }
 

@@ -1,6 +1,7 @@
 import JSONReader
 import Kubernetes
 import Messages
+import ServiceRuntime
 import Support
 import Testing
 
@@ -172,6 +173,62 @@ struct PracticeTests {
         #expect(text.contains("updraft_actuator_troubles_total{reason=\"\(Reason.credentialRefused.rawValue)\"}"))
         // The rest goes on: Kubernetes is still watched and nothing was changed.
         #expect(try await stage.nodes().count == 2)
+        await stage.close()
+    }
+
+    @Test(
+        "Heat fails for one group, another's stack is not there: said in condition, metric and log; the third grows; it passes"
+    )
+    func heatAway() async throws {
+        let sizes: JSONValue = ["resource": "workers", "desired": 1, "min": 1, "max": 8]
+        func group(_ id: String, _ stack: String) -> String {
+            "{id: \(id), stack: \(stack), resource: workers, desired_parameter: desired, min: 1, max: 8}"
+        }
+        let groups = [group("workers", "k8s"), group("spare", "spare"), group("ghost", "no-such-stack")]
+        let stage = try PracticeStage(
+            extra: ["groups=[\(groups.joined(separator: ", "))]"],
+            stacks: [["name": "k8s", "groups": [sizes]], ["name": "spare", "groups": [sizes]]])
+        try await stage.ready(2)
+        stage.startActuator()
+        func condition(_ group: String) -> Readiness.Condition? { stage.readiness.all["group/\(group)"] }
+        func states(_ group: String) -> [GroupState] {
+            stage.events.compactMap { if case .groupState(let state) = $0, state.group == group { state } else { nil } }
+        }
+        try await stage.wait("both groups were read") {
+            states("workers").last?.problem == nil && states("spare").last?.size == 1
+        }
+        try await stage.wait("the stack that is not there is said") { condition("ghost")?.ok == false }
+        #expect(
+            condition("ghost")?.reason.hasPrefix(Reason.stackNotFound.rawValue) == true,
+            "\(String(describing: condition("ghost")))")
+        #expect(condition("ghost")?.reason.contains("no-such-stack") == true)
+
+        try await stage.control(
+            .post, "faults",
+            ["service": "heat", "method": "GET", "path": "/spare", "status": 503, "message": "engine away"])
+        try await stage.wait("Heat's failure is said") { condition("spare")?.ok == false }
+        let reason = condition("spare")?.reason ?? ""
+        #expect(reason.contains("503"), "\(reason)")
+        #expect(states("spare").last?.problem != nil)
+        let metrics = stage.metrics.text()
+        for word in [Reason.stackNotFound.rawValue, String(reason.prefix { $0 != ":" })] {
+            #expect(metrics.contains("updraft_actuator_troubles_total{reason=\"\(word)\"} 1"), "\(word)")
+            let lines = stage.log.filter { $0.contains(#""level":"warning""#) && $0.contains("\"\(word)\"") }
+            #expect(lines.count == 1, "\(word): \(lines)")
+        }
+        // The other group is as well as ever.
+        let decision = ScaleDecided(
+            cluster: "practice", id: "s1", group: "workers", from: 1, to: 2, reason: Explanation(.podsPending),
+            decidedAt: .now(), deadline: .now() + .seconds(60))
+        try await stage.decide { .scaleDecided(decision, ticket: $0) }
+        try await stage.wait("it grows") { stage.story.contains(.scaleCompleted) }
+        try await stage.ready(3)
+        #expect(condition("workers")?.ok != false)
+        #expect(condition("spare")?.ok == false)
+
+        try await stage.control(.delete, "faults", [:])
+        try await stage.wait("it passed") { condition("spare")?.ok == true }
+        try await stage.wait("and the group's state says so") { states("spare").last?.problem == nil }
         await stage.close()
     }
 

@@ -107,6 +107,11 @@ public struct ActuatorCore: Sendable {
         removals.values.reduce(into: [:]) { $0[$1.record.phase, default: 0] += 1 }
     }
 
+    /// Nodes of which it was said that no group knows them, as long as that is so, for metrics.
+    public var nodesWithoutGroup: Int {
+        arrivals.warned.reduce(0) { $0 + (arrivals.unowned[$1] == nil ? 0 : 1) }
+    }
+
     mutating func take(_ event: ActuatorEvent) {
         switch event {
         case .scaleDecided(let decision, let ticket): scaleDecided(decision, ticket)

@@ -7,8 +7,8 @@ import Support
 /// One engine is one turn of this replica: it does nothing, publishes nothing and settles nothing without its lease, and
 /// whoever acts next begins with a new core.
 final class ActuatorEngine: Sendable {
-    /// Where events leave to.
-    typealias Publish = @Sendable (Event) async -> Void
+    /// Where events leave to. False: it did not, and nothing that follows it may happen.
+    typealias Publish = @Sendable (Event) async -> Bool
 
     private let cloud: any CloudActing
     private let cluster: any ClusterActing
@@ -78,9 +78,9 @@ final class ActuatorEngine: Sendable {
             let observer = observer
             group.addTask {
                 await self.outbox.run { event in
-                    guard self.lease.isHeld else { return }
+                    guard self.lease.isHeld else { return false }
                     observer.published(event)
-                    await publish(event)
+                    return await publish(event)
                 }
             }
             group.addTask {
@@ -117,6 +117,7 @@ final class ActuatorEngine: Sendable {
                 carryOut(core.handle(event, at: .now()), &acts)
                 alarm.set(core.nextWake())
                 observer.removals(core.removalsByPhase)
+                observer.nodesWithoutGroup(core.nodesWithoutGroup)
             }
             alarm.cancel()
             acts.cancelAll()

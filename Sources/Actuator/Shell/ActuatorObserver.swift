@@ -11,6 +11,7 @@ struct ActuatorObserver: Sendable {
     private let acts: Histogram
     private let underRemoval: Gauge
     private let groupSize: Gauge
+    private let withoutGroup: Gauge
     private let ownConditions = Lock<Set<String>>([])
 
     /// Writes to these.
@@ -27,6 +28,8 @@ struct ActuatorObserver: Sendable {
         underRemoval = metrics.gauge(
             "actuator_removals", "Nodes under removal, by phase; those that are over while their record is kept.",
             .label("phase", RemovalPhase.self))
+        withoutGroup = metrics.gauge(
+            "actuator_nodes_without_group", "Nodes whose provider id is missing or names no server of any group.")
         groupSize = metrics.gauge(
             "group_members", "Members of a group that count, as last read.", .label("group", atMost: 1_000))
     }
@@ -87,6 +90,11 @@ struct ActuatorObserver: Sendable {
     func ended() {
         for name in ownConditions.withLock({ $0 }) { readiness.remove(name) }
         removals([:])
+        nodesWithoutGroup(0)
+    }
+
+    func nodesWithoutGroup(_ count: Int) {
+        withoutGroup.set(Double(count))
     }
 
     func took(_ act: String, _ interval: Interval) {

@@ -2,7 +2,8 @@ import Messages
 import Support
 
 /// What leaves in order: an event is confirmed by the broker before the act that follows it is done, so that a crash
-/// between the two leaves the event, not a silence.
+/// between the two leaves the event, not a silence. An act whose event did not leave is not done: whoever acts next finds things as
+/// they were before both.
 struct Outbox: Sendable {
     /// A thing to do after all before it.
     enum Item: Sendable {
@@ -35,19 +36,20 @@ struct Outbox: Sendable {
         statesInput.finish()
     }
 
-    /// Sends until finished and empty. `send` returns when the broker has it, or it never will.
-    func run(_ send: @escaping @Sendable (Event) async -> Void) async {
+    /// Sends until finished and empty. `send` returns when the broker has it, or it never will; false ends everything that is
+    /// in order.
+    func run(_ send: @escaping @Sendable (Event) async -> Bool) async {
         await withTaskGroup { group in
             group.addTask {
                 for await item in ordered {
                     switch item {
-                    case .publish(let event): await send(event)
+                    case .publish(let event): guard await send(event) else { return }
                     case .then(let act): await act()
                     }
                 }
             }
             group.addTask {
-                for await event in states { await send(event) }
+                for await event in states { _ = await send(event) }
             }
         }
     }

@@ -14,27 +14,28 @@
 # Debian's scripts in /usr/sbin switch to the user rabbitmq; these run as whoever calls them.
 UPDRAFT_RABBITMQ_BIN=${UPDRAFT_RABBITMQ_BIN:-/usr/lib/rabbitmq/bin}
 
-# Installs rabbitmq-server if it is missing. The package would start the system's broker; policy-rc.d forbids that for
-# the moment of the installation.
+# shellcheck source=scripts/lib/policy.sh
+. "$(dirname "${BASH_SOURCE[0]}")/policy.sh"
+
+# Installs rabbitmq-server if it is missing, without starting the system's broker.
 updraft_rabbitmq_install() {
     [ -x "$UPDRAFT_RABBITMQ_BIN/rabbitmq-server" ] && return 0
-    local sudo=() policy=/usr/sbin/policy-rc.d mine=""
-    [ "$(id -u)" -eq 0 ] || sudo=(sudo)
     echo "installing rabbitmq-server" >&2
-    if [ ! -e "$policy" ]; then
-        printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" >/dev/null && "${sudo[@]}" chmod 755 "$policy"
-        mine=yes
-    fi
     local status=0
-    {
-        "${sudo[@]}" apt-get -o DPkg::Lock::Timeout=600 -qq update &&
-            "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq -y \
-                --no-install-recommends install rabbitmq-server
-    } >&2 || status=$?
-    [ -z "$mine" ] || "${sudo[@]}" rm -f "$policy"
+    updraft_without_services _updraft_rabbitmq_install >&2 || status=$?
+    # Ctrl-C: no word on a failure.
+    [ "$status" -lt 128 ] || return "$status"
     if [ "$status" -eq 0 ] && [ -x "$UPDRAFT_RABBITMQ_BIN/rabbitmq-server" ]; then return 0; fi
     echo "rabbitmq-server could not be installed" >&2
     return 1
+}
+
+_updraft_rabbitmq_install() {
+    local sudo=()
+    [ "$(id -u)" -eq 0 ] || sudo=(sudo)
+    "${sudo[@]}" apt-get -o DPkg::Lock::Timeout=600 -qq update &&
+        "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq -y \
+            --no-install-recommends install rabbitmq-server
 }
 
 # Whether something listens on a loopback port.
@@ -94,21 +95,27 @@ updraft_rabbitmq_ctl() {
     _updraft_rabbitmq_run "$dir" "$UPDRAFT_RABBITMQ_BIN/rabbitmqctl" "$@"
 }
 
-# The process group in a file, if it still lives.
+# The process group in a file, if it still lives: the number alone may have become somebody else's.
 _updraft_alive() {
-    [ -s "$1" ] && kill -0 -- "-$(cat "$1")" 2>/dev/null
+    local group birth now
+    [ -s "$1" ] && read -r group birth <"$1" && kill -0 -- "-$group" 2>/dev/null || return
+    now=$(_updraft_birth "$group")
+    # Without its leader the group cannot have got a new one.
+    [ -z "$now" ] || [ "$now" = "$birth" ]
 }
 
 updraft_rabbitmq_running() {
     _updraft_alive "$1/server.group"
 }
 
-# Runs a command in a session of its own in the background and writes its process group to a file.
+# Runs a command in a session of its own in the background and writes its process group and start time to a file.
 _updraft_background() {
     local file=$1 log=$2
     shift 2
-    # The shell of the new session writes its own id, then becomes the command.
-    setsid bash -c 'echo $$ >"$0"; exec "$@"' "$file" "$@" </dev/null >>"$log" 2>&1 &
+    # The shell of the new session writes what it is, at once, then becomes the command.
+    # shellcheck disable=SC2016
+    setsid bash -c 'echo "$$ $(sed "s/.*) //" /proc/$$/stat | cut -d" " -f20)" >"$0.new" && mv "$0.new" "$0"; exec "$@"' \
+        "$file" "$@" </dev/null >>"$log" 2>&1 &
     disown "$!" 2>/dev/null || true
 }
 
@@ -204,8 +211,8 @@ updraft_rabbitmq_start() {
 # Ends a process group that this script started: TERM, then KILL after some seconds.
 _updraft_end_group() {
     local file=$1 seconds=$2 deadline group
-    [ -s "$file" ] || return 0
-    group=$(cat "$file")
+    _updraft_alive "$file" || { rm -f "$file"; return 0; }
+    read -r group _ <"$file"
     deadline=$((SECONDS + seconds))
     [ "$seconds" -eq 0 ] || kill -TERM -- "-$group" 2>/dev/null
     while kill -0 -- "-$group" 2>/dev/null; do

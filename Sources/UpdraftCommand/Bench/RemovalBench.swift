@@ -57,10 +57,12 @@ enum RemovalBench {
         _ count: Int, _ options: DemoOptions, _ suite: DemoSuite, _ http: HTTPClient
     ) async throws -> RemovalBenchResult {
         let folder = "\(options.state)/cloud"
-        try await suite.startCloud(arguments: [
-            "--state-dir", folder, "--pace", "0.01", "--boot", "15", "--min", "1", "--desired", "\(count + 1)", "--max",
-            "\(count + 1)", "--flavor", "m1.large", "--transport-url", options.transportURL,
-        ])
+        try await suite.startCloud(
+            in: folder,
+            arguments: [
+                "--pace", "0.01", "--boot", "15", "--min", "1", "--desired", "\(count + 1)", "--max", "\(count + 1)",
+                "--flavor", "m1.large", "--transport-url", options.transportURL,
+            ])
         let text = try await waitFor("the practice cloud", suite, .seconds(60)) {
             DemoFiles.read("\(folder)/practice.json")
         }

@@ -51,7 +51,7 @@ enum StatsBench {
             arguments: ["bench", "kubelets", "--nodes", "\(nodes)", "--pods", "\(pods)"], environment: [:],
             logFile: "\(state)/kubelets.log")
         // Whoever called this ends what is left, should this be killed.
-        DemoFiles.append("\(farm.pid)\n", to: "\(state)/pids")
+        farm.note(in: "\(state)/pids")
         do {
             let port = try await port(farm)
             let parsing = try await parsing(port)
@@ -63,7 +63,7 @@ enum StatsBench {
                     "collector.stats.interval=15s", "--set", "collector.stats.details_interval=0s", "--set",
                     "collector.stats.parallel=64", "--set", "health.listen=127.0.0.1:19479", "--log-level", "warning",
                 ], environment: ["UPDRAFT_BUS_TRANSPORT_URL": transportURL], logFile: "\(state)/collector.log")
-            DemoFiles.append("\(collector.pid)\n", to: "\(state)/pids")
+            collector.note(in: "\(state)/pids")
             do {
                 var result = try await listen(
                     nodes: nodes, seconds: seconds, collector: collector, transportURL: transportURL)

@@ -55,10 +55,12 @@ struct DemoRun: Sendable {
     private func startCloud(_ minimum: Int, _ maximum: Int, _ pace: Double) async throws -> PracticeControl {
         say("starting the practice cloud")
         let folder = "\(options.state)/cloud"
-        try await suite.startCloud(arguments: [
-            "--state-dir", folder, "--pace", "\(pace)", "--boot", "15", "--min", "\(minimum)", "--desired",
-            "\(minimum)", "--max", "\(maximum)", "--flavor", "m1.large", "--transport-url", options.transportURL,
-        ])
+        try await suite.startCloud(
+            in: folder,
+            arguments: [
+                "--pace", "\(pace)", "--boot", "15", "--min", "\(minimum)", "--desired", "\(minimum)", "--max",
+                "\(maximum)", "--flavor", "m1.large", "--transport-url", options.transportURL,
+            ])
         let text = try await waitFor("the practice cloud", .seconds(30)) { DemoFiles.read("\(folder)/practice.json") }
         let state = try JSONValue.parse(text)
         func field(_ name: String) throws -> String {

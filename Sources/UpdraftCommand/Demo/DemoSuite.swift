@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Glibc
 import HTTPClient
 import Support
 
@@ -17,9 +18,15 @@ actor DemoSuite {
         self.programs = programs
     }
 
-    /// Starts the practice cloud; its state file says where it is once it listens.
-    func startCloud(arguments: [String]) throws(ChildProcessError) {
-        try start("practice-cloud", executable: "\(programs)/updraft", ["practice-cloud"] + arguments, health: nil)
+    /// Starts the practice cloud with its state in `folder`; `practice.json` there says where it is once it listens. The state folder
+    /// may have served another run: what that left running is ended first.
+    func startCloud(in folder: String, arguments: [String]) throws(ChildProcessError) {
+        ChildProcess.endNoted(in: "\(options.state)/pids")
+        // It would lead to a cloud that is gone.
+        unlink("\(folder)/practice.json")
+        try start(
+            "practice-cloud", executable: "\(programs)/updraft", ["practice-cloud", "--state-dir", folder] + arguments,
+            health: nil)
     }
 
     /// The names of a service's replicas: `actuator`, `actuator-2`, …
@@ -61,7 +68,7 @@ actor DemoSuite {
             name: name, executable: executable, arguments: arguments, environment: environment,
             logFile: "\(options.state)/\(name).log")
         running[name] = child
-        DemoFiles.append("\(child.pid)\n", to: "\(options.state)/pids")
+        child.note(in: "\(options.state)/pids")
     }
 
     /// SIGKILL to the replica of a service that acts, and start it again: at once if it is the only one, else when

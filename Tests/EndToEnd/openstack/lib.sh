@@ -55,19 +55,20 @@ rabbit_env() {
   RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none" \
   "$@"
 }
-# install_packages LOG PACKAGE...: what is missing of them, without recommends and without starting their services.
+. "$(dirname "${BASH_SOURCE[0]}")/../../../scripts/lib/policy.sh"
+# install_packages LOG PACKAGE...: what is missing of them, without recommends and without starting their services:
+# rabbitmq-server's package would start a broker of its own.
 install_packages() {
-  local log=$STATE/log/$1.log guard=; shift
+  local log=$STATE/log/$1.log status=0; shift
+  updraft_without_services apt_install "$log" "$@" || status=$?
+  [ "$status" = 0 ] || tail -20 "$log" >&2
+  return "$status"
+}
+apt_install() { # apt_install LOG PACKAGE...
+  local log=$1; shift
   local get=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -y -q --no-install-recommends "$@")
-  # rabbitmq-server's package would start a broker of its own; keep it down.
-  if [ ! -e /usr/sbin/policy-rc.d ]; then
-    printf '#!/bin/sh\nexit 101\n' | as_root tee /usr/sbin/policy-rc.d >/dev/null
-    as_root chmod 755 /usr/sbin/policy-rc.d; guard=yes
-  fi
   as_root "${get[@]}" >"$log" 2>&1 ||
-    { as_root apt-get -o DPkg::Lock::Timeout=600 update -q >>"$log" 2>&1; as_root "${get[@]}" >>"$log" 2>&1; } ||
-    { [ -z "$guard" ] || as_root rm -f /usr/sbin/policy-rc.d; tail -20 "$log" >&2; return 1; }
-  [ -z "$guard" ] || as_root rm -f /usr/sbin/policy-rc.d
+    { as_root apt-get -o DPkg::Lock::Timeout=600 update -q >>"$log" 2>&1; as_root "${get[@]}" >>"$log" 2>&1; }
 }
 missing_packages() {
   local p

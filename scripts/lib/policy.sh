@@ -1,0 +1,54 @@
+# shellcheck shell=bash
+# Installing packages whose services must not start. Source this file.
+#
+#   updraft_without_services COMMAND…   runs COMMAND while /usr/sbin/policy-rc.d forbids packages to start anything
+#
+# That file is taken away afterwards, also by Ctrl-C. One that a killed run left is known by its second line and taken
+# away; somebody else's is left as it is.
+
+_updraft_policy_mark='# Written by Updraft for one installation, by process'
+
+# The start time of a process: its id alone may have become somebody else's.
+_updraft_birth() {
+    sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20
+}
+
+# In a subshell, so that its traps are its own.
+updraft_without_services() (
+    policy=${UPDRAFT_POLICY_FILE:-/usr/sbin/policy-rc.d}
+    sudo=()
+    [ "$(id -u)" -eq 0 ] || [ -w "$(dirname "$policy")" ] || sudo=(sudo)
+    me=$BASHPID
+    mine="$_updraft_policy_mark $me $(_updraft_birth "$me")"
+    # Whose it is, if it is ours: process and start time.
+    owner() { sed -n "2s/^$_updraft_policy_mark \([0-9]* [0-9]*\)\$/\1/p" "$policy" 2>/dev/null; }
+    written=
+    cleanup() {
+        local status=$?
+        trap '' INT TERM HUP
+        if [ -n "$written" ] && [ "$(owner)" = "${mine#"$_updraft_policy_mark "}" ]; then "${sudo[@]}" rm -f "$policy"; fi
+        exit "$status"
+    }
+    trap cleanup EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    # Another run may be installing just now; what a dead one left goes.
+    for ((waited = 0; ; waited++)); do
+        read -r pid birth < <(owner) || true
+        [ -n "${pid:-}" ] || break
+        if [ "$(_updraft_birth "$pid")" != "$birth" ]; then
+            "${sudo[@]}" rm -f "$policy"
+            break
+        fi
+        [ "$waited" -lt 900 ] || { echo "process $pid installs packages for more than 15 minutes; $policy is its" >&2; exit 1; }
+        sleep 1
+    done
+    if [ ! -e "$policy" ]; then
+        written=yes
+        printf '#!/bin/sh\n%s\nexit 101\n' "$mine" | "${sudo[@]}" tee "$policy" >/dev/null || exit
+        "${sudo[@]}" chmod 755 "$policy" || exit
+    fi
+    status=0
+    "$@" || status=$?
+    exit "$status"
+)

@@ -66,7 +66,7 @@ import Testing
         #expect(blanked > 0)
     }
 
-    @Test(arguments: ["👩‍👩‍👧‍👦", "e" + String(repeating: "\u{301}", count: 2_000), "€", "x"])
+    @Test(arguments: ["👩‍👩‍👧‍👦", "e" + String(repeating: "\u{301}", count: 100), "€", "x"])
     func `Whatever a message calls itself, it can be parked: AMQP's bounds are bytes`(word: String) throws {
         let long = String(repeating: word, count: 400)
         let settings = BusSettings(

@@ -73,7 +73,7 @@ import Testing
             [ -e "$UPDRAFT_POLICY_FILE" ] || echo 'gone too'
             """)
         #expect(text.hasPrefix("interrupted at 'installing': ended"), "\(text)")
-        #expect(text.contains("\ngone\n") && text.contains("\nleft\n") && text.hasSuffix("gone too\n"), "\(text)")
+        for word in ["\ngone\n", "left\n", "gone too\n"] { #expect(text.contains(word), "\(text)") }
     }
 
     @Test("of processes written down only those are ended that are still the same")
@@ -93,6 +93,6 @@ import Testing
             kill -0 "$stranger" && kill -0 "$old" && echo 'the others live'
             kill -KILL "$stranger" "$old"
             """)
-        #expect(text.contains("ours: 137\nthe others live\n"), "\(text)")
+        #expect(text.contains("ours: 137\n") && text.contains("the others live\n"), "\(text)")
     }
 }

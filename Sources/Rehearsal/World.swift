@@ -13,7 +13,7 @@ final class World {
     let options: RehearsalOptions
     private(set) var now = World.start
     var random: SplitMix64
-    private var agenda = Agenda()
+    private var agenda = DeadlineQueue<() -> Void>()
     private(set) var story: Story
     private(set) var violation: Violation?
     private(set) var steps = 0
@@ -42,7 +42,7 @@ final class World {
 
     /// Does something later.
     func after(_ pause: Interval, _ act: @escaping () -> Void) {
-        agenda.add(now + pause, act)
+        agenda.add(act, due: now + pause)
     }
 
     var faultsEnd: Timestamp { World.start + scenario.faultsEnd }
@@ -90,12 +90,12 @@ final class World {
         }
         after(.seconds(1)) { self.mischief() }
         after(scenario.faultsEnd) { self.watchForTheEnd() }
-        while violation == nil, !isOver, let (time, act) = agenda.next() {
+        while violation == nil, !isOver, let (time, act) = agenda.popFirst() {
             now = time
             steps += 1
             act()
         }
-        agenda.clear()
+        agenda.removeAll()
         for process in processes { process.end() }
     }
 

@@ -2,18 +2,10 @@
 ///
 /// Each key has at most one time; setting it again moves it. Equal times come out in the order in which they were set.
 public struct TimerQueue<Key: Hashable & Sendable>: Sendable {
-    private struct Entry: Sendable {
-        var time: Timestamp
-        var number: UInt64
-        var key: Key
-    }
-
-    // A binary heap with stale entries: a moved or cancelled timer stays in the heap until it surfaces, and is then
-    // recognised by its number.
-    private var heap: [Entry] = []
+    // A moved or cancelled timer stays in the queue until it surfaces, and is then recognised by its number.
+    private var queue = DeadlineQueue<Key>()
     private var current: [Key: UInt64] = [:]
     private var times: [Key: Timestamp] = [:]
-    private var counter: UInt64 = 0
 
     /// Nothing is due.
     public init() {}
@@ -25,7 +17,7 @@ public struct TimerQueue<Key: Hashable & Sendable>: Sendable {
     public var next: Timestamp? {
         mutating get {
             dropStale()
-            return heap.first?.time
+            return queue.next
         }
     }
 
@@ -34,12 +26,12 @@ public struct TimerQueue<Key: Hashable & Sendable>: Sendable {
 
     /// Makes `key` due at `time`, whenever it was due before.
     public mutating func set(_ key: Key, at time: Timestamp) {
-        counter += 1
-        current[key] = counter
+        current[key] = queue.add(key, due: time)
         times[key] = time
-        push(Entry(time: time, number: counter, key: key))
-        // Many moves of few keys must not grow the heap for ever.
-        if heap.count > 64, heap.count > 4 * current.count { rebuild() }
+        // Many moves of few keys must not grow the queue for ever.
+        if queue.count > 64, queue.count > 4 * current.count {
+            queue.removeAll { [current] number, key in current[key] != number }
+        }
     }
 
     /// Makes `key` due at `time` unless it is due earlier already.
@@ -59,51 +51,13 @@ public struct TimerQueue<Key: Hashable & Sendable>: Sendable {
         var keys: [Key] = []
         while true {
             dropStale()
-            guard let first = heap.first, first.time <= now else { return keys }
-            pop()
-            cancel(first.key)
-            keys.append(first.key)
+            guard let key = queue.pop(due: now) else { return keys }
+            cancel(key)
+            keys.append(key)
         }
     }
 
     private mutating func dropStale() {
-        while let first = heap.first, current[first.key] != first.number { pop() }
-    }
-
-    private mutating func rebuild() {
-        let live = heap.filter { current[$0.key] == $0.number }
-        heap = []
-        for entry in live { push(entry) }
-    }
-
-    private static func precedes(_ left: Entry, _ right: Entry) -> Bool {
-        left.time < right.time || (left.time == right.time && left.number < right.number)
-    }
-
-    private mutating func push(_ entry: Entry) {
-        heap.append(entry)
-        var child = heap.count - 1
-        while child > 0 {
-            let parent = (child - 1) / 2
-            guard Self.precedes(heap[child], heap[parent]) else { return }
-            heap.swapAt(child, parent)
-            child = parent
-        }
-    }
-
-    private mutating func pop() {
-        guard let last = heap.popLast(), !heap.isEmpty else { return }
-        heap[0] = last
-        var parent = 0
-        while true {
-            var least = parent
-            for child in [2 * parent + 1, 2 * parent + 2]
-            where child < heap.count && Self.precedes(heap[child], heap[least]) {
-                least = child
-            }
-            if least == parent { return }
-            heap.swapAt(least, parent)
-            parent = least
-        }
+        while let first = queue.first, current[first.element] != first.number { _ = queue.popFirst() }
     }
 }

@@ -36,4 +36,18 @@ struct TimerQueueTests {
         let times = order.compactMap { expected[$0] }
         #expect(times == times.sorted())
     }
+
+    @Test("equal times come out in the order in which they were set, also after many moves")
+    func equals() {
+        var queue = TimerQueue<Int>()
+        let time = Timestamp(seconds: 9)
+        // Far more moves than keys: the queue is swept in between.
+        for round in 0..<200 {
+            for key in 0..<40 { queue.set(key, at: Timestamp(seconds: Int64(round % 7))) }
+        }
+        for key in (0..<40).reversed() { queue.set(key, at: time) }
+        for round in 0..<500 { queue.set(99, at: Timestamp(seconds: Int64(20 + round))) }
+        #expect(queue.due(at: time) == Array((0..<40).reversed()))
+        #expect(queue.count == 1)
+    }
 }

@@ -1,3 +1,5 @@
+import Support
+
 /// Where the brokers are, written as oslo.messaging's `transport_url`:
 /// `rabbit://user:password@host1:5672,user:password@host2:5672/vhost`, also `rabbits://`, `amqp://`, `amqps://`.
 ///
@@ -121,31 +123,14 @@ public struct TransportURL: Sendable, Equatable {
     }
 
     private static func decoded(_ text: Substring, _ what: String) throws(AMQPError) -> String {
-        guard text.utf8.contains(UInt8(ascii: "%")) else { return String(text) }
-        var bytes: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        func digit(_ byte: UInt8) -> UInt8? {
-            switch byte {
-            case 48...57: byte - 48
-            case 65...70: byte - 55
-            case 97...102: byte - 87
-            default: nil
+        do throws(PercentEncoding.Mistake) {
+            return try PercentEncoding.decode(text)
+        } catch {
+            switch error {
+            case .brokenEscape: throw wrong("has a '%' without two hexadecimal digits in the \(what)")
+            case .notText: throw wrong("has bytes that are no text in the \(what)")
             }
         }
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard let high = rest.popFirst().flatMap(digit), let low = rest.popFirst().flatMap(digit) else {
-                throw wrong("has a '%' without two hexadecimal digits in the \(what)")
-            }
-            bytes.append(high << 4 | low)
-        }
-        guard let decoded = String(validating: bytes, as: UTF8.self), !decoded.utf8.contains(0) else {
-            throw wrong("has bytes that are no text in the \(what)")
-        }
-        return decoded
     }
 
     private static func wrong(_ what: String) -> AMQPError {

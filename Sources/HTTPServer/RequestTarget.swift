@@ -1,3 +1,5 @@
+import Support
+
 /// A request target taken apart. libmicrohttpd's own decoding cuts at an encoded zero byte and lets bad UTF-8 through;
 /// this one refuses both.
 struct RequestTarget: Sendable {
@@ -34,40 +36,7 @@ struct RequestTarget: Sendable {
     }
 
     private static func decoded(_ bytes: Substring.UTF8View, plusIsSpace: Bool) -> String? {
-        if !bytes.contains(where: { $0 == UInt8(ascii: "%") || $0 == UInt8(ascii: "+") }) {
-            return String(Substring(bytes))
-        }
-        var result: [UInt8] = []
-        result.reserveCapacity(bytes.count)
-        var index = bytes.startIndex
-        while index < bytes.endIndex {
-            let byte = bytes[index]
-            index = bytes.index(after: index)
-            switch byte {
-            case UInt8(ascii: "%"):
-                guard let high = digit(bytes, &index), let low = digit(bytes, &index), high | low != 0 else {
-                    return nil
-                }
-                result.append(high << 4 | low)
-            case UInt8(ascii: "+") where plusIsSpace:
-                result.append(UInt8(ascii: " "))
-            default:
-                result.append(byte)
-            }
-        }
-        return String(validating: result, as: UTF8.self)
-    }
-
-    private static func digit(_ bytes: Substring.UTF8View, _ index: inout Substring.Index) -> UInt8? {
-        guard index < bytes.endIndex else { return nil }
-        let byte = bytes[index]
-        index = bytes.index(after: index)
-        switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): return byte - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): return byte - UInt8(ascii: "a") + 10
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): return byte - UInt8(ascii: "A") + 10
-        default: return nil
-        }
+        try? PercentEncoding.decode(Substring(bytes), plusIsSpace: plusIsSpace)
     }
 }
 

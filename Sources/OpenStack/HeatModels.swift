@@ -25,7 +25,8 @@ public struct StackID: Sendable, Hashable, CustomStringConvertible {
         guard let start = url.firstRange(of: "/stacks/") else { return nil }
         let parts = url[start.upperBound...].prefix { $0 != "?" }.split(
             separator: "/", omittingEmptySubsequences: false)
-        guard parts.count >= 2, let name = PercentEncoding.decode(parts[0]), let id = PercentEncoding.decode(parts[1]),
+        guard parts.count >= 2, let name = try? PercentEncoding.decode(parts[0]),
+            let id = try? PercentEncoding.decode(parts[1]),
             !name.isEmpty, !id.isEmpty
         else { return nil }
         self.init(name: name, id: id)

@@ -1,5 +1,6 @@
 import HTTPClient
 import JSONReader
+import Support
 
 /// Nova, as docs/openstack/nova.md §6 and §7 measured it. Reading only: servers are made and deleted by Heat.
 extension OpenStackClient {

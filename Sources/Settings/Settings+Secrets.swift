@@ -1,3 +1,5 @@
+import Support
+
 extension Settings {
     /// Every secret in it, for taking them out of logs: the keys, addresses and headers of webhooks, and the passwords in
     /// the transport URLs, as written and decoded.
@@ -16,25 +18,9 @@ extension Settings {
                 guard let at = host.lastIndex(of: "@"), let colon = host[..<at].firstIndex(of: ":") else { continue }
                 let password = String(host[host.index(after: colon)..<at])
                 secrets.append(password)
-                secrets.append(Self.decoded(password))
+                if let decoded = try? PercentEncoding.decode(password) { secrets.append(decoded) }
             }
         }
         return secrets.filter { !$0.isEmpty && $0 != "guest" }
-    }
-
-    private static func decoded(_ text: String) -> String {
-        var bytes: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            if byte == UInt8(ascii: "%"), rest.count >= 2,
-                let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
-            {
-                bytes.append(value)
-                rest = rest.dropFirst(2)
-            } else {
-                bytes.append(byte)
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
     }
 }

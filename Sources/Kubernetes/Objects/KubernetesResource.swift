@@ -33,37 +33,15 @@ public struct ResourceName: Sendable, Hashable, CustomStringConvertible {
     /// `/api/v1/namespaces/default/pods/web-1/eviction` and the like; names are percent-encoded.
     public func path(namespace: String? = nil, name: String? = nil, subresource: String? = nil) -> String {
         var path = group.isEmpty ? "/api/\(version)" : "/apis/\(group)/\(version)"
-        if isNamespaced, let namespace { path += "/namespaces/\(PercentEncoding.encode(namespace))" }
+        if isNamespaced, let namespace { path += "/namespaces/\(PercentEncoding.segment(namespace))" }
         path += "/\(plural)"
-        if let name { path += "/\(PercentEncoding.encode(name))" }
+        if let name { path += "/\(PercentEncoding.segment(name))" }
         if let subresource { path += "/\(subresource)" }
         return path
     }
 
     /// `pods` or `replicasets.apps`.
     public var description: String { group.isEmpty ? plural : "\(plural).\(group)" }
-}
-
-/// Percent-encoding of path segments and query values (RFC 3986): all but unreserved characters.
-enum PercentEncoding {
-    static func encode(_ text: String) -> String {
-        var result: [UInt8] = []
-        let digits = Array("0123456789ABCDEF".utf8)
-        for byte in text.utf8 {
-            switch byte {
-            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F, 0x7E: result.append(byte)
-            default: result += [0x25, digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-            }
-        }
-        // Dots alone would be taken for a step up the path.
-        if text == "." || text == ".." { return String(repeating: "%2E", count: text.utf8.count) }
-        return String(decoding: result, as: UTF8.self)
-    }
-
-    /// `?a=1&b=2`, or nothing.
-    static func query(_ items: [(String, String)]) -> String {
-        items.isEmpty ? "" : "?" + items.map { "\(encode($0.0))=\(encode($0.1))" }.joined(separator: "&")
-    }
 }
 
 /// The metadata of an object, reduced.

@@ -1,3 +1,5 @@
+import Support
+
 /// What a template of a webhook may name: `{{node}}`.
 public enum NoticeVariable: String, Sendable, CaseIterable {
     /// Name of the node.
@@ -125,7 +127,7 @@ extension NoticeTemplate.Escaping {
     public func escaped(_ value: String) -> String {
         switch self {
         case .json: NoticeTemplate.Escaping.json(value)
-        case .form: NoticeTemplate.Escaping.form(value)
+        case .form: PercentEncoding.encode(value)
         case .markup:
             NoticeTemplate.Escaping.printable(value).replacing("&", with: "&amp;").replacing("<", with: "&lt;")
                 .replacing(">", with: "&gt;").replacing("\"", with: "&quot;").replacing("'", with: "&#39;")
@@ -152,15 +154,6 @@ extension NoticeTemplate.Escaping {
             }
         }
         return text
-    }
-
-    private static func form(_ value: String) -> String {
-        value.utf8.map { byte -> String in
-            switch byte {
-            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F, 0x7E: String(UnicodeScalar(byte))
-            default: "%" + hex(UInt32(byte), digits: 2)
-            }
-        }.joined()
     }
 
     private static func printable(_ value: String) -> String {

@@ -61,38 +61,12 @@ final class AnswerServer: Sendable {
     /// Where a pod posts its answer; nil when no address is known under which it would arrive.
     func url(removal: String, podUID: String) -> String? {
         guard let base else { return nil }
-        return "\(base)/answers/\(AnswerServer.encoded(removal))/\(AnswerServer.encoded(podUID))"
+        return "\(base)/answers/\(PercentEncoding.segment(removal))/\(PercentEncoding.segment(podUID))"
     }
 
     /// Ends it.
     func stop() {
         server.stop()
-    }
-
-    private static func encoded(_ text: String) -> String {
-        text.utf8.map { byte -> String in
-            switch byte {
-            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F, 0x7E:
-                String(UnicodeScalar(byte))
-            default:
-                "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
-            }
-        }.joined()
-    }
-
-    /// Undoes percent-encoding; what is not encoded properly stays as it is.
-    private static func decoded(_ text: Substring) -> String {
-        var bytes: [UInt8] = []
-        var rest = text.utf8[...]
-        while let byte = rest.popFirst() {
-            if byte == UInt8(ascii: "%"), rest.count >= 2, let value = UInt8(String(rest.prefix(2)) ?? "", radix: 16) {
-                bytes.append(value)
-                rest = rest.dropFirst(2)
-            } else {
-                bytes.append(byte)
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
     }
 
     private static func reply(
@@ -101,7 +75,8 @@ final class AnswerServer: Sendable {
     ) async -> ServerResponse {
         // Of the target as sent: an id may hold an encoded slash.
         let path = request.target.prefix { $0 != "?" }
-        let parts = path.split(separator: "/", omittingEmptySubsequences: false).map(decoded)
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+            .compactMap { try? PercentEncoding.decode($0) }
         guard parts.count == 4, parts[1] == "answers", !parts[2].isEmpty, !parts[3].isEmpty else {
             return error(404, "answers are posted to /answers/<removal>/<pod uid>")
         }

@@ -89,7 +89,7 @@ struct Intake: Sendable {
         return .handle(
             Incoming(
                 envelope: received.envelope, event: event, routingKey: key, redelivered: delivery.redelivered,
-                deliveryCount: delivery.deliveryCount, laps: laps(of: delivery), size: delivery.body.count))
+                deliveryCount: delivery.deliveryCount, laps: laps(of: delivery)))
     }
 
     private func laps(of delivery: Delivery) -> Int {

@@ -16,7 +16,6 @@ extension BusSettings {
         static let bodySize = "x-updraft-body-size"
         static let bodyKept = "x-updraft-body"
         static let laps = "x-updraft-laps"
-        static let retryTo = "x-updraft-retry-queue"
     }
 
     private var ourExchange: Topology.Exchange { .init(exchange) }

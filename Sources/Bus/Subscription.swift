@@ -122,8 +122,6 @@ public struct Incoming: Sendable {
     public let deliveryCount: Int?
     /// How often `retryLater` has put it off.
     public let laps: Int
-    /// Length of the body in bytes.
-    public let size: Int
 }
 
 /// A notification of another service.

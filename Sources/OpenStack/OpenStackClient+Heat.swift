@@ -76,11 +76,6 @@ extension OpenStackClient {
             Self.heat, .patch, stack.path, body: ["existing": true, "parameters": .object(parameters)])
     }
 
-    /// Makes Heat compare the stack with Nova: a missing or stopped server becomes CHECK_FAILED, its group too.
-    public func check(_ stack: StackID) async throws(OpenStackError) {
-        _ = try await call(Self.heat, .post, stack.path + "/actions", body: ["check": nil])
-    }
-
     /// The environment that a stack was made with: where hooks stand. It may hold secrets: never log it.
     public func environment(_ stack: StackID) async throws(OpenStackError) -> JSONValue {
         try await call(Self.heat, .get, stack.path + "/environment").json().value

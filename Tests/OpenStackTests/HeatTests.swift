@@ -78,7 +78,6 @@ struct HeatTests {
         try await client.mark(stack, member: "m1", unhealthy: false, reason: "kept")
         try await client.clearHook(stack, "server")
         try await client.signal(stack, "up")
-        try await client.check(stack)
         let base = "/heat/v1/p1/stacks/k8s/9c5b"
         #expect(
             zip(cloud.calls, cloud.bodies).map { "\($0) \($1)" } == [
@@ -87,7 +86,6 @@ struct HeatTests {
                 #"PATCH \#(base)/resources/m1 {"mark_unhealthy":false,"resource_status_reason":"kept"}"#,
                 #"POST \#(base)/resources/server/signal {"unset_hook":"pre-delete"}"#,
                 "POST \(base)/resources/up/signal ",
-                #"POST \#(base)/actions {"check":null}"#,
             ])
         #expect(cloud.requests.last?.headers["content-type"] == "application/json")
     }
@@ -180,7 +178,7 @@ struct HeatTests {
     ) async throws {
         let cloud = FakeCloud { _ in .fixture(file, status) }
         let client = try cloud.client()
-        let error = await failure { () async throws(OpenStackError) in try await client.check(stack) }
+        let error = await failure { () async throws(OpenStackError) in try await client.patch(stack, parameters: [:]) }
         #expect(error?.code == code)
         #expect(error?.type == type)
         #expect(error?.message == message)
@@ -231,7 +229,7 @@ struct HeatTests {
     func kinds(_ reply: Reply, _ code: OpenStackError.Code, _ retriable: Bool, _ message: String) async throws {
         let cloud = FakeCloud { _ in reply }
         let client = try cloud.client()
-        let error = await failure { () async throws(OpenStackError) in try await client.check(stack) }
+        let error = await failure { () async throws(OpenStackError) in try await client.patch(stack, parameters: [:]) }
         #expect(error?.code == code)
         #expect(error?.isRetriable == retriable)
         #expect(error?.message == message)
@@ -242,7 +240,7 @@ struct HeatTests {
     func echo() async throws {
         let cloud = FakeCloud { request in .text(500, "token was \(request.headers["x-auth-token"] ?? "")") }
         let client = try cloud.client()
-        let error = await failure { () async throws(OpenStackError) in try await client.check(stack) }
+        let error = await failure { () async throws(OpenStackError) in try await client.patch(stack, parameters: [:]) }
         #expect(error?.message == "token was ***")
     }
 
@@ -250,7 +248,7 @@ struct HeatTests {
     func hugeError() async throws {
         let cloud = FakeCloud { _ in .text(500, String(repeating: "x", count: 3_000_000)) }
         let client = try cloud.client()
-        let error = await failure { () async throws(OpenStackError) in try await client.check(stack) }
+        let error = await failure { () async throws(OpenStackError) in try await client.patch(stack, parameters: [:]) }
         #expect((error?.message.count ?? 9_999) < 1_000)
     }
 
@@ -326,7 +324,7 @@ struct HeatTests {
         let cloud = FakeCloud { _ in .json("null") }
         let client = try cloud.client(["OS_ORCHESTRATION_ENDPOINT_OVERRIDE": server.url])
         let stack = stack
-        let task = Task { try await client.check(stack) }
+        let task = Task { try await client.patch(stack, parameters: [:]) }
         try await server.connected()
         task.cancel()
         let error = await #expect(throws: OpenStackError.self) { try await task.value }

@@ -19,17 +19,17 @@ func testLogger(_ written: Written, secrets: [String] = []) -> Logger {
 @Suite struct LoggerTests {
     @Test func oneLineOfJSONForEachEntry() {
         let written = Written()
-        let log = testLogger(written).with([.cluster: "prod"])
+        let log = testLogger(written)
         log.info(
             "decided", [.group: "workers", .from: 1, .to: 3, .seconds: 0.5, .dryRun: false, .error: "a\n\"b\"\u{1}\\"])
         log.debug("not written")
         log.error("again", [.details: ["x", "y"]])
         #expect(
             written.all == [
-                #"{"time":"2023-11-14T22:13:20.000000Z","level":"info","service":"decider","cluster":"prod","#
+                #"{"time":"2023-11-14T22:13:20.000000Z","level":"info","service":"decider","#
                     + #""message":"decided","group":"workers","from":1,"to":3,"seconds":0.5,"dry_run":false,"#
                     + #""error":"a\n\"b\"\u0001\\"}"# + "\n",
-                #"{"time":"2023-11-14T22:13:20.000000Z","level":"error","service":"decider","cluster":"prod","#
+                #"{"time":"2023-11-14T22:13:20.000000Z","level":"error","service":"decider","#
                     + #""message":"again","details":["x","y"]}"# + "\n",
             ])
     }

@@ -68,7 +68,7 @@ import Testing
         #expect(metrics.counter("x", "X.").value() == 2)
         let gauge = metrics.gauge("y", "Y.", .label("node", atMost: 5))
         gauge.set(1, "a")
-        gauge.add(-3, "a")
+        gauge.set(-2, "a")
         #expect(gauge.value("a") == -2)
         gauge.remove("a")
         #expect(!metrics.text().contains("updraft_y{"))

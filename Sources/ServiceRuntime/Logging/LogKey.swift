@@ -3,25 +3,21 @@
 public enum LogKey: String, Sendable, CaseIterable {
     // Every entry
     case time, level, service, host, message
-    // The envelope
-    case messageID = "message_id"
-    case publisherID = "publisher_id"
+    // What a message on the bus was
     case eventType = "event_type"
-    case routingKey = "routing_key"
-    case cluster, priority
+    case cluster, topic
     // What it is about
-    case group, node, pod, namespace, server, stack, member, region, cloud
-    case decision, removal, phase, alarm, rule
+    case group, node, pod, namespace, server, cloud
+    case decision, removal, phase, alarm
     // What happened
-    case reason, error, outcome, status, action, code
+    case reason, error, outcome, status, code
     case from, to, deadline
     case attempt, count, total, bytes
     case seconds
     case retryIn = "retry_in"
-    case skipped, reused
     // Where
-    case address, url, queue, exchange, broker, connection, file, part, signal, version, resource
-    case path, topic, sequence, generation, user, hook, answer, dryRun = "dry_run", details
+    case address, queue, broker, connection, part, signal, version, resource
+    case path, hook, answer, dryRun = "dry_run", details
 }
 
 /// A value in a log entry.

@@ -42,21 +42,6 @@ public struct Logger: Sendable {
         fixed = [(.service, .string(service))] + (host.isEmpty ? [] : [(.host, .string(host))])
     }
 
-    private init(output: Output, fixed: [(LogKey, LogValue)]) {
-        self.output = output
-        self.fixed = fixed
-    }
-
-    /// The same log with fields that every entry gets.
-    public func with(_ fields: KeyValuePairs<LogKey, LogValue>) -> Logger {
-        Logger(output: output, fixed: fixed + fields.map { ($0.key, $0.value) })
-    }
-
-    /// Whether entries of this level are written: for entries that are costly to make.
-    public func writes(_ level: Settings.Log.Level) -> Bool {
-        level >= output.level
-    }
-
     /// Writes an entry.
     public func log(
         _ level: Settings.Log.Level, _ message: String, _ fields: KeyValuePairs<LogKey, LogValue> = [:]

@@ -49,11 +49,6 @@ public final class Gauge: MetricFamily {
         state.withLock { $0.update(labels, default: 0) { $0 = value } }
     }
 
-    /// Adds to it; negative amounts take away.
-    public func add(_ amount: Double, _ labels: String...) {
-        state.withLock { $0.update(labels, default: 0) { $0 += amount } }
-    }
-
     /// Takes a line away: what it stood for is gone.
     public func remove(_ labels: String...) {
         state.withLock { $0.remove(labels) }

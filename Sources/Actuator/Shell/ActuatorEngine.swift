@@ -19,13 +19,7 @@ final class ActuatorEngine: Sendable {
     private let input: AsyncStream<ActuatorEvent>.Continuation
     private let events: AsyncStream<ActuatorEvent>
     private let policy: ActuatorPolicy
-    private let tickets = Lock(Tickets())
-
-    private struct Tickets {
-        var next = 0
-        var waiting: [Int: CheckedContinuation<Settlement?, Never>] = [:]
-        var isClosed = false
-    }
+    private let tickets = Tickets<Settlement>()
 
     /// An engine; `run` starts it.
     init(
@@ -51,23 +45,11 @@ final class ActuatorEngine: Sendable {
     /// Hands a command to the core and waits until its delivery may be settled: at most the core's `ticketHold` and
     /// what the broker takes to confirm the answer. Nil: the engine ends, and whoever acts next takes it up.
     func handle(_ command: (Int) -> ActuatorEvent) async -> Settlement? {
-        let ticket = tickets.withLock { tickets -> Int in
-            tickets.next += 1
-            return tickets.next
-        }
-        let event = command(ticket)
-        return await withCheckedContinuation { continuation in
-            let isClosed = tickets.withLock { tickets -> Bool in
-                if !tickets.isClosed { tickets.waiting[ticket] = continuation }
-                return tickets.isClosed
-            }
-            if isClosed { continuation.resume(returning: nil) } else { input.yield(event) }
-        }
+        await tickets.wait { input.yield(command($0)) }
     }
 
     private func settle(_ ticket: Int, _ settlement: Settlement) {
-        let continuation = tickets.withLock { $0.waiting.removeValue(forKey: ticket) }
-        continuation?.resume(returning: lease.isHeld ? settlement : nil)
+        tickets.answer(ticket, lease.isHeld ? settlement : nil)
     }
 
     // MARK: Running
@@ -91,12 +73,7 @@ final class ActuatorEngine: Sendable {
     }
 
     private func close() {
-        let waiting = tickets.withLock { tickets -> [CheckedContinuation<Settlement?, Never>] in
-            tickets.isClosed = true
-            defer { tickets.waiting = [:] }
-            return Array(tickets.waiting.values)
-        }
-        for continuation in waiting { continuation.resume(returning: nil) }
+        tickets.close()
         outbox.finish()
     }
 

@@ -20,13 +20,7 @@ final class NotifierEngine: Sendable {
     private let events: AsyncStream<NotifierEvent>
     private let outbox: AsyncStream<Event>
     private let outboxInput: AsyncStream<Event>.Continuation
-    private let tickets = Lock(Tickets())
-
-    private struct Tickets {
-        var next = 0
-        var waiting: [Int: CheckedContinuation<AnswerReceipt?, Never>] = [:]
-        var isClosed = false
-    }
+    private let tickets = Tickets<AnswerReceipt>()
 
     /// An engine; `run` starts it.
     /// - Parameters:
@@ -56,22 +50,9 @@ final class NotifierEngine: Sendable {
         removal: String, podUID: String, _ word: AnswerWord, token: String, _ source: AnswerSource
     ) async -> AnswerReceipt? {
         let isAuthentic = tokens.isValid(token, removal: removal, podUID: podUID)
-        let ticket = tickets.withLock { tickets -> Int in
-            tickets.next += 1
-            return tickets.next
-        }
-        return await withCheckedContinuation { continuation in
-            let isClosed = tickets.withLock { tickets -> Bool in
-                if !tickets.isClosed { tickets.waiting[ticket] = continuation }
-                return tickets.isClosed
-            }
-            if isClosed {
-                continuation.resume(returning: nil)
-            } else {
-                input.yield(
-                    .answered(
-                        removal: removal, podUID: podUID, word, source, isAuthentic: isAuthentic, ticket: ticket))
-            }
+        return await tickets.wait { ticket in
+            input.yield(
+                .answered(removal: removal, podUID: podUID, word, source, isAuthentic: isAuthentic, ticket: ticket))
         }
     }
 
@@ -84,8 +65,7 @@ final class NotifierEngine: Sendable {
     }
 
     private func settle(_ ticket: Int, _ receipt: AnswerReceipt) {
-        let receipt = lease.isHeld ? receipt : nil
-        tickets.withLock { $0.waiting.removeValue(forKey: ticket) }?.resume(returning: receipt)
+        tickets.answer(ticket, lease.isHeld ? receipt : nil)
     }
 
     /// Runs until the task is cancelled; then what was said still leaves, within the broker's patience.
@@ -99,12 +79,7 @@ final class NotifierEngine: Sendable {
             }
             group.addTask {
                 await self.loop(publish)
-                let waiting = self.tickets.withLock { tickets -> [CheckedContinuation<AnswerReceipt?, Never>] in
-                    tickets.isClosed = true
-                    defer { tickets.waiting = [:] }
-                    return Array(tickets.waiting.values)
-                }
-                for continuation in waiting { continuation.resume(returning: nil) }
+                self.tickets.close()
                 self.outboxInput.finish()
             }
         }

@@ -47,6 +47,7 @@ let package = Package(
             ]),
 
         .target(name: "CScan"),
+        .target(name: "CMemory"),
 
         // Base: no I/O
         module("Support"),
@@ -65,7 +66,8 @@ let package = Package(
         // Runtime
         module("YAML", ["CYAML", "Support"]),
         module("Settings", ["YAML", "JSONReader", "Support", "Messages"]),
-        module("ServiceRuntime", ["HTTPServer", "Settings", "AMQP", "Bus", "Crypto", "Support", "Messages"]),
+        module(
+            "ServiceRuntime", ["CMemory", "HTTPServer", "Settings", "AMQP", "Bus", "Crypto", "Support", "Messages"]),
 
         // Services
         module(
@@ -118,13 +120,16 @@ let package = Package(
         tests("HTTPClientTests", ["HTTPClient", "HTTPServer", "Support", "TestServer"]),
         tests("HTTPServerTests", ["HTTPServer", "HTTPClient", "Support"]),
         tests(
-            "KubernetesTests", ["Kubernetes", "HTTPClient", "HTTPServer", "JSONReader", "Messages", "Support", "YAML"],
+            "KubernetesTests",
+            [
+                "Kubernetes", "HTTPClient", "HTTPServer", "JSONReader", "Messages", "Support", "TestServer", "YAML",
+            ],
             files: ["Fixtures"]),
         tests(
             "OpenStackTests", ["OpenStack", "HTTPClient", "JSONReader", "Support", "TestServer"], files: ["Fixtures"]),
         tests("YAMLTests", ["YAML"]),
-        tests("ComposeTests", ["HTTPClient", "HTTPServer", "Settings", "Support", "YAML"]),
-        tests("SettingsTests", ["Settings", "Messages", "Support"]),
+        tests("ComposeTests", ["HTTPClient", "HTTPServer", "Settings", "Support", "TestServer", "YAML"]),
+        tests("SettingsTests", ["Settings", "Messages", "Support", "TestServer"]),
         tests(
             "ServiceRuntimeTests",
             ["ServiceRuntime", "HTTPClient", "HTTPServer", "Settings", "Bus", "Messages", "Support"]),
@@ -134,7 +139,9 @@ let package = Package(
                 "Collector", "Crypto", "HTTPClient", "HTTPServer", "JSONReader", "Kubernetes", "Messages", "OpenStack",
                 "ServiceRuntime", "Settings", "Support", "YAML",
             ], files: ["Fixtures"]),
-        tests("DeciderTests", ["Decider", "JSONReader", "Messages", "Settings", "Support"], files: ["Scenarios"]),
+        tests(
+            "DeciderTests", ["Decider", "JSONReader", "Messages", "Settings", "Support", "TestServer"],
+            files: ["Scenarios"]),
         tests("ActuatorTests", ["Actuator", "JSONReader", "Messages", "Support"]),
         tests(
             "NotifierTests",
@@ -167,7 +174,7 @@ let package = Package(
             [
                 "AMQP", "Bus", "Crypto", "Decider", "HTTPClient", "HTTPServer", "JSONReader", "Messages",
                 "PracticeCloud", "ServiceRuntime", "Settings", "Support", "UpdraftCommand", "updraft-actuator",
-                "updraft-decider", "updraft-notifier",
+                "updraft-collector", "updraft-decider", "updraft-notifier",
             ], files: ["oslo"]),
     ]
 )

@@ -49,7 +49,7 @@ func pod(_ uid: String, app: String = "web", node: String? = nil) -> ObservedObj
 
 extension [CollectorAction] {
     var snapshots: [[ClusterSnapshot]] {
-        compactMap { if case .publishSnapshot(let parts) = $0 { parts } else { nil } }
+        compactMap { if case .publishSnapshot(let parts) = $0 { parts.map(\.self) } else { nil } }
     }
 
     var deltas: [ClusterDelta] {
@@ -289,6 +289,32 @@ struct CoreTests {
             #expect(body.count < 3 << 20)
         }
         #expect(parts.reduce(0) { $0 + $1.pods.count } == 12_000)
+    }
+
+    @Test("a snapshot says how things were when it was taken, whatever happens while its parts are published")
+    func snapshotStays() throws {
+        var talk = Talk()
+        _ = talk.sync((0..<12_000).map { (ObservedKind.pods, pod("\($0)")) })
+        let actions = talk.say(1, .probed)
+        let parts = try #require(
+            actions.lazy.compactMap { if case .publishSnapshot(let parts) = $0 { parts } else { nil } }.first)
+        let before = Array(parts)
+        #expect(before.reduce(0) { $0 + $1.pods.count } == 12_000)
+        for number in stride(from: 0, to: 12_000, by: 100) {
+            _ = talk.say(1.1, .gone(.pods, key: "\(number)"))
+            _ = talk.say(1.1, .observed(.pods, [pod("\(number + 1)", node: "n1"), pod("new-\(number)")]))
+        }
+        #expect(Array(parts) == before)
+        // And the changes are told afterwards.
+        var removed: Set<String> = []
+        var changed: Set<String> = []
+        var next = talk.say(1.2, .published(ok: true))
+        while let delta = next.deltas.first {
+            removed.formUnion(delta.removedPods)
+            changed.formUnion(delta.pods.map(\.uid))
+            next = talk.say(1.2, .published(ok: true))
+        }
+        #expect(removed.count == 120 && changed.count == 240)
     }
 
     @Test("a burst of changes is spread over several deltas, one after the other without a wait")

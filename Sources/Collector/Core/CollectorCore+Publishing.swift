@@ -83,7 +83,7 @@ extension CollectorCore {
         return last + (active.wantsSnapshot ? options.snapshotGap : options.snapshotInterval)
     }
 
-    private mutating func snapshot(_ current: Active, _ now: Timestamp) -> [ClusterSnapshot] {
+    private mutating func snapshot(_ current: Active, _ now: Timestamp) -> SnapshotParts {
         active?.isPublishing = true
         active?.wantsSnapshot = false
         active?.lastSnapshotAt = now

@@ -30,7 +30,7 @@ public enum CollectorEvent: Sendable {
 /// What the Collector does.
 public enum CollectorAction: Sendable, Equatable {
     /// Publish all parts in order, then say `published`.
-    case publishSnapshot([ClusterSnapshot])
+    case publishSnapshot(SnapshotParts)
     /// Publish, then say `published`.
     case publishDelta(ClusterDelta)
     /// This replica has begun to publish.

@@ -5,15 +5,16 @@
 ///
 /// Equal histories give equal messages, in every process: nothing is given out in the order of a `Dictionary`.
 struct ObservedTable<Value: Equatable & Sendable>: Sendable {
-    private struct Entry: Sendable {
-        var key: String
-        var value: Value
-        var mark: UInt32
+    struct Entry: Sendable {
+        fileprivate var key: String
+        let value: Value
+        fileprivate var mark: UInt32
     }
 
     /// Places of the objects.
     private var places: [String: Int] = [:]
-    private var entries: [Entry?] = []
+    /// By place, gaps included: whoever keeps a copy keeps what there was, at the price of what changes meanwhile.
+    private(set) var entries = PiecedArray<Entry?>()
     private var free: [Int] = []
     private var mark: UInt32 = 0
     /// Keys of objects that are new or different since `forgetChanges`.

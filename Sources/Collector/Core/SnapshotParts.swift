@@ -1,39 +1,71 @@
 import Messages
 
-/// Cuts a snapshot into parts of a bounded size, in the order in which things are added.
-struct SnapshotParts {
+/// A snapshot cut into parts of a bounded size, in order. Those with pods are made when they are asked for, out of the
+/// table as it was: all of them at once would take as much memory as the table itself.
+public struct SnapshotParts: Sendable, RandomAccessCollection {
+    /// Parts without pods, and one that may have some.
+    private var finished: [ClusterSnapshot] = []
     private let empty: ClusterSnapshot
     private let targetBytes: Int
-    private var full: [ClusterSnapshot] = []
-    private var current: ClusterSnapshot
     private var bytes = 0
+    private var pods = PiecedArray<ObservedTable<Pod>.Entry?>()
+    /// Where the pods of each part end; those of the first are in the last of `finished`.
+    private var ends: [Int] = []
 
     init(_ empty: ClusterSnapshot, targetBytes: Int) {
         self.empty = empty
         self.targetBytes = targetBytes
-        current = empty
+        finished = [empty]
     }
 
     /// Adds an object of about so many bytes.
     mutating func add<Object>(_ object: Object, _ place: WritableKeyPath<ClusterSnapshot, [Object]>, _ size: Int) {
         if bytes > 0, bytes + size > targetBytes {
-            full.append(current)
-            current = empty
+            finished.append(empty)
             bytes = 0
         }
-        current[keyPath: place].append(object)
+        finished[finished.count - 1][keyPath: place].append(object)
         bytes += size
     }
 
-    /// The parts, numbered; at least one.
-    var finished: [ClusterSnapshot] {
-        var parts = full + [current]
-        for index in parts.indices {
-            parts[index].part = index
-            parts[index].parts = parts.count
+    /// Adds all pods; nothing may be added after them.
+    mutating func add(_ table: ObservedTable<Pod>) {
+        pods = table.entries
+        for (place, entry) in pods.enumerated() {
+            guard let entry else { continue }
+            let size = MessageSize.of(entry.value)
+            if bytes > 0, bytes + size > targetBytes {
+                ends.append(place)
+                bytes = 0
+            }
+            bytes += size
         }
-        return parts
+        ends.append(pods.count)
     }
+
+    /// The first part.
+    public var startIndex: Int { 0 }
+
+    /// The number of parts; at least one.
+    public var endIndex: Int { finished.count + Swift.max(0, ends.count - 1) }
+
+    /// A part, with its number and how many there are.
+    public subscript(index: Int) -> ClusterSnapshot {
+        var part = index < finished.count ? finished[index] : empty
+        let slice = index - finished.count + 1
+        if ends.indices.contains(slice) {
+            let start = slice == 0 ? 0 : ends[slice - 1]
+            part.pods = pods[start..<ends[slice]].compactMap { $0?.value }
+        }
+        part.part = index
+        part.parts = endIndex
+        return part
+    }
+}
+
+extension SnapshotParts: Equatable {
+    /// Whether they say the same in the same parts.
+    public static func == (left: SnapshotParts, right: SnapshotParts) -> Bool { left.elementsEqual(right) }
 }
 
 /// About how many bytes objects take as JSON: exact enough to stay well below the limit of a message.

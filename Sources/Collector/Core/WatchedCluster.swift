@@ -246,7 +246,7 @@ struct WatchedCluster: Sendable {
     }
 
     /// The whole state in parts of a bounded size; shapes come before the pods that refer to them.
-    mutating func snapshot(_ empty: ClusterSnapshot) -> [ClusterSnapshot] {
+    mutating func snapshot(_ empty: ClusterSnapshot) -> SnapshotParts {
         var parts = SnapshotParts(empty, targetBytes: WatchedCluster.targetBytes)
         let targets = scaling.allTargets(&shapes)
         for shape in shapes.takeAll() { parts.add(shape, \.shapes, MessageSize.of(shape.shape)) }
@@ -263,9 +263,9 @@ struct WatchedCluster: Sendable {
         if scaling.isWanted {
             for item in scaling.autoscalers.values { parts.add(item, \.autoscalers, MessageSize.of(item)) }
         }
-        for pod in pods.values { parts.add(pod, \.pods, MessageSize.of(pod)) }
+        parts.add(pods)
         forgetChanges()
-        return parts.finished
+        return parts
     }
 
     /// Fills a delta with changes, as many as fit; the rest stays for the next one.

@@ -158,25 +158,21 @@ public enum Collector {
 
     /// Publishes what the engine gives out, one after the other.
     private static func publish(_ engine: CollectorEngine, _ bus: Bus) async {
-        for await messages in engine.publications {
+        for await publication in engine.publications {
             var ok = true
-            for message in messages {
-                do throws(BusError) {
-                    try await publish(message, bus)
-                } catch {
-                    // Told in log and metrics by the bus. Parts that follow a lost one are of no use to anybody.
-                    ok = false
-                    break
+            do throws(BusError) {
+                switch publication {
+                case .snapshot(let parts): for part in parts { try await bus.publish(part) }
+                case .delta(let delta): try await bus.publish(delta)
                 }
+            } catch {
+                // Told in log and metrics by the bus. Parts that follow a lost one are of no use to anybody.
+                ok = false
             }
             // A broker that refuses at once must not be asked in a loop.
             if !ok { try? await Task.sleep(for: .seconds(1)) }
             await engine.handle(.published(ok: ok))
         }
-    }
-
-    private static func publish<Message: Payload>(_ message: Message, _ bus: Bus) async throws(BusError) {
-        try await bus.publish(message)
     }
 
     /// Reads the queue of requests, which one replica of each cluster gets.

@@ -4,11 +4,11 @@ import Support
 /// Holds the core, gives it events in order, and wakes it when it asks for it.
 actor CollectorEngine {
     /// What is to be published; at most one thing at a time, for the core waits for its end.
-    nonisolated let publications: AsyncStream<[any Payload]>
+    nonisolated let publications: AsyncStream<Publication>
 
     private var core: CollectorCore
     private let clock = SteadyClock()
-    private let outbox: AsyncStream<[any Payload]>.Continuation
+    private let outbox: AsyncStream<Publication>.Continuation
     private let observer: CollectorObserver
     private var timer: (at: Timestamp, task: Task<Void, Never>)?
 
@@ -22,8 +22,8 @@ actor CollectorEngine {
     func handle(_ event: CollectorEvent) {
         for action in core.handle(event, at: clock.now) {
             switch action {
-            case .publishSnapshot(let parts): outbox.yield(parts)
-            case .publishDelta(let delta): outbox.yield([delta])
+            case .publishSnapshot(let parts): outbox.yield(.snapshot(parts))
+            case .publishDelta(let delta): outbox.yield(.delta(delta))
             case .activated(let epoch): observer.activated(epoch)
             case .stoodDown(let reason): observer.stoodDown(reason)
             }
@@ -86,6 +86,12 @@ actor CollectorEngine {
         timer = nil
         handle(.ticked)
     }
+}
+
+/// Something to publish, all of it or nothing that follows.
+enum Publication: Sendable {
+    case snapshot(SnapshotParts)
+    case delta(ClusterDelta)
 }
 
 /// Where the engine says what happens: logs, metrics, readiness. Must return soon.

@@ -50,44 +50,9 @@ struct UsageMeter {
         var clockIsOff = false
     }
 
-    /// Counters of one node, pod or container at one time, and the rates that were known last.
-    private struct Counters {
-        var at: Timestamp
-        var cpuSeconds: Double?
-        var cpuMillis: Double?
-        var details: Details?
-    }
-
-    /// What only some pages tell, and those less often: it has a time of its own. An object, since most pods and containers
-    /// of a large cluster have none, and would keep the room.
-    private final class Details: Sendable {
-        let at: Timestamp
-        let traffic: KubeletReading.Traffic?
-        let receivedPerSecond: Double?
-        let sentPerSecond: Double?
-        let disk: KubeletReading.Disk?
-
-        init(
-            at: Timestamp, traffic: KubeletReading.Traffic?, receivedPerSecond: Double? = nil,
-            sentPerSecond: Double? = nil, disk: KubeletReading.Disk?
-        ) {
-            self.at = at
-            self.traffic = traffic
-            self.receivedPerSecond = receivedPerSecond
-            self.sentPerSecond = sentPerSecond
-            self.disk = disk
-        }
-    }
-
-    private struct PodMemory {
-        var counters: Counters?
-        var containers: [(name: String, counters: Counters)] = []
-    }
-
     private struct NodeMemory {
-        var counters: Counters?
-        /// In the order of the page: a table would keep half of its room free, for each node.
-        var pods: [(key: KubeletReading.PodKey, memory: PodMemory)] = []
+        var counters: UsageCounters?
+        var pods = UsageMemory()
         var last: NodeStats.Sample?
         /// The kubelet's time of the newest reading, and when by our clock it was last seen to go on.
         var measured: Timestamp?
@@ -97,6 +62,8 @@ struct UsageMeter {
     }
 
     private var nodes: [String: NodeMemory] = [:]
+    /// One copy of each name of a namespace and of a container.
+    private var names = StringPool()
     /// Older measurements are stale.
     private let staleAfter: Interval
 
@@ -111,23 +78,24 @@ struct UsageMeter {
     mutating func take(
         _ reading: KubeletReading, of target: Target, pods known: PodsOnNode? = nil, at now: Timestamp
     ) -> Measured {
-        // Taken out, not copied: the tables of its pods are changed in place.
+        // Taken out, not copied: what is known of it is changed in place.
         var memory = nodes.removeValue(forKey: target.node) ?? NodeMemory()
         var rejected = reading.rejected
         let limit = Limit(target)
         let kubelet = reading.node.at ?? now
         let clock = readClock(kubelet, now, &memory)
 
-        let rates = advance(&memory.counters, reading.node, kubelet, limit, &rejected)
+        let rates = advance(memory.counters, reading.node, kubelet, limit, &rejected)
+        memory.counters = rates
         var sample = NodeStats.Sample(
-            node: target.node, serverID: target.serverID, at: clock.at, cpuMillis: rates?.cpuMillis,
+            node: target.node, serverID: target.serverID, at: clock.at, cpuMillis: rates.cpuMillis,
             memoryBytes: limit.memory(reading.node.memoryBytes, &rejected), stale: clock.isStale)
         sample.cpuUtilization = ratio(sample.cpuMillis, target.allocatable.cpuMillis)
         sample.memoryUtilization = ratio(sample.memoryBytes.map(Double.init), target.allocatable.memoryBytes)
-        sample.receivedPerSecond = rates?.details?.receivedPerSecond
-        sample.sentPerSecond = rates?.details?.sentPerSecond
-        sample.diskBytes = rates?.details?.disk?.usedBytes
-        if let disk = rates?.details?.disk, let capacity = disk.capacityBytes, capacity > 0 {
+        sample.receivedPerSecond = rates.details?.receivedPerSecond
+        sample.sentPerSecond = rates.details?.sentPerSecond
+        sample.diskBytes = rates.details?.disk?.usedBytes
+        if let disk = rates.details?.disk, let capacity = disk.capacityBytes, capacity > 0 {
             sample.diskUtilization = disk.usedBytes / capacity
         }
         sample.podsRunning = known?.running
@@ -137,69 +105,56 @@ struct UsageMeter {
         let shift = clock.at - kubelet
         var pods: [PodStats.Sample] = []
         pods.reserveCapacity(reading.pods.count)
-        var remembered: [(key: KubeletReading.PodKey, memory: PodMemory)] = []
-        remembered.reserveCapacity(reading.pods.count)
-        // Nearly always in the same place as before; the others are looked up.
-        let before = memory.pods
-        memory.pods = []
-        var places: [KubeletReading.PodKey: Int]?
-        func place(of key: KubeletReading.PodKey, at position: Int) -> Int? {
-            if position < before.count, before[position].key == key { return position }
-            let known =
-                places
-                ?? Dictionary(before.enumerated().map { ($0.element.key, $0.offset) }, uniquingKeysWith: { $1 })
-            places = known
-            return known[key]
-        }
+        var before = memory.pods
+        memory.pods = UsageMemory(
+            pods: reading.pods.count, containers: reading.pods.reduce(0) { $0 + $1.containers.count })
         for (position, pod) in reading.pods.enumerated() {
-            var podMemory = place(of: pod.key, at: position).map { before[$0].memory } ?? PodMemory()
+            let place = before.place(of: pod.key, at: position)
             let at = pod.use.at ?? kubelet
             var sample = PodStats.Sample(
                 namespace: pod.key.namespace, pod: pod.key.name, podUID: pod.uid, node: target.node,
                 // A kubelet whose clock is wrong is wrong about its pods by as much.
                 at: min(at + shift, now))
-            let rates = advance(&podMemory.counters, pod.use, at, limit, &rejected)
-            sample.cpuMillis = rates?.cpuMillis
+            let rates = advance(place.map { before.pod(at: $0) }, pod.use, at, limit, &rejected)
+            sample.cpuMillis = rates.cpuMillis
             sample.memoryBytes = limit.memory(pod.use.memoryBytes, &rejected)
-            sample.receivedPerSecond = rates?.details?.receivedPerSecond
-            sample.sentPerSecond = rates?.details?.sentPerSecond
-            sample.diskBytes = rates?.details?.disk?.usedBytes
-            if let fact = known?.facts[pod.key] {
+            sample.receivedPerSecond = rates.details?.receivedPerSecond
+            sample.sentPerSecond = rates.details?.sentPerSecond
+            sample.diskBytes = rates.details?.disk?.usedBytes
+            // The watch's own copy of the name, else the one that is kept here already.
+            var key = place.map { before.key(at: $0) }
+            if let index = known?.facts.index(forKey: pod.key), let (kept, fact) = known?.facts[index] {
+                key = kept
                 sample.podUID = sample.podUID ?? fact.uid
                 sample.cpuUtilization = ratio(sample.cpuMillis, fact.requests.cpuMillis)
                 sample.memoryUtilization = ratio(sample.memoryBytes.map(Double.init), fact.requests.memoryBytes)
             }
-            sample.containers = containers(pod, &podMemory, at, target, limit, &rejected)
-            remembered.append((pod.key, podMemory))
+            memory.pods.add(
+                pod: key ?? .init(namespace: names.shared(pod.key.namespace), name: pod.key.name), rates)
+            sample.containers = containers(pod, place, before, &memory.pods, at, target, limit, &rejected)
             if sample.cpuMillis != nil || sample.memoryBytes != nil { pods.append(sample) }
         }
-        memory.pods = remembered
         nodes[target.node] = memory
         return Measured(node: sample, pods: pods, rejected: rejected, clockIsOff: clock.isOff)
     }
 
-    private func containers(
-        _ pod: KubeletReading.Pod, _ memory: inout PodMemory, _ podTime: Timestamp, _ target: Target, _ limit: Limit,
-        _ rejected: inout Rejections
+    private mutating func containers(
+        _ pod: KubeletReading.Pod, _ place: Int?, _ before: UsageMemory, _ memory: inout UsageMemory,
+        _ podTime: Timestamp, _ target: Target, _ limit: Limit, _ rejected: inout Rejections
     ) -> [PodStats.Container] {
         var samples: [PodStats.Container] = []
         samples.reserveCapacity(pod.containers.count)
-        let before = memory.containers
-        memory.containers = []
-        memory.containers.reserveCapacity(pod.containers.count)
         for (position, container) in pod.containers.enumerated() {
-            // Nearly always in the same place as before.
-            var counters =
-                position < before.count && before[position].name == container.name
-                ? before[position].counters : before.first { $0.name == container.name }?.counters
-            let rates = advance(&counters, container.use, container.use.at ?? podTime, limit, &rejected)
-            if let counters { memory.containers.append((container.name, counters)) }
+            let known = place.flatMap { before.container(container.name, at: position, ofPod: $0) }
+            let rates = advance(
+                known?.counters, container.use, container.use.at ?? podTime, limit, &rejected)
+            memory.add(container: known?.name ?? names.shared(container.name), rates)
             var sample = PodStats.Container(name: container.name)
-            sample.cpuMillis = rates?.cpuMillis
+            sample.cpuMillis = rates.cpuMillis
             sample.memoryBytes = limit.memory(container.use.memoryBytes, &rejected)
             sample.cpuUtilization = ratio(sample.cpuMillis, target.allocatable.cpuMillis)
             sample.memoryUtilization = ratio(sample.memoryBytes.map(Double.init), target.allocatable.memoryBytes)
-            sample.diskBytes = rates?.details?.disk?.usedBytes
+            sample.diskBytes = rates.details?.disk?.usedBytes
             samples.append(sample)
         }
         return samples
@@ -293,16 +248,15 @@ struct UsageMeter {
     /// So long what a page with details said is repeated between two of them.
     private static let detailsLast = Interval.minutes(10)
 
-    /// Takes the counters of `use` in and gives back the rates that are known now.
+    /// The counters of `use` and the rates that are known now, after what was known before.
     private func advance(
-        _ counters: inout Counters?, _ use: KubeletReading.Use, _ at: Timestamp, _ limit: Limit,
+        _ before: UsageCounters?, _ use: KubeletReading.Use, _ at: Timestamp, _ limit: Limit,
         _ rejected: inout Rejections
-    ) -> Counters? {
+    ) -> UsageCounters {
         let told = limit.cpu(use.cpuMillis, &rejected)
-        guard var known = counters, known.at - at < Self.backwards else {
+        guard var known = before, known.at - at < Self.backwards else {
             // The first, or a clock that was set back: nothing to compare with.
-            counters = Counters(at: at, cpuSeconds: use.cpuSeconds, cpuMillis: told, details: details(nil, use, at))
-            return counters
+            return UsageCounters(at: at, cpuSeconds: use.cpuSeconds, cpuMillis: told, details: details(nil, use, at))
         }
         // The kubelet renews its numbers every ten seconds or so: until then nothing new is known.
         if at - known.at >= Self.shortest {
@@ -312,20 +266,19 @@ struct UsageMeter {
             known.at = at
         }
         known.details = details(known.details, use, at)
-        counters = known
         return known
     }
 
-    private func details(_ before: Details?, _ use: KubeletReading.Use, _ at: Timestamp) -> Details? {
+    private func details(_ before: UsageDetails?, _ use: KubeletReading.Use, _ at: Timestamp) -> UsageDetails? {
         guard use.traffic != nil || use.disk != nil else {
             guard let before, at - before.at < Self.detailsLast else { return nil }
             return before
         }
         guard let before, at - before.at < Self.detailsLast, before.at - at < Self.backwards else {
-            return Details(at: at, traffic: use.traffic, disk: use.disk)
+            return UsageDetails(at: at, traffic: use.traffic, disk: use.disk)
         }
         guard at - before.at >= Self.shortest else { return before }
-        return Details(
+        return UsageDetails(
             at: at, traffic: use.traffic,
             receivedPerSecond: rate(use.traffic?.received, before.traffic?.received, at - before.at),
             sentPerSecond: rate(use.traffic?.sent, before.traffic?.sent, at - before.at), disk: use.disk)

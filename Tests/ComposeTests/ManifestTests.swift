@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Settings
+import TestServer
 import Testing
 import YAML
 
@@ -90,10 +91,7 @@ struct ManifestTests {
         // As compose's, without what the variables say.
         let text = try Project.text("compose/updraft.yaml").replacing(
             "kubernetes:\n  kubeconfig: kubeconfig\n", with: "")
-        let file =
-            "\(FileManager.default.temporaryDirectory.path)/updraft-manifest-\(UInt32.random(in: 0 ... .max)).yaml"
-        try Data(text.utf8).write(to: URL(filePath: file))
-        defer { try? FileManager.default.removeItem(atPath: file) }
+        let file = try TemporaryFile(text)
         for workload in try Self.workloads() {
             let name = workload.name
             var variables = workload.variables
@@ -106,7 +104,7 @@ struct ManifestTests {
             variables["UPDRAFT_BUS_TRANSPORT_URL_FILE"] = nil
             variables["UPDRAFT_BUS_TRANSPORT_URL"] = "rabbit://u:p@broker:5672/"
             if variables["UPDRAFT_COLLECTOR_NODE"] != nil { variables["UPDRAFT_COLLECTOR_NODE"] = "worker-1" }
-            let settings = try Settings.load(file: file, environment: variables)
+            let settings = try Settings.load(file: file.path, environment: variables)
             #expect(settings.kubernetes.inCluster == (name != "updraft-decider"), "\(name)")
             #expect(settings.health.listen?.description == "0.0.0.0:9470", "\(name)")
         }

@@ -1,5 +1,6 @@
 import Glibc
 import HTTPServer
+import TestServer
 import Testing
 
 /// The programs as a user meets them: flags, mistakes, signals. Without a broker.
@@ -8,26 +9,9 @@ import Testing
     private func run(
         _ arguments: [String], environment: [String: String] = [:], within seconds: Int = 30
     ) async throws -> (code: Int32?, text: String) {
-        let log = try Self.temporary()
-        defer { unlink(log) }
-        let process = try ServiceProcess(arguments, environment: environment, log: log)
-        return (try await process.ended(within: seconds), Self.text(log))
-    }
-
-    private static func temporary() throws -> String {
-        var template = Array("/tmp/updraft-program-XXXXXX".utf8CString)
-        let descriptor = mkstemp(&template)
-        try #require(descriptor >= 0)
-        close(descriptor)
-        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
-
-    private static func text(_ path: String) -> String {
-        guard let file = fopen(path, "re") else { return "" }
-        defer { fclose(file) }
-        var bytes = [UInt8](repeating: 0, count: 1 << 20)
-        let count = fread(&bytes, 1, bytes.count, file)
-        return String(decoding: bytes[..<count], as: UTF8.self)
+        let log = try TemporaryFile()
+        let process = try ServiceProcess(arguments, environment: environment, log: log.path)
+        return (try await process.ended(within: seconds), log.text)
     }
 
     @Test(arguments: ComposeService.names)
@@ -40,11 +24,8 @@ import Testing
     }
 
     @Test func allMistakesOfAConfigurationAndExitCodeTwo() async throws {
-        let file = try Self.temporary()
-        defer { unlink(file) }
-        let handle = try #require(fopen(file, "we"))
-        fputs("cluster: [a]\nbuss: {}\nlog: {level: loud}\n", handle)
-        fclose(handle)
+        let temporary = try TemporaryFile("cluster: [a]\nbuss: {}\nlog: {level: loud}\n")
+        let file = temporary.path
         for action in [["--check-config"], []] {
             let result = try await run(["updraft-decider", "--config", file] + action)
             #expect(result.code == 2)
@@ -87,8 +68,7 @@ import Testing
     /// Nothing listens where the broker should be: the service waits for it, and ends when it is told to.
     @Test(arguments: ComposeService.names, [SIGTERM, SIGINT])
     func aServiceWithoutBrokerEndsInOrder(_ name: String, _ signal: Int32) async throws {
-        let log = try Self.temporary()
-        defer { unlink(log) }
+        let log = try TemporaryFile()
         let process = try ServiceProcess(
             ["updraft-\(name)", "--config", Project.path("compose/updraft.yaml")],
             environment: [
@@ -96,13 +76,13 @@ import Testing
                 "UPDRAFT_KUBERNETES_KUBECONFIG": Project.path("compose/examples/kubeconfig"),
                 "UPDRAFT_OPENSTACK_CLOUDS_FILE": Project.path("compose/examples/clouds.yaml"),
                 "UPDRAFT_NOTIFIER_LISTEN": "127.0.0.1:0",
-            ], log: log)
-        for _ in 0..<600 where !Self.text(log).contains("not connected to the broker") && process.poll() == nil {
+            ], log: log.path)
+        for _ in 0..<600 where !log.text.contains("not connected to the broker") && process.poll() == nil {
             try await Task.sleep(for: .milliseconds(50))
         }
         #expect(process.poll() == nil)
         kill(process.pid, signal)
-        #expect(try await process.ended(within: 25) == 0, "it said: \(Self.text(log).suffix(2_000))")
-        #expect(Self.text(log).contains(#""message":"ended""#))
+        #expect(try await process.ended(within: 25) == 0, "it said: \(log.text.suffix(2_000))")
+        #expect(log.text.contains(#""message":"ended""#))
     }
 }

@@ -4,6 +4,7 @@ import JSONReader
 import Kubernetes
 import Messages
 import Support
+import TestServer
 import Testing
 
 @Suite("Calls and what is sent for them")
@@ -206,7 +207,7 @@ struct ClientTests {
 
     @Test("a rotated token is read again when the old one is refused, and not before its time")
     func rotatedToken() async throws {
-        let scratch = try Scratch()
+        let scratch = try TemporaryFolder()
         let file = try scratch.write("token", "old\n")
         let valid = Lock("Bearer old")
         let server = try ScriptedServer { request, _ in
@@ -231,7 +232,7 @@ struct ClientTests {
 
     @Test("a credential plug-in runs when needed, is told its kind of call, and again when its token is refused")
     func plugin() async throws {
-        let scratch = try Scratch()
+        let scratch = try TemporaryFolder()
         let program = try scratch.write(
             "plugin",
             """
@@ -273,7 +274,7 @@ struct ClientTests {
             ("head -c 3000000 /dev/zero", "printed more than"),
         ])
     func failingPlugin(script: String, expected: String) async throws {
-        let scratch = try Scratch()
+        let scratch = try TemporaryFolder()
         let program = try scratch.write("plugin", "#!/bin/sh\n\(script)\n", executable: true)
         let server = try ScriptedServer { _, _ in ScriptedServer.json("{}") }
         let client = server.client(.plugin(CredentialPlugin(command: program)))

@@ -1,29 +1,8 @@
 import FoundationEssentials
 import JSONReader
 import Kubernetes
+import TestServer
 import Testing
-
-/// A folder that is there for one test.
-struct Scratch: ~Copyable {
-    let path: String
-
-    init() throws {
-        path = FileManager.default.temporaryDirectory.path + "/updraft-kubernetes-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    }
-
-    deinit {
-        try? FileManager.default.removeItem(atPath: path)
-    }
-
-    @discardableResult
-    func write(_ name: String, _ text: String, executable: Bool = false) throws -> String {
-        let file = "\(path)/\(name)"
-        try Data(text.utf8).write(to: URL(fileURLWithPath: file), options: .atomic)
-        if executable { try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file) }
-        return file
-    }
-}
 
 @Suite("kubeconfig and in-cluster configuration")
 struct KubeconfigTests {
@@ -72,7 +51,7 @@ struct KubeconfigTests {
 
     @Test("files are found beside the file that names them")
     func files() throws {
-        let scratch = try Scratch()
+        let scratch = try TemporaryFolder()
         try scratch.write("ca.pem", "CA")
         try scratch.write("me.pem", "CERT")
         try scratch.write("me.key", "KEY")
@@ -90,7 +69,7 @@ struct KubeconfigTests {
 
     @Test("several files: the first to name a thing counts, missing ones are passed over")
     func merged() throws {
-        let scratch = try Scratch()
+        let scratch = try TemporaryFolder()
         let first = try scratch.write("one", text(user: "token: first"))
         let second = try scratch.write("two", text(user: "token: second"))
         let path = "\(scratch.path)/none:\(first):\(second)"
@@ -118,7 +97,7 @@ struct KubeconfigTests {
 
     @Test("as a pod: from the environment and the service account's folder")
     func inCluster() throws {
-        let scratch = try Scratch()
+        let scratch = try TemporaryFolder()
         try scratch.write("ca.crt", "CA")
         try scratch.write("namespace", "updraft")
         let environment = ["KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"]

@@ -3,6 +3,7 @@ import JSONReader
 import Messages
 import Settings
 import Support
+import TestServer
 import Testing
 
 @testable import Notifier

@@ -1,37 +1,15 @@
 import Glibc
 import JSONReader
+import TestServer
 import Testing
 
 @testable import OpenStack
 
-/// A folder for the files of one test, removed with it.
-final class Folder {
-    let path: String
-
-    init() throws {
-        var name = Array("/tmp/updraft-clouds-XXXXXX".utf8CString)
-        try #require(mkdtemp(&name) != nil)
-        path = String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
-
-    deinit {
-        for name in ["clouds.yaml", "secure.yaml"] { unlink("\(path)/\(name)") }
-        rmdir(path)
-    }
-
-    func write(_ name: String, _ text: String) throws -> String {
-        let file = try #require(fopen("\(path)/\(name)", "we"))
-        defer { fclose(file) }
-        fwrite(text, 1, text.utf8.count, file)
-        return "\(path)/\(name)"
-    }
-}
-
 @Suite("Configuration")
 struct ConfigurationTests {
-    let folder: Folder
+    let folder: TemporaryFolder
 
-    init() throws { folder = try Folder() }
+    init() throws { folder = try TemporaryFolder() }
 
     private let environment = [
         "OS_AUTH_URL": "https://keystone.example:5000", "OS_USERNAME": "u", "OS_PASSWORD": "hidden-password",

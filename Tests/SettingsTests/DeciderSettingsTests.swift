@@ -1,4 +1,3 @@
-import Glibc
 import Messages
 import Settings
 import Support
@@ -6,26 +5,6 @@ import Testing
 
 @Suite("Settings of the Decider")
 struct DeciderSettingsTests {
-    /// The settings of a text, or the lines of mistakes, the file called FILE.
-    private func load(_ text: String) throws -> Result<Settings, SettingsErrors> {
-        let path = "/tmp/updraft-decider-settings-\(getpid())-\(UInt64.random(in: 0...UInt64.max)).yaml"
-        let file = try #require(fopen(path, "w"))
-        fputs(text, file)
-        fclose(file)
-        defer { unlink(path) }
-        do throws(SettingsErrors) {
-            return .success(try Settings.load(file: path))
-        } catch {
-            return .failure(
-                SettingsErrors(
-                    error.mistakes.map {
-                        SettingsMistake(
-                            origin: $0.origin.replacing(path, with: "FILE"), path: $0.path, what: $0.what,
-                            allowed: $0.allowed)
-                    }))
-        }
-    }
-
     private func mistakes(_ text: String) throws -> [String] {
         guard case .failure(let errors) = try load(text) else { return [] }
         return errors.mistakes.map(\.description)

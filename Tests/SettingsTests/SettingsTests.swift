@@ -1,33 +1,16 @@
-import Glibc
 import Messages
 import Support
+import TestServer
 import Testing
 
 @testable import Settings
-
-/// A file that lives as long as the test needs it.
-struct TemporaryFile {
-    let path: String
-
-    init(_ text: String) throws {
-        var template = Array("/tmp/updraft-settings-XXXXXX".utf8CString)
-        let descriptor = mkstemp(&template)
-        try #require(descriptor >= 0)
-        let bytes = Array(text.utf8)
-        try #require(write(descriptor, bytes, bytes.count) == bytes.count)
-        close(descriptor)
-        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
-
-    func remove() { unlink(path) }
-}
 
 /// Loads a text as a file, with `FILE` for its name in the mistakes.
 func load(
     _ text: String, environment: [String: String] = [:], flags: [String] = []
 ) throws -> Result<Settings, SettingsErrors> {
     let file = try TemporaryFile(text)
-    defer { file.remove() }
+    defer { withExtendedLifetime(file) {} }
     do throws(SettingsErrors) {
         return .success(try Settings.load(file: file.path, environment: environment, flags: flags))
     } catch {
@@ -254,7 +237,6 @@ func mistakes(
 
     @Test func secretsAreReadButNeverShown() throws {
         let file = try TemporaryFile("rabbit://u:p%40ss-word@h/\n")
-        defer { file.remove() }
         let settings = try load(
             """
             cluster: a
@@ -294,8 +276,10 @@ func mistakes(
     }
 
     @Test func relativePathsStartAtTheFile() throws {
-        let settings = try load("cluster: a\nkubernetes: {kubeconfig: admin.conf}\n").get()
-        #expect(settings.kubernetes.kubeconfig == "/tmp/admin.conf")
+        let folder = try TemporaryFolder()
+        let file = try folder.write("updraft.yaml", "cluster: a\nkubernetes: {kubeconfig: admin.conf}\n")
+        let settings = try Settings.load(file: file)
+        #expect(settings.kubernetes.kubeconfig == "\(folder.path)/admin.conf")
     }
 
     @Test func hostileFilesOnlyMakeMistakes() throws {

@@ -1,7 +1,7 @@
-import Glibc
 import Messages
 import Settings
 import Support
+import TestServer
 import Testing
 
 @testable import Decider
@@ -9,12 +9,8 @@ import Testing
 @Suite("Rules from settings")
 struct ConfigurationTests {
     private func configuration(_ text: String) throws -> DeciderConfiguration {
-        let path = "/tmp/updraft-decider-rules-\(getpid())-\(UInt64.random(in: 0...UInt64.max)).yaml"
-        let file = try #require(fopen(path, "w"))
-        fputs(text, file)
-        fclose(file)
-        defer { unlink(path) }
-        return DeciderConfiguration(try Settings.load(file: path))
+        let file = try TemporaryFile(text)
+        return DeciderConfiguration(try Settings.load(file: file.path))
     }
 
     @Test("What the file says is what the engine works with")

@@ -1,7 +1,7 @@
-import Glibc
 import Messages
 import Settings
 import Support
+import TestServer
 import Testing
 
 @testable import Decider
@@ -11,12 +11,8 @@ import Testing
 struct SettingsBehaviourTests {
     /// Groups as the file has them; `decider` is its section of that name.
     private func stage(_ groups: String, _ decider: String) throws -> Stage {
-        let path = "/tmp/updraft-decider-behaviour-\(getpid())-\(UInt64.random(in: 0...UInt64.max)).yaml"
-        let file = try #require(fopen(path, "w"))
-        fputs("cluster: test\ngroups:\n\(groups)\ndecider:\n\(decider)\n", file)
-        fclose(file)
-        defer { unlink(path) }
-        return Stage(DeciderConfiguration(try Settings.load(file: path)))
+        let file = try TemporaryFile("cluster: test\ngroups:\n\(groups)\ndecider:\n\(decider)\n")
+        return Stage(DeciderConfiguration(try Settings.load(file: file.path)))
     }
 
     private func group(_ id: String, _ more: String = "") -> String {

@@ -153,4 +153,101 @@ struct ConstraintTests {
             #expect(placed == (policy == .honor ? 3 : 1), "\(policy)")
         }
     }
+
+    private func keepingAway(from app: String, _ shape: inout PodShape) {
+        shape.podAntiAffinity = [
+            PodAffinityTerm(
+                selector: LabelSelector([Requirement("app", .in, [app])]), topologyKey: "kubernetes.io/hostname")
+        ]
+    }
+
+    @Test("A pod that runs keeps others away from its host, although they have no rule of their own")
+    func blockedByARunningPod() {
+        for keepsAway in [true, false] {
+            var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+            let loner = Stage.shape(cpu: 100, app: "loner") { if keepsAway { self.keepingAway(from: "web", &$0) } }
+            stage.snapshot(
+                nodes: [Stage.node("n1")],
+                pods: stage.pods("loner", 1, loner, on: "n1") + stage.pods("web", 1, Stage.shape(cpu: 100)))
+            stage.group("w", ["n1"])
+            stage.evaluate()
+            #expect(stage.sizes == (keepsAway ? ["w": 2] : [:]), "\(keepsAway)")
+            let said = stage.record?.pods.first { $0.pod == "default/web-0" }
+            #expect((said?.outcome.reason == .fitsExisting) == !keepsAway, "\(String(describing: said))")
+        }
+    }
+
+    @Test("A pod that waits keeps others away from the host that it is given, in the same decision")
+    func blockedByAWaitingPod() {
+        for keepsAway in [true, false] {
+            var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+            // The important one is placed first.
+            let loner = Stage.shape(cpu: 100, app: "loner") { shape in
+                shape.priority = 1_000
+                if keepsAway { self.keepingAway(from: "web", &shape) }
+            }
+            stage.snapshot(
+                nodes: [Stage.node("n1")],
+                pods: stage.pods("loner", 1, loner) + stage.pods("web", 1, Stage.shape(cpu: 100)))
+            stage.group("w", ["n1"])
+            stage.evaluate()
+            #expect(stage.sizes == (keepsAway ? ["w": 2] : [:]), "\(keepsAway)")
+        }
+    }
+
+    @Test("Pods that keep away from each other by host: one a host, on hosts that are there and on those to come")
+    func oneAHost() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+        let alone = Stage.shape(cpu: 100, app: "alone") { self.keepingAway(from: "alone", &$0) }
+        stage.snapshot(
+            nodes: [Stage.node("n1"), Stage.node("n2")],
+            pods: stage.pods("on", 1, alone, on: "n1") + stage.pods("wait", 4, alone))
+        stage.group("w", ["n1", "n2"])
+        stage.evaluate()
+        // One goes to n2, three need a node each.
+        #expect(stage.sizes == ["w": 5])
+        #expect(stage.record?.pods.filter { $0.outcome.reason == .fitsExisting }.count == 1)
+    }
+
+    @Test("A node without a host name label is no domain of a rule by host: nobody is kept away from it")
+    func noHostName() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+        let alone = Stage.shape(cpu: 100, app: "alone") { self.keepingAway(from: "alone", &$0) }
+        var node = Stage.node("n1")
+        node.labels["kubernetes.io/hostname"] = nil
+        stage.snapshot(
+            nodes: [node], pods: stage.pods("on", 1, alone, on: "n1") + stage.pods("wait", 2, alone))
+        stage.group("w", ["n1"])
+        stage.evaluate()
+        #expect(stage.sizes.isEmpty, "\(stage.record?.summary ?? "")")
+        #expect(stage.record?.pods.map(\.outcome.reason) == [.fitsExisting])
+        #expect(stage.record?.pods.map(\.count) == [2])
+    }
+
+    @Test("A node is not emptied onto a host whose pods keep its pods away, nor two of a kind onto one host")
+    func movedByHost() {
+        for keepsAway in [true, false] {
+            // b is too full to go and has room for what a has.
+            var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+            let loner = Stage.shape(cpu: 2_500, app: "loner") { if keepsAway { self.keepingAway(from: "web", &$0) } }
+            stage.snapshot(
+                nodes: [Stage.node("a"), Stage.node("b")],
+                pods: stage.pods("web", 1, Stage.shape(cpu: 100), on: "a") + stage.pods("loner", 1, loner, on: "b"))
+            stage.group("w", ["a", "b"])
+            stage.evaluate()
+            stage.evaluate(after: .minutes(11))
+            #expect(stage.removed.flatMap(\.nodes).map(\.node) == (keepsAway ? [] : ["a"]), "\(keepsAway)")
+        }
+        // One host is left that has none of them: one of the two nodes can be emptied.
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+        let alone = Stage.shape(cpu: 100, app: "alone") { self.keepingAway(from: "alone", &$0) }
+        stage.snapshot(
+            nodes: ["a", "b", "c"].map { Stage.node($0) },
+            pods: stage.pods("a", 1, alone, on: "a") + stage.pods("b", 1, alone, on: "b")
+                + stage.pods("c", 5, Stage.shape(cpu: 500), on: "c"))
+        stage.group("w", ["a", "b", "c"])
+        stage.evaluate()
+        stage.evaluate(after: .minutes(11))
+        #expect(stage.removed.flatMap(\.nodes).count == 1)
+    }
 }

@@ -95,6 +95,60 @@ struct HeadroomTests {
         #expect(kept != nil || stage.core.engine.counts.nodes == 2)
     }
 
+    /// n1 keeps its pods; n2 has one small pod, which fits on n1. The time of n2 has come.
+    private func lowLoad(_ rules: [HeadroomRule], moving: Int64) -> Stage {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) { $0.headroom = rules }
+        stage.snapshot(
+            nodes: [Stage.node("n1"), Stage.node("n2")],
+            pods: stage.pods("on", 2, Stage.shape(cpu: 1_100), on: "n1")
+                + stage.pods("small", 1, Stage.shape(cpu: moving, app: "small"), on: "n2"))
+        stage.group("w", ["n1", "n2"])
+        stage.evaluate()
+        stage.evaluate(after: .minutes(11))
+        return stage
+    }
+
+    @Test(
+        "A removal may not eat the headroom: neither the room on the node that goes nor that on those that take its pods"
+    )
+    func heldOnScaleDown() {
+        // 1,800 are free on n1.
+        #expect(lowLoad([], moving: 500).removed.flatMap(\.nodes).map(\.node) == ["n2"], "without headroom it goes")
+        let kept: [(headroom: Int64, what: String)] = [
+            (2_000, "room for it is on n2 only"), (1_500, "room for it is on n1 only as long as n2 keeps its pod"),
+        ]
+        for (headroom, what) in kept {
+            let stage = lowLoad([rule(1, cpu: headroom)], moving: 500)
+            #expect(stage.removed.isEmpty, "\(what)")
+            #expect(stage.sizes.isEmpty, "\(what)")
+            let said = stage.record?.nodes.first { $0.node == "n2" }?.outcome
+            #expect(said?.reason == .noPlaceToMovePods, "\(what): \(String(describing: said))")
+        }
+        #expect(
+            lowLoad([rule(1, cpu: 1_300)], moving: 500).removed.flatMap(\.nodes).map(\.node) == ["n2"],
+            "both fit on n1")
+    }
+
+    @Test("Nor does a removal that somebody asks for")
+    func heldOnRequest() {
+        for headroom in [Int64(1_300), 1_500, 2_000] {
+            var stage = Stage(groups: [GroupRules(id: "workers", min: 0, max: 9)]) {
+                $0.headroom = [self.rule(1, cpu: headroom)]
+            }
+            stage.snapshot(
+                nodes: [Stage.node("n1"), Stage.node("n2")],
+                pods: stage.pods("on", 2, Stage.shape(cpu: 1_100), on: "n1")
+                    + stage.pods("small", 1, Stage.shape(cpu: 500, app: "small"), on: "n2"))
+            stage.group("workers", ["n1", "n2"])
+            stage.evaluate()
+            stage.receive(SignalTests.request(stage, .down))
+            stage.evaluate(after: .seconds(1))
+            let fits = headroom == 1_300
+            #expect(stage.removed.flatMap(\.nodes).map(\.node) == (fits ? ["n2"] : []), "\(headroom)")
+            #expect(stage.record?.signals?.first?.outcome.reason == (fits ? .signalled : .noPlaceToMovePods))
+        }
+    }
+
     @Test("Percent of what the groups' nodes offer")
     func percent() {
         var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) {

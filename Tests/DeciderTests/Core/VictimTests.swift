@@ -37,6 +37,16 @@ struct VictimTests {
         #expect(first(nodes) { self.pod(&$0, "a") + self.pod(&$0, "b") + self.pod(&$0, "c") } == ["c"])
     }
 
+    @Test("An empty node is emptied first also in the simulation: no pods are moved onto one that could go itself")
+    func emptyGoesItself() {
+        // The pod of the unready node fits only on the empty one: moving it there would keep a node that nobody needs.
+        let nodes = [Stage.node("a", readiness: .notReady), Stage.node("b"), Stage.node("c")]
+        let chosen = first(nodes, parallel: 5) {
+            self.pod(&$0, "a") { $0.requests.cpuMillis = 1_500 } + $0.pods("c", 3, Stage.shape(cpu: 1_000), on: "c")
+        }
+        #expect(chosen == ["b"])
+    }
+
     @Test("Few pods before many, unimportant before important, young jobs before old ones, old nodes before new ones")
     func cheapestFirst() {
         let nodes = [Stage.node("a"), Stage.node("b")]

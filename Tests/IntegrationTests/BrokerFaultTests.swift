@@ -7,7 +7,7 @@ import Testing
 struct BrokerFaultTests {
     /// Publishes `count` messages while `disturb` runs, and checks that every one was confirmed and arrives.
     private func nothingIsLost(
-        _ broker: OwnBroker, count: Int, rate: Duration, _ disturb: () async throws -> Void
+        _ broker: OwnBroker, count: Int, rate: Duration, _ disturb: (_ losses: Log<AMQPError>) async throws -> Void
     ) async throws {
         let name = TestBroker.unique("test.faults")
         let topology = Topology(queues: [.init(name, arguments: ["x-queue-type": "quorum"])])
@@ -44,7 +44,7 @@ struct BrokerFaultTests {
             }
         }
         try await eventually("it has begun") { arrived.withLock { $0.count } > 20 }
-        try await disturb()
+        try await disturb(losses)
         try await publishing.value
         try await eventually("all have arrived", within: 60) { arrived.withLock { $0.count } == count }
         await reading.value
@@ -56,7 +56,7 @@ struct BrokerFaultTests {
 
     @Test func `Connections closed by the operator: nothing is lost`() async throws {
         try await OwnBroker.with { broker in
-            try await nothingIsLost(broker, count: 1_500, rate: .milliseconds(20)) {
+            try await nothingIsLost(broker, count: 1_500, rate: .milliseconds(20)) { _ in
                 for _ in 0..<3 { try await broker.run("ctl", "close_all_connections", "test") }
             }
         }
@@ -64,7 +64,7 @@ struct BrokerFaultTests {
 
     @Test func `Broker stopped and started: nothing is lost`() async throws {
         try await OwnBroker.with { broker in
-            try await nothingIsLost(broker, count: 1_000, rate: .milliseconds(10)) {
+            try await nothingIsLost(broker, count: 1_000, rate: .milliseconds(10)) { _ in
                 try await broker.run("stop")
                 try await broker.run("start")
             }
@@ -73,10 +73,49 @@ struct BrokerFaultTests {
 
     @Test func `Broker killed and started: nothing is lost`() async throws {
         try await OwnBroker.with { broker in
-            try await nothingIsLost(broker, count: 1_000, rate: .milliseconds(10)) {
+            try await nothingIsLost(broker, count: 1_000, rate: .milliseconds(10)) { _ in
                 try await broker.run("kill")
                 try await broker.run("start")
             }
+        }
+    }
+
+    @Test func `Broker frozen until it is given up, then going on: nothing is lost`() async throws {
+        try await OwnBroker.with { broker in
+            // So slow that what is written and not confirmed meanwhile stays below what may come twice.
+            try await nothingIsLost(broker, count: 300, rate: .milliseconds(800)) { losses in
+                try broker.freeze()
+                try await eventually("the publisher gives the connection up") { losses.count > 0 }
+                try broker.thaw()
+            }
+        }
+    }
+
+    @Test func `Broker frozen for less than its heartbeats: what was published meanwhile is confirmed afterwards`()
+        async throws
+    {
+        try await OwnBroker.with { broker in
+            let topology = Topology(queues: [.init("q")])
+            let events = Log<ConnectionEvent>()
+            let publisher = try Publisher(settings: broker.settings, topology: topology) { events.add($0) }
+            func message(_ number: UInt8) -> OutgoingMessage {
+                OutgoingMessage(exchange: "", routingKey: "q", body: [number], mandatory: true)
+            }
+            try await publisher.publish(message(1))
+            try broker.freeze()
+            let confirmed = Lock(false)
+            let waiting = Task {
+                try await publisher.publish(message(2))
+                confirmed.withLock { $0 = true }
+            }
+            try await eventually("it is on its way") { publisher.backlog == 1 }
+            #expect(!confirmed.withLock { $0 }, "a frozen broker confirms nothing")
+            try broker.thaw()
+            try await waiting.value
+            let consumer = try Consumer(settings: broker.settings, queue: "q")
+            #expect(Set(await consumer.take(2).map(\.body)) == [[1], [2]])
+            await consumer.close()
+            await publisher.close()
         }
     }
 

@@ -1,7 +1,4 @@
 import AMQP
-import Bus
-import Crypto
-import FoundationEssentials
 import Glibc
 import HTTPClient
 import HTTPServer
@@ -16,8 +13,7 @@ import Testing
 struct ReplicaTests {
     @Test("of two Actuators one acts; killed, the other acts within two seconds and carries out what was in hand")
     func killed() async throws {
-        try await ReplicaStage.with("actuator") { _ in
-        } then: { stage in
+        try await ReplicaStage.with("actuator") { stage in
             try await stage.oneActs()
             let (active, standby) = try await stage.roles()
             let ready = try await stage.get(standby, "/readyz")
@@ -49,8 +45,7 @@ struct ReplicaTests {
 
     @Test("a frozen Actuator is replaced, and does nothing when it goes on")
     func frozen() async throws {
-        try await ReplicaStage.with("actuator") { _ in
-        } then: { stage in
+        try await ReplicaStage.with("actuator") { stage in
             try await stage.oneActs()
             let (active, standby) = try await stage.roles()
             stage.signal(active, SIGSTOP)
@@ -195,8 +190,7 @@ struct ReplicaTests {
 
     @Test("an answer posted to a Notifier that stands by reaches the one that acts; a forged one does not")
     func answers() async throws {
-        try await ReplicaStage.with("notifier") { _ in
-        } then: { stage in
+        try await ReplicaStage.with("notifier") { stage in
             try await stage.oneActs()
             let (active, standby) = try await stage.roles()
             func heard(_ verdict: String, _ source: String) async throws -> Bool {
@@ -229,7 +223,7 @@ extension ReplicaTests {
         defer { chat.stop() }
         let webhook =
             "{id: chat, url: 'http://127.0.0.1:\(chat.port)/', content_type: text/plain, body: '{{node}} {{phase}} {{reason}}'}"
-        try await ReplicaStage.with("notifier", more: "notifier: {webhooks: [\(webhook)]}\n") { _ in
+        try await ReplicaStage.with("notifier", more: ["notifier: {webhooks: [\(webhook)]}"]) { _ in
         } then: { stage in
             try await stage.oneActs()
             func complete(_ node: String) async throws {
@@ -250,196 +244,5 @@ extension ReplicaTests {
                 told.withLock { $0 } == ["n1 removed PodsLost", "n2 removed PodsLost"]
             }
         }
-    }
-}
-
-/// Processes, configuration, broker and cloud of one test.
-private final class ReplicaStage: Sendable {
-    private static let secret = "0123456789abcdef0123456789abcdef"
-
-    let service: String
-    private let flags: [String]
-    let cluster = TestBroker.unique("c")
-    let folder: String
-    private let cloud: PracticeCloud
-    private let http = HTTPClient(userAgent: "updraft-test")
-    private let processes = Lock<[String: (pid: pid_t, health: Int, answers: Int)]>([:])
-
-    private init(_ service: String, flags: [String], more: String) throws {
-        self.service = service
-        self.flags = flags
-        folder = "\(environmentTemporary())/\(TestBroker.unique("updraft-replicas"))"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        var options = PracticeCloudOptions()
-        options.pace = 0.05
-        options.boot = .seconds(1)
-        options.setGroup(minimum: 1, desired: 1, maximum: 8)
-        cloud = try PracticeCloud(options)
-        try cloud.cloudsYAML.write(toFile: "\(folder)/clouds.yaml", atomically: true, encoding: .utf8)
-        try cloud.kubeconfig.write(toFile: "\(folder)/kubeconfig", atomically: true, encoding: .utf8)
-        let text = """
-            cluster: \(cluster)
-            bus:
-              transport_url: \(TestBroker.transportURL ?? "")
-              keys: [{id: k, key: \(Self.secret)}]
-            kubernetes: {kubeconfig: \(folder)/kubeconfig}
-            openstack: {cloud: practice, clouds_file: \(folder)/clouds.yaml}
-            groups:
-            - {id: workers, stack: k8s, resource: workers, desired_parameter: desired, min: 1, max: 8}
-            actuator: {resync: 1s, heat: {poll_interval: 200ms}}
-
-            """ + more
-        try text.write(toFile: "\(folder)/updraft.yaml", atomically: true, encoding: .utf8)
-    }
-
-    /// Two replicas, `a` and `b`, which are ended whatever happens. `more`: further sections of the configuration.
-    static func with(
-        _ service: String, flags: [String] = [], more: String = "", _ before: (ReplicaStage) async throws -> Void,
-        then body: (ReplicaStage) async throws -> Void
-    ) async throws {
-        let stage = try ReplicaStage(service, flags: flags, more: more)
-        do {
-            try await before(stage)
-            for name in ["a", "b"] { try stage.start(name) }
-            try await body(stage)
-        } catch {
-            stage.end(showing: true)
-            throw error
-        }
-        stage.end(showing: false)
-        await stage.http.close()
-        await stage.cloud.stop()
-    }
-
-    private func start(_ name: String) throws {
-        var path = [CChar](repeating: 0, count: 4_096)
-        let count = readlink("/proc/self/exe", &path, path.count)
-        let own = String(decoding: path.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        let programs = own.lastIndex(of: "/").map { String(own[..<$0]) } ?? "."
-        let (health, answers) = (Int.random(in: 20_000..<26_000), Int.random(in: 26_000..<32_000))
-        let pid = try Command.spawn(
-            [
-                // Without the tests' own variables, which no program knows. `env` becomes the program: one process.
-                "env", "-i", "HOME=\(folder)", "\(programs)/updraft-\(service)", "--config", "\(folder)/updraft.yaml",
-                "--set",
-                "health.listen=127.0.0.1:\(health)", "--set", "notifier.listen=127.0.0.1:\(answers)",
-            ] + flags.flatMap { ["--set", $0] }, output: "\(folder)/\(name).log")
-        processes.withLock { $0[name] = (pid, health, answers) }
-    }
-
-    /// Starts one anew that was killed.
-    func restart(_ name: String) throws {
-        if let process = processes.withLock({ $0[name] }) {
-            var status: Int32 = 0
-            waitpid(process.pid, &status, 0)
-        }
-        try start(name)
-    }
-
-    private func end(showing: Bool) {
-        for (name, process) in processes.withLock({ $0 }) {
-            kill(process.pid, SIGKILL)
-            var status: Int32 = 0
-            waitpid(process.pid, &status, 0)
-            guard showing, let log = try? String(contentsOfFile: "\(folder)/\(name).log", encoding: .utf8) else {
-                continue
-            }
-            print("last lines of \(name):\n" + log.split(separator: "\n").suffix(25).joined(separator: "\n"))
-        }
-        try? FileManager.default.removeItem(atPath: folder)
-    }
-
-    /// The keys of its configuration.
-    var keys: SigningKeys? {
-        SigningKeys([SigningKeys.Key(id: "k", secret: Array(Self.secret.utf8))].compactMap { $0 })
-    }
-
-    /// The token of a notice, as `AnswerTokens` makes it: the same in every replica.
-    static func token(removal: String, podUID: String) -> String {
-        let key = hmacSHA256(key: Array(secret.utf8), Array("updraft answer token".utf8))
-        let text = "\(removal.utf8.count)\n\(removal)\n\(podUID)"
-        return Array(hmacSHA256(key: key, Array(text.utf8)).prefix(16)).hex
-    }
-
-    func signal(_ name: String, _ number: Int32) {
-        if let process = processes.withLock({ $0[name] }) { kill(process.pid, number) }
-    }
-
-    func log(_ name: String) -> String {
-        (try? String(contentsOfFile: "\(folder)/\(name).log", encoding: .utf8)) ?? ""
-    }
-
-    /// Which processes have not ended.
-    var running: [String] {
-        processes.withLock { $0 }.filter { waitpid($0.value.pid, nil, WNOHANG) == 0 }.keys.sorted()
-    }
-
-    // MARK: Looking
-
-    func get(_ name: String, _ path: String) async throws -> HTTPResponse {
-        let port = processes.withLock { $0[name]?.health ?? 0 }
-        return try await http.send(
-            HTTPRequest(
-                .get, "http://127.0.0.1:\(port)\(path)", timeouts: HTTPTimeouts(total: .seconds(2)), retry: .none))
-    }
-
-    func answer(_ name: String, removal: String, podUID: String, token: String) async throws -> HTTPResponse {
-        let port = processes.withLock { $0[name]?.answers ?? 0 }
-        return try await http.send(
-            HTTPRequest(
-                .post, "http://127.0.0.1:\(port)/answers/\(removal)/\(podUID)",
-                headers: ["Authorization": "Bearer \(token)"], body: Array(#"{"answer":"done"}"#.utf8)))
-    }
-
-    /// False also while it does not answer.
-    func isActive(_ name: String) async throws -> Bool {
-        guard let answer = try? await get(name, "/metrics") else { return false }
-        return answer.text.split(separator: "\n").contains("updraft_active 1")
-    }
-
-    /// Exactly one acts, and both are ready.
-    func oneActs() async throws {
-        try await eventually("one of two acts, both are ready") {
-            var ready = true
-            for name in ["a", "b"] where (try? await get(name, "/readyz"))?.status != 200 { ready = false }
-            let (a, b) = (try await isActive("a"), try await isActive("b"))
-            #expect(!(a && b))
-            return ready && a != b
-        }
-    }
-
-    func roles() async throws -> (active: String, standby: String) {
-        try await isActive("a") ? ("a", "b") : ("b", "a")
-    }
-
-    func decide(from: Int, to: Int) async throws {
-        let decision = ScaleDecided(
-            cluster: cluster, id: "s\(to)", group: "workers", from: from, to: to, reason: Explanation(.podsPending),
-            decidedAt: .now(), deadline: .now() + .seconds(120))
-        try await publish(decision)
-    }
-
-    func publish(_ payload: some Payload) async throws {
-        let bus = try TestBroker.bus(cluster: cluster, service: "test", keys: keys)
-        // Whoever has just begun to act may still be declaring its queue.
-        try await eventually("it is on the bus") { (try? await bus.publish(payload)) != nil }
-        await bus.close()
-    }
-
-    private func control(_ path: String) async throws -> JSONValue {
-        let response = try await http.send(HTTPRequest(.get, "\(cloud.controlURL)/practice/\(path)"))
-        return try JSONValue.parse(response.body)
-    }
-
-    /// How often Heat was asked to change the stack.
-    func patches() async throws -> Int {
-        let entries = try await control("journal?kind=heat.request")["entries"]?.arrayValue ?? []
-        return entries.filter { $0["method"]?.stringValue == "PATCH" }.count
-    }
-
-    /// Members that Heat lists.
-    func size() async throws -> Int {
-        let entries = try await control("journal?kind=member.created")["entries"]?.arrayValue ?? []
-        return entries.count
     }
 }

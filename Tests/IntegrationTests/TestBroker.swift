@@ -63,6 +63,7 @@ enum TestBroker {
 /// A broker of one test's own, for what would disturb others.
 final class OwnBroker: Sendable {
     let directory: String
+    let url: String
     let settings: AMQPSettings
 
     /// Starts it, with more lines for `rabbitmq.conf`.
@@ -80,7 +81,8 @@ final class OwnBroker: Sendable {
         guard result.status == 0, let url = result.output.split(separator: "\n").last else {
             throw Failure("the broker did not start: \(result.output)")
         }
-        settings = try TestBroker.settings(String(url))
+        self.url = String(url)
+        settings = try TestBroker.settings(self.url)
     }
 
     @discardableResult
@@ -88,6 +90,20 @@ final class OwnBroker: Sendable {
         let result = try await Command.run(["\(TestBroker.repository)/scripts/broker", command, directory] + arguments)
         guard result.status == 0 else { throw Failure("\(command) \(arguments): \(result.output)") }
         return result.output
+    }
+
+    /// Stops the broker's process where it stands: its connections stay open, and nobody answers.
+    func freeze() throws { try signal(SIGSTOP) }
+
+    /// Lets it go on.
+    func thaw() throws { try signal(SIGCONT) }
+
+    private func signal(_ number: Int32) throws {
+        let path = "\(directory)/node.pid"
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        guard let process = pid_t(text.prefix { $0.isNumber }), process > 1, kill(process, number) == 0 else {
+            throw Failure("no process to signal: \(path) says \(text)")
+        }
     }
 
     /// Stops it and removes its folder.

@@ -87,7 +87,7 @@ struct HeatTests {
                 #"POST \#(base)/resources/server/signal {"unset_hook":"pre-delete"}"#,
                 "POST \(base)/resources/up/signal ",
             ])
-        #expect(cloud.requests.last?.headers["content-type"] == "application/json")
+        #expect(cloud.requests.first?.headers["content-type"] == "application/json")
     }
 
     @Test("The type filter is made exact here, since Heat's is not")
@@ -182,7 +182,7 @@ struct HeatTests {
         #expect(error?.code == code)
         #expect(error?.type == type)
         #expect(error?.message == message)
-        #expect(error?.call == "POST orchestration stacks/k8s/9c5b/actions")
+        #expect(error?.call == "PATCH orchestration stacks/k8s/9c5b")
         #expect(error?.isRetriable == false)
     }
 

@@ -85,6 +85,22 @@ struct ConsolidationTests {
         #expect(stage.core.engine.counts.nodes == 2)
     }
 
+    @Test("Spare capacity on the larger node is not lost: what replaces it has to have room for that as well")
+    func headroom() {
+        for spare in [Int64(0), 3_000] {
+            // A small node takes the pods of b1 and nothing more; two of them cost more than b1.
+            var stage = stage(smallPrice: 5) { configuration in
+                guard spare > 0 else { return }
+                configuration.headroom = [
+                    HeadroomRule(id: "spare", amount: .pods(count: 1, requests: ResourceList(cpuMillis: spare)))
+                ]
+            }
+            #expect(stage.scaled.isEmpty, "the spare room is there")
+            _ = wait(&stage, .minutes(30))
+            #expect(stage.sizes == (spare == 0 ? ["small": 1] : [:]), "\(spare)")
+        }
+    }
+
     @Test("The ledger says of a node that it could be replaced, that it is being replaced, and when it is not any more")
     func ledger() throws {
         var stage = stage()

@@ -177,6 +177,25 @@ struct ConstraintTests {
         }
     }
 
+    @Test("Where a running pod keeps others away from its whole zone, that is why no group helps")
+    func blockedByAZone() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+        let loner = Stage.shape(cpu: 100, app: "loner") { shape in
+            shape.podAntiAffinity = [
+                PodAffinityTerm(
+                    selector: LabelSelector([Requirement("app", .in, ["web"])]), topologyKey: self.zoneKey)
+            ]
+        }
+        stage.snapshot(
+            nodes: [Stage.node("n1", zone: "a")],
+            pods: stage.pods("loner", 1, loner, on: "n1") + stage.pods("web", 1, Stage.shape(cpu: 100)))
+        stage.group("w", ["n1"])
+        stage.evaluate()
+        #expect(stage.sizes.isEmpty)
+        let said = stage.record?.pods.first { $0.pod == "default/web-0" }
+        #expect(said?.groups["w"]?.reason == .podAntiAffinityConflict, "\(String(describing: said))")
+    }
+
     @Test("A pod that waits keeps others away from the host that it is given, in the same decision")
     func blockedByAWaitingPod() {
         for keepsAway in [true, false] {

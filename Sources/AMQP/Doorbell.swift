@@ -29,7 +29,9 @@ final class Doorbell: Sendable {
 
     /// On the owning thread: waits until rung, until `socket` (if not negative) has something to read, or until
     /// `milliseconds` have passed.
-    func wait(socket: Int32 = -1, milliseconds: Int32) {
+    /// - Returns: whether `socket` has something to read, or has ended.
+    @discardableResult
+    func wait(socket: Int32 = -1, milliseconds: Int32) -> Bool {
         var descriptors = (
             pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
             pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
@@ -39,6 +41,7 @@ final class Doorbell: Sendable {
             $0.withMemoryRebound(to: pollfd.self, capacity: 2) { poll($0, 2, max(0, milliseconds)) }
         }
         if descriptors.0.revents != 0 { clear() }
+        return descriptors.1.revents != 0
     }
 }
 

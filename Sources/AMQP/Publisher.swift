@@ -153,7 +153,18 @@ final class PublisherCore: Link.Work {
         var events: [Inbound] = []
         var blocked = false
         let idle = Int32(clamping: max(50, Int64(link.settings.heartbeat.inSeconds * 250)))
+        // The library must not write once it has waited too long for a heartbeat: it would then read, and wait for ever
+        // (librabbitmq 0.11, `amqp_try_recv`). So the silence is measured here too, and ends a little earlier.
+        let silence = session.heartbeat > 0 ? session.heartbeat * 2_000_000 - 300_000 : .max
+        var heardAt = monotonicNow()
         while true {
+            events.removeAll(keepingCapacity: true)
+            let more = try session.drain(into: &events)
+            if !events.isEmpty { heardAt = monotonicNow() }
+            try handle(events, &session, &blocked)
+            guard monotonicNow() - heardAt < silence else {
+                throw AMQPError(.timedOut, "no heartbeat of the broker for \(session.heartbeat * 2) s")
+            }
             messages.removeAll(keepingCapacity: true)
             // The batch is small so that confirms are read between: a broker that cannot write its confirms stops reading.
             let (leave, timed) = state.withLock { state in
@@ -164,13 +175,12 @@ final class PublisherCore: Link.Work {
             }
             if leave { return }
             for message in messages { try session.publish(message) }
-            events.removeAll(keepingCapacity: true)
-            let more = try session.drain(into: &events)
-            try handle(events, &session, &blocked)
             if timed { expire() }
             let busy = more || (!blocked && state.withLock { $0.ledger.canSend })
             if !busy {
-                link.doorbell.wait(socket: session.descriptor, milliseconds: timed ? min(50, idle) : idle)
+                let isReadable = link.doorbell.wait(
+                    socket: session.descriptor, milliseconds: timed ? min(50, idle) : idle)
+                if isReadable { heardAt = monotonicNow() }
             }
         }
     }

@@ -29,12 +29,15 @@ struct Session: ~Copyable {
 
     let state: amqp_connection_state_t
     let descriptor: Int32
+    /// Seconds between two heartbeats, as agreed with the broker; after twice that it is given up. 0: there are none.
+    let heartbeat: Int64
     let pool = WirePool()
     var assembler: ContentAssembler
 
     private init(state: amqp_connection_state_t, maximumMessageBytes: Int) {
         self.state = state
         descriptor = amqp_get_sockfd(state)
+        heartbeat = Int64(amqp_get_heartbeat(state))
         assembler = ContentAssembler(limit: maximumMessageBytes)
     }
 
@@ -48,6 +51,7 @@ struct Session: ~Copyable {
         do throws(AMQPError) {
             try connect(state, host, settings)
             try login(state, host, settings)
+            limitWriting(state)
             try openChannel(state)
         } catch {
             amqp_destroy_connection(state)
@@ -73,6 +77,15 @@ struct Session: ~Copyable {
         let status = amqp_socket_open_noblock(socket, host.host, Int32(host.port), &timeout)
         guard status != AMQP_STATUS_OK.rawValue else { return }
         throw AMQPError(status: status, doing: "connecting to \(host)")
+    }
+
+    /// A broker that takes nothing any more is given up by the kernel after the time of two heartbeats: the library would
+    /// wait for ever for room to write in.
+    private static func limitWriting(_ state: amqp_connection_state_t) {
+        var milliseconds = UInt32(clamping: Int64(amqp_get_heartbeat(state)) * 2_000)
+        setsockopt(
+            amqp_get_sockfd(state), Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &milliseconds,
+            socklen_t(MemoryLayout<UInt32>.size))
     }
 
     private static func login(

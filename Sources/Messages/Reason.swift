@@ -155,6 +155,8 @@ public enum Reason: String, Sendable, Codable, CaseIterable {
     case drainTimedOut = "DrainTimedOut"
     /// Pods were deleted without asking their budgets, because the drain's deadline had passed and policy says so.
     case drainForced = "DrainForced"
+    /// Annotations of a drained node ask that its machine is not deleted yet.
+    case deletionDelayed = "DeletionDelayed"
     /// Volumes of pods that are gone are still attached to the node.
     case volumesAttached = "VolumesAttached"
     /// A workload got one replica more before its only pod was evicted.

@@ -74,6 +74,7 @@ struct World {
     var reports: [Explanation] = []
     var conditions: [String: Explanation] = [:]
     var warnings: [Explanation] = []
+    var notes: [ActuatorNote] = []
     var editFailures: [ActFailure] = []
     /// Evictions that a budget forbids, by pod, how often yet.
     var budget: [String: Int] = [:]
@@ -313,6 +314,9 @@ struct World {
                 == RemovalNames.excludedByUs, isCordoned: isCordoned(name))
         view.pausedGroup = raw[path: "metadata", "annotations", RemovalNames.pausedGroup]?.stringValue
             .flatMap { PausedGroup($0) }
+        view.delays = (raw[path: "metadata", "annotations"]?.objectValue?.keys.map(\.self) ?? [])
+            .filter { $0.hasPrefix(RemovalNames.delayPrefix) }
+            .map { String($0.dropFirst(RemovalNames.delayPrefix.count)) }.sorted()
         return view
     }
 
@@ -325,6 +329,7 @@ struct World {
         while !work.isEmpty {
             let action = work.removeFirst()
             if case .note(let note) = action {
+                notes.append(note)
                 if note.level == .warning || note.level == .error { warnings.append(note.explanation) }
                 continue
             }

@@ -28,6 +28,7 @@ extension ActuatorCore {
             guard let removal = removals[$0] else { return false }
             return removal.editing == nil && removal.record.since <= reading.begunAt
         }
+        names = names.filter { !isDelayed($0, in: id) }
         let machines = names.filter { removals[$0]?.isMachine == true }
         if !machines.isEmpty { names = machines }
         guard let latest = names.compactMap({ removals[$0]?.record.since }).max() else { return false }

@@ -33,6 +33,7 @@ extension ActuatorCore {
         lookForArrival(view)
         lookForIncident(view)
         machineRegistered(view)
+        delayMayBeOver(view)
         if !view.isReady { lookForServer(of: view) }
         recordIsUnreadable(view, view.recordMistake)
         if view.recordMistake != nil { return }

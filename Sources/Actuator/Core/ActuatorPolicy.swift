@@ -82,6 +82,8 @@ public struct ActuatorPolicy: Sendable {
     public var loadBalancerWait: Interval = .zero
     /// How long a drained node may wait for its stack, and a change of the stack may take.
     public var heatTimeout: Interval = .seconds(5_400)
+    /// How long a drained node waits for annotations that ask not to delete its machine yet; zero: not at all.
+    public var deletionDelay: Interval = .minutes(2)
     /// How long a drained node waits for others of its group, so that they go in one change of the stack.
     public var coalesce: Interval = .seconds(1)
     /// How long a stack may stand still in the middle of a change of which only the group's own flag tells.

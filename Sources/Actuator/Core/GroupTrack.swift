@@ -153,6 +153,8 @@ struct Removal: Sendable {
     /// The volumes are detached, or nothing waits for them any more.
     var volumesAreSettled = false
     var isDeleting = false
+    /// Who delays the deletion of its machine, as it was last said.
+    var delayedBy: [String] = []
     /// The pods as last read, while somebody else takes the machine away: tells what was lost.
     var seen: [NodePod]?
 

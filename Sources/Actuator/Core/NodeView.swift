@@ -25,6 +25,8 @@ public struct NodeView: Sendable, Equatable {
     public var isCordoned: Bool
     /// Whether it is labelled as part of the control plane, which no group owns.
     public var isControlPlane: Bool
+    /// Who asks that its machine is not deleted yet: what stands behind `RemovalNames.delayPrefix`, sorted.
+    public var delays: [String] = []
 
     /// The group that an incident stopped, if this Node says so.
     public var pausedGroup: PausedGroup?
@@ -63,6 +65,8 @@ public struct NodeView: Sendable, Equatable {
             isCordoned: node.unschedulable,
             isControlPlane: node.isControlPlane)
         pausedGroup = node.annotations[RemovalNames.pausedGroup].flatMap { PausedGroup($0) }
+        delays = node.annotations.keys.filter { $0.hasPrefix(RemovalNames.delayPrefix) }
+            .map { String($0.dropFirst(RemovalNames.delayPrefix.count)) }.sorted()
         guard let text = node.annotations[RemovalNames.record] else { return }
         do throws(MessageError) {
             record = try RemovalRecord(text: text)

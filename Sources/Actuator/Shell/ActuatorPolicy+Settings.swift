@@ -34,6 +34,7 @@ extension ActuatorPolicy {
         surgeTimeout = actuator.drain.surge ? actuator.drain.surgeTimeout : nil
         loadBalancerWait = actuator.loadBalancerWait
         heatTimeout = actuator.heat.timeout
+        deletionDelay = actuator.deletionDelay
         holdMargin = actuator.external.margin
         releaseAtLimit = actuator.external.releaseAtLimit
         unheldNotice = actuator.external.unheldNotice

@@ -137,6 +137,7 @@ enum ObservedAnnotations {
 
     private static func isObserved(_ key: JSONKey) -> Bool {
         hasPrefix(key, "updraft.io/") || hasPrefix(key, "cluster-autoscaler.kubernetes.io/")
+            || hasPrefix(key, "delay-deletion.cluster-autoscaler.kubernetes.io/")
             || key == "kubernetes.io/config.mirror"
     }
 

@@ -12,6 +12,9 @@ public enum RemovalNames {
     public static let taint = "updraft.io/removing"
     /// On a Node: the label by which cloud load balancers leave it out (Kubernetes' own).
     public static let excludeFromLoadBalancers = "node.kubernetes.io/exclude-from-external-load-balancers"
+    /// On a Node: annotations with this prefix ask that its machine is not deleted yet (cluster-autoscaler's; whoever has
+    /// something to finish on a drained node puts one there and takes it away).
+    public static let delayPrefix = "delay-deletion.cluster-autoscaler.kubernetes.io/"
     /// The value that we give that label. Only its presence means something to others; the value tells that it is ours.
     public static let excludedByUs = "updraft"
 

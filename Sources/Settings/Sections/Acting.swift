@@ -141,6 +141,8 @@ extension Settings {
         public var loadBalancerWait: Interval
         /// Between two looks at Heat without any cause.
         public var resync: Interval
+        /// How long annotations may delay the deletion of a drained node's machine.
+        public var deletionDelay: Interval
         /// Draining.
         public var drain: Drain
         /// Heat.
@@ -158,6 +160,10 @@ extension Settings {
                 "load_balancer_wait", default: .zero, in: .zero ... .minutes(60),
                 "From the label that takes a node out of load balancers until its first eviction at least; the cooldown "
                     + "counts towards it.")
+            deletionDelay = reader.interval(
+                "deletion_delay", default: .minutes(2), in: .zero ... .minutes(60),
+                "How long a drained node waits for annotations `delay-deletion.cluster-autoscaler.kubernetes.io/…` to be "
+                    + "taken away; then its machine goes all the same. 0: they mean nothing.")
             drain = reader.section("drain", "Moving the pods of a node away.", Drain.init)
             heat = reader.section("heat", "Changing the stacks.", Heat.init)
             external = reader.section(

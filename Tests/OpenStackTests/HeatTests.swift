@@ -87,7 +87,7 @@ struct HeatTests {
                 #"POST \#(base)/resources/server/signal {"unset_hook":"pre-delete"}"#,
                 "POST \(base)/resources/up/signal ",
             ])
-        #expect(cloud.requests.first?.headers["content-type"] == "application/json")
+        #expect(cloud.requests.first { $0.method == "PATCH" }?.headers["content-type"] == "application/json")
     }
 
     @Test("The type filter is made exact here, since Heat's is not")

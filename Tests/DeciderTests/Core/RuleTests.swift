@@ -174,6 +174,22 @@ struct RuleTests {
         #expect(stage.sizes == ["workers": 4])
     }
 
+    @Test("a word that was said before the newest one is late, also if the newest one only repeated the state")
+    func lateAfterRepeat() {
+        var stage = Self.stage(Self.rule(.hold))
+        let start = stage.now
+        stage.receive(Self.alarm(stage, "alarm", at: start))
+        stage.evaluate(after: .seconds(20))
+        stage.receive(Self.alarm(stage, "alarm", at: start + .seconds(20)))
+        stage.receive(Self.alarm(stage, "ok", at: start + .seconds(10)))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.core.engine.removalHolds[0]?.reason == .ruleHolds)
+        #expect(stage.core.engine.memory.alarms?["a1"]?.at == start, "since when it fires is not the last word's time")
+        stage.receive(Self.alarm(stage, "ok"))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.core.engine.removalHolds.isEmpty)
+    }
+
     @Test("an alertname stands for all alerts of that name: one that fires is enough, ok is when all are")
     func alertname() {
         let isOK = Self.rule(.down, when: .alarm(ScalingRule.Alarm("HighLoad", state: .ok)), name: "over")
@@ -246,6 +262,37 @@ struct RuleTests {
         once.receive(Self.alarm(once, "alarm"))
         once.evaluate(after: .seconds(1))
         #expect(once.sizes == ["workers": 5])
+    }
+
+    @Test("once each time means acting once: what was refused is asked for again, until something comes of it")
+    func onceAfterRefusal() {
+        var stage = Self.stage(Self.rule(.up) { $0.repeats = false })
+        stage.group("workers", ["n1", "n2", "n3"], min: 1, max: 3)
+        stage.receive(Self.alarm(stage, "alarm"))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.record?.signals?.first?.outcome.reason == .maximumReached && stage.scaled.isEmpty)
+        stage.group("workers", ["n1", "n2", "n3"], min: 1, max: 6)
+        stage.evaluate(after: .seconds(61))
+        #expect(stage.sizes == ["workers": 4], "\(String(describing: entry(stage)))")
+        stage.evaluate(after: .minutes(10))
+        #expect(stage.scaled.isEmpty)
+    }
+
+    @Test("a rule that wants more takes the place of one for fewer that waits")
+    func upRuleBeforeDown() {
+        let fewer = Self.rule(.down, when: .alarm(ScalingRule.Alarm("idle")), name: "idle")
+        let more = Self.rule(.up, when: .alarm(ScalingRule.Alarm("a1")))
+        let calm = Self.rule(.hold, when: .alarm(ScalingRule.Alarm("calm")), name: "calm")
+        var stage = Self.stage(calm, fewer, more)
+        stage.receive(Self.alarm(stage, "alarm", id: "calm"))
+        stage.receive(Self.alarm(stage, "alarm", id: "idle"))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.core.engine.groups[0].memory.rule == "idle" && stage.removed.isEmpty)
+        stage.receive(Self.alarm(stage, "alarm"))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.sizes == ["workers": 4])
+        #expect(stage.record?.signals?.map(\.outcome.reason) == [.superseded, .ruleFired])
+        #expect(stage.core.engine.memory.rules?["idle"]?.refusedAt == stage.now)
     }
 
     @Test("what came to nothing starts no long cooldown: it is asked for again after a minute")

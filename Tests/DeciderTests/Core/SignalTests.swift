@@ -128,6 +128,35 @@ struct SignalTests {
         #expect(entry?.id == "signal-2" && entry?.outcome.reason == .decisionExpired, "\(String(describing: entry))")
     }
 
+    @Test("more is not kept waiting by a request for fewer that waits: that one ends, and both are on the ledger")
+    func upBeforeDown() {
+        var stage = Self.stage()
+        // A change of size is under way, so the request for fewer waits.
+        stage.receive(Self.request(stage, .up))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.sizes == ["workers": 4])
+        stage.receive(Self.request(stage, .down, id: "fewer"))
+        stage.receive(Self.request(stage, .up, id: "more"))
+        stage.receive(Self.request(stage, .down, id: "fewer again"))
+        stage.evaluate(after: .seconds(1))
+        let told = (stage.record?.signals ?? []).map { "\($0.id): \($0.outcome.reason.rawValue) \($0.outcome.detail)" }
+        #expect(
+            told == ["fewer: Superseded by request more", "fewer again: GroupBusy request more is being considered"])
+        #expect(stage.core.engine.groups[0].memory.signal?.id == "more")
+    }
+
+    @Test("a request whose time ran out unseen ends with an entry when the next one comes")
+    func expiredUnseen() {
+        var stage = Self.stage()
+        stage.receive(Self.request(stage, .down, id: "old"))
+        stage.now = stage.now + .seconds(121)
+        stage.receive(Self.request(stage, .up, id: "new"))
+        stage.heartbeat()
+        stage.evaluate(after: .seconds(1))
+        let told = (stage.record?.signals ?? []).map { "\($0.id): \($0.outcome.reason.rawValue)" }
+        #expect(told == ["old: DecisionExpired", "new: Signalled"])
+    }
+
     @Test("a group that is not configured, a request that comes too late")
     func refused() {
         var stage = Self.stage()

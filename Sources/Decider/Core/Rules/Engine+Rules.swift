@@ -26,11 +26,11 @@ extension Engine {
         var known = memory.alarms ?? [:]
         let at = min(alarm.at, now)
         // Late and repeated ones: the newest word counts. A word that is repeated keeps the alarm fresh.
-        if let before = known[alarm.alarmID], before.at > at { return false }
+        if let before = known[alarm.alarmID], before.saidAt ?? before.at > at { return false }
         let since = known[alarm.alarmID].flatMap { $0.state == state ? $0.at : nil } ?? at
         known[alarm.alarmID] = AlarmMemory(
             name: alarm.name ?? known[alarm.alarmID]?.name, state: state, why: String(alarm.why.prefix(300)),
-            at: since, heardAt: now)
+            at: since, saidAt: at, heardAt: now)
         if known.count > Self.rememberedAlarms {
             // Those that do not fire first, of them the oldest.
             let least = known.min {
@@ -90,7 +90,7 @@ extension Engine {
             guard let number = groups.firstIndex(where: { $0.rules.id == rule.group }) else { continue }
             let reading = reading(of: rule, nodes[number], at: now)
             let verdict = own.judge(
-                rule, reading, target: groups[number].target, busy: requestUnderWay(number), at: now)
+                rule, reading, target: groups[number].target, busy: requestUnderWay(number, rule.direction), at: now)
             memories[rule.name] = own
             var outcome: Explanation
             switch verdict {
@@ -107,6 +107,7 @@ extension Engine {
                 removalHolds[number] = outcome
             case .asks(let count):
                 outcome = Explanation(.ruleFired, reading.detail)
+                if let other = groups[number].memory.rule { memories[other]?.refused(at: now) }
                 ask(rule, number, count, reading, at: now)
             }
             outcome.detail = String(outcome.detail.prefix(500))
@@ -149,18 +150,23 @@ extension Engine {
         }
     }
 
-    private func requestUnderWay(_ number: Int) -> Explanation? {
-        groups[number].memory.signal.map { Explanation(.groupBusy, "request \($0.id) is being considered") }
+    private func requestUnderWay(_ number: Int, _ direction: ScalingRule.Direction) -> Explanation? {
+        guard let other = groups[number].memory.signal else { return nil }
+        // Who wants more does not wait for one that wants less and has to wait itself.
+        if direction == .up, other.direction == .down { return nil }
+        return Explanation(.groupBusy, "request \(other.id) is being considered")
     }
 
     private mutating func ask(
         _ rule: ScalingRule, _ number: Int, _ count: Int, _ reading: RuleReading, at now: Timestamp
     ) {
-        groups[number].memory.rule = rule.name
-        groups[number].memory.signal = ScaleRequested(
+        let request = ScaleRequested(
             cluster: configuration.cluster, id: "rule-\(rule.name)-\(term)-\(memory.number)", group: rule.group,
             direction: rule.direction == .up ? .up : .down, step: count, who: "rule \(rule.name)", why: reading.detail,
             at: now, deadline: now + Self.lifetime)
+        end(number, 0, Explanation(.superseded, "by request \(request.id)"), at: now)
+        groups[number].memory.rule = rule.name
+        groups[number].memory.signal = request
     }
 }
 

@@ -65,8 +65,12 @@ struct RuleMemory: Sendable, Codable, Equatable {
         return .asks(min(step, change))
     }
 
-    /// Nothing came of what it asked for: the cooldown is meant for changes, and it may ask again sooner.
-    mutating func refused(at now: Timestamp) { refusedAt = now }
+    /// Nothing came of what it asked for: the cooldown is meant for changes, and it may ask again sooner; a rule that acts
+    /// once each time has not acted yet.
+    mutating func refused(at now: Timestamp) {
+        refusedAt = now
+        askedFor = nil
+    }
 
     /// So long it rests at most when nothing came of what it asked for.
     private static let retry = Interval.minutes(1)
@@ -124,6 +128,8 @@ struct AlarmMemory: Sendable, Codable, Equatable {
     var why: String
     /// When it came into this state.
     var at: Timestamp
+    /// The time of the newest word of it, which tells late words from new ones; nil in checkpoints of older releases.
+    var saidAt: Timestamp?
     /// When that was last said.
     var heardAt: Timestamp
 }

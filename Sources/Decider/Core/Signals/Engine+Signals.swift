@@ -5,8 +5,9 @@ import Support
 /// Heat's policy.
 ///
 /// A request is a wish: limits, budgets, quotas and the simulation count as for our own decisions, so that a node goes
-/// only if its pods fit elsewhere, and with notice. Of a group one request is considered at a time. What stands in the
-/// way for the moment is waited for until the request's deadline; every request ends with an entry in the ledger.
+/// only if its pods fit elsewhere, and with notice. Of a group one request is considered at a time; one for more takes the
+/// place of one for fewer that waits. What stands in the way for the moment is waited for until the request's deadline;
+/// every request ends with an entry in the ledger.
 extension Engine {
     private static let remembered = 200
 
@@ -18,14 +19,23 @@ extension Engine {
             conclude(request, 0, Explanation(.groupUnknown, "no group '\(request.group)' is configured"))
             return true
         }
-        if let other = groups[number].memory.signal, other.deadline >= now {
-            conclude(request, 0, Explanation(.groupBusy, "request \(other.id) is being considered"))
-        } else if request.deadline < now {
+        guard request.deadline >= now else {
             conclude(request, 0, Explanation(.decisionExpired, "its deadline was \(request.deadline)"))
-        } else {
-            groups[number].memory.signal = request
-            groups[number].memory.rule = nil
+            return true
         }
+        if let other = groups[number].memory.signal {
+            if other.deadline < now {
+                end(number, 0, Explanation(.decisionExpired, "its deadline was \(other.deadline)"), at: now)
+            } else if request.direction == .up, other.direction == .down {
+                // More nodes are urgent, fewer are not; and who waits to have fewer must not keep more from coming.
+                end(number, 0, Explanation(.superseded, "by request \(request.id)"), at: now)
+            } else {
+                conclude(request, 0, Explanation(.groupBusy, "request \(other.id) is being considered"))
+                return true
+            }
+        }
+        groups[number].memory.signal = request
+        groups[number].memory.rule = nil
         return true
     }
 

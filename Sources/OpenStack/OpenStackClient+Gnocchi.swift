@@ -44,7 +44,7 @@ extension OpenStackClient {
 
     /// Stores measures of several resources, making metrics that do not exist yet.
     ///
-    /// - Throws: `badRequest` with "Unknown resources" when any resource does not exist: then nothing is stored.
+    /// - Throws: `badRequest` with `unknownResources` when any resource does not exist: then nothing is stored.
     public func storeMeasures(
         _ measures: [GnocchiMeasures], archivePolicy: String
     ) async throws(OpenStackError) {

@@ -9,7 +9,16 @@ extension OpenStackError {
         for secret in secrets where secret.utf8.count >= 4 { message = message.replacing(secret, with: "***") }
         return OpenStackError(
             code(response.status, type: type, message: message), call: call, status: response.status, type: type,
-            message: message, requestID: response.headers["X-Openstack-Request-Id"])
+            message: message, requestID: response.headers["X-Openstack-Request-Id"],
+            unknownResources: response.status == 400 ? unknownResources(response) : [])
+    }
+
+    /// Gnocchi: `{"description": {"cause": "Unknown resources", "detail": [{"resource_id": "…", …}]}}`
+    private static func unknownResources(_ response: HTTPResponse) -> [String] {
+        guard let description = (try? JSONValue.parse(response.body))?["description"],
+            description["cause"]?.stringValue == "Unknown resources"
+        else { return [] }
+        return (description["detail"]?.arrayValue ?? []).compactMap { $0["resource_id"]?.stringValue }
     }
 
     private static func code(_ status: Int, type: String?, message: String) -> Code {

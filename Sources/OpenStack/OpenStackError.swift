@@ -42,11 +42,13 @@ public struct OpenStackError: Error, Sendable, Equatable, CustomStringConvertibl
     public let requestID: String?
     /// Whether it is certain that the service did not see the request.
     public let isUnsent: Bool
+    /// The ids of the resources that Gnocchi does not know, where it refuses measures for that; else empty.
+    public let unknownResources: [String]
 
     /// An error.
     public init(
         _ code: Code, call: String, status: Int? = nil, type: String? = nil, message: String,
-        requestID: String? = nil, isUnsent: Bool = false
+        requestID: String? = nil, isUnsent: Bool = false, unknownResources: [String] = []
     ) {
         self.code = code
         self.call = call
@@ -55,6 +57,7 @@ public struct OpenStackError: Error, Sendable, Equatable, CustomStringConvertibl
         self.message = message
         self.requestID = requestID
         self.isUnsent = isUnsent
+        self.unknownResources = unknownResources
     }
 
     /// Whether the same call may well succeed later with nobody changing anything by hand.

@@ -21,6 +21,11 @@ struct GnocchiSinkTests {
             var policy = "kubernetes"
             /// Metrics that another project made.
             var foreign: Set<String> = []
+            /// Resources whose attributes another project guards.
+            var guarded: Set<String> = []
+            var attributes: [String: JSONValue] = [:]
+            /// Whether unknown resources are named.
+            var isNaming = true
         }
         let state: Lock<State>
         private let server: HTTPServer
@@ -67,10 +72,12 @@ struct GnocchiSinkTests {
                 if request.path == "/metric/v1/batch/resources/metrics/measures" {
                     let unknown = (body.objectValue ?? [:]).keys.filter { !state.resources.contains($0) }
                     guard unknown.isEmpty else {
+                        let detail = state.isNaming ? unknown.sorted() : []
+                        let list = detail.map { #"{"resource_id":"\#($0)","original_resource_id":"\#($0)"}"# }
                         return .json(
                             400,
-                            #"{"code":400,"title":"Bad Request","description":{"cause":"Unknown resources","detail":[]}}"#
-                        )
+                            #"{"code":400,"title":"Bad Request","description":{"cause":"Unknown resources","detail":["#
+                                + list.joined(separator: ",") + "]}}")
                     }
                     let metrics = (body.objectValue ?? [:]).flatMap { resource, metrics in
                         (metrics.objectValue ?? [:]).keys.map { "\(resource)/\($0)" }
@@ -96,6 +103,16 @@ struct GnocchiSinkTests {
                     state.bodies.append(body)
                     return .json(202, "")
                 }
+                if request.method == "PATCH", let id = request.path.split(separator: "/").last.map(String.init) {
+                    if state.guarded.contains(id) {
+                        return .json(403, #"{"code":403,"title":"Forbidden","description":""}"#)
+                    }
+                    guard state.resources.contains(id) else {
+                        return .json(404, #"{"code":404,"title":"Not Found","description":"no such resource"}"#)
+                    }
+                    state.attributes[id] = body
+                    return .json(200, "{}")
+                }
                 if request.path == "/metric/v1/resource/instance" {
                     return .json(
                         400,
@@ -105,7 +122,9 @@ struct GnocchiSinkTests {
                     return .json(404, #"{"code":404,"title":"Not Found","description":"no such type"}"#)
                 }
                 state.bodies.append(body)
-                return state.resources.insert(id).inserted ? .json(201, "{}") : .json(409, "{}")
+                guard state.resources.insert(id).inserted else { return .json(409, "{}") }
+                state.attributes[id] = body
+                return .json(201, "{}")
             }
         }
     }
@@ -156,6 +175,103 @@ struct GnocchiSinkTests {
         #expect(await failure(sink, second) == nil)
         #expect(cloud.state.withLock { $0.calls.count } == before + 1)
         await sink.close()
+    }
+
+    @Test("only what Gnocchi does not know is made; what it lets us not make is told, and left out for a while")
+    func unknown() async throws {
+        let cloud = try Cloud()
+        let sink = GnocchiSink(try cloud.client(), projectID: "p1", userID: nil, archivePolicy: "kubernetes")
+        let nodes = try (0..<20).map { try entry(.node, "n\($0)", [Double($0)]) }
+        let servers = try (0..<30).map { try entry(.instance, "server \($0)", [1]) }
+        cloud.state.withLock { state in
+            state.resources = Set(nodes.dropLast().map { $0.points[0].id.description })
+        }
+        #expect(await failure(sink, .init(entries: nodes + servers, number: 1)) == nil)
+        let rest = try #require(partial.withLock { $0 })
+        #expect(rest.metrics == 30 && rest.failure.code == .refused)
+        let made = cloud.state.withLock { state in
+            state.calls.filter { $0 == "POST /metric/v1/resource/kubernetes_node" }.count
+        }
+        #expect(made == 1, "19 of the nodes were there")
+        #expect(cloud.state.withLock { $0.stored.count } == 20)
+        // From then on one request, not one for each server.
+        let calls = cloud.state.withLock { $0.calls.count }
+        #expect(await failure(sink, .init(entries: nodes + servers, number: 2)) == nil)
+        #expect(cloud.state.withLock { $0.calls.count } == calls + 1)
+        #expect(partial.withLock { $0 } == nil)
+        // Ceilometer has learnt of one meanwhile: ten minutes later its samples go.
+        cloud.state.withLock { state in _ = state.resources.insert(servers[0].points[0].id.description) }
+        let late = try await sink.send(.init(entries: [servers[0]], number: 3), at: now + .minutes(11))
+        #expect(late == nil && cloud.state.withLock { $0.stored.count } == 21)
+        await sink.close()
+    }
+
+    @Test("a Gnocchi that does not name what it does not know: all are made, those that exist stay")
+    func unnamed() async throws {
+        let cloud = try Cloud()
+        let sink = GnocchiSink(try cloud.client(), projectID: "p1", userID: nil, archivePolicy: "kubernetes")
+        let entries = try (0..<3).map { try entry(.node, "n\($0)", [Double($0)]) }
+        cloud.state.withLock { state in
+            state.isNaming = false
+            state.resources = [entries[0].points[0].id.description]
+        }
+        #expect(await failure(sink, .init(entries: entries, number: 1)) == nil)
+        #expect(cloud.state.withLock { $0.stored.count } == 3)
+        await sink.close()
+    }
+
+    @Test("attributes of a resource that was there before us are written, once; a pod that moved is told")
+    func attributes() async throws {
+        let cloud = try Cloud()
+        let sink = GnocchiSink(try cloud.client(), projectID: "p1", userID: nil, archivePolicy: "kubernetes")
+        let first = try entry(.node, "n1", [1])
+        let id = first.points[0].id.description
+        cloud.state.withLock { $0.resources = [id] }
+        #expect(await failure(sink, .init(entries: [first], number: 1)) == nil)
+        #expect(cloud.state.withLock { $0.attributes[id]?["name"] } == "n1")
+        let calls = cloud.state.withLock { $0.calls.count }
+        #expect(await failure(sink, .init(entries: [first], number: 2)) == nil)
+        #expect(cloud.state.withLock { $0.calls.count } == calls + 1)
+        var moved = first
+        moved.points[0].attributes["group"] = "gpu"
+        #expect(await failure(sink, .init(entries: [moved], number: 3)) == nil)
+        #expect(cloud.state.withLock { $0.attributes[id]?["group"] } == "gpu")
+        await sink.close()
+    }
+
+    @Test("attributes that may not be written cost no measures: they are stored, and the refusal is told")
+    func guardedAttributes() async throws {
+        let cloud = try Cloud()
+        let sink = GnocchiSink(try cloud.client(), projectID: "p1", userID: nil, archivePolicy: "kubernetes")
+        let entries = try (0..<3).map { try entry(.node, "n\($0)", [Double($0)]) }
+        let ids = entries.map { $0.points[0].id.description }
+        cloud.state.withLock { state in
+            state.resources = Set(ids)
+            state.guarded = [ids[0]]
+        }
+        #expect(await failure(sink, .init(entries: entries, number: 1)) == nil)
+        #expect(partial.withLock { $0?.failure.code } == .forbidden)
+        #expect(cloud.state.withLock { $0.stored.count } == 3)
+        #expect(cloud.state.withLock { Set($0.attributes.keys) } == Set(ids.dropFirst()))
+        await sink.close()
+    }
+
+    @Test("what is remembered of attributes is bounded, and what is still asked for stays")
+    func bounded() {
+        var written = WrittenAttributes(most: 100)
+        written.wrote(["name": "node"], "node")
+        var missed = 0
+        for number in 0..<10_000 {
+            written.wrote(["name": "\(number)"], "pod \(number)")
+            if number % 20 == 0, !written.holds(["name": "node"], "node") { missed += 1 }
+            if written.count > 101 { missed += 1 }
+        }
+        #expect(missed == 0)
+        #expect(written.count <= 101)
+        let changed = written.holds(["name": "other"], "node")
+        written.forget("node")
+        let gone = written.holds(["name": "node"], "node")
+        #expect(!changed && !gone)
     }
 
     @Test("a revoked login is told as such, is worth waiting for, and what waits goes when it is mended")

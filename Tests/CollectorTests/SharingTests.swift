@@ -39,9 +39,130 @@ struct SharingTests {
         ask(2)
         share.heard("a", at: time(3))
         ask(3)
-        // Without a broker nobody could be told.
+        // The broker is away: what it had is kept for a while.
         ask(9)
-        #expect(asked == [0, 0, 1_000, 0])
+        ask(300)
+        // Without a broker nobody could be told.
+        ask(304)
+        #expect(asked == [0, 0, 1_000, 1_000, 1_000, 0])
+    }
+
+    @Test("the broker is away for a minute: each replica keeps its own nodes, and no node changes hands after it")
+    func brokerAway() {
+        let names = ["a", "b", "c"]
+        var fleet = Fleet(names)
+        for second in 0..<4 { fleet.pass(names, at: time(Double(second))) }
+        let before = fleet.split(nodes, names, at: time(3))
+        for second in 4..<60 {
+            let now = fleet.split(nodes, names, at: time(Double(second)))
+            #expect(now == before, "after \(second) s")
+        }
+        // Each hears itself first, the others a little later.
+        for name in names { fleet.shares[name]?.heard(name, at: time(60)) }
+        let first = fleet.split(nodes, names, at: time(60))
+        #expect(first == before)
+        fleet.pass(names, at: time(61))
+        let second = fleet.split(nodes, names, at: time(61))
+        #expect(second == before)
+        // One that does not come back is missed after a lease.
+        for second in 62..<70 { fleet.pass(["a", "b"], at: time(Double(second))) }
+        let after = fleet.split(nodes, ["a", "b"], at: time(69))
+        #expect(after.values.flatMap { $0 }.sorted() == nodes.sorted())
+    }
+
+    @Test("our clock is set back by an hour: nodes are asked on, and one that died is not taken for alive")
+    func clockSetBack() {
+        var fleet = Fleet(["a", "b"])
+        for second in 3_600..<3_605 { fleet.pass(["a", "b"], at: time(Double(second))) }
+        let before = fleet.split(nodes, ["a"], at: time(3_604))
+        let after = fleet.split(nodes, ["a"], at: time(4))
+        #expect(before["a"]?.isEmpty == false && before == after)
+        for second in 5..<15 {
+            fleet.pass(["a"], at: time(Double(second)))
+            _ = fleet.split(nodes, ["a"], at: time(Double(second)))
+        }
+        let alone = fleet.split(nodes, ["a"], at: time(15))
+        #expect(alone["a"]?.count == nodes.count)
+        var schedule = ScrapeSchedule(interval: .seconds(15), details: nil)
+        _ = schedule.due(Set(nodes), at: time(3_600))
+        var asked: [String: Int] = [:]
+        for second in 0..<30 {
+            for turn in schedule.due(Set(nodes), at: time(Double(second))) { asked[turn.node, default: 0] += 1 }
+        }
+        #expect(asked.count == nodes.count)
+        #expect(asked.values.allSatisfy { (2...3).contains($0) })
+    }
+
+    /// Plays the asking: how often each node was asked, by name. Those that `hangs` names answer never, which takes 10 s.
+    private func play(_ all: Set<String>, seconds: Int, hangs: (String, Int) -> Bool) -> [String: [Int]] {
+        var schedule = ScrapeSchedule(interval: .seconds(15), details: nil)
+        var queue = ScrapeQueue(places: 8, interval: .seconds(15))
+        var asked: [String: [Int]] = [:]
+        var ends: [(node: String, at: Int, outcome: ScrapeQueue.Outcome)] = []
+        for tick in 0..<(seconds * 10) {
+            let now = time(Double(tick) / 10)
+            for end in ends where end.at <= tick { queue.ended(end.node, end.outcome, at: now) }
+            ends.removeAll { $0.at <= tick }
+            queue.keep(only: all)
+            queue.add(schedule.due(all, at: now), at: now)
+            while let turn = queue.next() {
+                asked[turn.node, default: []].append(tick / 10)
+                let isDown = hangs(turn.node, tick / 10)
+                ends.append((turn.node, tick + (isDown ? 100 : 1), isDown ? .unreachable : .answered))
+            }
+        }
+        return asked
+    }
+
+    @Test("kubelets that hang keep those that live from nothing, and are found again when they answer")
+    func hanging() {
+        let live = Set((0..<60).map { "live-\($0)" })
+        let dead = Set((0..<24).map { "dead-\($0)" })
+        let asked = play(live.union(dead), seconds: 1_800) { node, second in dead.contains(node) && second < 1_200 }
+        for node in live {
+            let times = (asked[node] ?? []).filter { $0 >= 120 }
+            let gap = zip(times, times.dropFirst()).map { $1 - $0 }.max() ?? .max
+            #expect(gap <= 17, "\(node) was not asked for \(gap) s")
+        }
+        for node in dead {
+            let times = asked[node] ?? []
+            #expect(times.filter { (300..<1_200).contains($0) }.count <= 5, "\(node) was asked at \(times)")
+            let back = times.first { $0 >= 1_200 } ?? .max
+            #expect(back <= 1_200 + 350, "\(node) was asked again at \(back)")
+            #expect(times.filter { $0 >= 1_600 }.count >= 12, "\(node) is asked as often as others again")
+        }
+    }
+
+    @Test("no node can be reached, since the API server is away: soon after it is back all are asked again")
+    func allAway() {
+        let all = Set((0..<12).map { "n\($0)" })
+        let asked = play(all, seconds: 1_000) { _, second in (60..<900).contains(second) }
+        for node in all {
+            let back = (asked[node] ?? []).first { $0 >= 900 } ?? .max
+            #expect(back <= 970, "\(node) was asked at \(back)")
+        }
+    }
+
+    @Test("a pause that was made before our clock was set back does not last for ever; a node that is gone has none")
+    func queueEdges() {
+        var queue = ScrapeQueue(places: 1, interval: .seconds(15))
+        let turn = ScrapeSchedule.Turn(node: "n", details: false)
+        queue.keep(only: ["n", "m", "o"])
+        func ask(_ seconds: Double, _ outcome: ScrapeQueue.Outcome) -> Bool {
+            queue.add([turn, turn], at: time(seconds))
+            guard queue.next() == turn else { return false }
+            let second = queue.next()
+            #expect(second == nil, "one at a time, and none twice")
+            queue.ended("n", outcome, at: time(seconds))
+            return true
+        }
+        let asked = [
+            ask(3_600, .unreachable), ask(3_615, .unreachable), ask(3_630, .unreachable), ask(0, .unreachable),
+        ]
+        #expect(asked == [true, false, true, true])
+        queue.keep(only: ["m", "o"])
+        let afresh = ask(1, .answered)
+        #expect(afresh && queue.count == 0)
     }
 
     @Test("three replicas split the nodes about evenly, each node asked once; one that dies leaves only its own")

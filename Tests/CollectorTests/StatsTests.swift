@@ -194,6 +194,79 @@ struct KubeletReadingTests {
         #expect(values == [1, expected, expected])
     }
 
+    @Test("times before 1970 or centuries ahead are counted and not used, on every page; the numbers are")
+    func times() throws {
+        let text = """
+            node_cpu_usage_seconds_total 4.5 -62135596800000
+            node_memory_working_set_bytes 12 1795470024117
+            pod_cpu_usage_seconds_total{namespace="n",pod="p"} 2 -1
+            pod_memory_working_set_bytes{namespace="n",pod="p"} 2 99999999999999
+
+            """
+        let reading = try #require(KubeletReading.metricsResource(bytes(text)))
+        #expect(
+            reading.node == .init(at: Timestamp(microseconds: 1_795_470_024_117_000), cpuSeconds: 4.5, memoryBytes: 12))
+        #expect(reading["n", "p"]?.use == .init(cpuSeconds: 2, memoryBytes: 2))
+        #expect(reading.rejected == [.badTime: 3])
+        let cgroups = try #require(
+            KubeletReading.cadvisor(bytes(#"container_memory_working_set_bytes{id="/"} 2000 -5"# + "\n")))
+        #expect(cgroups.node == .init(memoryBytes: 2_000) && cgroups.rejected == [.badTime: 1])
+        let summary = try #require(
+            try KubeletReading.statsSummary(
+                bytes(
+                    #"""
+                    {"node":{"cpu":{"time":"0001-01-01T00:00:00Z","usageCoreNanoSeconds":5},"memory":{"time":null,
+                     "workingSetBytes":7}},"pods":[{"podRef":{"name":"p","namespace":"n","uid":null},
+                     "cpu":{"time":"9999-12-31T23:59:59Z","usageNanoCores":1000000}}]}
+                    """#)))
+        #expect(summary.node.at == nil && summary.node.memoryBytes == 7)
+        #expect(summary["n", "p"]?.use == .init(cpuMillis: 1) && summary["n", "p"]?.uid == nil)
+        #expect(summary.rejected == [.badTime: 2])
+    }
+
+    @Test(
+        "a hostile /stats/summary: what is null, huge or misnamed costs only itself",
+        arguments: [
+            (#"{"node":{"memory":{"workingSetBytes":7}},"pods":null}"#, 0, Rejections()),
+            (#"{"node":{"memory":{"workingSetBytes":7}},"pods":[{"podRef":null,"cpu":null}]}"#, 0, [.badName: 1]),
+            (
+                #"{"node":{"memory":{"workingSetBytes":7}},"pods":[{"podRef":{"name":null,"namespace":"n"}}]}"#, 0,
+                [.badName: 1]
+            ),
+            (
+                #"{"node":{"memory":{"workingSetBytes":7}},"pods":[{"podRef":{"name":"../x","namespace":"n"}},"#
+                    + #"{"podRef":{"name":"p","namespace":"n"},"containers":[{"name":null},{"name":"c\u0000"}]}]}"#, 1,
+                [.badName: 3]
+            ),
+            (
+                #"{"node":{"cpu":{"usageNanoCores":-1,"usageCoreNanoSeconds":1e300},"memory":{"workingSetBytes":7,"#
+                    + #""time":"yesterday"}},"pods":[]}"#, 0, [.negative: 1, .outOfRange: 1, .badTime: 1]
+            ),
+            (
+                #"{"node":{"memory":{"workingSetBytes":7},"network":{"interfaces":[{"name":null,"rxBytes":null}]},"#
+                    + #""fs":{"usedBytes":1e19}},"pods":[]}"#, 0, [.outOfRange: 1]
+            ),
+        ] as [(String, Int, Rejections)])
+    func hostileSummary(text: String, pods: Int, rejected: Rejections) throws {
+        let reading = try #require(try KubeletReading.statsSummary(bytes(text)))
+        #expect(reading.node.memoryBytes == 7)
+        #expect(reading.pods.count == pods)
+        #expect(reading.rejected == rejected)
+    }
+
+    @Test(
+        "a /stats/summary that is no JSON, of another shape, or deeper than any is refused, with the place",
+        arguments: [
+            "", "[]", "null", "{", #"{"node":[]}"#, #"{"node":{"cpu":7}}"#, #"{"pods":{}}"#,
+            #"{"node":{"cpu":{"time":7}}}"#,
+            #"{"node":{"memory":{"workingSetBytes":"7"}}}"#, #"{"node":{"memory":{"workingSetBytes":1e400}}}"#,
+            #"{"node":{"memory":{"workingSetBytes":7}}} {}"#,
+            #"{"x":"# + String(repeating: "[", count: 100_000),
+        ])
+    func refusedSummary(text: String) {
+        #expect(throws: JSONError.self) { try KubeletReading.statsSummary(bytes(text)) }
+    }
+
     @Test("a line of 10 MB, a hundred thousand pods, a body cut off anywhere")
     func huge() throws {
         let line = "node_cpu_usage_seconds_total{x=\"" + String(repeating: "a", count: 10 << 20) + "\"} 1\n"
@@ -375,6 +448,18 @@ struct UsageMeterTests {
         // A counter that was reset has no rate.
         _ = meter.take(detailed(860, 50), of: target, at: time(860))
         #expect(meter.take(detailed(920, 20), of: target, at: time(920)).node.receivedPerSecond == nil)
+    }
+
+    @Test("a pod whose time is years before its node's is not used; the node and its other pods are")
+    func podOfAnotherTime() {
+        var meter = UsageMeter(interval: .seconds(15))
+        var page = reading(0, cpu: 10)
+        page.pods.append(page.pods[0])
+        page.pods[1].key.name = "old"
+        page.pods[1].use.at = Timestamp(seconds: 1)
+        let measured = meter.take(page, of: target, at: time(1))
+        #expect(measured.pods.map(\.pod) == ["p"] && measured.node.memoryBytes == 2_000)
+        #expect(measured.rejected == [.badTime: 1])
     }
 
     @Test("nanoseconds for seconds and kilobytes for bytes: more than the node has, and not used")

@@ -92,6 +92,82 @@ struct TelemetryCoreTests {
         #expect(core.dropped == 0)
     }
 
+    @Test("what gathered in a silence is sent, all of it, though new points come once the first batch went")
+    func backlog() throws {
+        var core = core(perBatch: 1)
+        var sent: [Double] = []
+        core.take([try point("p", 0, 0), try point("q", 0, 100)], at: time(0))
+        _ = core.next(at: time(0))
+        core.ended(.failed, at: time(0), jitter: 0)
+        for minute in 1...5 {
+            let at = Double(minute) * 60
+            core.take([try point("p", at, Double(minute)), try point("q", at, Double(100 + minute))], at: time(at))
+        }
+        #expect(core.waiting == 12)
+        var now = 301.0
+        func step(_ outcome: TelemetryCore.Outcome = .sent) {
+            while true {
+                now += 0.5
+                if let batch = core.next(at: time(now)) {
+                    sent += values(batch)
+                    core.ended(outcome, at: time(now), jitter: 0)
+                    return
+                }
+            }
+        }
+        step()
+        #expect(sent.count == 4, "a batch for one resource holds at most four points")
+        core.take([try point("p", 360, 6), try point("q", 360, 106)], at: time(360))
+        now = 360
+        while core.waiting > 0 { step() }
+        #expect(sent.filter { $0 < 100 } == [0, 1, 2, 3, 4, 5, 6])
+        #expect(sent.filter { $0 >= 100 } == [100, 101, 102, 103, 104, 105, 106])
+        #expect(core.superseded.isEmpty && core.dropped == 0)
+        // From then on the newest is enough again, and what it takes the place of is counted.
+        core.take([try point("p", 420, 7), try point("q", 420, 107)], at: time(420))
+        core.take([try point("p", 480, 8)], at: time(480))
+        #expect(core.waiting == 2 && core.superseded == [.pod: 1])
+    }
+
+    @Test("a resource with a long silence behind it fills no more of a batch than others would, in order")
+    func longSilence() throws {
+        var core = core(perBatch: 5, maximum: 2_000)
+        core.take([try point("p", 0, 0)], at: time(0))
+        _ = core.next(at: time(0))
+        core.ended(.failed, at: time(0), jitter: 0)
+        for minute in 1..<1_440 {
+            core.take([try point("p", Double(minute) * 60, Double(minute))], at: time(Double(minute) * 60))
+        }
+        #expect(core.waiting == 1_440)
+        var sent: [Double] = []
+        var now = 1_440.0 * 60
+        while let batch = core.next(at: time(now)) {
+            #expect(batch.pointCount <= 20)
+            sent += values(batch)
+            core.ended(.sent, at: time(now), jitter: 0)
+            now += 1
+        }
+        #expect(sent == (0..<1_440).map(Double.init))
+        #expect(core.waiting == 0)
+    }
+
+    @Test("our clock is set back by a day: sending and taking go on")
+    func clockSetBack() throws {
+        var core = core()
+        core.take([try point("p", 100_000, 1)], at: time(100_000))
+        _ = core.next(at: time(100_000))
+        core.ended(.sent, at: time(100_000), jitter: 0)
+        core.take([try point("p", 13_600, 2)], at: time(13_600))
+        #expect(core.waiting == 1)
+        let batch = core.next(at: time(13_600))
+        #expect(values(batch) == [2])
+        core.ended(.sent, at: time(13_600), jitter: 0)
+        // From here on the usual order holds.
+        core.take([try point("p", 13_630, 3), try point("p", 13_660, 4)], at: time(13_660))
+        let next = core.next(at: time(13_661))
+        #expect(values(next) == [4])
+    }
+
     @Test("failures are repeated after a growing pause; a refusal gives the batch up and goes on")
     func failures() throws {
         var core = core(perBatch: 1)
@@ -151,6 +227,13 @@ struct TelemetryCoreTests {
             }
         }
         #expect(core.remembered < 30)
+    }
+
+    @Test("a time before 1970 makes no point: Ceilometer would refuse the whole notification")
+    func beforeAllTime() {
+        let year1 = Timestamp(seconds: -62_135_596_800)
+        #expect(TelemetryPoint(.node, id: .dns, at: year1, attributes: [:], [(.memory, 1)]) == nil)
+        #expect(TelemetryPoint(.node, id: .dns, at: time(0), attributes: [:], [(.memory, 1)]) != nil)
     }
 
     @Test("NaN and infinities are no values, and a point without values is none")

@@ -13,15 +13,23 @@ enum AlarmWebhook {
         var what: String
     }
 
-    /// The alarms that a body tells of.
-    static func alarms(_ body: [UInt8], cluster: String, at now: Timestamp) throws(Refusal) -> [CloudAlarm] {
+    /// What a body tells.
+    struct Told: Equatable {
+        /// The alarms.
+        var alarms: [CloudAlarm]
+        /// How many Alertmanager left out, because its `max_alerts` is set: of those nothing is known.
+        var truncated = 0
+    }
+
+    /// Reads a body.
+    static func read(_ body: [UInt8], cluster: String, at now: Timestamp) throws(Refusal) -> Told {
         let value: JSONValue
         do throws(JSONError) {
             value = try JSONValue.parse(body, maximumDepth: 16)
         } catch {
             throw Refusal(what: "\(error)")
         }
-        if value["alarm_id"] != nil { return [try aodh(value, cluster, now)] }
+        if value["alarm_id"] != nil { return Told(alarms: [try aodh(value, cluster, now)]) }
         guard let version = value["version"]?.stringValue else {
             throw Refusal(what: "neither alarm_id (Aodh) nor version (Alertmanager) is there")
         }
@@ -34,7 +42,8 @@ enum AlarmWebhook {
         for (index, alert) in alerts.enumerated() {
             alarms.append(try alertmanager(alert, "alerts[\(index)]", cluster, now))
         }
-        return alarms
+        let truncated = value["truncatedAlerts"]?.intValue ?? 0
+        return Told(alarms: alarms, truncated: Int(clamping: max(0, truncated)))
     }
 
     private static func alertmanager(
@@ -52,15 +61,13 @@ enum AlarmWebhook {
         case "resolved"?: isFiring = false
         case let other: throw Refusal(what: "\(path).status is '\(clean(other ?? "", 40))'")
         }
-        let field = isFiring ? "startsAt" : "endsAt"
-        guard let at = alert[field]?.stringValue.flatMap({ Timestamp($0) }) else {
-            throw Refusal(what: "\(path).\(field) is no time")
-        }
         let notes = alert["annotations"]
         let why = notes?["summary"]?.stringValue ?? notes?["description"]?.stringValue ?? ""
         return CloudAlarm(
             cluster: cluster, alarmID: id, name: clean(name, 200), state: isFiring ? "alarm" : "ok",
-            why: clean(why, 300), at: min(at, now))
+            // As of now, since that is when it is said: an alert that was resolved and fires again may bear its old
+            // `startsAt`, which is before the word that it was resolved.
+            why: clean(why, 300), at: now)
     }
 
     private static func aodh(_ value: JSONValue, _ cluster: String, _ now: Timestamp) throws(Refusal) -> CloudAlarm {

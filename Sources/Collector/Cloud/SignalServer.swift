@@ -20,6 +20,8 @@ struct SignalServer: Sendable {
         var publish: @Sendable (ScaleRequested) async -> Bool
         /// The same for the state of an alarm.
         var publishAlarm: @Sendable (CloudAlarm) async -> Bool = { _ in false }
+        /// Told how many alerts Alertmanager left out of a message.
+        var truncated: @Sendable (Int) -> Void = { _ in }
         /// How it ended, for metrics: the HTTP status.
         var ended: @Sendable (Int) -> Void = { _ in }
     }
@@ -33,7 +35,8 @@ struct SignalServer: Sendable {
     private let groups: Set<String>
     private let urls: SignalURL
     private let doors: Doors
-    private let gate = Lock(SignalGate())
+    private let gate = Lock(SignalGate.signals)
+    private let alarmGate = Lock(SignalGate.alarms)
 
     init(cluster: String, groups: Set<String>, urls: SignalURL, doors: Doors) {
         self.cluster = cluster
@@ -72,7 +75,7 @@ struct SignalServer: Sendable {
         let now = doors.now()
         guard gate.withLock({ $0.admits(group, at: now) }) else {
             var response = error(429, "too many signals for this group")
-            response.headers.append(("Retry-After", String(Int(SignalGate.refill.inSeconds))))
+            response.headers.append(("Retry-After", String(Int(SignalGate.signals.refill.inSeconds))))
             return response
         }
         let (who, why) = Self.sender(request)
@@ -93,20 +96,28 @@ struct SignalServer: Sendable {
         guard let token = Self.token(of: request), urls.isValid(alarms: token) else {
             return error(401, "the token is missing or is not that of this address")
         }
-        let alarms: [CloudAlarm]
+        let now = doors.now()
+        guard alarmGate.withLock({ $0.admits("alarms", at: now) }) else {
+            // Not 429: Alertmanager gives up on every 4xx and sends again after 5xx only.
+            var response = error(503, "too many messages with alarms; send it again")
+            response.headers.append(("Retry-After", String(Int(SignalGate.alarms.refill.inSeconds))))
+            return response
+        }
+        let told: AlarmWebhook.Told
         do throws(AlarmWebhook.Refusal) {
-            alarms = try AlarmWebhook.alarms(request.body, cluster: cluster, at: doors.now())
+            told = try AlarmWebhook.read(request.body, cluster: cluster, at: now)
         } catch {
             return self.error(400, error.what)
         }
-        for alarm in alarms {
+        if told.truncated > 0 { doors.truncated(told.truncated) }
+        for alarm in told.alarms {
             guard await doors.publishAlarm(alarm) else {
                 var response = error(503, "the broker did not take it; send it again")
                 response.headers.append(("Retry-After", "5"))
                 return response
             }
         }
-        return .json(202, JSONValue.object(["alarms": .int(Int64(alarms.count))]).text)
+        return .json(202, JSONValue.object(["alarms": .int(Int64(told.alarms.count))]).text)
     }
 
     private func error(_ status: Int, _ what: String) -> ServerResponse {
@@ -175,6 +186,11 @@ extension SignalServer {
                         log.warning("the state of an alarm was not handed on", what)
                         return false
                     }
+                },
+                truncated: { number in
+                    log.warning(
+                        "Alertmanager left alerts out of its message: set max_alerts of the receiver to 0",
+                        [.total: .int(number)])
                 }, ended: { answers.increment(String($0)) }))
     }
 }

@@ -74,10 +74,9 @@ struct UsageCollector: Sendable {
     private func measure(_ outbox: AsyncStream<UsageMessage>.Continuation) async {
         var meter = UsageMeter(interval: settings.interval)
         var schedule = ScrapeSchedule(interval: settings.interval, details: settings.detailsInterval)
-        var waiting = Fifo<ScrapeSchedule.Turn>()
-        // Nodes that wait or are being read: none stands in line twice, or a few that hang would keep all others waiting.
-        var pending: Set<String> = []
-        var busy: Set<String> = []
+        var queue = ScrapeQueue(places: settings.parallel, interval: settings.interval)
+        // An operator who sets the clock must not stop the looking after nodes.
+        let steady = SteadyClock()
         var names: Set<String> = []
         var targets: [String: UsageMeter.Target] = [:]
         var refreshAt: Timestamp?
@@ -92,12 +91,11 @@ struct UsageCollector: Sendable {
                 }
             }
             func start() {
-                while busy.count < settings.parallel, let turn = waiting.popFirst() {
+                while let turn = queue.next() {
                     guard let target = targets[turn.node] else {
-                        pending.remove(turn.node)
+                        queue.dropped(turn.node)
                         continue
                     }
-                    busy.insert(turn.node)
                     group.addTask { await scrape(target, details: turn.details) }
                 }
             }
@@ -106,22 +104,26 @@ struct UsageCollector: Sendable {
                 let now = Timestamp.now()
                 switch event {
                 case .ticked:
-                    if refreshAt.map({ now >= $0 }) ?? true {
-                        refreshAt = now + Self.refresh
-                        (names, targets) = await mine(at: now)
-                        meter.keep(only: names)
-                        scraper.keep(only: names)
+                    if refreshAt.map({ steady.now >= $0 }) ?? true {
+                        refreshAt = steady.now + Self.refresh
+                        // While the nodes are not known, those that were are asked.
+                        if let known = await source.nodes() {
+                            let all: Set<String>
+                            (names, targets, all) = mine(known, at: now)
+                            // Who has no share for the moment forgets nothing: it may have the same one again.
+                            let kept = names.isEmpty ? all : names
+                            meter.keep(only: kept)
+                            scraper.keep(only: kept)
+                            queue.keep(only: kept)
+                        }
                     }
-                    for turn in schedule.due(names, at: now) where pending.insert(turn.node).inserted {
-                        waiting.append(turn)
-                    }
+                    queue.add(schedule.due(names, at: now), at: now)
                     start()
                     give(&nodes, &pods, outbox)
-                    report.tell(at: now, log)
+                    report.tell(at: steady.now, log)
                     sleep()
                 case .scraped(let target, let known, let result, let took):
-                    busy.remove(target.node)
-                    pending.remove(target.node)
+                    queue.ended(target.node, result.isRouteDown ? .unreachable : .answered, at: now)
                     start()
                     meters.scrapeSeconds.observe(took)
                     switch result {
@@ -144,16 +146,18 @@ struct UsageCollector: Sendable {
         }
     }
 
-    /// The nodes that this replica asks now.
-    private func mine(at now: Timestamp) async -> (Set<String>, [String: UsageMeter.Target]) {
-        let known = await source.nodes()?.filter { $0.deletedAt == nil } ?? []
+    /// The nodes that this replica asks now, and all that there are.
+    private func mine(
+        _ nodes: [Node], at now: Timestamp
+    ) -> (names: Set<String>, targets: [String: UsageMeter.Target], all: Set<String>) {
+        let known = nodes.filter { $0.deletedAt == nil }
         let all = known.map(\.name)
         let names = Set(share?.withLock { $0.mine(all, at: now) } ?? all)
         meters.nodes.set(Double(names.count))
         let targets = known.reduce(into: [String: UsageMeter.Target](minimumCapacity: names.count)) { targets, node in
             if names.contains(node.name) { targets[node.name] = UsageMeter.Target(node) }
         }
-        return (names, targets)
+        return (names, targets, Set(all))
     }
 
     private func scrape(_ target: UsageMeter.Target, details: Bool) async -> Event {
@@ -204,6 +208,13 @@ struct UsageCollector: Sendable {
             case .pods(let stats): _ = try? await bus.publish(stats)
             }
         }
+    }
+}
+
+extension Result<KubeletReading, ScrapeError> {
+    /// Whether the node could not be reached, by no way.
+    fileprivate var isRouteDown: Bool {
+        if case .failure(let error) = self { error.isRouteDown } else { false }
     }
 }
 

@@ -49,7 +49,7 @@ private struct SummaryEntry {
         try reader.object { (reader, key) throws(JSONError) in
             switch key {
             case "podRef": try entry.readReference(&reader)
-            case "name": entry.name = try reader.string()
+            case "name": entry.name = try reader.stringOrNull() ?? ""
             case "cpu": try entry.readCPU(&reader, &faults)
             case "memory": try entry.readMemory(&reader, &faults)
             case "network": entry.use.traffic = try traffic(&reader, &faults)
@@ -77,11 +77,12 @@ private struct SummaryEntry {
     private mutating func readReference(_ reader: inout JSONReader) throws(JSONError) {
         var (namespace, name) = ("", "")
         var uid: String?
+        if try reader.isNull() { return }
         try reader.object { (reader, key) throws(JSONError) in
             switch key {
-            case "namespace": namespace = try reader.string()
-            case "name": name = try reader.string()
-            case "uid": uid = try reader.string()
+            case "namespace": namespace = try reader.stringOrNull() ?? ""
+            case "name": name = try reader.stringOrNull() ?? ""
+            case "uid": uid = try reader.stringOrNull()
             default: try reader.skip()
             }
         }
@@ -141,7 +142,7 @@ private struct SummaryEntry {
                     var (received, sent): (Double?, Double?)
                     try reader.object { (reader, key) throws(JSONError) in
                         switch key {
-                        case "name": name = try reader.string()
+                        case "name": name = try reader.stringOrNull() ?? ""
                         case "rxBytes": received = try amount(&reader, KubeletReading.largestBytes, &rejected)
                         case "txBytes": sent = try amount(&reader, KubeletReading.largestBytes, &rejected)
                         default: try reader.skip()
@@ -175,9 +176,8 @@ private struct SummaryEntry {
     private static func time(
         _ reader: inout JSONReader, _ rejected: inout Rejections
     ) throws(JSONError) -> Timestamp? {
-        let time = Timestamp(try reader.string())
-        if time == nil { rejected.count(.badTime) }
-        return time
+        // Go writes `null` for a time that it has not.
+        try reader.stringOrNull().flatMap { KubeletReading.time($0, &rejected) }
     }
 
     /// The kubelet's numbers are unsigned and may exceed a signed 64-bit integer.

@@ -109,14 +109,15 @@ private struct PageTable {
             default: KubeletReading.largestBytes
             }
         guard let value = KubeletReading.amount(sample.value, upTo: limit, &rejected) else { return }
-        if isCadvisor { return takeCgroup(family, value, sample) }
+        let time = sample.time.flatMap { KubeletReading.time($0, &rejected) }
+        if isCadvisor { return takeCgroup(family, value, time, sample) }
         switch family {
         case .nodeCPU:
             node.cpuSeconds = value
-            node.at = sample.time ?? node.at
+            node.at = time ?? node.at
         case .nodeMemory:
             node.memoryBytes = Int64(value)
-            node.at = node.at ?? sample.time
+            node.at = node.at ?? time
         default:
             guard let pod = sample.label("pod"), let namespace = sample.label("namespace") else {
                 return rejected.count(.badName)
@@ -129,7 +130,7 @@ private struct PageTable {
             default: break
             }
             guard let index = entry(namespace, pod, container) else { return }
-            entries[index].use.at = sample.time ?? entries[index].use.at
+            entries[index].use.at = time ?? entries[index].use.at
             switch family {
             case .podCPU, .containerCPU: entries[index].use.cpuSeconds = value
             default: entries[index].use.memoryBytes = Int64(value)
@@ -139,14 +140,16 @@ private struct PageTable {
 
     /// cAdvisor: `id="/"` is the node; `container=""` with a pod is the pod's cgroup; `container="POD"` its pause
     /// container, which holds the pod's network on older runtimes.
-    private mutating func takeCgroup(_ family: Family, _ value: Double, _ sample: PrometheusText.Sample) {
+    private mutating func takeCgroup(
+        _ family: Family, _ value: Double, _ time: Timestamp?, _ sample: PrometheusText.Sample
+    ) {
         switch family {
         case .received, .sent:
             guard let interface = sample.label("interface"), isCounted(interface) else { return }
         default: break
         }
         if let id = sample.label("id"), PrometheusText.equal(page, id, "/") {
-            return put(value, family, sample.time, &node)
+            return put(value, family, time, &node)
         }
         guard let pod = sample.label("pod"), !pod.isEmpty, let namespace = sample.label("namespace") else { return }
         var container = sample.label("container") ?? pod.lowerBound..<pod.lowerBound
@@ -155,7 +158,7 @@ private struct PageTable {
         default: if PrometheusText.equal(page, container, "POD") { return }
         }
         guard let index = entry(namespace, pod, container) else { return }
-        put(value, family, sample.time, &entries[index].use)
+        put(value, family, time, &entries[index].use)
     }
 
     private func put(_ value: Double, _ family: Family, _ time: Timestamp?, _ use: inout KubeletReading.Use) {

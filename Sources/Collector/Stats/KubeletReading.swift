@@ -100,6 +100,26 @@ struct KubeletReading: Sendable, Equatable {
         return value
     }
 
+    /// Times from 1970 to 2200. Go writes the first of January of the year 1 where it has none; that and the like would make
+    /// others refuse all that comes along with it.
+    private static let possibleTimes = Timestamp(seconds: 0)..<Timestamp(seconds: 7_258_118_400)
+
+    /// A time if it can be one; else it is counted, and the page says no time.
+    static func time(_ time: Timestamp, _ rejected: inout Rejections) -> Timestamp? {
+        if possibleTimes.contains(time) { return time }
+        rejected.count(.badTime)
+        return nil
+    }
+
+    /// The same of a time as JSON has it.
+    static func time(_ text: String, _ rejected: inout Rejections) -> Timestamp? {
+        guard let read = Timestamp(text) else {
+            rejected.count(.badTime)
+            return nil
+        }
+        return time(read, &rejected)
+    }
+
     /// Whether Kubernetes allows the name: letters, digits, `-` and `.`, at most 253. Upper case and `_` are in use for
     /// containers of other runtimes.
     static func isName(_ bytes: some Collection<UInt8>) -> Bool {

@@ -78,8 +78,7 @@ struct MetricsAPI: Sendable, Equatable {
                         }
                     }
                 case "timestamp":
-                    item.use.at = Timestamp(try reader.string())
-                    if item.use.at == nil { faults.count(.badTime) }
+                    item.use.at = try reader.stringOrNull().flatMap { KubeletReading.time($0, &faults) }
                 case "usage": try item.use.readUsage(&reader, &faults)
                 case "containers":
                     if try reader.isNull() { return }

@@ -28,7 +28,8 @@ struct ScrapeSchedule {
         var turns: [Turn] = []
         for node in nodes {
             let isFirst = next[node] == nil
-            guard isFirst || next[node].map({ $0 <= now }) == true else { continue }
+            // A moment that is further away than any is made was made before our clock was set back.
+            guard isFirst || next[node].map({ $0 <= now || $0 - now > interval * 2 }) == true else { continue }
             let hash = StableHash.of(node)
             turns.append(Turn(node: node, details: isFirst ? detailsEvery > 0 : wantsDetails(hash, now)))
             next[node] = moment(hash, after: now)

@@ -5,23 +5,32 @@ import Support
 /// Every replica says once a second that it lives (the probes that also tell who is active) and hears the others from a
 /// queue of its own. For each node the replica with the highest hash of node and replica asks. When a replica falls
 /// silent only its nodes go to others; when one comes only those that it gets change hands. Two may ask the same node
-/// for as long as they do not know of each other: that costs a scrape and harms nobody.
+/// for as long as they do not know of each other: that costs a scrape and harms nobody. So a replica that does not hear
+/// itself, because the broker is away for a moment, keeps what it had: nobody is heard then, and to stop would lose numbers.
 struct ScrapeShare {
     private let replica: String
     private let lease: Interval
     private let settling: Interval
+    private let hold: Interval
     private var heard: [String: Timestamp] = [:]
     private var hashes: [(replica: String, hash: UInt64)] = []
     private var firstHeardAt: Timestamp?
+    /// When it was last known who lives.
+    private var knownAt: Timestamp?
+    private var isCutOff = false
 
     /// - Parameters:
     ///   - replica: this one's name.
     ///   - lease: who has not been heard for so long is gone.
     ///   - settling: so long after the first word a new replica listens before it asks anybody.
-    init(replica: String, lease: Interval = .seconds(5), settling: Interval = .seconds(2)) {
+    ///   - hold: so long a replica that does not hear itself keeps what it had.
+    init(
+        replica: String, lease: Interval = .seconds(5), settling: Interval = .seconds(2), hold: Interval = .minutes(5)
+    ) {
         self.replica = replica
         self.lease = lease
         self.settling = settling
+        self.hold = hold
     }
 
     /// The replicas that live, in order of name.
@@ -36,14 +45,31 @@ struct ScrapeShare {
         if isNew { sort() }
     }
 
-    /// What this replica asks of `nodes`. Empty until the replica hears itself: without a broker nobody could be told.
+    /// What this replica asks of `nodes`. Empty until the replica hears itself, and when it has not for long: without a
+    /// broker nobody could be told.
     mutating func mine(_ nodes: [String], at now: Timestamp) -> [String] {
-        let before = heard.count
-        heard = heard.filter { now - $0.value < lease }
-        if heard.count != before { sort() }
-        guard heard[replica] != nil, let firstHeardAt, now - firstHeardAt >= settling else { return [] }
+        // Our clock was set back.
+        if let first = firstHeardAt, first > now { firstHeardAt = now - settling }
+        guard let firstHeardAt, now - firstHeardAt >= settling else { return [] }
+        if heard[replica].map({ isFresh($0, now) }) ?? false {
+            // The others were not heard either: they have a lease to be heard again.
+            if isCutOff { heard = heard.mapValues { _ in now } }
+            isCutOff = false
+            knownAt = now
+            let before = heard.count
+            heard = heard.filter { isFresh($0.value, now) }
+            if heard.count != before { sort() }
+        } else {
+            isCutOff = true
+            guard let knownAt, now - knownAt < hold else { return [] }
+        }
         guard hashes.count > 1 else { return nodes }
         return nodes.filter { owner(of: $0) == replica }
+    }
+
+    /// Heard within the lease; what was heard in our future was so before our clock was set back.
+    private func isFresh(_ at: Timestamp, _ now: Timestamp) -> Bool {
+        now - at < lease && at - now < lease
     }
 
     private func owner(of node: String) -> String? {

@@ -111,6 +111,10 @@ struct UsageMeter {
         for (position, pod) in reading.pods.enumerated() {
             let place = before.place(of: pod.key, at: position)
             let at = pod.use.at ?? kubelet
+            guard kubelet - at <= Self.oldest else {
+                rejected.count(.badTime)
+                continue
+            }
             var sample = PodStats.Sample(
                 namespace: pod.key.namespace, pod: pod.key.name, podUID: pod.uid, node: target.node,
                 // A kubelet whose clock is wrong is wrong about its pods by as much.
@@ -245,6 +249,9 @@ struct UsageMeter {
     private static let shortest = Interval.seconds(1)
     /// A page may be a little older than another page that was read before it.
     private static let backwards = Interval.seconds(30)
+    /// What a page says of a pod is no older than what it says of the node by more; else nothing is known of when it was
+    /// measured.
+    private static let oldest = Interval.minutes(60)
     /// So long what a page with details said is repeated between two of them.
     private static let detailsLast = Interval.minutes(10)
 

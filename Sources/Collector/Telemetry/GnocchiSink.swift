@@ -8,10 +8,11 @@ actor GnocchiSink: TelemetrySink {
     private let projectID: String
     private let userID: String?
     private let archivePolicy: String
-    /// Attributes as they were last written, by resource.
-    private var written: [String: [String: String]] = [:]
+    private var written = WrittenAttributes()
     /// Metrics that Gnocchi lets us not write, by name within their resource, and until when they are left out.
     private var barred: [Barred: Timestamp] = [:]
+    /// Resources that do not exist and that Gnocchi lets us not make, and until when they are left out.
+    private var missing: [String: Timestamp] = [:]
 
     private struct Barred: Hashable {
         var resource: String
@@ -27,7 +28,7 @@ actor GnocchiSink: TelemetrySink {
 
     /// Gnocchi refuses a whole request for one metric; in so many requests the culprits of a batch are looked for.
     private static let searches = 64
-    /// So long a metric that was refused is left out.
+    /// So long a metric or a resource that was refused is left out.
     private static let barredFor = Interval.minutes(10)
 
     init(_ client: OpenStackClient, projectID: String, userID: String?, archivePolicy: String) {
@@ -41,8 +42,12 @@ actor GnocchiSink: TelemetrySink {
         _ batch: TelemetryCore.Batch, at now: Timestamp
     ) async throws(TelemetryFailure) -> TelemetryPartial? {
         do throws(OpenStackError) {
-            for entry in batch.entries where entry.withAttributes { try await update(entry) }
-            return try await store(batch.entries, at: now)
+            var lost = Loss()
+            try await store(batch.entries, at: now, &lost)
+            for entry in batch.entries where entry.withAttributes && missing[entry.id] == nil {
+                try await update(entry, &lost)
+            }
+            return lost.refusal.map { TelemetryPartial(metrics: lost.metrics, failure: Self.failure($0)) }
         } catch {
             throw Self.failure(error)
         }
@@ -52,58 +57,74 @@ actor GnocchiSink: TelemetrySink {
         await client.close()
     }
 
-    /// One unknown resource makes Gnocchi refuse all of a batch; then those that are missing are made, and it goes again.
+    /// What of a batch was not taken.
+    private struct Loss {
+        var metrics = 0
+        /// Why, the last of them.
+        var refusal: OpenStackError?
+    }
+
+    /// One unknown resource makes Gnocchi refuse all of a batch, and it names those that are. They are made, and it goes
+    /// again.
     private func store(
-        _ entries: [TelemetryCore.Entry], at now: Timestamp
-    ) async throws(OpenStackError) -> TelemetryPartial? {
-        barred = barred.filter { $0.value > now }
-        let measures = entries.map(Self.measures)
+        _ entries: [TelemetryCore.Entry], at now: Timestamp, _ lost: inout Loss
+    ) async throws(OpenStackError) {
+        // Longer than any is barred: our clock was set back.
+        barred = barred.filter { $0.value > now && $0.value - now <= Self.barredFor }
+        missing = missing.filter { $0.value > now && $0.value - now <= Self.barredFor }
+        let usable = entries.filter { missing[$0.id] == nil }
+        let unknown: Set<String>
         do throws(OpenStackError) {
-            return try await separate(measures, at: now)
+            return try await separate(usable.map(Self.measures), at: now, &lost)
         } catch {
             guard Self.isUnknownResource(error) else { throw error }
+            // A Gnocchi that does not name them is asked to make all of them; those that exist stay as they are.
+            unknown = Set(error.unknownResources.isEmpty ? usable.map(\.id) : error.unknownResources)
         }
-        var usable: [GnocchiMeasures] = []
-        var refusal: OpenStackError?
-        for (entry, measures) in zip(entries, measures) {
+        for entry in usable where unknown.contains(entry.id) {
             let last = entry.points[entry.points.count - 1]
             do throws(OpenStackError) {
-                _ = try await client.createResource(
-                    type: last.kind.resourceType, id: last.id.description, attributes: last.attributes,
+                let isNew = try await client.createResource(
+                    type: last.kind.resourceType, id: entry.id, attributes: last.attributes,
                     projectID: projectID, userID: userID)
-                written[last.id.description] = last.attributes
-                usable.append(measures)
+                // Of one that exists the attributes are not known.
+                if isNew { written.wrote(last.attributes, entry.id) }
             } catch {
                 // A server that Ceilometer has not learnt of: its resource is not ours to make.
-                guard error.code == .badRequest || error.code == .notFound || error.code == .forbidden else {
-                    throw error
-                }
-                refusal = refusal ?? error
+                guard Self.isOwn(error) else { throw error }
+                lost.refusal = error
+                lost.metrics += Self.measures(entry).metrics.count
+                missing[entry.id] = now + Self.barredFor
             }
         }
-        if let refusal, usable.isEmpty { throw refusal }
-        return usable.isEmpty ? nil : try await separate(usable, at: now)
+        let rest = usable.filter { missing[$0.id] == nil }
+        if rest.isEmpty, let refusal = lost.refusal { throw refusal }
+        try await separate(rest.map(Self.measures), at: now, &lost)
     }
 
     private static func isUnknownResource(_ error: OpenStackError) -> Bool {
         error.code == .badRequest && error.message.contains("Unknown resources")
     }
 
+    /// Whether the fault lies with the one resource or metric, and others may well be taken.
+    private static func isOwn(_ error: OpenStackError) -> Bool {
+        error.code == .badRequest || error.code == .notFound || error.code == .forbidden
+    }
+
     /// Stores all that Gnocchi takes. It refuses a request as a whole when one of its metrics is another project's (403), is
     /// gone (404) or is not wanted (400): then the halves go by themselves, down to the metric that is to blame, which is
     /// left out from then on.
     private func separate(
-        _ measures: [GnocchiMeasures], at now: Timestamp
-    ) async throws(OpenStackError) -> TelemetryPartial? {
+        _ measures: [GnocchiMeasures], at now: Timestamp, _ lost: inout Loss
+    ) async throws(OpenStackError) {
         let pieces = measures.flatMap { resource in
             resource.metrics.map { Piece(resource: resource.resource, metric: $0) }
         }
         let wanted = pieces.filter { barred[$0.key] == nil }
-        guard !wanted.isEmpty else { return nil }
+        guard !wanted.isEmpty else { return }
         var rest: [[Piece]] = [wanted]
         var requests = 0
         var stored = 0
-        var lost = 0
         var refusal: OpenStackError?
         while let part = rest.popLast() {
             do throws(OpenStackError) {
@@ -111,14 +132,14 @@ actor GnocchiSink: TelemetrySink {
                 try await client.storeMeasures(Self.joined(part), archivePolicy: archivePolicy)
                 stored += part.count
             } catch {
-                let isOne = error.code == .forbidden || error.code == .notFound || error.code == .badRequest
                 // What concerns all of them is not looked for in each.
-                guard isOne, !Self.isUnknownResource(error), !error.message.contains("Archive policy") else {
+                guard Self.isOwn(error), !Self.isUnknownResource(error), !error.message.contains("Archive policy")
+                else {
                     throw error
                 }
                 refusal = error
                 if part.count == 1 || requests >= Self.searches {
-                    lost += part.count
+                    lost.metrics += part.count
                     if part.count == 1 { barred[part[0].key] = now + Self.barredFor }
                 } else {
                     rest.append(Array(part[(part.count / 2)...]))
@@ -126,9 +147,9 @@ actor GnocchiSink: TelemetrySink {
                 }
             }
         }
-        guard let refusal else { return nil }
+        guard let refusal else { return }
         if stored == 0 { throw refusal }
-        return TelemetryPartial(metrics: lost, failure: Self.failure(refusal))
+        lost.refusal = refusal
     }
 
     /// Pieces as Gnocchi takes them: by resource.
@@ -145,22 +166,22 @@ actor GnocchiSink: TelemetrySink {
         return measures
     }
 
-    /// Attributes that changed since they were written: a pod that came to another node.
-    private func update(_ entry: TelemetryCore.Entry) async throws(OpenStackError) {
+    /// Attributes that changed since they were written: a pod that came to another node. What was written before our start
+    /// is not known, so it is written once.
+    private func update(_ entry: TelemetryCore.Entry, _ lost: inout Loss) async throws(OpenStackError) {
         let last = entry.points[entry.points.count - 1]
-        let id = last.id.description
-        guard let before = written[id], before != last.attributes else { return }
+        guard !last.attributes.isEmpty, !written.holds(last.attributes, entry.id) else { return }
         do throws(OpenStackError) {
             try await client.updateResource(
-                type: last.kind.resourceType, id: id,
-                attributes: last.attributes.filter { before[$0.key] != $0.value })
-            written[id] = last.attributes
+                type: last.kind.resourceType, id: entry.id, attributes: last.attributes)
+            written.wrote(last.attributes, entry.id)
         } catch {
             // Gone meanwhile: it is made again when its measures are refused.
-            guard error.code == .notFound else { throw error }
-            written[id] = nil
+            if error.code == .notFound { return written.forget(entry.id) }
+            // The measures are stored; they are worth more than the names.
+            guard Self.isOwn(error) else { throw error }
+            lost.refusal = error
         }
-        if written.count > 200_000 { written = [:] }
     }
 
     private static func measures(_ entry: TelemetryCore.Entry) -> GnocchiMeasures {
@@ -175,7 +196,7 @@ actor GnocchiSink: TelemetrySink {
                 }
             }
         }
-        return GnocchiMeasures(resource: entry.points[0].id.description, metrics: metrics)
+        return GnocchiMeasures(resource: entry.id, metrics: metrics)
     }
 
     private static func failure(_ error: OpenStackError) -> TelemetryFailure {
@@ -200,4 +221,9 @@ actor GnocchiSink: TelemetrySink {
         case .transport, .cancelled: TelemetryFailure(code: .unreachable, text: error.description)
         }
     }
+}
+
+extension TelemetryCore.Entry {
+    /// The resource, as Gnocchi has it.
+    fileprivate var id: String { points[0].id.description }
 }

@@ -8,14 +8,14 @@ import Support
 /// - A batch holds few resources, and batches keep a distance: Ceilometer handles one notification at a time, and a large
 ///   one blocks all samples of the cloud (seen: 5,000 resources, two minutes).
 /// - While the other side takes no batch the points gather, up to a bound; then the oldest of the least important go.
-///   While it works, a newer point takes the place of one that still waits.
+///   While it works, a newer point takes the place of one that still waits, and is counted; what gathered before is sent.
 /// - Attributes travel at first, when they change, and now and then: each time costs Gnocchi a write.
 struct TelemetryCore: Sendable {
     /// Sizes and times.
     struct Options: Sendable {
         /// Time between two points of a resource.
         var interval: Interval
-        /// Resources in a batch.
+        /// Resources in a batch; of points it holds at most four times as many.
         var perBatch: Int
         /// Time between two batches.
         var pace: Interval
@@ -38,6 +38,9 @@ struct TelemetryCore: Sendable {
         var entries: [Entry]
         /// Numbers from 1.
         var number: Int64
+
+        /// Points of all of them.
+        var pointCount: Int { entries.reduce(0) { $0 + $1.points.count } }
     }
 
     /// How sending ended.
@@ -83,6 +86,8 @@ struct TelemetryCore: Sendable {
     private var nextAt: Timestamp?
     private var backoff: Backoff
     private var isDown = false
+    /// Points that gathered while nothing was taken and are still to be sent.
+    private var backlog = 0
     private var number: Int64 = 0
     private var sweptAt: Timestamp?
 
@@ -92,18 +97,23 @@ struct TelemetryCore: Sendable {
     private(set) var waiting = 0
     /// Points that were given up because too many waited.
     private(set) var dropped: Int64 = 0
+    /// Points that newer ones took the place of before they were sent: more comes than may go.
+    private(set) var superseded: [TelemetryKind: Int64] = [:]
 
     init(_ options: Options) {
         self.options = options
-        backoff = Backoff(first: max(options.pace, .seconds(1)), cap: .seconds(60))
+        backoff = Backoff(first: max(options.pace, .seconds(1)), cap: Self.longestPause)
     }
+
+    private static let longestPause = Interval.seconds(60)
 
     /// Takes points in; those of resources whose turn it is not yet are passed over.
     mutating func take(_ points: [TelemetryPoint], at now: Timestamp) {
         for point in points {
             if let before = known[point.id] {
-                // A little early is on time: readings are not quite regular.
-                guard point.at - before.takenAt >= options.interval * 0.9 else { continue }
+                // A little early is on time: readings are not quite regular. Long before the last one: a clock was set back.
+                let passed = point.at - before.takenAt
+                guard passed >= options.interval * 0.9 || passed < options.interval * -2 else { continue }
                 known[point.id]?.takenAt = point.at
             } else {
                 known[point.id] = Known(takenAt: point.at, attributesAt: nil, attributesHash: 0)
@@ -122,12 +132,13 @@ struct TelemetryCore: Sendable {
             waiting += 1
             return
         }
-        if isDown {
+        if isDown || backlog > 0 {
             before.append(point)
             waiting += 1
         } else {
-            waiting -= before.count - 1
-            before = [point]
+            // Of what gathered in a silence only the newest may go: it is as old as a moment.
+            before[before.count - 1] = point
+            superseded[point.kind, default: 0] += 1
         }
         lanes[lane].points[point.id] = before
     }
@@ -156,19 +167,26 @@ struct TelemetryCore: Sendable {
             return
         }
         let age = max(options.interval * 3, options.attributesEvery)
-        guard now - sweptAt >= age else { return }
+        guard now - sweptAt >= age || now < sweptAt else { return }
         self.sweptAt = now
-        known = known.filter { now - $0.value.takenAt < age }
+        known = known.filter { now - $0.value.takenAt < age && $0.value.takenAt - now < age }
     }
 
     /// The next batch, if it is time and none is on its way; `ended` must follow.
     mutating func next(at now: Timestamp) -> Batch? {
-        guard sending == nil, waiting > 0, nextAt.map({ now >= $0 }) ?? true else { return nil }
+        guard sending == nil, waiting > 0, isDue(now) else { return nil }
         var entries: [Entry] = []
         var count = 0
+        // Resources with many points of a long silence fill a batch sooner.
+        let most = options.perBatch * 4
         for lane in lanes.indices {
-            // Resources with many points of a long silence fill a batch sooner.
-            while entries.count < options.perBatch, count < options.perBatch * 4, let points = lanes[lane].pop() {
+            while entries.count < options.perBatch, count < most, let all = lanes[lane].pop() {
+                let points = Array(all.prefix(most - count))
+                if points.count < all.count {
+                    // The others of the lane have their turn first.
+                    lanes[lane].points[all[0].id] = Array(all[points.count...])
+                    lanes[lane].push(all[0].id)
+                }
                 count += points.count
                 entries.append(Entry(points: points, withAttributes: wantsAttributes(points[points.count - 1], now)))
             }
@@ -179,6 +197,12 @@ struct TelemetryCore: Sendable {
         sending = batch
         nextAt = now + options.pace
         return batch
+    }
+
+    private func isDue(_ now: Timestamp) -> Bool {
+        guard let nextAt else { return true }
+        // Further away than any pause is long: our clock was set back.
+        return now >= nextAt || nextAt - now > max(options.pace, Self.longestPause)
     }
 
     private func wantsAttributes(_ point: TelemetryPoint, _ now: Timestamp) -> Bool {
@@ -193,7 +217,7 @@ struct TelemetryCore: Sendable {
         sending = nil
         switch outcome {
         case .sent:
-            isDown = false
+            worked(batch)
             backoff.succeeded()
             for entry in batch.entries where entry.withAttributes {
                 let last = entry.points[entry.points.count - 1]
@@ -201,13 +225,19 @@ struct TelemetryCore: Sendable {
                 known[last.id]?.attributesHash = last.attributes.hashValue
             }
         case .refused:
-            isDown = false
-            dropped += Int64(batch.entries.reduce(0) { $0 + $1.points.count })
+            worked(batch)
+            dropped += Int64(batch.pointCount)
         case .failed:
             isDown = true
             nextAt = now + backoff.failed(jitter: jitter)
             giveBack(batch)
         }
+    }
+
+    /// The other side answers: what has gathered goes first, then the newest of each is enough.
+    private mutating func worked(_ batch: Batch) {
+        backlog = isDown ? waiting : min(waiting, max(0, backlog - batch.pointCount))
+        isDown = false
     }
 
     /// In front of what came since, so that the order of time is kept.
@@ -220,8 +250,8 @@ struct TelemetryCore: Sendable {
             waiting += entry.points.count
         }
         for lane in lanes.indices where !front[lane].isEmpty {
-            // The same id may stand there twice now; the second finds nothing.
-            lanes[lane].order = front[lane] + lanes[lane].order[lanes[lane].head...]
+            let first = Set(front[lane])
+            lanes[lane].order = front[lane] + lanes[lane].order[lanes[lane].head...].filter { !first.contains($0) }
             lanes[lane].head = 0
         }
         while waiting > options.maximumWaiting, dropOne() {}

@@ -19,7 +19,8 @@ struct TelemetryPoint: Sendable, Equatable {
             && left.values.map(\.value) == right.values.map(\.value)
     }
 
-    /// nil when nothing is known: a point without values would only cost Gnocchi time.
+    /// nil when nothing is known: a point without values would only cost Gnocchi time. Nor is there one of a time before 1970:
+    /// Ceilometer and Gnocchi would refuse all that goes with it.
     init?(
         _ kind: TelemetryKind, id: UUID5, at: Timestamp, attributes: [String: String],
         _ values: [(TelemetryGauge, Double?)]
@@ -33,7 +34,7 @@ struct TelemetryPoint: Sendable, Equatable {
             guard let value, value.isFinite else { return nil }
             return (gauge, value)
         }
-        if self.values.isEmpty { return nil }
+        if self.values.isEmpty || at.microseconds < 0 { return nil }
     }
 }
 

@@ -18,6 +18,8 @@ actor TelemetryService {
     /// Node groups by server id.
     private var groups: [String: String] = [:]
     private var countedDrops: Int64 = 0
+    private var countedSuperseded: [TelemetryKind: Int64] = [:]
+    private var toldOverload = false
     /// Between two looks whether a batch is due.
     private let pause: Interval
 
@@ -114,6 +116,24 @@ actor TelemetryService {
             meters.dropped.increment(by: Double(core.dropped - countedDrops))
             countedDrops = core.dropped
         }
+        reportOverload()
+    }
+
+    /// Once, until all has gone again.
+    private func reportOverload() {
+        if core.waiting == 0 { toldOverload = false }
+        guard core.superseded != countedSuperseded else { return }
+        for (kind, number) in core.superseded {
+            let news = number - (countedSuperseded[kind] ?? 0)
+            if news > 0 { meters.superseded.increment(kind.rawValue, by: Double(news)) }
+        }
+        countedSuperseded = core.superseded
+        guard !toldOverload else { return }
+        toldOverload = true
+        log.warning(
+            "more statistics come than may go: of each resource only the newest is sent; raise "
+                + "collector.telemetry.messages_per_second or interval, or choose fewer resources",
+            [.total: .int(core.waiting)])
     }
 }
 
@@ -130,6 +150,7 @@ private struct TelemetryMetrics: Sendable {
     let sent: Counter
     let failures: Counter
     let dropped: Counter
+    let superseded: Counter
     let refusedMetrics: Counter
     let waiting: Gauge
     let working: Gauge
@@ -141,6 +162,9 @@ private struct TelemetryMetrics: Sendable {
         failures = metrics.counter(
             "telemetry_failures", "Batches that were not taken, by why.", .label("code", TelemetryFailure.Code.self))
         dropped = metrics.counter("telemetry_dropped_points", "Points given up: refused, or too many waited.")
+        superseded = metrics.counter(
+            "telemetry_superseded_points", "Points that newer ones took the place of before they could go: overload.",
+            .label("kind", TelemetryKind.self))
         refusedMetrics = metrics.counter(
             "telemetry_refused_metrics", "Metrics of batches that were taken, which were not themselves.")
         waiting = metrics.gauge("telemetry_waiting_points", "Points that wait to be sent.")

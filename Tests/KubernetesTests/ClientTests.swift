@@ -287,7 +287,7 @@ struct ClientTests {
 
     @Test("a plug-in that fails is left alone for a while, and its last credential serves as long as it holds")
     func plugInBackOff() async throws {
-        let scratch = try Scratch()
+        let scratch = try TemporaryFolder()
         let program = try scratch.write(
             "plugin",
             """

@@ -59,7 +59,7 @@ final class NotifierEngine: Sendable {
     /// Hears an event about a removal; false: this replica's turn ends, and whoever acts next is to hear it.
     func hear(_ event: Event) -> Bool {
         guard let step = RemovalStep(event) else { return true }
-        guard lease.isHeld, !tickets.withLock({ $0.isClosed }) else { return false }
+        guard lease.isHeld, !tickets.isClosed else { return false }
         input.yield(.removalHeard(step.progress, step.phase))
         return true
     }

@@ -35,6 +35,9 @@ public final class Tickets<Answer: Sendable>: Sendable {
         state.withLock { $0.waiting.removeValue(forKey: ticket) }?.resume(returning: answer)
     }
 
+    /// Whether those who give answers have ended.
+    public var isClosed: Bool { state.withLock { $0.isClosed } }
+
     /// Ends all waiting, now and from now on, with nil.
     public func close() {
         let waiting = state.withLock { state -> [CheckedContinuation<Answer?, Never>] in

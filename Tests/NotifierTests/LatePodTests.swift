@@ -78,6 +78,8 @@ struct LatePodTests {
             village.pods["late-1"]?.annotations[RemovalNames.podDeadline] == (village.now + .seconds(120)).rfc3339)
         #expect(village.answer("late-1", .done) == .accepted)
         #expect(village.pods["late-1"]?.annotations[RemovalNames.podAnswer] == "done")
+        // The Actuator goes by the deadline on the pod.
+        #expect(village.pods["late-1"]?.annotations[RemovalNames.podDeadline] == village.now.rfc3339)
         #expect(village.answer("web-1", .done) == .late)
         // A drain can still be taken back.
         village.annotate("late-2", "refuse")

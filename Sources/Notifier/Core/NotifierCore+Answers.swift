@@ -53,7 +53,10 @@ extension NotifierCore {
         if notice.isSettled { return .late }
         var verdict = AnswerVerdict.accepted
         switch word {
-        case .done: notice.isSettled = true
+        case .done:
+            notice.isSettled = true
+            // Nobody waits for the end of a cooldown any more: what stands on the pod is what its eviction waits for.
+            if notice.limit != nil { notice.deadline = min(notice.deadline, now) }
         case .extend(let interval):
             let usual = min(cooldown.record.startedAt + notice.terms.maximumCooldown, cooldown.record.deadline)
             let limit = notice.limit ?? usual

@@ -64,7 +64,7 @@ struct HeatPatient: Sendable {
     func mayBeNode(_ member: HeatMember) -> String? {
         guard node(of: member) == nil, let nodes else { return nil }
         guard member.serverID != nil else { return "which server it is cannot be told, so its node is not known" }
-        return nodes.filter { $0.serverID == nil }.map(\.name).min().map {
+        return nodes.filter { $0.serverID == nil && !$0.isControlPlane }.map(\.name).min().map {
             "it has no node, but node \($0) has no provider id and may be on it"
         }
     }

@@ -198,7 +198,7 @@ struct EngineTests {
     @Test("hooks that hang: a bounded number at once, and the node's cooldown ends all the same")
     func hanging() async throws {
         let cluster = Cluster(pods: 20, hang: true)
-        try await with(cluster, parallelHooks: 4, cooldown: .seconds(2)) { _, published, metrics in
+        try await with(cluster, parallelHooks: 4, cooldown: .seconds(3)) { _, published, metrics in
             try await eventually("all but the hooks were told") {
                 cluster.state.withLock { $0.told.filter { $0 == .event }.count } == 20
             }

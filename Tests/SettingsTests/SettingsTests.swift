@@ -114,7 +114,7 @@ func mistakes(
             """)
         #expect(
             found.filter { $0.contains("groups") } == [
-                #"FILE:2: groups: the stack "k8s" is given twice with the parameter "desired" (allowed: a "#
+                #"FILE:3: groups: the stack "k8s" is given twice with the parameter "desired" (allowed: a "#
                     + "desired_parameter of its own for each group of a stack)"
             ])
     }

@@ -83,8 +83,10 @@ extension ActuatorCore {
         guard groups[id]?.pauseStandsOn == nil, !tidying.values.contains(where: { $0.pausesGroup == id }) else {
             return false
         }
+        // (Its own record is about to be written right after the incident.)
         return !removals.values.contains {
-            $0.record.group == id && $0.record.outcome?.reason == .wrongMemberRemoved && !$0.nodeIsGone
+            $0.record.group == id && !$0.nodeIsGone
+                && ($0.record.outcome?.reason == .wrongMemberRemoved || $0.isAskedFor(.failed))
         }
     }
 }

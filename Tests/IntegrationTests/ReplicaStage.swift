@@ -24,7 +24,9 @@ final class ReplicaStage: Sendable {
     private let http = HTTPClient(userAgent: "updraft-test")
     private let processes = Lock<[String: (pid: pid_t, health: Int, answers: Int)]>([:])
 
-    private init(_ service: String, _ transportURL: String, _ names: [String], _ flags: [String], _ more: [String]) throws {
+    private init(
+        _ service: String, _ transportURL: String, _ names: [String], _ flags: [String], _ more: [String]
+    ) throws {
         self.service = service
         self.transportURL = transportURL
         self.names = names
@@ -60,7 +62,8 @@ final class ReplicaStage: Sendable {
     ///   - transportURL: the broker; nil: the one that all tests share.
     ///   - more: lines for the end of the configuration.
     static func with(
-        _ service: String, names: [String] = ["a", "b"], flags: [String] = [], transportURL: String? = nil, more: [String] = [],
+        _ service: String, names: [String] = ["a", "b"], flags: [String] = [], transportURL: String? = nil,
+        more: [String] = [],
         _ before: (ReplicaStage) async throws -> Void = { _ in },
         then body: (ReplicaStage) async throws -> Void
     ) async throws {

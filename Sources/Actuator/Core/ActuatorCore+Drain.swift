@@ -71,12 +71,13 @@ extension ActuatorCore {
         }
     }
 
-    /// Whether a drained node was seen to be empty just now; looks if not. A node that is not ready starts no pods.
-    mutating func isStillEmpty(_ node: String) -> Bool {
+    /// Whether a drained node was seen to be empty shortly before the group was read (reading a slow cloud may take long);
+    /// looks if not. A node that is not ready starts no pods.
+    mutating func isStillEmpty(_ node: String, _ reading: GroupReading) -> Bool {
         guard let removal = removals[node], !removal.isMachine, !removal.nodeIsGone, nodes[node]?.isReady == true,
             !cannotReturn(removal)
         else { return true }
-        if let emptyAt = removal.emptyAt, now - emptyAt <= policy.lookAgainAfter { return true }
+        if let emptyAt = removal.emptyAt, reading.begunAt - emptyAt <= policy.lookAgainAfter { return true }
         readPods(node)
         return false
     }

@@ -41,9 +41,7 @@ extension ActuatorCore {
             note(.warning, id, .memberFailed, obstacle)
             return false
         }
-        // All of them are looked at, so that one waits for the others and not for as long again.
-        let occupied = names.filter { !isStillEmpty($0) }
-        guard occupied.isEmpty else { return false }
+        names = names.filter { isStillEmpty($0, reading) }
         var going: [String] = []
         var left = reading.counted.count
         for name in names {
@@ -65,7 +63,8 @@ extension ActuatorCore {
             if counts { left -= 1 }
             going.append(name)
         }
-        guard !going.isEmpty else { return false }
+        // (Before the records say that Heat is called, and hold the stack.)
+        guard !going.isEmpty, othersAllowUpdate(of: id) else { return false }
         let goingIDs = Set(going.compactMap { removals[$0]?.record.memberID })
         let survivors = reading.counted.compactMap(\.physicalID).filter { !goingIDs.contains($0) }
         let deadline = now + policy.heatTimeout

@@ -32,9 +32,10 @@ extension ActuatorCore {
         guard let track = groups[id], let pause = track.pause, nodesAreKnown else { return }
         if let name = track.pauseStandsOn, nodes[name] != nil { return }
         groups[id]?.pauseStandsOn = nil
+        guard isHomeless(id) else { return }
         let servers = Set((track.reading?.members ?? []).compactMap(\.serverID))
         let fit = nodes.values.filter {
-            removals[$0.name] == nil && tidying[$0.name] == nil && !untidied.contains($0.uid)
+            removals[$0.name] == nil && tidying[$0.name] == nil && !untidied.contains($0.uid) && $0.pausedGroup == nil
         }
         let best = fit.min { left, right in
             let isLeft = left.serverID.map(servers.contains) ?? false

@@ -7,6 +7,7 @@ extension ActuatorCore {
     mutating func sweep() {
         timers.set(.sweep, at: now + policy.resync)
         guard nodesAreKnown else { return }
+        for id in groups.keys.sorted() where groups[id]?.pause != nil { keepIncident(of: id) }
         for (name, node) in nodes.sorted(by: { $0.key < $1.key })
         where node.record != nil || node.recordMistake != nil || node.hasTraces {
             lookForLeftovers(name)
@@ -33,16 +34,14 @@ extension ActuatorCore {
     /// Such an edit is over. One that failed is made again when the node is seen again.
     mutating func tidied(_ node: String, _ outcome: NodeEditOutcome) {
         guard let edit = tidying.removeValue(forKey: node) else { return }
-        defer {
-            takeNext(node)
-            // Not done: another node is looked for.
-            if let group = edit.pausesGroup { keepIncident(of: group) }
-        }
+        defer { takeNext(node) }
         switch outcome {
         case .failed(let failure):
             note(.warning, node, failure.reason, failure.detail)
             // Refused for good (or a dry run): once said is enough.
             if !failure.isRetriable { untidied.insert(edit.uid) }
+            // Another node is looked for; this one again at the next resync.
+            if let group = edit.pausesGroup, !failure.isRetriable { keepIncident(of: group) }
         case .done:
             if case .dress = edit.kind {
                 arrivals.dressed.insert(edit.uid)

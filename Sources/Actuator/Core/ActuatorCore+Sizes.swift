@@ -32,33 +32,37 @@ extension ActuatorCore {
     }
 
     /// Whether the stack may be updated as far as its other groups go: none of them is changing by a signal, and what is
-    /// known of those whose parameter is out of date is fresh. If not, they are read, and this group after them.
+    /// known of those whose parameter is out of date is fresh. If that is all that is missing they are read, and this group after
+    /// them; what changes is looked at in its own time.
     mutating func othersAllowUpdate(of id: String) -> Bool {
         let tries = groups[id]?.triesForOthers ?? 0
-        var obstacles: [String] = []
+        var obstacle: String?
+        var areOld = false
         for other in others(inStackOf: id) {
-            guard let obstacle = obstacle(to: id, in: other, tries: tries) else { continue }
-            obstacles.append(obstacle)
+            // One that cannot be read does not hold up those that can.
+            guard let track = groups[other], track.failure == nil else { continue }
+            guard let reading = track.reading else {
+                obstacle = obstacle ?? "group \(other) of the same stack is not known yet"
+                continue
+            }
+            // (One whose engine died changes no more: an update of the stack is what frees it.)
+            if reading.isBusy && !reading.waitsOnlyForHeld && !track.isStuck {
+                obstacle = obstacle ?? "group \(other) of the same stack is changing"
+                continue
+            }
+            if reading.desired == max(reading.counted.count, track.policy.floor) { continue }
+            // A cloud that answers slowly never shows both at one moment.
+            guard now - reading.begunAt > policy.freshness, tries < 3 else { continue }
+            obstacle = obstacle ?? "the size of group \(other) of the same stack is looked up"
+            areOld = true
             groups[id]?.waitsForOthers = true
             readGroup(other)
         }
-        groups[id]?.triesForOthers = obstacles.isEmpty ? 0 : tries + 1
-        guard let first = obstacles.first else { return true }
+        groups[id]?.triesForOthers = areOld ? tries + 1 : 0
+        guard let obstacle else { return true }
         // What a decision is told that waits for this until its time is over.
-        groups[id]?.waiting?.lastFailure = ActFailure(.stackInProgress, first, isRetriable: true)
+        groups[id]?.waiting?.lastFailure = ActFailure(.stackInProgress, obstacle, isRetriable: true)
         return false
-    }
-
-    /// What speaks against an update of the stack in one of its other groups. One that cannot be read does not hold up those
-    /// that can.
-    private func obstacle(to id: String, in other: String, tries: Int) -> String? {
-        guard let track = groups[other], track.failure == nil else { return nil }
-        guard let reading = track.reading else { return "group \(other) of the same stack is not known yet" }
-        if reading.isBusy && !reading.waitsOnlyForHeld { return "group \(other) of the same stack is changing" }
-        if reading.desired == max(reading.counted.count, track.policy.floor) { return nil }
-        // A cloud that answers slowly never shows both at one moment.
-        guard now - reading.begunAt > policy.freshness, tries < 3 else { return nil }
-        return "the size of group \(other) of the same stack is looked up"
     }
 
     /// A group was read: those of its stack that waited for that are looked at anew.

@@ -28,6 +28,8 @@ public struct NodeView: Sendable, Equatable {
     /// Who asks that its machine is not deleted yet: what stands behind `RemovalNames.delayPrefix`, sorted.
     public var delays: [String] = []
 
+    /// Whether it may be any server of OpenStack (`Node.mayBeAnyServer`).
+    public var mayBeAnyServer: Bool
     /// The group that an incident stopped, if this Node says so.
     public var pausedGroup: PausedGroup?
 
@@ -48,10 +50,11 @@ public struct NodeView: Sendable, Equatable {
         self.hasLabel = hasLabel
         self.isCordoned = isCordoned
         self.isControlPlane = isControlPlane
+        mayBeAnyServer = serverID == nil
     }
 
     /// Whether it may be the machine of any member: it does not say which server of OpenStack it is.
-    var isOfUnknownMachine: Bool { serverID == nil && !isControlPlane }
+    var isOfUnknownMachine: Bool { mayBeAnyServer && !isControlPlane }
 
     /// Whether a removal left something on it that a record should explain.
     var hasTraces: Bool { hasTaint || hasLabel }
@@ -64,6 +67,7 @@ public struct NodeView: Sendable, Equatable {
             hasLabel: node.labels[RemovalNames.excludeFromLoadBalancers] == RemovalNames.excludedByUs,
             isCordoned: node.unschedulable,
             isControlPlane: node.isControlPlane)
+        mayBeAnyServer = node.mayBeAnyServer
         pausedGroup = node.annotations[RemovalNames.pausedGroup].flatMap { PausedGroup($0) }
         delays = node.annotations.keys.filter { $0.hasPrefix(RemovalNames.delayPrefix) }
             .map { String($0.dropFirst(RemovalNames.delayPrefix.count)) }.sorted()

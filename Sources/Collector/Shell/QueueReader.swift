@@ -105,7 +105,8 @@ struct QueueReader: Sendable {
         do throws(HTTPError) {
             response = try await http.send(
                 HTTPRequest(
-                    .get, "\(base)/api/queues/\(Self.encoded(queue.vhost))/\(Self.encoded(queue.queue))",
+                    .get,
+                    "\(base)/api/queues/\(PercentEncoding.segment(queue.vhost))/\(PercentEncoding.segment(queue.queue))",
                     headers: [
                         "Accept": "application/json", "Authorization": "Basic \(credentials.base64)",
                     ],
@@ -135,18 +136,5 @@ struct QueueReader: Sendable {
             )
         }
         return reading
-    }
-
-    /// A path segment: `/` is the usual virtual host.
-    private static func encoded(_ text: String) -> String {
-        let digits = Array("0123456789ABCDEF".utf8)
-        var result: [UInt8] = []
-        for byte in text.utf8 {
-            switch byte {
-            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x5F, 0x7E: result.append(byte)
-            default: result += [0x25, digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-            }
-        }
-        return String(decoding: result, as: UTF8.self)
     }
 }

@@ -127,7 +127,7 @@ public struct Engine: Sendable {
                 }
             }
             nodeOfUnknownMachine = model.nodes.compactMap { record in
-                record.flatMap { $0.serverID == nil && !$0.node.isControlPlane ? $0.node.name : nil }
+                record.flatMap { $0.node.mayBeAnyServer && !$0.node.isControlPlane ? $0.node.name : nil }
             }.min()
             formerNodes = formerNodes.union(servers).filter { members[$0] != nil }
             assignedRevision = model.nodesRevision

@@ -83,6 +83,13 @@ public struct Node: Sendable, Hashable, Codable {
         return String(last)
     }
 
+    /// Whether it may be any server of OpenStack, since it does not say which: it has no provider id yet, one without a server's
+    /// id, or one that a distribution makes out of the node's name. Another cloud's provider id tells that it is none.
+    public var mayBeAnyServer: Bool {
+        guard serverID == nil, let providerID, !providerID.isEmpty else { return serverID == nil }
+        return ["openstack://", "k3s://", "rke2://", "k0s://"].contains { providerID.hasPrefix($0) }
+    }
+
     /// Whether it is labelled as part of the control plane, which no group owns.
     public var isControlPlane: Bool {
         labels["node-role.kubernetes.io/control-plane"] != nil || labels["node-role.kubernetes.io/master"] != nil

@@ -58,7 +58,13 @@ struct HealthTests {
             let bound = stage.record?.groups.flatMap(\.bound) ?? []
             #expect(bound.contains { $0.reason == .providerUnknown && $0.detail.contains("node n2") }, "\(bound)")
         }
+        // A machine of another cloud is none of them.
+        unknown.providerID = "metal3://n2"
+        var foreign = stage([Stage.node("n1"), unknown], members: [lost(1, at: Stage.start)], min: 1)
+        foreign.evaluate(after: .minutes(16))
+        #expect(foreign.removed.count == 1)
         // The control plane is nobody's member.
+        unknown.providerID = nil
         unknown.labels["node-role.kubernetes.io/control-plane"] = ""
         var stage = stage([Stage.node("n1"), unknown], members: [lost(1, at: Stage.start)], min: 1)
         stage.evaluate(after: .minutes(16))

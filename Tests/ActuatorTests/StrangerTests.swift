@@ -147,6 +147,10 @@ struct StrangerTests {
         world.pods["late"]?.annotations = [
             RemovalNames.podRemoval: "r1", RemovalNames.podDeadline: deadline.rfc3339,
         ]
+        // Written on it, and not yet told by each of the other ways.
+        world.pass(.seconds(15))
+        #expect(world.evictions == ["slow"])
+        world.pods["late"]?.annotations[RemovalNames.podNotice] = "r1 annotation=told hook=told"
         #expect(world.run { $0.evictions.contains("late") })
         #expect(world.now >= deadline)
         #expect(world.run { $0.story.contains(.removalCompleted) }, "\(world.story)")

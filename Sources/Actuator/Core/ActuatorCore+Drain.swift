@@ -89,7 +89,9 @@ extension ActuatorCore {
             // Kubernetes gives the times of objects in whole seconds.
             let cameLate = pod.createdAt + .seconds(1) > removal.record.since
             guard pod.isMoved, pod.deletedAt == nil, cameLate else { return false }
+            // (The notice is noted when each way was tried.)
             guard pod.annotations[RemovalNames.podRemoval] == removal.record.id,
+                pod.annotations[RemovalNames.podNotice]?.hasPrefix(removal.record.id) == true,
                 let deadline = pod.annotations[RemovalNames.podDeadline].flatMap({ Timestamp($0) })
             else { return true }
             return now < deadline

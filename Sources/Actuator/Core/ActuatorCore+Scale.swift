@@ -109,7 +109,10 @@ extension ActuatorCore {
                     "the group has \(size) members, \(decision.to) wanted: members go by removal.decided only"))
         }
         // Which of the failed members are nodes is not known right after the start: soon it is.
-        if !nodesAreKnown && reading.members.contains(where: { $0.isFailed && $0.serverID != nil }) { return false }
+        if !nodesAreKnown {
+            let members = others(inStackOf: id).reduce(reading.members) { $0 + (groups[$1]?.reading?.members ?? []) }
+            if members.contains(where: { $0.isFailed && $0.serverID != nil }) { return false }
+        }
         if let obstacle = strangersThatFailed([], reading, in: id) {
             return refusal(Explanation(.memberFailed, obstacle))
         }

@@ -20,7 +20,8 @@ extension ActuatorCore {
                 continue
             }
             let has = max(reading.counted.count, track.policy.floor)
-            if has != desired { keeping[other] = has }
+            // Where the parameter is the larger one a growth may be on its way, begun by a process that died.
+            if has > desired { keeping[other] = has }
         }
         for (other, has) in keeping.sorted(by: { $0.key < $1.key }) {
             let desired = groups[other]?.reading?.desired ?? 0
@@ -50,7 +51,7 @@ extension ActuatorCore {
                 obstacle = obstacle ?? "group \(other) of the same stack is changing"
                 continue
             }
-            if reading.desired == max(reading.counted.count, track.policy.floor) { continue }
+            if reading.desired ?? .max >= max(reading.counted.count, track.policy.floor) { continue }
             // A cloud that answers slowly never shows both at one moment.
             guard now - reading.begunAt > policy.freshness, tries < 3 else { continue }
             obstacle = obstacle ?? "the size of group \(other) of the same stack is looked up"

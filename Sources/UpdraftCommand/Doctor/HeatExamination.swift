@@ -136,7 +136,7 @@ struct HeatExamination: Sendable {
                 stack: other.stack, resource: other.resource, desiredParameter: other.sizeParameter)
             guard let desired = snapshot.desired else { continue }
             let has = max(snapshot.size, other.min, 1)
-            if has != desired { sizes[other.sizeParameter] = .int(Int64(has)) }
+            if has > desired { sizes[other.sizeParameter] = .int(Int64(has)) }
         }
         return sizes
     }

@@ -46,7 +46,7 @@ def operator_cancels(stage):
     check(cancelled.payload["reason"]["reason"] == "CancelledByOperator", "because of %s" % cancelled.payload["reason"])
     stage.say("it is taken back")
     the_node_stays(stage, members, idle)
-    says(stage, ["timeline", idle], "CancelledByOperator")
+    says(stage, ["timeline", idle], "cancelled by operator")
     # A node that is not under removal: said, and nothing happens.
     other = next(name for name in sorted(stage.kubernetes.nodes()) if name != idle)
     says(stage, ["cancel", other], other, code=1)

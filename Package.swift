@@ -81,8 +81,8 @@ let package = Package(
         module(
             "Actuator",
             [
-                "Messages", "Kubernetes", "OpenStack", "HTTPClient", "Bus", "JSONReader", "ServiceRuntime", "Settings",
-                "Support",
+                "Messages", "Kubernetes", "OpenStack", "HTTPClient", "Bus", "Crypto", "JSONReader", "ServiceRuntime",
+                "Settings", "Support",
             ]),
         module(
             "Notifier",
@@ -97,7 +97,7 @@ let package = Package(
         module(
             "UpdraftCommand",
             [
-                "PracticeCloud", "Rehearsal", "Collector", "Decider", "Crypto", "Messages", "Bus", "AMQP",
+                "Actuator", "PracticeCloud", "Rehearsal", "Collector", "Decider", "Crypto", "Messages", "Bus", "AMQP",
                 "HTTPClient", "Kubernetes", "OpenStack",
                 "ServiceRuntime", "Settings", "JSONReader", "Support",
             ]),
@@ -136,13 +136,15 @@ let package = Package(
         tests(
             "CollectorTests",
             [
-                "Collector", "Crypto", "HTTPClient", "HTTPServer", "JSONReader", "Kubernetes", "Messages", "OpenStack",
-                "ServiceRuntime", "Settings", "Support", "YAML",
+                "Bus", "Collector", "Crypto", "HTTPClient", "HTTPServer", "JSONReader", "Kubernetes", "Messages",
+                "OpenStack", "ServiceRuntime", "Settings", "Support", "TestServer", "YAML",
             ], files: ["Fixtures"]),
         tests(
             "DeciderTests", ["Decider", "JSONReader", "Messages", "Settings", "Support", "TestServer"],
             files: ["Scenarios"]),
-        tests("ActuatorTests", ["Actuator", "JSONReader", "Messages", "Support"]),
+        tests(
+            "ActuatorTests",
+            ["Actuator", "JSONReader", "Messages", "OpenStack", "ServiceRuntime", "Settings", "Support"]),
         tests(
             "NotifierTests",
             [
@@ -166,8 +168,8 @@ let package = Package(
         tests(
             "UpdraftCommandTests",
             [
-                "UpdraftCommand", "Decider", "HTTPClient", "JSONReader", "Kubernetes", "Messages", "OpenStack",
-                "PracticeCloud", "Settings", "Support",
+                "UpdraftCommand", "Actuator", "Decider", "HTTPClient", "JSONReader", "Kubernetes", "Messages",
+                "OpenStack", "PracticeCloud", "ServiceRuntime", "Settings", "Support",
             ], files: ["Recordings"]),
         tests(
             "IntegrationTests",

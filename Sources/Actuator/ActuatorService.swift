@@ -34,6 +34,9 @@ public enum ActuatorService {
         let clusterDoor = ClusterDoor(cluster, host: context.host, isDryRun: isDryRun)
         let observer = ActuatorObserver(log: context.log, metrics: context.metrics, readiness: context.readiness)
         let nodes = WarmTable<NodeView> { $0.name }
+        let alarms = AlarmReader(openstack, context)
+        let canary = CanaryReader(openstack, context)
+        let login = LoginWatch(openstack, context)
         if isDryRun { context.log.warning("dry run: neither Heat nor Kubernetes is changed", [.dryRun: true]) }
         await withTaskGroup { group in
             group.addTask {
@@ -41,6 +44,7 @@ public enum ActuatorService {
                     context.readiness.set("kubernetes", ok: trouble == nil, reason: trouble ?? "")
                 }
             }
+            group.addTask { await login.run() }
             await context.whileActive(bus) { lease in
                 let engine = ActuatorEngine(
                     policy: ActuatorPolicy(settings), cloud: cloudDoor, cluster: clusterDoor, nodes: nodes,
@@ -51,6 +55,8 @@ public enum ActuatorService {
                 await withTaskGroup { group in
                     group.addTask { await serve(engine, bus, context, lease) }
                     group.addTask { await hearScalers(scalers, bus, context) }
+                    if let canary { group.addTask { await canary.run() } }
+                    if let alarms { group.addTask { await alarms.run(bus, context, lease) } }
                 }
                 observer.ended()
             }

@@ -5,6 +5,8 @@ struct Token: Sendable {
     let id: Secret
     let projectID: String?
     let userID: String?
+    /// What the login is made by, if that is not a password.
+    let delegation: Delegation?
     let catalogue: Catalogue
     /// When it was received and when it ends, by our own clock: Keystone's may differ.
     let received: Timestamp
@@ -30,8 +32,15 @@ struct Token: Sendable {
         let issued = try token.optionalTime("issued_at") ?? received
         let project = try token.optional("project")?.string("id")
         let user = try token.optional("user")?.optionalString("id")
+        var delegation: Delegation?
+        if let trust = try token.optional("OS-TRUST:trust")?.optionalString("id") {
+            delegation = Delegation(kind: .trust, id: trust)
+        } else if let credential = try token.optional("application_credential")?.optionalString("id") {
+            delegation = Delegation(kind: .applicationCredential, id: credential)
+        }
         return Token(
-            id: Secret(id), projectID: project, userID: user, catalogue: try Catalogue.decode(token),
+            id: Secret(id), projectID: project, userID: user, delegation: delegation,
+            catalogue: try Catalogue.decode(token),
             received: received,
             expires: received + max(ends - issued, .zero))
     }

@@ -139,6 +139,68 @@ extension OpenStackClient {
         }
     }
 
+    /// The archive policy of a metric.
+    public struct MetricPolicy: Sendable, Equatable {
+        /// Its name.
+        public var name: String
+        /// The finest granularity in seconds; nil: Gnocchi does not tell.
+        public var finestSeconds: Double?
+    }
+
+    /// The metrics of a resource by name, each with its archive policy. Empty if there is no such resource that this login
+    /// may see.
+    public func metricsWithPolicies(
+        ofResource id: String
+    ) async throws(OpenStackError) -> [String: MetricPolicy] {
+        let answer = try await found { () async throws(OpenStackError) in
+            try await call(Self.gnocchi, .get, "v1/resource/generic/\(PercentEncoding.segment(id))/metric").json()
+        }
+        guard let answer else { return [:] }
+        var metrics: [String: MetricPolicy] = [:]
+        for metric in try answer.elements() {
+            guard let name = try metric.optionalString("name") else { continue }
+            let policy = try metric.member("archive_policy")
+            metrics[name] = MetricPolicy(
+                name: try policy.string("name"),
+                finestSeconds: try policy.optional("definition") == nil
+                    ? nil : try policy.list("definition", Self.granularity).min())
+        }
+        return metrics
+    }
+
+    /// A resource.
+    public struct GnocchiResource: Sendable, Equatable {
+        /// Its id.
+        public var id: String
+        /// When it was made.
+        public var startedAt: Timestamp
+        /// Its attributes that are texts, also those of every resource.
+        public var attributes: [String: String]
+    }
+
+    /// Resources of a type whose attributes have these values, the newest first.
+    public func resources(
+        type: String, where attributes: [String: String], limit: Int
+    ) async throws(OpenStackError) -> [GnocchiResource] {
+        let terms = attributes.sorted { $0.key < $1.key }.map { JSONValue.object(["=": [$0.key: .string($0.value)]]) }
+        let answer = try await call(
+            Self.gnocchi, .post, "v1/search/resource/\(PercentEncoding.segment(type))",
+            query: [("limit", "\(limit)"), ("sort", "started_at:desc")], body: ["and": .array(terms)]
+        ).json()
+        var found: [GnocchiResource] = []
+        for resource in try answer.elements() {
+            var texts: [String: String] = [:]
+            for (name, field) in try resource.members() {
+                if let text = field.value.stringValue { texts[name] = text }
+            }
+            found.append(
+                GnocchiResource(
+                    id: try resource.string("id"), startedAt: try resource.member("started_at").time(),
+                    attributes: texts))
+        }
+        return found
+    }
+
     /// The measures of a resource's metric, as `[time, granularity, value]`, newest last; nil if there is no such metric.
     public func measures(
         ofResource id: String, metric: String, granularity: Int? = nil, aggregation: String = "mean",

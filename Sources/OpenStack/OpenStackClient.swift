@@ -55,6 +55,11 @@ public final class OpenStackClient: Sendable {
         try await keeper.current().userID
     }
 
+    /// What the login is made by, as its token says, without when that ends; nil for a password's.
+    func currentDelegation() async throws(OpenStackError) -> Delegation? {
+        try await keeper.current().delegation
+    }
+
     /// The URL that calls to a service go to.
     /// - Parameter service: its type: `orchestration`, `compute`.
     public func endpoint(_ service: String) async throws(OpenStackError) -> String {

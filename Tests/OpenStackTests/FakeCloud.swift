@@ -50,10 +50,11 @@ final class FakeCloud: Sendable {
     /// - Parameters:
     ///   - lifetime: of a token, in seconds.
     ///   - login: plays Keystone; nil: every login succeeds with `token-1`, `token-2`…
+    ///   - isChecked: whether the token of each request is.
     ///   - service: plays the rest; its requests' paths begin with `/heat/v1/p1/` or `/nova/v2.1/`.
     init(
         lifetime: Int64 = 3_600, login: (@Sendable (TestRequest) -> Reply?)? = nil,
-        _ service: @escaping @Sendable (TestRequest) -> Reply
+        _ service: @escaping @Sendable (TestRequest) -> Reply, isChecked: Bool = true
     ) {
         let state = Lock(State())
         self.state = state
@@ -62,7 +63,7 @@ final class FakeCloud: Sendable {
             let reply: Reply
             if request.path == "/v3/auth/tokens" {
                 reply = login?(request) ?? Self.token(state, request.headers["host"] ?? "", lifetime)
-            } else if state.withLock({ $0.valid.contains(request.headers["x-auth-token"] ?? "") }) {
+            } else if !isChecked || state.withLock({ $0.valid.contains(request.headers["x-auth-token"] ?? "") }) {
                 reply = service(request)
             } else {
                 reply = Reply.json(

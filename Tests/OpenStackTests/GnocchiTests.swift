@@ -66,6 +66,41 @@ struct GnocchiTests {
         #expect(measures.last?.at == Timestamp("2026-11-23T22:22:00Z"))
     }
 
+    @Test("alarms by id and by name, with the last transition of their history")
+    func alarms() async throws {
+        let id = "13c177ce-5a3f-4b69-9d52-7e2c35cd6a10"
+        let alarm =
+            #"{"alarm_id":"\#(id)","name":"group cpu","state":"alarm","project_id":"p1","user_id":"u1","type":"#
+            + #""gnocchi_resources_threshold","state_timestamp":"2026-11-23T20:00:00","state_reason":"Transition to alarm","#
+            + #""severity":"low","repeat_actions":false,"alarm_actions":[]}"#
+        let cloud = FakeCloud { request in
+            switch request.path {
+            case "/aodh/v2/alarms/\(id)": .json(alarm)
+            case "/aodh/v2/alarms": .json("[\(alarm)]")
+            case "/aodh/v2/alarms/\(id)/history":
+                .json(
+                    #"[{"event_id":"e2","alarm_id":"\#(id)","type":"rule change","detail":"{\"severity\": \"low\"}","#
+                        + #""timestamp":"2026-11-23T22:30:00"},{"event_id":"e1","alarm_id":"\#(id)","type":"state transition","#
+                        + #""detail":"{\"state\": \"alarm\", \"transition_reason\": \"1 sample outside\"}","#
+                        + #""timestamp":"2026-11-23T22:25:09.507629"}]"#)
+            default: .json(#"{"error_message":{"faultstring":"Alarm nosuch not found"}}"#, 404)
+            }
+        }
+        let client = try cloud.client(["OS_ALARMING_ENDPOINT_OVERRIDE": cloud.server.url + "/aodh"])
+        let wanted = OpenStackClient.Alarm(
+            id: id, name: "group cpu", state: "alarm", projectID: "p1", why: "Transition to alarm")
+        #expect(try await client.alarm(id) == wanted)
+        #expect(try await client.alarm("nosuch") == nil)
+        #expect(try await client.alarms(named: "group cpu") == [wanted])
+        #expect(cloud.calls.last == "GET /aodh/v2/alarms?q.field=name&q.op=eq&q.value=group%20cpu")
+        // To the microsecond the time of the notification.
+        #expect(
+            try await client.lastTransition(ofAlarm: id)
+                == .init(
+                    state: "alarm", why: "1 sample outside", at: try #require(Timestamp("2026-11-23T22:25:09.507629Z")))
+        )
+    }
+
     @Test("Gnocchi's own words are in the error: a text, or an object in its place")
     func words() async throws {
         let cloud = FakeCloud { _ in

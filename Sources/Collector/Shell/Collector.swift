@@ -78,6 +78,7 @@ public enum Collector {
             }
             if let telemetry {
                 group.addTask { await telemetry.run() }
+                group.addTask { await telemetry.watchLogin() }
                 group.addTask { await count(engine, telemetry) }
                 group.addTask {
                     await context.supervisor.run("groups") { part in

@@ -22,11 +22,22 @@ actor TelemetryService {
     private var toldOverload = false
     /// Between two looks whether a batch is due.
     private let pause: Interval
+    /// The login of the sink, if it has one.
+    private let login: OpenStackClient?
+    private let loginEnds = Lock<Timestamp?>(nil)
 
     init(
-        _ settings: Settings.Collector.Telemetry, cluster: String, sink: any TelemetrySink, log: Logger,
-        metrics: Metrics
+        _ settings: Settings.Collector.Telemetry, cluster: String, sink: any TelemetrySink,
+        login: OpenStackClient? = nil, log: Logger, metrics: Metrics
     ) {
+        self.login = login
+        if login != nil {
+            let ends = loginEnds
+            metrics.gauge(
+                "telemetry_login_seconds_left",
+                "Until the application credential or trust for Gnocchi ends; not there where it does not, or is a password."
+            ) { ends.withLock { $0.map { ($0 - .now()).inSeconds } } }
+        }
         let options = TelemetryCore.Options(settings)
         core = TelemetryCore(options)
         pause = max(.milliseconds(1), min(.milliseconds(100), options.pace))
@@ -65,6 +76,21 @@ actor TelemetryService {
             guard (try? await Task.sleep(for: pause.duration)) != nil else { break }
         }
         await sink.close()
+    }
+
+    /// Says in good time that the login's application credential or trust will end, where one is used; until the task is cancelled.
+    nonisolated func watchLogin() async {
+        guard let login else { return }
+        await login.watchDelegation { news in
+            loginEnds.withLock { $0 = news.delegation?.expiresAt }
+            if let failure = news.failure {
+                log.info(
+                    "when the login's application credential or trust ends cannot be read",
+                    [.code: .string(failure.code.rawValue), .error: .string(failure.description)])
+            }
+            guard let word = news.word else { return }
+            if word.isUrgent { log.error(word.text) } else { log.warning(word.text) }
+        }
     }
 
     private func send(_ batch: TelemetryCore.Batch) async {
@@ -178,6 +204,7 @@ extension TelemetryService {
     static func make(_ context: ServiceContext, environment: [String: String]) throws -> TelemetryService? {
         let settings = context.settings.collector.telemetry
         let sink: any TelemetrySink
+        var login: OpenStackClient?
         switch settings.to {
         case .none: return nil
         case .ceilometer:
@@ -196,11 +223,14 @@ extension TelemetryService {
             cloud.timeout = openstack.requestTimeout
             if let interface = openstack.interface { cloud.interface = interface.rawValue }
             context.log.info("statistics go to Gnocchi", [.cloud: .string(cloud.summary)])
+            let client = OpenStackClient(cloud)
+            login = client
             sink = GnocchiSink(
-                OpenStackClient(cloud), projectID: settings.projectID, userID: settings.userID,
+                client, projectID: settings.projectID, userID: settings.userID,
                 archivePolicy: settings.archivePolicy)
         }
         return TelemetryService(
-            settings, cluster: context.settings.cluster, sink: sink, log: context.log, metrics: context.metrics)
+            settings, cluster: context.settings.cluster, sink: sink, login: login, log: context.log,
+            metrics: context.metrics)
     }
 }

@@ -33,9 +33,44 @@ extension PracticeModel {
         case ("DELETE", ["v3", "auth", "tokens"]):
             if let id = request.headers["x-subject-token"] { keystone.revoke(id) }
             return PracticeAnswer(status: 204)
+        case ("GET", let path) where path.count == 4 && path[1...2] == ["OS-TRUST", "trusts"],
+            ("GET", let path) where path.count == 5 && path[1] == "users" && path[3] == "application_credentials":
+            guard keystone.validate(request.headers["x-auth-token"], at: now) != nil else {
+                return keystoneError(401, "Unauthorized", "The request you have made requires authentication.")
+            }
+            return describe(delegation: path[path.count - 1], at: now)
         default:
             return keystoneError(404, "Not Found", "The resource could not be found.")
         }
+    }
+
+    /// An application credential or a trust; what has ended is not there any more.
+    private func describe(delegation id: String, at now: Timestamp) -> PracticeAnswer {
+        func time(_ ends: Timestamp?) -> JSONValue { ends.map { .string($0.rfc3339) } ?? nil }
+        if let credential = keystone.credentials.first(where: { $0.id == id }) {
+            return .json(
+                200,
+                [
+                    "application_credential": [
+                        "id": .string(id), "name": .string(credential.name), "unrestricted": false,
+                        "project_id": .string(keystone.projectID), "expires_at": time(credential.expires),
+                        "roles": [["id": "practice-member", "name": "member"]],
+                    ]
+                ])
+        }
+        guard let trust = keystone.trusts.first(where: { $0.id == id }), trust.expires.map({ now < $0 }) ?? true else {
+            return keystoneError(404, "Not Found", "Could not find trust: \(id).")
+        }
+        return .json(
+            200,
+            [
+                "trust": [
+                    "id": .string(id), "trustor_user_id": .string(trust.trustorID),
+                    "trustee_user_id": .string(trust.trusteeID), "project_id": .string(keystone.projectID),
+                    "impersonation": true, "expires_at": time(trust.expires),
+                    "roles": [["id": "practice-member", "name": "member"]],
+                ]
+            ])
     }
 
     private var versionDocument: JSONValue {
@@ -64,7 +99,7 @@ extension PracticeModel {
                     }),
             ]
         }
-        return [
+        var value: JSONValue = [
             "methods": [.string(token.isDelegated ? "application_credential" : "password")],
             "user": [
                 "id": .string(token.userID), "name": .string(user?.name ?? ""), "domain": domain,
@@ -80,8 +115,15 @@ extension PracticeModel {
                 service("identity", "keystone", endpoints.keystone + "/v3"),
                 service("orchestration", "heat", endpoints.heat + "/v1/\(keystone.projectID)"),
                 service("compute", "nova", endpoints.nova + "/v2.1"),
+                service("alarming", "aodh", endpoints.aodh),
             ],
         ]
+        switch token.delegation {
+        case .credential(let id): value["application_credential"] = ["id": .string(id), "restricted": true]
+        case .trust(let id): value["OS-TRUST:trust"] = ["id": .string(id), "impersonation": true]
+        case nil: break
+        }
+        return value
     }
 
     private func keystoneError(_ status: Int, _ title: String, _ message: String) -> PracticeAnswer {

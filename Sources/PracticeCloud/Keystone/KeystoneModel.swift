@@ -16,6 +16,8 @@ struct KeystoneModel: Sendable {
         var name: String
         var secret: String
         var userID: String
+        /// When it ends; nil: never.
+        var expires: Timestamp?
     }
 
     /// A trust: the trustee acts as the trustor.
@@ -23,14 +25,23 @@ struct KeystoneModel: Sendable {
         var id: String
         var trustorID: String
         var trusteeID: String
+        /// When it ends; nil: never.
+        var expires: Timestamp?
     }
 
     /// A token given out.
     struct Token: Sendable {
         var userID: String
         var expires: Timestamp
+        /// From an application credential or a trust: of which.
+        var delegation: Delegation?
         /// From an application credential or a trust.
-        var isDelegated: Bool
+        var isDelegated: Bool { delegation != nil }
+    }
+
+    /// What a login was made by that is no password.
+    enum Delegation: Sendable, Equatable {
+        case credential(String), trust(String)
     }
 
     let projectID: String
@@ -55,7 +66,7 @@ struct KeystoneModel: Sendable {
         guard let identity = body[path: "auth", "identity"] else { return nil }
         let methods = identity["methods"]?.arrayValue?.compactMap(\.stringValue) ?? []
         var userID: String?
-        var isDelegated = false
+        var delegation: Delegation?
         for method in methods {
             switch method {
             case "password":
@@ -63,8 +74,9 @@ struct KeystoneModel: Sendable {
                 userID = self.user(named: user)?.id
             case "application_credential":
                 guard let given = identity["application_credential"] else { return nil }
-                userID = credential(given)?.userID
-                isDelegated = true
+                let found = credential(given, at: now)
+                userID = found?.userID
+                delegation = found.map { .credential($0.id) }
             case "token":
                 guard let old = identity[path: "token", "id"]?.stringValue else { return nil }
                 userID = validate(old, at: now)?.userID
@@ -74,14 +86,23 @@ struct KeystoneModel: Sendable {
         }
         guard let userID else { return nil }
         if let trust = body[path: "auth", "scope", "OS-TRUST:trust", "id"]?.stringValue {
-            guard let found = trusts.first(where: { $0.id == trust && $0.trusteeID == userID }) else { return nil }
-            return issue(Token(userID: found.trustorID, expires: now + tokenLifetime, isDelegated: true), at: now)
+            guard let found = trusts.first(where: { $0.id == trust && $0.trusteeID == userID }),
+                found.expires.map({ now < $0 }) ?? true
+            else { return nil }
+            return issue(
+                Token(
+                    userID: found.trustorID, expires: min(now + tokenLifetime, found.expires ?? now + tokenLifetime),
+                    delegation: .trust(found.id)), at: now)
         }
         if let project = body[path: "auth", "scope", "project"] {
             let fits = project["id"]?.stringValue == projectID || project["name"]?.stringValue == projectName
             guard fits else { return nil }
         }
-        return issue(Token(userID: userID, expires: now + tokenLifetime, isDelegated: isDelegated), at: now)
+        var expires = now + tokenLifetime
+        if case .credential(let id) = delegation, let ends = credentials.first(where: { $0.id == id })?.expires {
+            expires = min(expires, ends)
+        }
+        return issue(Token(userID: userID, expires: expires, delegation: delegation), at: now)
     }
 
     private func user(named given: JSONValue) -> User? {
@@ -91,8 +112,9 @@ struct KeystoneModel: Sendable {
         }
     }
 
-    private func credential(_ given: JSONValue) -> Credential? {
+    private func credential(_ given: JSONValue, at now: Timestamp) -> Credential? {
         credentials.first { credential in
+            if let ends = credential.expires, now >= ends { return false }
             let named =
                 given["name"]?.stringValue == credential.name
                 && users.contains { $0.id == credential.userID && $0.name == given[path: "user", "name"]?.stringValue }
@@ -123,6 +145,18 @@ struct KeystoneModel: Sendable {
     /// One token stops being valid.
     mutating func revoke(_ id: String) {
         tokens[id] = nil
+    }
+
+    /// An application credential or a trust will end then.
+    mutating func setEnd(_ id: String, _ time: Timestamp) -> Bool {
+        if let place = credentials.firstIndex(where: { $0.id == id }) {
+            credentials[place].expires = time
+        } else if let place = trusts.firstIndex(where: { $0.id == id }) {
+            trusts[place].expires = time
+        } else {
+            return false
+        }
+        return true
     }
 
     /// An application credential is deleted, its tokens with it (Keystone does that too).

@@ -15,9 +15,9 @@ struct OutputSender: Sendable {
             return
         }
         do throws(AMQPError) {
-            // As Heat and Nova declare theirs: not durable.
+            // As Heat, Nova and Aodh declare theirs: not durable.
             let topology = Topology(
-                exchanges: ["heat", "nova"].map {
+                exchanges: ["heat", "nova", "aodh"].map {
                     .init($0, kind: "topic", durable: false, mode: .declareIfMissing)
                 })
             publisher = try Publisher(

@@ -2,7 +2,7 @@ import HTTPServer
 import JSONReader
 import Support
 
-/// A running practice cloud: Keystone, Heat, Nova, the Kubernetes API, the pods' hooks and the control API, each on a
+/// A running practice cloud: Keystone, Heat, Nova, Aodh, the Kubernetes API, the pods' hooks and the control API, each on a
 /// port of loopback of its own. It ends with `stop`.
 public final class PracticeCloud: Sendable {
     private let core: PracticeCore
@@ -39,7 +39,7 @@ public final class PracticeCloud: Sendable {
         func url(_ service: PracticeCore.Service) -> String { "http://127.0.0.1:\(ports[service] ?? 0)" }
         endpoints = PracticeEndpoints(
             keystone: url(.keystone), heat: url(.heat), nova: url(.nova), kubernetes: url(.kubernetes),
-            hooks: url(.hooks), control: url(.control))
+            hooks: url(.hooks), control: url(.control), aodh: url(.aodh))
         core.setEndpoints(endpoints)
         credentials = PracticeCredentials()
         self.options = options
@@ -166,6 +166,7 @@ public final class PracticeCloud: Sendable {
             "control": .string(endpoints.control), "keystone": .string(endpoints.keystone),
             "heat": .string(endpoints.heat), "nova": .string(endpoints.nova),
             "kubernetes": .string(endpoints.kubernetes), "hooks": .string(endpoints.hooks),
+            "aodh": .string(endpoints.aodh),
             "kubeconfig": kubeconfig.map { .string($0) } ?? nil, "clouds": clouds.map { .string($0) } ?? nil,
             "cloud": "practice", "stack": .string(stack?.name ?? ""),
             "resource": .string(stack?.groups.first?.resource ?? ""),

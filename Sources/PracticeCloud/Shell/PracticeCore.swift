@@ -7,7 +7,7 @@ import Support
 final class PracticeCore: Sendable {
     /// A service of the cloud.
     enum Service: String, Sendable, CaseIterable {
-        case keystone, heat, nova, kubernetes, hooks, control
+        case keystone, heat, nova, kubernetes, hooks, control, aodh
     }
 
     private struct Watcher {
@@ -62,6 +62,7 @@ final class PracticeCore: Sendable {
             case .keystone: result = (reply(state.model.keystone(request, at: clock)), delay)
             case .heat: result = (reply(state.model.heat(request, at: clock)), delay)
             case .nova: result = (reply(state.model.nova(request, at: clock)), delay)
+            case .aodh: result = (reply(state.model.aodh(request, at: clock)), delay)
             case .hooks:
                 let (answer, later) = state.model.hook(request, at: clock)
                 result = (reply(answer), delay + later)

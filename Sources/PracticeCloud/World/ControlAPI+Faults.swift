@@ -6,7 +6,7 @@ import Support
 extension PracticeModel {
     /// `POST /practice/faults`.
     mutating func addFault(_ body: JSONValue, at now: Timestamp) throws(ControlFailure) -> PracticeAnswer {
-        let services = ["heat", "nova", "keystone", "kubernetes", "hooks"]
+        let services = ["heat", "nova", "keystone", "kubernetes", "hooks", "aodh"]
         guard let service = body["service"]?.stringValue, services.contains(service) else {
             throw ControlFailure(400, "service: one of \(services.joined(separator: ", "))")
         }
@@ -72,6 +72,11 @@ extension PracticeModel {
         case "revoke-credential":
             guard keystone.revokeCredential(body["id"]?.stringValue ?? credentials.credentialID) else {
                 throw ControlFailure(404, "no such application credential")
+            }
+        case "end-credential":
+            let left = Interval.seconds(body["seconds"]?.doubleValue ?? 0)
+            guard keystone.setEnd(body["id"]?.stringValue ?? credentials.credentialID, now + left) else {
+                throw ControlFailure(404, "no such application credential or trust")
             }
         case "kill-engine": heat.killEngine()
         case "fail-members": heat.memberFailuresAhead = count

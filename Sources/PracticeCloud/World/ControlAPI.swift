@@ -35,6 +35,8 @@ extension PracticeModel {
             case ("DELETE", "workloads", 3):
                 return (try deleteWorkload(namespace: rest[1], name: rest[2], at: now), .none)
             case ("POST", "hooks", 1): return (try setHook(body), .none)
+            case ("POST", "alarms", 1): return (try setAlarm(body, at: now), .none)
+            case ("DELETE", "alarms", 2): return (try removeAlarm(rest[1]), .none)
             case ("POST", "load", 1): return (try setLoad(body, at: now), .none)
             case ("GET", "faults", 1): return (.json(200, ["faults": .array(faults.rules.map(\.json))]), .none)
             case ("POST", "faults", 1): return (try addFault(body, at: now), .none)

@@ -21,6 +21,7 @@ struct PracticeModel: Sendable {
     var keystone: KeystoneModel
     var nova: NovaModel
     var heat: HeatModel
+    var aodh = AodhModel()
     var store: KubernetesStore
     var index = ClusterIndex()
     var scheduler: SchedulerModel
@@ -194,6 +195,11 @@ struct PracticeModel: Sendable {
     }
 
     // MARK: Outputs
+
+    /// A message for Aodh's exchange.
+    mutating func send(fromAodh body: [UInt8]) {
+        outputs.append(.notification(exchange: "aodh", routingKey: "notifications.info", body: body))
+    }
 
     /// A message for Nova's exchange.
     mutating func send(fromNova routingKey: String, _ body: [UInt8]) {

@@ -57,6 +57,7 @@ struct PracticeEndpoints: Sendable {
     var kubernetes = "http://127.0.0.1:6443"
     var hooks = "http://127.0.0.1:8080"
     var control = "http://127.0.0.1:8090"
+    var aodh = "http://127.0.0.1:8042"
 }
 
 /// Who may log in. Practice secrets: they open nothing but this process.

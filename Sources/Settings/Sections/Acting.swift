@@ -141,6 +141,8 @@ extension Settings {
         public var loadBalancerWait: Interval
         /// Between two looks at Heat without any cause.
         public var resync: Interval
+        /// Between two looks at the alarms that rules are for.
+        public var alarmsInterval: Interval
         /// How long annotations may delay the deletion of a drained node's machine.
         public var deletionDelay: Interval
         /// Draining.
@@ -156,6 +158,10 @@ extension Settings {
             resync = reader.interval(
                 "resync", default: .seconds(30), in: .seconds(1) ... .minutes(60),
                 "Between two looks at Heat and the nodes without any cause.")
+            alarmsInterval = reader.interval(
+                "alarms_interval", default: .minutes(2), in: .seconds(5) ... .minutes(60),
+                "Between two looks at the alarms of Aodh that `decider.rules` name, for transitions that nobody heard; where "
+                    + "`collector.alarms.enabled`. The Actuator looks since it has the login.")
             loadBalancerWait = reader.interval(
                 "load_balancer_wait", default: .zero, in: .zero ... .minutes(60),
                 "From the label that takes a node out of load balancers until its first eviction at least; the cooldown "

@@ -90,7 +90,7 @@ extension Settings.Decider {
                 read: Self.step)
             alarm = reader.text(
                 "alarm",
-                "An alarm: the id of Aodh's, or the name of one that was posted to the Collector (`alertname` of "
+                "An alarm: the id or name of Aodh's, or the name of one that was posted to the Collector (`alertname` of "
                     + "Alertmanager's). Either this or `metric`.")
             state = reader.choice("state", default: .alarm, "The state of the alarm that counts.")
             metric = reader.text(

@@ -144,6 +144,45 @@ struct RuleTests {
         #expect(!stage.removed.isEmpty)
     }
 
+    @Test("a transition that was missed and is found by looking acts once; said again and again it does nothing more")
+    func foundByLooking() {
+        var stage = Self.stage(
+            Self.rule(.up) {
+                $0.repeats = false
+                $0.cooldown = .seconds(1)
+            })
+        let heard = stage.now
+        stage.receive(Self.alarm(stage, "ok", at: heard))
+        stage.evaluate(after: .minutes(10))
+        // It fired five minutes ago, and nobody heard it.
+        let fired = stage.now - .minutes(5)
+        var scaled = 0
+        for _ in 0..<3 {
+            stage.receive(Self.alarm(stage, "alarm", name: "group cpu", at: fired))
+            stage.evaluate(after: .seconds(120))
+            scaled += stage.scaled.count
+        }
+        #expect(scaled == 1)
+        #expect(entry(stage)?.since == fired)
+        // Nor does an older word, which the broker had kept.
+        stage.receive(Self.alarm(stage, "ok", at: heard + .seconds(1)))
+        stage.evaluate(after: .seconds(1))
+        #expect(entry(stage)?.since == fired)
+    }
+
+    @Test("a rule names an alarm by its name, the bus does not: once the name is known each transition counts at once")
+    func byName() {
+        var stage = Self.stage(Self.rule(.up, when: .alarm(ScalingRule.Alarm("group cpu"))) { $0.repeats = false })
+        stage.receive(Self.alarm(stage, "ok"))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.record?.signals?.first?.outcome.reason == .alarmUnknown)
+        stage.receive(Self.alarm(stage, "ok", name: "group cpu"))
+        stage.evaluate(after: .seconds(1))
+        stage.receive(Self.alarm(stage, "alarm"))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.scaled.count == 1)
+    }
+
     @Test("an alarm that no rule is for, a state that does not exist: on the ledger by name, and nothing happens")
     func unknown() {
         var stage = Self.stage(Self.rule(.up))

@@ -15,9 +15,11 @@ extension Engine {
 
     /// Takes the state of an alarm; true if there is something to evaluate.
     mutating func alarmChanged(_ alarm: CloudAlarm, at now: Timestamp) -> Bool {
+        // Aodh's notifications bear no names; the Actuator has looked the name up.
+        let name = alarm.name ?? memory.alarms?[alarm.alarmID]?.name
         let isMeant = configuration.rules.contains { rule in
             guard case .alarm(let wanted) = rule.condition else { return false }
-            return wanted.name == alarm.alarmID || wanted.name == alarm.name
+            return wanted.name == alarm.alarmID || wanted.name == name
         }
         guard isMeant else { return tellUnknown(alarm, Explanation(.alarmUnknown, "no rule is for it")) }
         guard let state = ScalingRule.Alarm.State(rawValue: alarm.state) else {
@@ -29,7 +31,7 @@ extension Engine {
         if let before = known[alarm.alarmID], before.saidAt ?? before.at > at { return false }
         let since = known[alarm.alarmID].flatMap { $0.state == state ? $0.at : nil } ?? at
         known[alarm.alarmID] = AlarmMemory(
-            name: alarm.name ?? known[alarm.alarmID]?.name, state: state, why: String(alarm.why.prefix(300)),
+            name: name, state: state, why: String(alarm.why.prefix(300)),
             at: since, saidAt: at, heardAt: now)
         if known.count > Self.rememberedAlarms {
             // Those that do not fire first, of them the oldest.

@@ -1,55 +1,93 @@
+import OpenStack
+import ServiceRuntime
 import Support
 
-/// What `updraft doctor telemetry` saw. Each is nil where it could not be looked at.
-struct TelemetryFindings: Sendable, Equatable {
-    /// A look at the cloud's broker.
-    struct Broker: Sendable, Equatable {
+/// What was seen of the way of statistics to Gnocchi, and of alarms back: by `updraft doctor telemetry`, and by the Actuator when
+/// the canary stays away. Each is nil where it could not be looked at.
+package struct TelemetryFindings: Sendable, Equatable {
+    /// A look at Gnocchi.
+    package struct Gnocchi: Sendable, Equatable {
         /// Why it cannot be reached.
-        var failure: String?
-        var exchangeExists = false
-        /// Messages and consumers of `notifications.sample`; nil: there is no such queue.
-        var samples: Queue?
-        /// The exchange of Aodh.
-        var alarmExchangeExists = false
+        package var failure: String?
+        /// Resource types of ours that are missing.
+        package var missingTypes: [String] = []
+        /// Attributes of ours that a type lacks.
+        package var missingAttributes: [String] = []
+        /// The finest granularity of the archive policy in seconds; nil: there is no such policy.
+        package var finestSeconds: Double?
+        package var policy = "kubernetes"
+        /// Whether the cluster's resource exists.
+        package var clusterExists = false
+        /// The canary's last value: when it was sent; nil: none was ever stored.
+        package var canary: Timestamp?
+        /// Granularity of the canary's measures in seconds.
+        package var canarySeconds: Double?
+        /// Meters that a resource lacks, although what it stands for has been measured for a while.
+        package var missingMeters: [Meter] = []
+        /// Metrics that keep coarser points than alarms of a minute need.
+        package var coarseMeters: [Meter] = []
 
-        struct Queue: Sendable, Equatable {
-            var messages: Int
-            var consumers: Int
+        /// From its parts.
+        package init(
+            failure: String? = nil, missingTypes: [String] = [], missingAttributes: [String] = [],
+            finestSeconds: Double? = nil, policy: String = "kubernetes", clusterExists: Bool = false,
+            canary: Timestamp? = nil, canarySeconds: Double? = nil
+        ) {
+            self.failure = failure
+            self.missingTypes = missingTypes
+            self.missingAttributes = missingAttributes
+            self.finestSeconds = finestSeconds
+            self.policy = policy
+            self.clusterExists = clusterExists
+            self.canary = canary
+            self.canarySeconds = canarySeconds
         }
     }
 
-    /// A look at Gnocchi.
-    struct Gnocchi: Sendable, Equatable {
-        /// Why it cannot be reached.
-        var failure: String?
-        /// Resource types of ours that are missing.
-        var missingTypes: [String] = []
-        /// Attributes of ours that a type lacks.
-        var missingAttributes: [String] = []
-        /// The finest granularity of the archive policy in seconds; nil: there is no such policy.
-        var finestSeconds: Double?
-        var policy = "kubernetes"
-        /// Whether the cluster's resource exists.
-        var clusterExists = false
-        /// The canary's last value: when it was sent; nil: none was ever stored.
-        var canary: Timestamp?
-        /// Granularity of the canary's measures in seconds.
-        var canarySeconds: Double?
+    /// A meter of a resource.
+    package struct Meter: Sendable, Equatable {
+        /// `kubernetes.node.cpu.usage`.
+        package var name: String
+        /// Of which resource it was looked for: `node worker-1`.
+        package var resource: String
+        /// Whether every kubelet tells it; else it may be that this one does not.
+        package var isCertain: Bool
+        /// The archive policy's name, and its finest granularity in seconds, if the metric exists.
+        package var policy: String?
+        package var seconds: Double?
+
+        /// From its parts.
+        package init(
+            name: String, resource: String, isCertain: Bool = true, policy: String? = nil, seconds: Double? = nil
+        ) {
+            self.name = name
+            self.resource = resource
+            self.isCertain = isCertain
+            self.policy = policy
+            self.seconds = seconds
+        }
     }
 
-    var broker: Broker?
-    var gnocchi: Gnocchi?
+    /// The cloud's broker.
+    package var broker: TelemetryBroker?
+    /// Gnocchi.
+    package var gnocchi: Gnocchi?
+    /// What the login is made by.
+    package var delegation: Delegation?
     /// Whether statistics go to Ceilometer (or to Gnocchi directly).
-    var viaCeilometer = true
+    package var viaCeilometer = true
     /// Whether alarms are to be heard.
-    var wantsAlarms = false
-    /// How many notifications of alarms' changes the log of Aodh says were sent, compared: the history of alarms, if it
-    /// could be read.
-    var alarmHistory: History?
+    package var wantsAlarms = false
+    /// Whether Aodh keeps the history of alarms, if that could be read.
+    package var alarmHistory: History?
     /// Time between two canaries.
-    var interval = Interval.minutes(1)
+    package var interval = Interval.minutes(1)
 
-    enum History: Sendable, Equatable {
+    /// Nothing seen yet.
+    package init() {}
+
+    /// What alarms and their history tell of `record_history`.
+    package enum History: Sendable, Equatable {
         /// Alarms have changed and their history says so.
         case kept
         /// An alarm has a state that its history does not know of: `record_history` is off.
@@ -59,25 +97,31 @@ struct TelemetryFindings: Sendable, Equatable {
     }
 
     /// One line of the doctor's answer.
-    struct Line: Sendable, Equatable {
-        enum Verdict: String, Sendable {
+    package struct Line: Sendable, Equatable {
+        /// How bad it is.
+        package enum Verdict: String, Sendable {
             case ok, warning, wrong
         }
-        var verdict: Verdict
-        var text: String
+        /// How bad it is.
+        package var verdict: Verdict
+        /// What was seen.
+        package var text: String
         /// How to mend it.
-        var remedy: String?
+        package var remedy: String?
     }
 
     /// What it means.
-    func lines(at now: Timestamp) -> [Line] {
+    package func lines(at now: Timestamp) -> [Line] {
         var lines: [Line] = []
         if let broker { add(broker, &lines) }
         if let gnocchi { add(gnocchi, now, &lines) }
+        if let delegation, let word = ExpiryWatch.word(delegation, at: now) {
+            lines.append(Line(verdict: word.isUrgent ? .wrong : .warning, text: word.text))
+        }
         return lines
     }
 
-    private func add(_ broker: Broker, _ lines: inout [Line]) {
+    private func add(_ broker: TelemetryBroker, _ lines: inout [Line]) {
         if let failure = broker.failure {
             lines.append(
                 Line(
@@ -175,7 +219,38 @@ struct TelemetryFindings: Sendable, Equatable {
             lines.append(
                 Line(verdict: .wrong, text: "Gnocchi has no archive policy \(gnocchi.policy)", remedy: setup))
         }
+        addMeters(gnocchi, &lines)
         addCanary(gnocchi, now, &lines)
+    }
+
+    /// One line for all that lacks of one resource: a file that was not installed lacks many.
+    private func addMeters(_ gnocchi: Gnocchi, _ lines: inout [Line]) {
+        for isCertain in [true, false] {
+            let some = gnocchi.missingMeters.filter { $0.isCertain == isCertain }
+            for resource in Set(some.map(\.resource)).sorted() {
+                let names = some.filter { $0.resource == resource }.map(\.name).joined(separator: ", ")
+                lines.append(
+                    Line(
+                        verdict: isCertain ? .wrong : .warning, text: "\(resource) has no metric \(names)",
+                        remedy: !viaCeilometer
+                            ? "see updraft_telemetry_failures_total and the log of the Collector"
+                            : (isCertain ? "" : "does its kubelet tell it (collector.stats.source)? Else ")
+                                + "the meter is not declared: install kubernetes_resources.yaml of deploy/telemetry whole and "
+                                + "restart ceilometer-agent-notification"))
+            }
+        }
+        for policy in Set(gnocchi.coarseMeters.compactMap(\.policy)).sorted() {
+            let some = gnocchi.coarseMeters.filter { $0.policy == policy }
+            let names = some.map(\.name).joined(separator: ", ")
+            lines.append(
+                Line(
+                    verdict: .warning,
+                    text:
+                        "metrics keep points of \(Int(some[0].seconds ?? 0)) s, by the archive policy \(policy): \(names)",
+                    remedy:
+                        "an alarm of a minute never gets a value: name a policy of 60 s in kubernetes_resources.yaml, and "
+                        + "delete the metrics (openstack metric delete), so that they are made anew"))
+        }
     }
 
     private func addCanary(_ gnocchi: Gnocchi, _ now: Timestamp, _ lines: inout [Line]) {
@@ -195,7 +270,7 @@ struct TelemetryFindings: Sendable, Equatable {
             return
         }
         let age = now - canary
-        if age > interval * 3 + .minutes(2) {
+        if age > CanaryWatch.patience(interval) {
             lines.append(
                 Line(
                     verdict: .wrong, text: "the last canary in Gnocchi is \(Int(age.inSeconds)) s old",

@@ -1,0 +1,138 @@
+import Messages
+import Support
+
+/// When Aodh is asked for the alarms that rules are for, and what is said of its answers: so that a transition is not lost
+/// that nobody heard, and a rule may name an alarm by its name. Pure.
+///
+/// A transition's own time goes along, from the alarm's history: what the bus has said already is said again to the
+/// microsecond, so the Decider sees that nothing changed.
+struct AlarmWatch: Sendable {
+    /// An alarm as Aodh has it.
+    struct Seen: Sendable, Equatable {
+        var id: String
+        var name: String
+        var state: String
+        var why: String
+        /// The last transition of its history, if that led to this state.
+        var since: Timestamp?
+    }
+
+    /// What came of asking.
+    struct Answer: Sendable, Equatable {
+        /// For the bus, in the order of ids.
+        var alarms: [CloudAlarm] = []
+        /// Alarms whose state is another than the one said last: nobody had heard of it.
+        var missed: [(alarm: CloudAlarm, before: String)] = []
+
+        static func == (left: Answer, right: Answer) -> Bool {
+            left.alarms == right.alarms && left.missed.map(\.alarm) == right.missed.map(\.alarm)
+                && left.missed.map(\.before) == right.missed.map(\.before)
+        }
+    }
+
+    private struct Said: Sendable {
+        var name: String?
+        var state: String
+        var at: Timestamp
+        /// Whether Aodh has shown it to us: others may be Alertmanager's.
+        var wasSeen = false
+    }
+
+    private let cluster: String
+    private let wanted: Set<String>
+    private let interval: Interval
+    /// What was said last of each alarm, by whomever.
+    private var said: [String: Said] = [:]
+    /// Ids whose names nobody knew, which have been asked for since.
+    private var nameless: Set<String> = []
+    private var wantsLook = true
+    private var lookedAt: Timestamp?
+    private var busWorked = true
+
+    /// Two looks keep this distance, whatever happens.
+    private static let spacing = Interval.seconds(5)
+    private static let remembered = 1_000
+
+    /// - Parameter wanted: ids and names, as rules have them.
+    init(cluster: String, wanted: Set<String>, interval: Interval) {
+        self.cluster = cluster
+        self.wanted = wanted
+        self.interval = interval
+    }
+
+    /// Whether Aodh is to be asked now. At first, after the broker was away, when an alarm without a name is heard, and
+    /// every interval.
+    mutating func isDue(busWorks: Bool, at now: Timestamp) -> Bool {
+        // What Aodh said meanwhile went nowhere.
+        if busWorks, !busWorked { wantsLook = true }
+        busWorked = busWorks
+        // What is asked now could not be said.
+        guard busWorks, !wanted.isEmpty else { return false }
+        guard let lookedAt, now >= lookedAt else { return true }
+        return now - lookedAt >= (wantsLook ? Self.spacing : interval)
+    }
+
+    /// The question goes out.
+    mutating func asked(at now: Timestamp) {
+        lookedAt = now
+        wantsLook = false
+    }
+
+    /// Somebody said an alarm's state on the bus.
+    mutating func heard(_ alarm: CloudAlarm) {
+        let before = said[alarm.alarmID]
+        if let before, before.at > alarm.at { return }
+        if said.count >= Self.remembered, before == nil { said = [:] }
+        said[alarm.alarmID] = Said(
+            name: alarm.name ?? before?.name, state: alarm.state, at: alarm.at, wasSeen: before?.wasSeen ?? false)
+        guard alarm.name == nil, before?.name == nil, !wanted.contains(alarm.alarmID) else { return }
+        // Aodh's notifications bear no names, and a rule may be for it by its name.
+        if nameless.count >= Self.remembered { nameless = [] }
+        if nameless.insert(alarm.alarmID).inserted { wantsLook = true }
+    }
+
+    /// Aodh has answered.
+    /// - Parameters:
+    ///   - seen: the alarms that rules are for, those that exist.
+    ///   - askedAt: when the question went out; what is said later on the bus is newer.
+    mutating func answered(_ seen: [Seen], askedAt: Timestamp) -> Answer {
+        var answer = Answer()
+        var there: Set<String> = []
+        for alarm in seen.sorted(by: { $0.id < $1.id }) where there.insert(alarm.id).inserted {
+            tell(alarm, askedAt, &answer)
+        }
+        // One that was there and is not any more must not hold its last state for ever.
+        for (id, before) in said.sorted(by: { $0.key < $1.key })
+        where !there.contains(id) && lookedFor(id, before) && before.wasSeen && before.state != Self.unknown {
+            let gone = Seen(
+                id: id, name: before.name ?? "", state: Self.unknown, why: "Aodh has no such alarm any more")
+            tell(gone, askedAt, &answer)
+        }
+        return answer
+    }
+
+    private static let unknown = "insufficient data"
+
+    private func lookedFor(_ id: String, _ said: Said) -> Bool {
+        wanted.contains(id) || said.name.map { wanted.contains($0) } ?? false
+    }
+
+    private mutating func tell(_ alarm: Seen, _ askedAt: Timestamp, _ answer: inout Answer) {
+        let before = said[alarm.id]
+        let same = before?.state == alarm.state ? before?.at : nil
+        // Without a history: as of the last word that said the same, else as of now. Never older than a word that said the
+        // same: that of a webhook is as of when it came.
+        let at = alarm.since.map { max($0, same ?? $0) } ?? same ?? askedAt
+        let name = alarm.name.isEmpty ? nil : String(alarm.name.prefix(200))
+        let word = CloudAlarm(
+            cluster: cluster, alarmID: alarm.id, name: name, state: alarm.state, why: String(alarm.why.prefix(300)),
+            at: at)
+        if let before, before.at > at, before.state != alarm.state {
+            // The bus was quicker than Aodh's answer.
+            return
+        }
+        answer.alarms.append(word)
+        if let before, before.state != alarm.state { answer.missed.append((word, before.state)) }
+        said[alarm.id] = Said(name: name, state: alarm.state, at: max(at, before?.at ?? at), wasSeen: true)
+    }
+}

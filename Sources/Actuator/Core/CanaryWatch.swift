@@ -1,0 +1,61 @@
+import Messages
+import Support
+
+/// Whether statistics arrive in Gnocchi, by the canary that the Collector sends and whoever has a login reads back. Pure.
+struct CanaryWatch: Sendable {
+    /// What is worth a line in the log.
+    enum Turn: Sendable, Equatable {
+        /// It stays away: so old is the last one; nil: there has been none.
+        case missing(age: Interval?)
+        /// It comes again.
+        case arrives
+    }
+
+    /// The age from which on the last canary counts as missing: several were lost, and Gnocchi had its time.
+    static func patience(_ interval: Interval) -> Interval { interval * 3 + .minutes(2) }
+
+    private let patience: Interval
+    private let every: Interval
+    private let began: Timestamp
+    private var lookedAt: Timestamp?
+    private var sent: Timestamp?
+    private(set) var isMissing = false
+
+    /// - Parameters:
+    ///   - interval: between two canaries.
+    ///   - began: since when it is looked for; before that nobody may have sent any.
+    ///   - patience: nil: the usual.
+    init(interval: Interval, patience: Interval? = nil, began: Timestamp) {
+        self.patience = patience ?? Self.patience(interval)
+        every = min(interval, .minutes(5))
+        self.began = began
+    }
+
+    /// Whether Gnocchi is to be asked now.
+    func isDue(at now: Timestamp) -> Bool {
+        guard let lookedAt else { return true }
+        return now - lookedAt >= every || now < lookedAt
+    }
+
+    /// Gnocchi was asked.
+    /// - Parameter sent: when the newest canary was sent; nil: it has none.
+    mutating func read(_ sent: Timestamp?, at now: Timestamp) -> Turn? {
+        lookedAt = now
+        self.sent = sent ?? self.sent
+        let reference = max(self.sent ?? began, began)
+        let isLate = now - reference > patience
+        guard isLate != isMissing else { return nil }
+        isMissing = isLate
+        return isLate ? .missing(age: age(at: now)) : .arrives
+    }
+
+    /// Gnocchi could not be asked: nothing is known, and nothing changes.
+    mutating func failed(at now: Timestamp) {
+        lookedAt = now
+    }
+
+    /// How old the last canary is that was read; nil: none was.
+    func age(at now: Timestamp) -> Interval? {
+        sent.map { max(now - $0, .zero) }
+    }
+}

@@ -1,0 +1,119 @@
+import OpenStack
+import ServiceRuntime
+import Settings
+import Support
+
+/// Reads the Collector's canary back from Gnocchi: nothing else tells that samples are lost on their way. When it stays away,
+/// looks for the reason. The Actuator does it since it has the login; only the one that acts.
+struct CanaryReader: Sendable {
+    private let client: OpenStackClient
+    private let context: ServiceContext
+    private let look: TelemetryLook
+    private let telemetry: Settings.Collector.Telemetry
+    private let patience: Interval
+    private let age: Lock<Interval?>
+    private let missing: Gauge
+    private let failures: Counter
+
+    /// The condition of `/readyz`.
+    static let condition = "statistics"
+    private static let tick = Interval.seconds(1)
+
+    /// Nil: no canary is sent.
+    /// - Parameter patience: the age from which on the last one counts as missing; nil: the usual.
+    init?(_ client: OpenStackClient, _ context: ServiceContext, patience: Interval? = nil) {
+        telemetry = context.settings.collector.telemetry
+        guard telemetry.to != .none, telemetry.resources.contains(.cluster) else { return nil }
+        self.client = client
+        self.context = context
+        self.patience = patience ?? CanaryWatch.patience(telemetry.interval)
+        look = TelemetryLook(context, client: client)
+        let age = Lock<Interval?>(nil)
+        self.age = age
+        context.metrics.gauge(
+            "actuator_canary_age_seconds",
+            "Age of the newest canary in Gnocchi when it was last looked for; not there before one was found."
+        ) { age.withLock { $0?.inSeconds } }
+        missing = context.metrics.gauge(
+            "actuator_canary_missing", "1 while statistics do not arrive in Gnocchi, as the canary shows.")
+        failures = context.metrics.counter(
+            "actuator_canary_failures", "Looks for the canary that Gnocchi did not answer.")
+    }
+
+    /// Until the task is cancelled.
+    func run() async {
+        defer {
+            context.readiness.remove(Self.condition)
+            missing.set(0)
+            age.withLock { $0 = nil }
+        }
+        guard await mayRead() else { return }
+        var watch = CanaryWatch(interval: telemetry.interval, patience: patience, began: .now())
+        var told: String?
+        while !Task.isCancelled {
+            if watch.isDue(at: .now()) {
+                do throws(OpenStackError) {
+                    let sent = try await look.canary(client)?.sent
+                    let now = Timestamp.now()
+                    let turn = watch.read(sent, at: now)
+                    told = nil
+                    age.withLock { $0 = watch.age(at: now) }
+                    missing.set(watch.isMissing ? 1 : 0)
+                    if let turn { await tell(turn) }
+                } catch {
+                    watch.failed(at: .now())
+                    failures.increment()
+                    // Once for each kind of trouble.
+                    if told != error.code.rawValue {
+                        context.log.warning(
+                            "Gnocchi cannot be asked whether statistics arrive",
+                            [.code: .string(error.code.rawValue), .error: .string(error.description)])
+                    }
+                    told = error.code.rawValue
+                }
+            }
+            guard (try? await Task.sleep(for: Self.tick.duration)) != nil else { return }
+        }
+    }
+
+    /// A login of another project does not see the resource, and would miss what is there.
+    private func mayRead() async -> Bool {
+        while !Task.isCancelled {
+            do throws(OpenStackError) {
+                let own = try await client.projectID()
+                guard own != telemetry.projectID else { return true }
+                context.log.info(
+                    "whether statistics arrive in Gnocchi is not looked for: the login is of another project than "
+                        + "collector.telemetry.project_id",
+                    [.from: .string(own ?? ""), .to: .string(telemetry.projectID)])
+                return false
+            } catch {
+                guard (try? await Task.sleep(for: .seconds(30))) != nil else { return false }
+            }
+        }
+        return false
+    }
+
+    private func tell(_ turn: CanaryWatch.Turn) async {
+        switch turn {
+        case .arrives:
+            context.log.info("statistics arrive in Gnocchi again")
+            context.readiness.ok(Self.condition)
+        case .missing(let age):
+            let seen = age.map { "the last canary is \(Int($0.inSeconds)) s old" } ?? "no canary has arrived"
+            let cause = await cause()
+            context.log.error(
+                "statistics do not arrive in Gnocchi", [.details: .string(seen), .reason: .string(cause)])
+            context.readiness.failed(Self.condition, "\(seen); \(cause)")
+        }
+    }
+
+    /// The first thing that is wrong on the way, with how to mend it.
+    private func cause() async -> String {
+        let lines = await look.findings().lines(at: .now())
+        guard let first = lines.first(where: { $0.verdict == .wrong }) else {
+            return "nothing is seen to be wrong: `updraft doctor telemetry` looks again"
+        }
+        return first.text + (first.remedy.map { ": \($0)" } ?? "")
+    }
+}

@@ -1,0 +1,156 @@
+import Crypto
+import Messages
+import OpenStack
+import ServiceRuntime
+import Settings
+import Support
+
+/// Looks at the way of statistics to Gnocchi and of alarms back; changes nothing.
+package struct TelemetryLook: Sendable {
+    private let context: ServiceContext
+    private let client: OpenStackClient?
+    private let settings: Settings
+
+    /// - Parameter client: nil: only the broker is looked at.
+    package init(_ context: ServiceContext, client: OpenStackClient?) {
+        self.context = context
+        self.client = client
+        settings = context.settings
+    }
+
+    /// A resource made this lately may lack a metric that takes two readings.
+    private static let settled = Interval.minutes(2)
+
+    /// Everything.
+    package func findings() async -> TelemetryFindings {
+        var findings = TelemetryFindings()
+        let collector = settings.collector
+        findings.viaCeilometer = collector.telemetry.to != .gnocchi
+        findings.wantsAlarms = collector.alarms.enabled
+        findings.interval = collector.telemetry.interval
+        if findings.viaCeilometer || findings.wantsAlarms { findings.broker = await context.lookAtTelemetryBroker() }
+        guard let client else { return findings }
+        findings.gnocchi = await gnocchi(client)
+        if findings.wantsAlarms { findings.alarmHistory = try? await history(client) }
+        // One that may not read its own credential has it in no other way.
+        findings.delegation = try? await client.delegation()
+        return findings
+    }
+
+    /// The id of the cluster's resource.
+    private var clusterID: String { Self.id(.cluster, settings.cluster, TelemetryKind.cluster.name()) }
+
+    private static func id(_ kind: TelemetryKind, _ cluster: String, _ name: String) -> String {
+        let root = UUID5(namespace: UUID5(namespace: .dns, name: TelemetryKind.root), name: cluster)
+        return UUID5(namespace: root, name: name).description
+    }
+
+    /// When the newest canary that Gnocchi has was sent, with the granularity of its measures; nil: there is none.
+    func canary(_ client: OpenStackClient) async throws(OpenStackError) -> (sent: Timestamp, seconds: Double)? {
+        let measures = try await client.measures(
+            ofResource: clusterID, metric: TelemetryGauge.canary.meter(of: .cluster), aggregation: "mean",
+            since: .now() - .minutes(24 * 60))
+        // Finest granularity, newest last; a granule's mean is at most its length behind.
+        guard let step = measures?.map(\.granularity).min(),
+            let last = measures?.last(where: { $0.granularity == step })
+        else { return nil }
+        return (Timestamp(seconds: 0) + .seconds(last.value), step)
+    }
+
+    private func gnocchi(_ client: OpenStackClient) async -> TelemetryFindings.Gnocchi {
+        var seen = TelemetryFindings.Gnocchi()
+        seen.policy = settings.collector.telemetry.archivePolicy
+        let kinds = settings.collector.telemetry.resources.compactMap { TelemetryKind(rawValue: $0.rawValue) }
+        do throws(OpenStackError) {
+            for kind in kinds {
+                guard let attributes = try await client.resourceTypeAttributes(kind.resourceType) else {
+                    seen.missingTypes.append(kind.resourceType)
+                    continue
+                }
+                for attribute in kind.attributes where !attributes.contains(attribute.name) {
+                    seen.missingAttributes.append("\(kind.resourceType).\(attribute.name)")
+                }
+            }
+            seen.finestSeconds = try await client.archivePolicy(seen.policy)?.finestSeconds
+            guard try await client.metrics(ofResource: clusterID) != nil else { return seen }
+            seen.clusterExists = true
+            if let canary = try await canary(client) {
+                seen.canarySeconds = canary.seconds
+                seen.canary = canary.sent
+            }
+            for kind in kinds where !seen.missingTypes.contains(kind.resourceType) {
+                try await meters(kind, client, &seen)
+            }
+        } catch {
+            seen.failure = error.description
+        }
+        return seen
+    }
+
+    /// Every meter of a kind, as Gnocchi has them of one resource.
+    private func meters(
+        _ kind: TelemetryKind, _ client: OpenStackClient, _ seen: inout TelemetryFindings.Gnocchi
+    ) async throws(OpenStackError) {
+        guard let resource = try await example(kind, client) else { return }
+        let metrics = try await client.metricsWithPolicies(ofResource: resource.id)
+        // The canary's own granularity is told by its measures.
+        for gauge in kind.gauges where gauge != .canary {
+            let name = gauge.meter(of: kind)
+            let label = "\(kind.rawValue) \(resource.name)"
+            guard let metric = metrics[name] else {
+                if let isCertain = isTold(gauge, of: kind) {
+                    seen.missingMeters.append(.init(name: name, resource: label, isCertain: isCertain))
+                }
+                continue
+            }
+            if let finest = metric.finestSeconds, finest > 60 {
+                seen.coarseMeters.append(
+                    .init(name: name, resource: label, policy: metric.name, seconds: finest))
+            }
+        }
+    }
+
+    /// The newest resource of a kind that has been there for a while.
+    private func example(
+        _ kind: TelemetryKind, _ client: OpenStackClient
+    ) async throws(OpenStackError) -> (id: String, name: String)? {
+        if kind == .cluster { return (clusterID, settings.cluster) }
+        // An instance has no attribute that says its cluster: a node of ours names its server.
+        let searched: TelemetryKind = kind == .instance ? .node : kind
+        let found = try await client.resources(
+            type: searched.resourceType, where: ["cluster": settings.cluster], limit: 20)
+        let now = Timestamp.now()
+        guard let one = found.first(where: { now - $0.startedAt >= Self.settled }) else { return nil }
+        let name = one.attributes["name"] ?? one.id
+        guard kind == .instance else { return (one.id, name) }
+        guard let server = one.attributes["server_id"], !server.isEmpty,
+            // Of a server that Ceilometer has not learnt of there is no resource, and its samples are dropped.
+            try await client.metrics(ofResource: server) != nil
+        else { return nil }
+        return (server, "of \(name)")
+    }
+
+    /// Whether kubelets tell a gauge: surely, by some of their pages, or (nil) not of everything.
+    private func isTold(_ gauge: TelemetryGauge, of kind: TelemetryKind) -> Bool? {
+        switch gauge {
+        case .received, .sent, .disk, .diskUtilization:
+            let source = settings.collector.stats.source
+            // These pages do not hold them.
+            guard source != .metricsResource, source != .metricsAPI, kind == .node || kind == .instance else {
+                return nil
+            }
+            return false
+        // Of what a pod requests, which it need not.
+        case .cpuUtilization, .memoryUtilization: return kind == .node || kind == .instance ? true : nil
+        case .cpuUsage, .memory, .podsRunning, .podsPending, .canary: return true
+        }
+    }
+
+    /// An alarm that is `ok` or in alarm got there by a transition, which its history holds, if Aodh keeps one.
+    private func history(_ client: OpenStackClient) async throws(OpenStackError) -> TelemetryFindings.History {
+        for alarm in try await client.alarms(limit: 20) where alarm.state == "ok" || alarm.state == "alarm" {
+            return try await client.lastTransition(ofAlarm: alarm.id)?.state == alarm.state ? .kept : .missing
+        }
+        return .nothing
+    }
+}

@@ -1,0 +1,141 @@
+import Messages
+import Support
+import Testing
+
+@testable import Actuator
+
+@Suite("Alarms that nobody heard")
+struct AlarmWatchTests {
+    private static let id = "13c177ce-5a3f-4b69-9d52-7e2c35cd6a10"
+    private static let start = Timestamp(seconds: 1_795_470_000)
+
+    private static func watch(_ wanted: String...) -> AlarmWatch {
+        AlarmWatch(cluster: "test", wanted: Set(wanted), interval: .minutes(2))
+    }
+
+    private static func seen(
+        _ state: String, since: Timestamp?, id: String = Self.id, name: String = "group cpu"
+    ) -> AlarmWatch.Seen {
+        AlarmWatch.Seen(id: id, name: name, state: state, why: "1 sample outside", since: since)
+    }
+
+    /// What the Collector says of a notification of Aodh's: without a name.
+    private static func word(
+        _ state: String, at: Timestamp, id: String = Self.id, name: String? = nil
+    ) -> CloudAlarm {
+        CloudAlarm(cluster: "test", alarmID: id, name: name, state: state, why: "", at: at)
+    }
+
+    @Test("asked at once, then every interval; after the broker was away soon; never while nobody could hear it")
+    func times() {
+        var watch = Self.watch(Self.id)
+        var now = Self.start
+        let away = watch.isDue(busWorks: false, at: now)
+        #expect(!away)
+        let first = watch.isDue(busWorks: true, at: now)
+        #expect(first)
+        watch.asked(at: now)
+        now = now + .seconds(119)
+        let early = watch.isDue(busWorks: true, at: now)
+        #expect(!early)
+        let due = watch.isDue(busWorks: true, at: now + .seconds(1))
+        #expect(due)
+        watch.asked(at: now)
+        // The broker goes and comes back.
+        let gone = watch.isDue(busWorks: false, at: now + .seconds(10))
+        let back = watch.isDue(busWorks: true, at: now + .seconds(11))
+        #expect(!gone && back)
+        watch.asked(at: now + .seconds(11))
+        // It flutters: no storm.
+        _ = watch.isDue(busWorks: false, at: now + .seconds(12))
+        let soon = watch.isDue(busWorks: true, at: now + .seconds(13))
+        let later = watch.isDue(busWorks: true, at: now + .seconds(16))
+        #expect(!soon && later)
+        // Our clock is set back by a day.
+        let past = watch.isDue(busWorks: true, at: now - .minutes(1_440))
+        #expect(past)
+    }
+
+    @Test("no rule is for an alarm: Aodh is never asked")
+    func nothingWanted() {
+        var watch = Self.watch()
+        let due = watch.isDue(busWorks: true, at: Self.start)
+        #expect(!due)
+    }
+
+    @Test("a transition while nobody listened is said with its own time, once as missed, then as it stands")
+    func missed() {
+        var watch = Self.watch(Self.id)
+        let (heardAt, changedAt) = (Self.start, Self.start + .minutes(20))
+        watch.heard(Self.word("ok", at: heardAt))
+        let answer = watch.answered(
+            [Self.seen("alarm", since: changedAt)], askedAt: Self.start + .minutes(30))
+        #expect(
+            answer.alarms == [
+                CloudAlarm(
+                    cluster: "test", alarmID: Self.id, name: "group cpu", state: "alarm", why: "1 sample outside",
+                    at: changedAt)
+            ])
+        #expect(answer.missed.map(\.before) == ["ok"])
+        // Nothing changed since: the same word with the same time.
+        let again = watch.answered([Self.seen("alarm", since: changedAt)], askedAt: Self.start + .minutes(32))
+        #expect(again.alarms == answer.alarms && again.missed.isEmpty)
+    }
+
+    @Test("without a history the state stands as of the first look, and as of a word that said the same")
+    func noHistory() {
+        var watch = Self.watch(Self.id)
+        let first = watch.answered([Self.seen("ok", since: nil)], askedAt: Self.start)
+        let second = watch.answered([Self.seen("ok", since: nil)], askedAt: Self.start + .minutes(2))
+        let third = watch.answered([Self.seen("alarm", since: nil)], askedAt: Self.start + .minutes(4))
+        #expect(first.alarms.map(\.at) == [Self.start] && second.alarms.map(\.at) == [Self.start])
+        #expect(third.alarms.map(\.at) == [Self.start + .minutes(4)] && third.missed.count == 1)
+    }
+
+    @Test("what the bus said after the question counts more than the answer")
+    func busIsNewer() {
+        var watch = Self.watch(Self.id)
+        watch.heard(Self.word("alarm", at: Self.start + .seconds(2)))
+        let answer = watch.answered([Self.seen("ok", since: Self.start)], askedAt: Self.start + .seconds(1))
+        #expect(answer == AlarmWatch.Answer())
+    }
+
+    @Test("a webhook's word is as of when it came: the same state is not said as older")
+    func webhook() {
+        var watch = Self.watch(Self.id)
+        watch.heard(Self.word("alarm", at: Self.start + .seconds(1), name: "group cpu"))
+        let answer = watch.answered([Self.seen("alarm", since: Self.start)], askedAt: Self.start + .minutes(1))
+        #expect(answer.alarms.map(\.at) == [Self.start + .seconds(1)] && answer.missed.isEmpty)
+    }
+
+    @Test("an alarm without a name is looked up soon, each once; one that a rule names by its id is not")
+    func names() {
+        var watch = Self.watch("group cpu")
+        watch.asked(at: Self.start)
+        watch.heard(Self.word("alarm", at: Self.start + .seconds(10)))
+        let due = watch.isDue(busWorks: true, at: Self.start + .seconds(10))
+        #expect(due)
+        watch.asked(at: Self.start + .seconds(10))
+        watch.heard(Self.word("ok", at: Self.start + .seconds(20)))
+        let again = watch.isDue(busWorks: true, at: Self.start + .seconds(20))
+        #expect(!again)
+        var byID = Self.watch(Self.id)
+        byID.asked(at: Self.start)
+        byID.heard(Self.word("alarm", at: Self.start + .seconds(10)))
+        let needless = byID.isDue(busWorks: true, at: Self.start + .seconds(10))
+        #expect(!needless)
+    }
+
+    @Test("an alarm that was deleted in Aodh is unknown from then on, said once; one of others is theirs to end")
+    func gone() {
+        var watch = Self.watch(Self.id, "CheckoutSlow")
+        watch.heard(Self.word("alarm", at: Self.start, id: "f00d", name: "CheckoutSlow"))
+        _ = watch.answered([Self.seen("alarm", since: Self.start)], askedAt: Self.start)
+        let answer = watch.answered([], askedAt: Self.start + .minutes(2))
+        #expect(answer.alarms.map(\.alarmID) == [Self.id])
+        #expect(answer.alarms.map(\.state) == ["insufficient data"])
+        #expect(answer.alarms.map(\.at) == [Self.start + .minutes(2)])
+        let again = watch.answered([], askedAt: Self.start + .minutes(4))
+        #expect(again.alarms.isEmpty)
+    }
+}

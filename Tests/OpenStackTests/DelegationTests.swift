@@ -1,0 +1,78 @@
+import Support
+import TestServer
+import Testing
+
+@testable import OpenStack
+
+@Suite("A login that will end")
+struct DelegationTests {
+    private static let start = Timestamp(seconds: 1_795_470_000)
+    private static let ends = start + .minutes(40 * 1_440)
+
+    @Test("it is told 30, 7, 3 and 1 days and an hour before, each once; urgent from the last day on")
+    func steps() {
+        var watch = ExpiryWatch()
+        let trust = Delegation(kind: .trust, id: "t1", expiresAt: Self.ends)
+        var told: [(hour: Int, isUrgent: Bool)] = []
+        for hour in 0...(41 * 24) {
+            if let word = watch.look(trust, at: Self.start + .minutes(Double(hour) * 60)) {
+                told.append((hour, word.isUrgent))
+            }
+        }
+        #expect(told.map(\.hour) == [240, 792, 888, 936, 959])
+        #expect(told.map(\.isUrgent) == [false, false, false, true, true])
+    }
+
+    @Test("who looks for the first time in the last days is told at once, once; a longer one is good again")
+    func late() {
+        var watch = ExpiryWatch()
+        let credential = Delegation(kind: .applicationCredential, id: "c1", expiresAt: Self.ends)
+        let now = Self.ends - .minutes(2 * 1_440)
+        let word = watch.look(credential, at: now)
+        #expect(word?.isUrgent == false)
+        #expect(
+            word?.text.contains("application credential c1 ends in 2 days") == true
+                && word?.text.contains("openstack application credential create") == true, "\(word?.text ?? "")")
+        #expect(watch.look(credential, at: now + .minutes(10)) == nil)
+        let longer = Delegation(kind: .applicationCredential, id: "c2", expiresAt: Self.ends + .minutes(90 * 1_440))
+        #expect(watch.look(longer, at: now) == nil)
+        #expect(watch.look(nil, at: now) == nil)
+        #expect(ExpiryWatch.word(credential, at: Self.ends + .minutes(1))?.text.contains("has ended") == true)
+        #expect(ExpiryWatch.word(longer, at: now) == nil)
+    }
+
+    @Test("the token says by what it was made, Keystone when that ends; a password's ends never")
+    func delegation() async throws {
+        func cloud(_ members: String) -> FakeCloud {
+            FakeCloud(
+                login: { request in
+                    Reply(
+                        status: 201, headers: [("X-Subject-Token", "token-1")],
+                        body: #"{"token":{"issued_at":"2026-11-23T00:00:00Z","expires_at":"2026-11-23T01:00:00Z","#
+                            + #""project":{"id":"p1"},"user":{"id":"u1"},"catalog":[]\#(members)}}"#)
+                },
+                { request in
+                    switch request.path {
+                    case "/v3/OS-TRUST/trusts/t1":
+                        .json(#"{"trust":{"id":"t1","expires_at":"2026-12-01T00:00:00.000000Z"}}"#)
+                    case "/v3/users/u1/application_credentials/c1":
+                        .json(#"{"application_credential":{"id":"c1","expires_at":null}}"#)
+                    default: .json(#"{"error":{"code":403,"title":"Forbidden","message":"no"}}"#, 403)
+                    }
+                }, isChecked: false)
+        }
+        let delegated = cloud(#","OS-TRUST:trust":{"id":"t1","impersonation":true}"#)
+        #expect(
+            try await delegated.client().delegation()
+                == Delegation(kind: .trust, id: "t1", expiresAt: Timestamp("2026-12-01T00:00:00Z")))
+        let lasting = cloud(#","application_credential":{"id":"c1","restricted":true}"#)
+        #expect(try await lasting.client().delegation() == Delegation(kind: .applicationCredential, id: "c1"))
+        let guarded = cloud(#","application_credential":{"id":"c2","restricted":true}"#)
+        let client = try guarded.client()
+        #expect(await failure { () async throws(OpenStackError) in try await client.delegation() }?.code == .forbidden)
+        let own = cloud("")
+        #expect(try await own.client().delegation() == nil)
+        // The servers last as long as their clients.
+        #expect([delegated, lasting, guarded, own].allSatisfy { $0.logins == 0 })
+    }
+}

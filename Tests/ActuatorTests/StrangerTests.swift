@@ -156,6 +156,28 @@ struct StrangerTests {
         #expect(world.run { $0.story.contains(.removalCompleted) }, "\(world.story)")
     }
 
+    @Test("a pod without notice that is there when the cooldown ends is held until it has one, and has its own time")
+    func boundMeanwhile() {
+        var world = World(nodes: 3)
+        world.addPod("web", on: "node-m2")
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.record("node-m2")?.phase == .noticed })
+        world.pass(.seconds(2))
+        // Bound at the last moment: the Notifier's word does not speak of it.
+        world.addPod("bound", on: "node-m2")
+        world.pods["bound"]?.createdAt = World.start
+        #expect(world.run { $0.evictions == ["web"] })
+        world.pass(.seconds(5))
+        #expect(world.evictions == ["web"])
+        let deadline = world.now + .seconds(10)
+        world.pods["bound"]?.annotations = [
+            RemovalNames.podRemoval: "r1", RemovalNames.podDeadline: deadline.rfc3339,
+            RemovalNames.podNotice: "r1 annotation=told bus=told",
+        ]
+        #expect(world.run { $0.evictions.contains("bound") })
+        #expect(world.now >= deadline)
+    }
+
     @Test("nobody tells it: the removal fails at its deadline and says why")
     func latePodUntold() {
         var world = World(nodes: 3)

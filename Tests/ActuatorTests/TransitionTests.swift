@@ -143,7 +143,7 @@ struct TransitionTests {
                 }
                 if phase == .removed { world.members.remove(at: 1) }
                 // Told by the process before this one.
-                if phase.order >= RemovalPhase.noticed.order { world.told = ["node-m2"] }
+                if phase.order >= RemovalPhase.noticed.order { world.tell("node-m2", of: "r1") }
                 world.pass(.milliseconds(500))
                 if phase == .removed && name.contains("registers") { continue }
                 happen(&world)

@@ -552,11 +552,22 @@ struct World {
     private mutating func notifierHears(_ event: Event) {
         guard notifierIsThere, case .removalCordoned(let cordoned) = event else { return }
         var progress = cordoned.removal
-        told.insert(progress.node)
+        tell(progress.node, of: progress.id)
         progress.deadline = now + cooldown
         send(.removalNoticed(RemovalNoticed(cluster: "prod", removal: progress)), after: .milliseconds(500))
         progress.reason = Explanation(.allPodsAnswered, "")
         send(.removalQuiesced(RemovalQuiesced(cluster: "prod", removal: progress)), after: cooldown)
+    }
+
+    /// The Notifier tells every pod that is there, and notes it on them; all answer that they are done.
+    mutating func tell(_ node: String, of removal: String) {
+        told.insert(node)
+        for name in pods.filter({ $0.value.node == node }).keys {
+            pods[name]?.annotations.merge([
+                RemovalNames.podRemoval: removal, RemovalNames.podDeadline: (now + cooldown).rfc3339,
+                RemovalNames.podNotice: "\(removal) annotation=told answer=done",
+            ]) { _, new in new }
+        }
     }
 
     private mutating func worldStep() {

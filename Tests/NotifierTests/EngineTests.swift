@@ -69,7 +69,7 @@ struct EngineTests {
 
         func record(_ notice: Notice) async {
             state.withLock {
-                $0.pods[notice.pod.name]?.annotations[RemovalNames.podNotice] = NoticeMarks.text(notice)
+                $0.pods[notice.pod.name]?.annotations[RemovalNames.podNotice] = notice.record
             }
         }
 

@@ -53,6 +53,39 @@ struct LatePodTests {
         #expect(village.deliveries["late-2"] == [.annotation, .bus, .event])
     }
 
+    @Test("what was written on a pod in vain is written again at the next look: the Actuator waits for it")
+    func noticeLost() {
+        var village = Self.draining()
+        village.addPod("late-1")
+        village.sees("late-1")
+        let notice = village.pods["late-1"]?.annotations.removeValue(forKey: RemovalNames.podNotice)
+        #expect(notice != nil)
+        village.run(.seconds(31))
+        #expect(village.pods["late-1"]?.annotations[RemovalNames.podNotice] == notice)
+        #expect(village.deadlines["late-1"]?.count == 1)
+    }
+
+    @Test("one whose telling ended with its process, its time over meanwhile, is told by the ways that are left")
+    func halfTold() {
+        var village = Village()
+        village.addPod("web-1")
+        village.cordon()
+        _ = village.runUntil { $0.story.contains(.removalQuiesced) }
+        // Another process wrote this on it just before it ended.
+        village.addPod("late-1")
+        village.pods["late-1"]?.annotations = [
+            RemovalNames.podRemoval: "r1", RemovalNames.podDeadline: village.now.rfc3339,
+        ]
+        village.run(.seconds(5))
+        village.core = NotifierCore(policy: village.policy)
+        village.drain()
+        village.feed(.nodesListed([village.node]))
+        village.run(.seconds(1))
+        #expect(village.deliveries["late-1"] == [.bus, .event])
+        #expect(
+            village.pods["late-1"]?.annotations[RemovalNames.podNotice] == "r1 annotation=told bus=told event=told")
+    }
+
     @Test("its time is no more than half of what is left of the drain, however much it asks for")
     func bounded() {
         var village = Self.draining(for: .seconds(50))

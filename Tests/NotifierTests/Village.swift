@@ -194,7 +194,7 @@ struct Village {
             if id.channel == .hook, hanging.contains(notice.pod.name) { return nil }
             return .delivered(id, deliver(id, notice))
         case .recordNotice(let notice):
-            pods[notice.pod.name]?.annotations[RemovalNames.podNotice] = NoticeMarks.text(notice)
+            pods[notice.pod.name]?.annotations[RemovalNames.podNotice] = notice.record
             return nil
         case .openGate(let pod):
             guard gateFailures == 0 else {
@@ -208,7 +208,7 @@ struct Village {
             guard !unwritable.contains(name) else { return .answerRecorded(podUID: name, false) }
             pods[name]?.annotations[RemovalNames.podAnswer] = word.text
             pods[name]?.annotations[RemovalNames.podDeadline] = notice.deadline.rfc3339
-            pods[name]?.annotations[RemovalNames.podNotice] = NoticeMarks.text(notice)
+            pods[name]?.annotations[RemovalNames.podNotice] = notice.record
             return .answerRecorded(podUID: name, true)
         case .verdict(let ticket, let verdict, _):
             verdicts[ticket] = verdict
@@ -234,8 +234,8 @@ struct Village {
         let name = notice.pod.name
         guard let pod = pods[name] else { return .gone }
         if broken.contains(id.channel) { return .failed("broken", isRetriable: true) }
-        let marks = NoticeMarks(pod.annotations[RemovalNames.podNotice] ?? "", removal: notice.removal)
-        if !notice.withdrawn, !notice.isShortened, marks.told.contains(id.channel) {
+        let marks = NoticeMarks(pod.annotations, removal: notice.removal)
+        if !notice.withdrawn, !notice.isShortened, marks?.told.contains(id.channel.rawValue) == true {
             toldTwice.append("\(name) \(id.channel.rawValue)")
         }
         order.append("\(name) \(id.channel.rawValue)\(notice.withdrawn ? " stay" : "")")

@@ -35,15 +35,11 @@ extension ActuatorCore {
         if !isForced && !isHurried(removal) { surge(node, pods) }
         guard var held = removals[node]?.surges.held else { return }
         let late = isForced || isHurried(removal) ? [] : latePods(pods, removal)
-        for pod in late { held.insert(pod.uid) }
+        for late in late { held.insert(late.pod.uid) }
         let step = removal.drain.next(
             pods: pods, held: isForced ? [] : held, movingElsewhere: setsMoving(besides: node, pods),
             isForced: isForced, at: now, deadline: removal.record.deadline, policy: policy)
-        for pod in late {
-            removal.drain.waits(
-                pod.uid,
-                Explanation(.podNotTold, "pod \(pod.id) came after the cooldown and has its own notice to wait for"))
-        }
+        for late in late { removal.drain.waits(late.pod.uid, Explanation(.podNotTold, late.why)) }
         removals[node]?.drain = removal.drain
         switch step {
         case .drained: podsAreGone(node, pods)
@@ -82,19 +78,20 @@ extension ActuatorCore {
         return false
     }
 
-    /// Pods that came when the cooldown was over (they tolerate the taint, or name the node): each is told as the others
-    /// were, by the Notifier, and has its own time.
-    private func latePods(_ pods: [NodePod], _ removal: Removal) -> [NodePod] {
-        pods.filter { pod in
-            // Kubernetes gives the times of objects in whole seconds.
-            let cameLate = pod.createdAt + .seconds(1) > removal.record.since
-            guard pod.isMoved, pod.deletedAt == nil, cameLate else { return false }
-            // (The notice is noted when each way was tried.)
-            guard pod.annotations[RemovalNames.podRemoval] == removal.record.id,
-                pod.annotations[RemovalNames.podNotice]?.hasPrefix(removal.record.id) == true,
+    /// Pods that wait for their notice, or for the time that it gives them, with what each waits for. The word that a
+    /// cooldown is over speaks of the pods that the Notifier knew then. One that came later (it tolerates the taint, names
+    /// the node, or was bound at that very moment), or whose telling ended with its process, is told like the others, and
+    /// its notice says so.
+    private func latePods(_ pods: [NodePod], _ removal: Removal) -> [(pod: NodePod, why: String)] {
+        pods.compactMap { pod in
+            guard pod.isMoved, pod.deletedAt == nil else { return nil }
+            // It is noted when each way was tried.
+            guard let marks = NoticeMarks(pod.annotations, removal: removal.record.id),
                 let deadline = pod.annotations[RemovalNames.podDeadline].flatMap({ Timestamp($0) })
-            else { return true }
-            return now < deadline
+            else { return (pod, "pod \(pod.id) has no notice of this removal yet") }
+            // Of those told before, each has answered, or its time is over: all deadlines lie before the record.
+            guard now < deadline, deadline > removal.record.since, marks.answer != "done" else { return nil }
+            return (pod, "pod \(pod.id) came after the cooldown and has until \(deadline.rfc3339)")
         }
     }
 

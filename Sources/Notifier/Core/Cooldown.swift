@@ -70,6 +70,8 @@ struct PodNotice: Sendable {
     /// Done, or not there any more.
     var isSettled = false
     var withdrawn = false
+    /// How it was told was written on the pod, or is being written.
+    var isNoted = false
     /// It was told an earlier deadline after a later one.
     var isShortened = false
     var generation: Int
@@ -114,45 +116,10 @@ struct PodNotice: Sendable {
     }
 }
 
-/// What the annotation `updraft.io/removal-notice` says: `<removal> gate=told hook=told answer=done`. Read after a
-/// restart, so that a way that was used is not used again, and an answer that was heard is not heard again.
-struct NoticeMarks: Sendable, Equatable {
-    /// The ways by which the pod was told.
-    var told: Set<NoticeChannel> = []
-    /// The answer that was heard last, as in `updraft.io/shutdown-answer`.
-    var answer: String?
-
-    /// Nothing.
-    init() {}
-
-    /// From the annotation, if it is of this removal.
-    init(_ text: String, removal: String) {
-        let words = text.split(separator: " ")
-        guard words.first.map(String.init) == removal else { return }
-        for word in words.dropFirst() {
-            let parts = word.split(separator: "=", maxSplits: 1)
-            guard parts.count == 2 else { continue }
-            if parts[0] == "answer" {
-                answer = String(parts[1])
-            } else if parts[1] == "told", let channel = NoticeChannel(rawValue: String(parts[0])) {
-                told.insert(channel)
-            }
-        }
-    }
-
-    /// The annotation's text.
-    static func text(_ notice: Notice) -> String {
-        var words = [notice.removal]
-        for channel in notice.outcomes.keys.sorted() {
-            let outcome = notice.outcomes[channel] ?? ""
-            words.append("\(channel.rawValue)=\(outcome.prefix { $0 != ":" })")
-        }
-        if let answer = notice.answer { words.append("answer=\(answer.text)") }
-        return words.joined(separator: " ")
-    }
-}
-
 extension Notice {
     /// The annotation `updraft.io/removal-notice` that says how the deliveries went.
-    public var record: String { NoticeMarks.text(self) }
+    public var record: String {
+        let ways = outcomes.sorted { $0.key < $1.key }.map { NoticeMarks.Way($0.key.rawValue, $0.value) }
+        return NoticeMarks(ways: ways, answer: answer?.text).text(removal: removal)
+    }
 }

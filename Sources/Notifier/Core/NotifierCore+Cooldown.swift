@@ -72,6 +72,7 @@ extension NotifierCore {
         }
         cooldowns[name]?.stage = .over
         cooldowns[name]?.outcome = outcome
+        for notice in open where !notice.isNoted { recordIfTold(notice) }
         sayQuiesced(name)
     }
 

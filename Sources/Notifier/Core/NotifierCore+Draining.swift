@@ -32,10 +32,10 @@ extension NotifierCore {
         // The Actuator goes on in a moment; then all that are there are looked at once more.
         case .over: return false
         case .draining:
-            guard pod.annotations[RemovalNames.podRemoval] == cooldown.record.id,
+            guard NoticeMarks(pod.annotations, removal: cooldown.record.id) != nil,
                 let deadline = pod.annotations[RemovalNames.podDeadline].flatMap({ Timestamp($0) })
             else { return true }
-            // Another process told it. If its time is not over, its answers still count.
+            // Another process told it by each way. If its time is not over, its answers still count.
             return deadline > now
         }
     }

@@ -35,10 +35,11 @@ extension NotifierCore {
     /// What stands on a pod of a notice that another process gave. Returns the ways by which it was told.
     private func restore(_ notice: inout PodNotice, _ record: RemovalRecord) -> Set<NoticeChannel> {
         let annotations = notice.pod.annotations
-        let marks = NoticeMarks(annotations[RemovalNames.podNotice] ?? "", removal: record.id)
-        if let word = marks.answer.flatMap({ AnswerWord($0) }) {
+        let marks = NoticeMarks(annotations, removal: record.id)
+        notice.isNoted = marks != nil
+        if let text = marks?.answer, let word = AnswerWord(text) {
             notice.answer = word
-            notice.heardAnnotation = marks.answer
+            notice.heardAnnotation = text
             notice.isSettled = word == .done
         }
         guard let deadline = annotations[RemovalNames.podDeadline].flatMap({ Timestamp($0) }) else { return [] }
@@ -49,7 +50,7 @@ extension NotifierCore {
             return []
         }
         notice.deadline = min(deadline, record.deadline)
-        return marks.told.union([.annotation])
+        return Set((marks?.told ?? []).compactMap { NoticeChannel(rawValue: $0) }).union([.annotation])
     }
 
     /// Less time is left than a pod was told: it is told again, by every way.
@@ -160,10 +161,22 @@ extension NotifierCore {
         if isNews { look(after.node) }
     }
 
-    /// How each way went, once nothing of it is new any more.
-    private mutating func recordIfTold(_ notice: PodNotice) {
-        guard notice.wasTold, notice.deliveries[.annotation]?.state == .delivered else { return }
+    /// How each way went, once each was tried: the Actuator evicts the pod when it finds this. A way that does not come
+    /// back holds it no longer than its time.
+    mutating func recordIfTold(_ notice: PodNotice) {
+        guard notice.wasTold || notice.isOver(at: now), notice.deliveries[.annotation]?.state == .delivered else {
+            return
+        }
+        notices[notice.pod.uid]?.isNoted = true
         emit(.recordNotice(notice.notice))
+    }
+
+    /// A pod that was told, and as it was read does not say so: that was written in vain, and the Actuator waits for it.
+    mutating func recordIfMissing(_ pod: NodePod) {
+        guard pod.deletedAt == nil, let notice = notices[pod.uid], !notice.withdrawn,
+            NoticeMarks(pod.annotations, removal: notice.removal) == nil
+        else { return }
+        recordIfTold(notice)
     }
 
     /// A call waited for its turn until the time of its pod was over. If the pod was granted more meanwhile, it is made.

@@ -149,7 +149,10 @@ public struct NotifierCore: Sendable {
         cooldowns[name] = cooldown
         let present = Set(pods.map(\.uid))
         for uid in cooldown.pods.sorted() where !present.contains(uid) { podGone(uid) }
-        for pod in pods { see(pod, on: name) }
+        for pod in pods {
+            see(pod, on: name)
+            recordIfMissing(pod)
+        }
         hearHeld(cooldown.record.id)
         look(name)
     }

@@ -117,7 +117,7 @@ final class PodDoor: PodTelling {
     // MARK: Recording
 
     func record(_ notice: Notice) async {
-        _ = await annotate(notice.pod, [RemovalNames.podNotice: NoticeMarks.text(notice)])
+        _ = await annotate(notice.pod, [RemovalNames.podNotice: notice.record])
     }
 
     /// In one write: an answer that stands there without its mark is one that the application gave and nobody heard.
@@ -126,7 +126,7 @@ final class PodDoor: PodTelling {
             notice.pod,
             [
                 RemovalNames.podAnswer: word.text, RemovalNames.podDeadline: notice.deadline.rfc3339,
-                RemovalNames.podNotice: NoticeMarks.text(notice),
+                RemovalNames.podNotice: notice.record,
             ])
         if case .failed = outcome { return false }
         return true

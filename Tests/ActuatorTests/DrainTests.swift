@@ -122,15 +122,39 @@ struct DrainTests {
         world.budget["web-1"] = 1_000_000
         world.send(world.removal("r1", ["m2"]))
         #expect(world.run { $0.record("node-m2")?.drain?.forced != nil })
-        #expect(world.deletions.isEmpty)
+        #expect(world.unrecordedDeletions.isEmpty)
         #expect(world.now - World.start >= .seconds(60))
         let why = world.record("node-m2")?.drain?.forced
         #expect(why?.reason == .drainForced)
         #expect(why?.detail.contains("the budget web") == true, "\(why?.detail ?? "")")
+        #expect(world.run { $0.deletions == ["web-1"] })
         world.crash()
         #expect(world.run { $0.story.contains(.removalCompleted) })
-        #expect(world.deletions == ["web-1"])
+        #expect(Set(world.deletions) == ["web-1"] && world.unrecordedDeletions.isEmpty)
         #expect(world.graces["web-1"] == .some(nil), "its own grace period")
+    }
+
+    @Test("force is for those that had their time: a pod that comes meanwhile has its own")
+    func forcedAndLate() {
+        var world = World(nodes: 3)
+        world.policy.forceTimeout = .seconds(120)
+        world.policy.drainTimeout = .seconds(60)
+        world.restart()
+        world.addPod("web-1", on: "node-m2", grace: 30)
+        world.budget["web-1"] = 1_000_000
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.record("node-m2")?.drain?.forced != nil })
+        world.addPod("late", on: "node-m2")
+        world.pass(.seconds(10))
+        #expect(world.deletions == ["web-1"])
+        let deadline = world.now + .seconds(20)
+        world.pods["late"]?.annotations = [
+            RemovalNames.podRemoval: "r1", RemovalNames.podDeadline: deadline.rfc3339,
+            RemovalNames.podNotice: "r1 annotation=told",
+        ]
+        #expect(world.run { $0.deletions.contains("late") })
+        #expect(world.now >= deadline)
+        #expect(world.run { $0.story.contains(.removalCompleted) }, "\(world.story)")
     }
 
     @Test("a pod that is deleted and does not go: failed in the end, unless policy kills it")

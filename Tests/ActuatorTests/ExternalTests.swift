@@ -352,6 +352,22 @@ struct ExternalTests {
         world.feed(Self.report(world, "server-0001", "error"))
         #expect(world.run { $0.nodes.count == 2 }, "\(world.story)")
         #expect(world.resizes == [2] && world.unnoticedEvictions.isEmpty)
+        // What failed is tried again, and not at once.
+        var held = Self.world(nil)
+        held.policy.drainTimeout = .seconds(60)
+        held.restart()
+        held.pass(.seconds(2))
+        held.budget = ["web": 150]
+        held.others.fates["server-0001"] = .failed("disk")
+        held.feed(Self.report(held, "server-0001", "error"))
+        #expect(held.run { $0.story.contains(.removalFailed) }, "\(held.story)")
+        held.budget = [:]
+        held.feed(Self.report(held, "server-0001", "error"))
+        held.pass(.seconds(60))
+        #expect(held.nodes.count == 3)
+        held.pass(.seconds(600))
+        held.feed(Self.report(held, "server-0001", "error"))
+        #expect(held.run { $0.nodes.count == 2 }, "\(held.story)")
         var small = World(nodes: 1)
         small.pass(.seconds(2))
         small.others.fates["server-0001"] = .failed("disk")

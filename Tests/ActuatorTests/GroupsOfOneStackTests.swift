@@ -105,6 +105,31 @@ struct GroupsOfOneStackTests {
         #expect(pair.asked.last == "a 3, b 5")
     }
 
+    @Test("what a signal did to the other group since it was read is not taken back: it is read first")
+    func signalSince() {
+        var pair = Pair(b: 3, desired: 3)
+        pair.now = pair.now + .seconds(20)
+        pair.decide(2, 3)
+        pair.tell(pair.reading("a", members: 2, desired: 2))
+        #expect(pair.asked == ["read a", "read b"])
+        pair.tell(pair.reading("b", members: 5, desired: 3))
+        pair.tell(pair.reading("a", members: 2, desired: 2))
+        #expect(pair.sent == ["a 3, b 5"])
+    }
+
+    @Test("one answer of the other group that failed does not make what is known of it fresh")
+    func otherFails() {
+        var pair = Pair(b: 3, desired: 3)
+        pair.tell(.groupUnread(group: "b", ActFailure(.heatUnreachable, "500", isRetriable: true)))
+        pair.asked = []
+        pair.decide(2, 3)
+        pair.tell(pair.reading("a", members: 2, desired: 2))
+        #expect(pair.sent.isEmpty && pair.asked.contains("read b"))
+        pair.tell(pair.reading("b", members: 4, desired: 3))
+        pair.tell(pair.reading("a", members: 2, desired: 2))
+        #expect(pair.sent == ["a 3, b 4"])
+    }
+
     @Test("a cloud that answers slowly never shows both at one moment: after three times what is known must do")
     func slow() {
         var pair = Pair(b: 4, desired: 3)
@@ -206,6 +231,16 @@ struct GroupsOfOneStackTests {
             deadline: now + .seconds(60))
         _ = core.handle(.scaleDecided(decision, ticket: 1), at: now)
         #expect(sizes(core.handle(reading(), at: now)).isEmpty)
+        // An engine that died is no reason either.
+        let later = now + .seconds(40)
+        var stuck = GroupReading(begunAt: later, stackID: "stack", scalingInProgress: true, desired: 2, members: [])
+        stuck.stackStatus = "UPDATE_COMPLETE"
+        for minutes in [0.0, 5, 10] {
+            stuck.begunAt = later + .minutes(minutes)
+            var idle = ActuatorCore(policy: core.policy)
+            _ = idle.handle(.tick, at: now)
+            #expect(sizes(idle.handle(.groupRead(group: "a", stuck), at: stuck.begunAt)).isEmpty)
+        }
         // It is no node: an update may replace it.
         _ = core.handle(.nodesListed([NodeView(name: "n0", uid: "u0", serverID: "s-0")]), at: now)
         #expect(sizes(core.handle(reading(), at: now)) == [2])

@@ -38,6 +38,40 @@ struct IncidentTests {
         #expect(Self.telling(world) == ["node-m2"])
     }
 
+    @Test("what was on its way in the group ends, and nothing more begins: no pod is moved for nothing")
+    func stopsOthers() {
+        var world = World(nodes: 6)
+        world.cooldown = .seconds(30)
+        world.addPod("web", on: "node-m5")
+        world.wrongVictim = "m1"
+        world.send(world.removal("r1", ["m3"]))
+        #expect(world.run { $0.resizes == [5] })
+        world.send(world.removal("r2", ["m5"]))
+        #expect(world.run { $0.isCordoned("node-m5") })
+        #expect(world.run { $0.conditions["incident/workers"] != nil }, "\(world.story)")
+        #expect(world.run { !$0.isCordoned("node-m5") }, "\(world.story)")
+        world.pass(.seconds(60))
+        #expect(world.evictions.isEmpty && world.reasons(.removalFailed).contains(.groupPaused))
+        // Nor does what Nova says of a server begin anything.
+        world.others.fates["server-0002"] = .failed("disk")
+        let server = world.members.first { $0.name == "m2" }?.server ?? ""
+        world.feed(ExternalTests.report(world, server, "error"))
+        world.pass(.seconds(60))
+        #expect(!world.isCordoned("node-m2"))
+    }
+
+    @Test("two groups at once: each has a node of its own that tells of it")
+    func two() {
+        var world = Self.world()
+        // The watch does not show yet that node-m2 tells of the group.
+        world.core.groups["other"] = world.core.groups["workers"]
+        world.core.groups["other"]?.pause = nil
+        world.core.groups["other"]?.pauseStandsOn = nil
+        world.core.pauseGroup("other", Explanation(.wrongMemberRemoved, "again"))
+        world.pass(.minutes(2))
+        #expect(Self.telling(world) == ["node-m2", "node-m4"])
+    }
+
     @Test("that one goes as well: the next one tells")
     func movesOn() {
         var world = Self.world()

@@ -110,6 +110,23 @@ struct RecoveryTests {
         #expect(world.resizes.isEmpty)
     }
 
+    @Test("a stuck stack gets no size while the failed member that was chosen still has its pods")
+    func stuckInCooldown() {
+        var world = World(nodes: 3)
+        world.cooldown = .seconds(400)
+        world.addPod("web", on: "node-m2")
+        world.members[1].status = "CHECK_FAILED"
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.record("node-m2")?.phase == .noticed })
+        world.scalingInProgress = true
+        world.engineIsDead = true
+        #expect(world.run { $0.conditions["stuck/workers"]?.reason == .stackStuck })
+        world.pass(.seconds(100))
+        #expect(world.resizes.isEmpty && world.evictions.isEmpty)
+        #expect(world.run { !$0.resizes.isEmpty })
+        #expect(world.evictions == ["web"] && world.pods.isEmpty)
+    }
+
     @Test("an engine that dies in our own removal: sent again, exactly the chosen go")
     func stuckRemoval() {
         var world = World(nodes: 4)

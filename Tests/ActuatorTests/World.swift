@@ -84,6 +84,8 @@ struct World {
     /// Pods that do not go when they are told to (their kubelet is dead).
     var stuckPods: Set<String> = []
     var deletions: [String] = []
+    /// Those of which the Node's record did not speak.
+    var unrecordedDeletions: [String] = []
     var graces: [String: Int64?] = [:]
     /// Volumes attached to nodes, and until when.
     var volumes: [String: Timestamp] = [:]
@@ -523,6 +525,7 @@ struct World {
     private mutating func delete(_ pod: NodePod, _ grace: Int64?) -> EvictionOutcome {
         guard pods[pod.name]?.uid == pod.uid else { return .gone }
         deletions.append(pod.name)
+        if record(pod.node)?.drain?.forced == nil { unrecordedDeletions.append(pod.name) }
         graces[pod.name] = grace
         // Nothing but a grace of zero takes the object of a pod away whose kubelet does not answer.
         let end = now + .seconds(Double(grace ?? pod.gracePeriodSeconds))

@@ -265,6 +265,28 @@ struct DiagnosisTests {
         patient.nodes = [node("a"), node("b", pods: 4)]
         #expect(HeatDiagnosis(patient).findings.allSatisfy { $0.repair == nil })
         #expect(HeatDiagnosis(patient).findings.contains { $0.kind == .memberFailed && $0.weight == .problem })
+        // Not known to be no node: without a look at the nodes, or with one that names no server.
+        let failed = try self.patient([member("a"), member("b", "CHECK_FAILED")], desired: 1, status: "UPDATE_FAILED")
+        patient = failed
+        #expect(HeatDiagnosis(patient).findings.allSatisfy { $0.repair == nil })
+        patient.nodes = [node("a")]
+        #expect(HeatDiagnosis(patient).findings.contains { $0.repair == .resend(size: 1) })
+        patient.nodes = [
+            node("a"),
+            HeatPatient.Node(name: "x", isReady: true, isCordoned: false, isControlPlane: false, movedPods: 3),
+        ]
+        #expect(HeatDiagnosis(patient).findings.allSatisfy { $0.repair == nil })
+        // Another group of the stack: an update of the stack is one of it as well.
+        patient.nodes = [node("a"), node("c", pods: 2)]
+        let sibling = try self.patient([member("c", "CHECK_FAILED")])
+        patient.others = [HeatPatient.Other(group: sibling.group, snapshot: sibling.snapshot)]
+        #expect(HeatDiagnosis(patient).findings.allSatisfy { $0.repair == nil })
+        let scaling = try self.patient([member("c")], scaling: true)
+        patient.others = [HeatPatient.Other(group: scaling.group, snapshot: scaling.snapshot)]
+        #expect(HeatDiagnosis(patient).findings.allSatisfy { $0.repair == nil })
+        let quiet = try self.patient([member("c")])
+        patient.others = [HeatPatient.Other(group: quiet.group, snapshot: quiet.snapshot)]
+        #expect(HeatDiagnosis(patient).findings.contains { $0.repair == .resend(size: 1) })
         patient = try self.patient([member("a", "CREATE_FAILED")], status: "UPDATE_FAILED")
         patient.nodes = []
         #expect(HeatDiagnosis(patient).findings.allSatisfy { $0.repair == nil })

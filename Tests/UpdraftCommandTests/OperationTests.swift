@@ -59,6 +59,24 @@ struct NodeTimelineTests {
         return timeline
     }
 
+    @Test("One that was taken back reads so, from the bus and from the record")
+    func takenBack() {
+        var event = Removals.progress(40, "n1", .loadReturned)
+        event.phase = .cancelled
+        var record = Removals.record(.cancelled)
+        record.outcome = Explanation(.loadReturned)
+        for isFromBus in [true, false] {
+            var timeline = told()
+            if isFromBus {
+                timeline.take(at: Removals.start, .removalFailed(RemovalFailed(cluster: "c", removal: event)))
+            } else {
+                timeline.take(record)
+            }
+            #expect(timeline.removals.first?.outcome == "cancelled", "\(timeline.text)")
+            #expect(timeline.removals.first?.seconds != nil)
+        }
+    }
+
     @Test("Every step with its duration, from the decision to the member gone; repeated events count once")
     func whole() throws {
         var timeline = told()

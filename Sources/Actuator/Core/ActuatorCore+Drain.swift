@@ -34,10 +34,12 @@ extension ActuatorCore {
         let isForced = removal.record.drain?.forced != nil
         if !isForced && !isHurried(removal) { surge(node, pods) }
         guard var held = removals[node]?.surges.held else { return }
-        let late = isForced || isHurried(removal) ? [] : latePods(pods, removal)
+        // Force is for those that had their time.
+        if isForced { held = [] }
+        let late = isHurried(removal) ? [] : latePods(pods, removal)
         for late in late { held.insert(late.pod.uid) }
         let step = removal.drain.next(
-            pods: pods, held: isForced ? [] : held, movingElsewhere: setsMoving(besides: node, pods),
+            pods: pods, held: held, movingElsewhere: setsMoving(besides: node, pods),
             isForced: isForced, at: now, deadline: removal.record.deadline, policy: policy)
         for late in late { removal.drain.waits(late.pod.uid, Explanation(.podNotTold, late.why)) }
         removals[node]?.drain = removal.drain
@@ -46,6 +48,7 @@ extension ActuatorCore {
         case .evict(let evictions, let again):
             removals[node]?.emptySince = nil
             if now >= removal.record.deadline, !cannotReturn(removal) || (policy.forceTimeout != nil && !isForced) {
+                for eviction in evictions { removals[node]?.drain.withdraw(eviction.pod.uid) }
                 return drainIsLate(node, pods.filter(\.isMoved))
             }
             carryOut(evictions, node, isForced: isForced)

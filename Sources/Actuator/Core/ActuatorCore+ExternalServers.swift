@@ -80,8 +80,10 @@ extension ActuatorCore {
 
     /// A server in ERROR may still run its node: an ordinary removal, with all the time that it takes, within limits.
     private mutating func replaceFailed(_ view: NodeView, _ group: String, _ why: String) {
-        guard let serverID = view.serverID, !failedServers.contains(serverID) else { return }
-        failedServers.insert(serverID)
+        guard let serverID = view.serverID, groups[group]?.pause == nil else { return }
+        if let triedAt = failedServers[serverID], now - triedAt < policy.repairInterval { return }
+        failedServers = failedServers.filter { now - $0.value < policy.repairInterval }
+        failedServers[serverID] = now
         let reason = Explanation(.memberFailed, "server \(serverID) is in ERROR: \(why)")
         note(.warning, view.name, reason.reason, reason.detail)
         let decision = RemovalDecided(

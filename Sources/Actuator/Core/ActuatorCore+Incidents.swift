@@ -12,6 +12,16 @@ extension ActuatorCore {
         groups[id]?.pause = why
         note(.error, id, why.reason, "\(why.detail); the group is paused")
         emit(.condition(name: "incident/\(id)", why))
+        for name in removals.keys.sorted() { failIfPaused(name) }
+    }
+
+    /// A removal that could not come to its end while its group is paused: no pod is moved for nothing.
+    mutating func failIfPaused(_ node: String) {
+        guard let removal = removals[node], let pause = groups[removal.record.group]?.pause,
+            removal.record.phase.isReversible, !cannotReturn(removal), !removal.isAskedFor(.removing),
+            !removal.isAskedFor(.failed)
+        else { return }
+        fail(node, Explanation(.groupPaused, pause.detail))
     }
 
     /// The person has looked: what stood for the incident was taken away.

@@ -47,8 +47,10 @@ extension ActuatorCore {
                 arrivals.dressed.insert(edit.uid)
                 return
             }
-            if let group = edit.pausesGroup {
-                groups[group]?.pauseStandsOn = node
+            if case .pauseGroup(let paused) = edit.kind {
+                // Another group's incident looks for another node, also before the watch shows this.
+                nodes[node]?.pausedGroup = paused
+                groups[paused.group]?.pauseStandsOn = node
                 return
             }
             nodes[node]?.record = nil

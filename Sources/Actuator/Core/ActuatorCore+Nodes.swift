@@ -62,6 +62,7 @@ extension ActuatorCore {
         noteDecided(record)
         entered(view.name)
         if record.phase == .removing { readGroup(record.group) }
+        failIfPaused(view.name)
         // Its cancellation came before the node was known.
         if cancelled.contains(record.id) && record.phase.isReversible {
             request(view.name, .cancelled(Explanation(.cancelledByOperator, "it was cancelled before")))

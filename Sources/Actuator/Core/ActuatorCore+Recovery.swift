@@ -18,7 +18,8 @@ extension ActuatorCore {
     /// An engine that died leaves its work for good, and signals are dropped for ever. A new update with the size that is
     /// there takes everything up again (docs/openstack/heat.md §6). True: it was sent.
     mutating func freeIfStuck(_ id: String, _ reading: GroupReading) -> Bool {
-        guard let track = groups[id] else { return false }
+        // Before that nobody knows which members are nodes, and whether an incident stopped the group.
+        guard nodesAreKnown, let track = groups[id] else { return false }
         let limit = reading.isBusyByFlagOnly ? policy.flagTimeout : policy.heatTimeout
         // What waits for a hold is not stuck: whoever holds it lets it go.
         let isStuck = reading.isBusy && !reading.waitsOnlyForHeld && now - track.stillSince >= limit
@@ -30,8 +31,8 @@ extension ActuatorCore {
         if let freedAt = track.freedAt, now - freedAt < limit { return false }
         // A size is sent only where one may be sent, and only if no live node that nobody chose would go with it.
         guard track.pause == nil, reading.problem == nil else { return false }
-        let going = removals.values.filter { $0.record.group == id && !$0.record.phase.isOver }
-        if let obstacle = strangersThatFailed(Set(going.map(\.record.memberID)), reading, in: id) {
+        // (Nor one that is chosen and still has its pods.)
+        if let obstacle = strangersThatFailed([], reading, in: id) {
             groups[id]?.freedAt = now
             note(.error, id, .memberFailed, "\(why.detail); its size is not sent again: \(obstacle)")
             return false

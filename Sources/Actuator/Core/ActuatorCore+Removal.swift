@@ -67,6 +67,8 @@ extension ActuatorCore {
         func refusal(_ reason: Reason, _ detail: String) -> Result<GroupState.Member, ActFailure> {
             .failure(ActFailure(reason, detail, isRetriable: false))
         }
+        // It waited for a reading, and an incident came meanwhile.
+        if let pause = groups[decision.group]?.pause { return refusal(.groupPaused, pause.detail) }
         guard decision.deadline >= now else {
             return refusal(.decisionExpired, "its deadline was \(decision.deadline.rfc3339)")
         }

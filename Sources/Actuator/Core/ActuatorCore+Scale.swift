@@ -108,11 +108,8 @@ extension ActuatorCore {
                     .decisionStale,
                     "the group has \(size) members, \(decision.to) wanted: members go by removal.decided only"))
         }
-        // Which of the failed members are nodes is not known right after the start: soon it is.
-        if !nodesAreKnown {
-            let members = others(inStackOf: id).reduce(reading.members) { $0 + (groups[$1]?.reading?.members ?? []) }
-            if members.contains(where: { $0.isFailed && $0.serverID != nil }) { return false }
-        }
+        // Right after the start: an incident, and which of the failed members are nodes, stand on the Nodes.
+        if !nodesAreKnown { return false }
         if let obstacle = strangersThatFailed([], reading, in: id) {
             return refusal(Explanation(.memberFailed, obstacle))
         }

@@ -33,15 +33,15 @@ extension ActuatorCore {
     }
 
     /// Whether the stack may be updated as far as its other groups go: none of them is changing by a signal, and what is
-    /// known of those whose parameter is out of date is fresh. If that is all that is missing they are read, and this group after
-    /// them; what changes is looked at in its own time.
+    /// known of them is fresh, or an update would take back what a signal did since. If that is all that is missing they
+    /// are read, and this group after them; what changes is looked at in its own time.
     mutating func othersAllowUpdate(of id: String) -> Bool {
         let tries = groups[id]?.triesForOthers ?? 0
         var obstacle: String?
         var areOld = false
         for other in others(inStackOf: id) {
-            // One that cannot be read does not hold up those that can.
-            guard let track = groups[other], track.failure == nil else { continue }
+            // One that is not there, or does not let us in, does not hold up those that can be read.
+            guard let track = groups[other], track.failure?.isRetriable ?? true else { continue }
             guard let reading = track.reading else {
                 obstacle = obstacle ?? "group \(other) of the same stack is not known yet"
                 continue
@@ -51,9 +51,8 @@ extension ActuatorCore {
                 obstacle = obstacle ?? "group \(other) of the same stack is changing"
                 continue
             }
-            if reading.desired ?? .max >= max(reading.counted.count, track.policy.floor) { continue }
             // A cloud that answers slowly never shows both at one moment.
-            guard now - reading.begunAt > policy.freshness, tries < 3 else { continue }
+            guard now - reading.begunAt > policy.freshness || track.failure != nil, tries < 3 else { continue }
             obstacle = obstacle ?? "the size of group \(other) of the same stack is looked up"
             areOld = true
             groups[id]?.waitsForOthers = true

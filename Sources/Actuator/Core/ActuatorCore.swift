@@ -64,8 +64,9 @@ public struct ActuatorCore: Sendable {
     var machinesEnded = RecentIDs()
     /// Servers that Nova is being asked for.
     var serversAsked: Set<String> = []
-    /// Servers in ERROR whose removal was begun, and members whose Node refused to be cordoned.
-    var failedServers = RecentIDs()
+    /// Servers in ERROR, and when the removal of their node was begun.
+    var failedServers: [String: Timestamp] = [:]
+    /// Members whose Node refused to be cordoned.
     var refusedExternal = RecentIDs()
     /// Members that somebody else had Heat or Nova delete, by the beginning of their physical id, as records have it.
     var takenByOthers = RecentIDs()

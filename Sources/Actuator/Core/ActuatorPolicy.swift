@@ -81,7 +81,7 @@ public struct ActuatorPolicy: Sendable {
     /// From the label that tells load balancers until the first eviction at least.
     public var loadBalancerWait: Interval = .zero
     /// How long a drained node may wait for its stack, and a change of the stack may take.
-    public var heatTimeout: Interval = .seconds(5_400)
+    public var heatTimeout: Interval = .seconds(3_600)
     /// How long a drained node waits for annotations that ask not to delete its machine yet; zero: not at all.
     public var deletionDelay: Interval = .minutes(2)
     /// How long a drained node waits for others of its group, so that they go in one change of the stack.

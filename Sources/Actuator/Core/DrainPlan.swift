@@ -65,7 +65,8 @@ public struct DrainPlan: Sendable {
         movingSets = []
         guard !left.isEmpty else { return .drained }
         if isForced {
-            return .evict(force(left, at: now, deadline, policy), again: min(now + policy.drainPoll, deadline))
+            let due = left.filter { !held.contains($0.uid) }
+            return .evict(force(due, at: now, deadline, policy), again: min(now + policy.drainPoll, deadline))
         }
         let ordinary = left.filter { $0.priority < DrainPlan.criticalPriority }
         let wave = (ordinary.isEmpty ? left : ordinary).sorted(by: DrainPlan.precedes)
@@ -157,8 +158,12 @@ public struct DrainPlan: Sendable {
         var attempt = attempt
         attempt.isInFlight = false
         switch outcome {
-        case .accepted, .gone:
+        case .accepted:
             attempt.isAccepted = true
+            attempt.obstacle = nil
+        case .gone:
+            // Or so it seemed: one that is listed again is asked for again.
+            attempt.retryAt = now + policy.evictionRetry
             attempt.obstacle = nil
         case .blocked(let budget, let retryAfter):
             attempt.retryAt = now + max(retryAfter ?? policy.evictionRetry, .milliseconds(100))

@@ -125,7 +125,10 @@ public struct NodeEdit: Sendable, Equatable {
             if !more.isEmpty { spec["taints"] = .array(list + more.map(NodeEdit.value)) }
             result = current
         case .pauseGroup(let paused):
-            guard raw[path: "metadata", "annotations", RemovalNames.pausedGroup] == nil else { throw .nothingToDo }
+            if let text = raw[path: "metadata", "annotations", RemovalNames.pausedGroup]?.stringValue {
+                guard PausedGroup(text)?.group == paused.group else { throw .overtaken(current) }
+                throw .nothingToDo
+            }
             metadata["annotations"] = .object([RemovalNames.pausedGroup: .string(paused.text)])
             result = current
         }

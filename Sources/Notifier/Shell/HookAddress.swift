@@ -57,7 +57,9 @@ enum HookAddress {
     }
 
     /// Loopback, link-local (with the clouds' metadata service), and every other way to write an address as a number.
-    private static func isOfTheMachine(_ host: String) -> Bool {
+    private static func isOfTheMachine(_ name: String) -> Bool {
+        // The dot of the root changes nothing for a resolver.
+        let host = name.hasSuffix(".") ? String(name.dropLast()) : name
         if host == "localhost" || host.hasSuffix(".localhost") { return true }
         if host.hasPrefix("[") {
             // Of IPv6, all but global and unique local addresses; mapped IPv4 ones begin with "::".

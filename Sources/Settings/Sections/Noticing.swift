@@ -28,8 +28,9 @@ extension Settings.Notifier {
             foreignHosts = reader.globs(
                 "foreign_hosts",
                 "Hosts other than the pod itself that a pod's hook may name, `*.apps.example.org`; `*` for any. Whoever "
-                    + "writes a pod's annotations then chooses whom the Notifier calls. A pattern never opens loopback and "
-                    + "link-local addresses: they must be named.")
+                    + "writes a pod's annotations then chooses whom the Notifier calls. A pattern opens no address of "
+                    + "loopback or link-local: they must be named. (A name that leads to one is called, so allow no "
+                    + "domain whose names others give.)")
             caFile = reader.path(
                 "ca_file", "PEM file of the authorities for `https` hooks; without it the system's are trusted.")
             insecure = reader.flag(

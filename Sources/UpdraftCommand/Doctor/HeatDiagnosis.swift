@@ -80,11 +80,9 @@ struct HeatDiagnosis {
         }
     }
 
-    /// Zero would be ignored, and lowering the size with a failed member that is a node would take that node.
+    /// Zero would be ignored, and an update with a failed member that is a node would take that node.
     var mayResend: Bool {
-        !counted.isEmpty
-            && !snapshot.members.contains { $0.isFailed && patient.node(of: $0) != nil }
-            && snapshot.kind == .autoScalingGroup && snapshot.desired != nil
+        !counted.isEmpty && !patient.updateTakesNodes && snapshot.kind == .autoScalingGroup && snapshot.desired != nil
     }
 
     // MARK: What the template lacks
@@ -205,10 +203,7 @@ struct HeatDiagnosis {
         for hook in patient.hooks where hook.member == member.name {
             let isDrained: Bool
             let state: String
-            if patient.nodes == nil {
-                isDrained = false
-                state = "whether its node is drained cannot be seen without a kubeconfig"
-            } else if let node {
+            if let node {
                 let phases: Set<RemovalPhase> = [.drained, .removing, .removed]
                 isDrained = node.movedPods == 0 || node.record.map { phases.contains($0.phase) } == true
                 state =

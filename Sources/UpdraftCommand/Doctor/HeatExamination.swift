@@ -21,6 +21,11 @@ struct HeatExamination: Sendable {
         var patient = HeatPatient(
             group: group, snapshot: snapshot, hookSetting: await hookSetting(snapshot),
             longestDrain: HeatPatient.longestDrain(settings), now: .now())
+        for other in settings.groups where other.id != group.id && other.stack == group.stack {
+            let snapshot = try await openstack.groupSnapshot(
+                stack: other.stack, resource: other.resource, desiredParameter: other.sizeParameter)
+            patient.others.append(HeatPatient.Other(group: other, snapshot: snapshot))
+        }
         patient.nodes = nodes
         patient.hooks = try await hooks(snapshot)
         patient.servers = await servers(snapshot)
@@ -117,7 +122,7 @@ struct HeatExamination: Sendable {
                 if error.code != .notFound && error.code != .badRequest { throw error }
             }
         case .resend(let size):
-            var sizes = try await sizesToKeep(besides: patient.group)
+            var sizes = sizesToKeep(patient)
             sizes[patient.parameter] = .int(Int64(size))
             try await openstack.patch(snapshot.stack.id, parameters: sizes)
         case .unmark(let name):
@@ -129,14 +134,12 @@ struct HeatExamination: Sendable {
 
     /// What the other groups of the stack have, where its parameter for them says something else: an update of a stack
     /// resizes all of its groups.
-    private func sizesToKeep(besides group: Settings.Group) async throws(OpenStackError) -> [String: JSONValue] {
+    private func sizesToKeep(_ patient: HeatPatient) -> [String: JSONValue] {
         var sizes: [String: JSONValue] = [:]
-        for other in settings.groups where other.id != group.id && other.stack == group.stack {
-            let snapshot = try await openstack.groupSnapshot(
-                stack: other.stack, resource: other.resource, desiredParameter: other.sizeParameter)
-            guard let desired = snapshot.desired else { continue }
-            let has = max(snapshot.size, other.min, 1)
-            if has > desired { sizes[other.sizeParameter] = .int(Int64(has)) }
+        for other in patient.others {
+            guard let desired = other.snapshot.desired else { continue }
+            let has = max(other.snapshot.size, other.group.min, 1)
+            if has > desired { sizes[other.group.sizeParameter] = .int(Int64(has)) }
         }
         return sizes
     }

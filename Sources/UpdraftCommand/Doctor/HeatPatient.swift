@@ -18,6 +18,12 @@ struct HeatPatient: Sendable {
         var movedPods: Int
     }
 
+    /// Another group of the same stack.
+    struct Other: Sendable {
+        var group: Settings.Group
+        var snapshot: HeatGroupSnapshot
+    }
+
     /// What Nova says of a server.
     enum Server: Sendable, Equatable {
         case status(String, fault: String?)
@@ -41,6 +47,8 @@ struct HeatPatient: Sendable {
 
     var group: Settings.Group
     var snapshot: HeatGroupSnapshot
+    /// The other groups of the same stack, which every update of it resizes as well.
+    var others: [Other] = []
     /// By server id; servers of which Nova said nothing are left out.
     var servers: [String: Server] = [:]
     /// Nil without a kubeconfig.
@@ -62,10 +70,21 @@ struct HeatPatient: Sendable {
     /// Why a member for which no Node was found may be one all the same, with pods: the Actuator lets none go then, and
     /// neither does the doctor. Nil: it is none.
     func mayBeNode(_ member: HeatMember) -> String? {
-        guard node(of: member) == nil, let nodes else { return nil }
+        guard let nodes else { return "whether it is a node cannot be seen without a kubeconfig" }
+        guard node(of: member) == nil else { return nil }
         guard member.serverID != nil else { return "which server it is cannot be told, so its node is not known" }
         return nodes.filter { $0.serverID == nil && !$0.isControlPlane }.map(\.name).min().map {
             "it has no node, but node \($0) has no provider id and may be on it"
+        }
+    }
+
+    /// Whether an update of the stack would take a live node along: a failed member that is one, or may be one, goes or is
+    /// replaced with any update, of whichever group of the stack; and a group that a signal changes just now would be
+    /// set back.
+    var updateTakesNodes: Bool {
+        if others.contains(where: \.snapshot.isChanging) { return true }
+        return ([snapshot] + others.map(\.snapshot)).flatMap(\.members).contains { member in
+            member.isFailed && member.serverID != nil && (node(of: member) != nil || mayBeNode(member) != nil)
         }
     }
 

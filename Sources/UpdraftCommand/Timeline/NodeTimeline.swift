@@ -86,7 +86,8 @@ struct NodeTimeline: Sendable, Encodable {
         case .removalDrained(let event): progress("drained", event.removal, isTrusted, "its pods are gone")
         case .removalCompleted(let event):
             progress("completed", event.removal, isTrusted, "member and Node are gone")
-        case .removalFailed(let event): progress("failed", event.removal, isTrusted)
+        case .removalFailed(let event):
+            progress(event.removal.phase == .cancelled ? "cancelled" : "failed", event.removal, isTrusted)
         default: break
         }
     }
@@ -102,9 +103,8 @@ struct NodeTimeline: Sendable, Encodable {
             step(record.id, record.group, "removing", record.reason, at: calledAt, true, Self.calling)
         }
         switch record.phase {
-        // What the Actuator publishes of these two phases has other names.
+        // What the Actuator publishes of this phase has another name.
         case .removed: break
-        case .cancelled: step(record.id, record.group, "failed", why, at: record.since, true)
         default: step(record.id, record.group, record.phase.rawValue, why, at: record.since, true)
         }
     }
@@ -156,15 +156,17 @@ struct NodeTimeline: Sendable, Encodable {
 }
 
 extension NodeTimeline.Removal {
+    private static let ends: Set<String> = ["completed", "failed", "cancelled"]
+
     /// Puts the steps in order and adds up.
     fileprivate mutating func finish() {
         steps = steps.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
         for index in steps.indices {
             steps[index].after = index == 0 ? nil : (steps[index].at - steps[index - 1].at).inSeconds
         }
-        let last = steps.last { $0.what == "completed" || $0.what == "failed" } ?? steps.last
+        let last = steps.last { Self.ends.contains($0.what) } ?? steps.last
         outcome = last?.what ?? ""
-        let isOver = outcome == "completed" || outcome == "failed"
+        let isOver = Self.ends.contains(outcome)
         seconds = nil
         if isOver, let first = steps.first, let last { seconds = (last.at - first.at).inSeconds }
     }

@@ -1,4 +1,5 @@
 import Settings
+import TestServer
 import Testing
 import YAML
 
@@ -103,6 +104,32 @@ import YAML
         for package in try buildPackages() { #expect(text.contains(" \(package) "), "\(package) is not installed") }
         #expect(text.contains("\nUSER 10001"))
         for name in ComposeService.names { #expect(text.contains(name)) }
+    }
+
+    /// What the programs link stands in the lists of what has to be installed to run them.
+    @Test func theLibrariesOfTheProgramsAreInstalled() async throws {
+        let log = try TemporaryFile()
+        let process = try ServiceProcess(
+            [
+                "/bin/bash", "-c",
+                """
+                for program in updraft updraft-{collector,decider,actuator,notifier}; do
+                    readelf -d "$0/$program" | sed -n 's/.*(NEEDED).*\\[\\(.*\\)\\]/\\1/p'
+                done | sort -u | while read -r library; do
+                    dpkg-query -S "*/$library" 2>/dev/null | sed 's/:.*//' | sort -u
+                done
+                """, ServiceProcess.folder,
+            ], environment: ["PATH": "/usr/bin:/bin", "LC_ALL": "C"], log: log.path)
+        #expect(try await process.ended(within: 60) == 0)
+        // Every Debian has these. Ubuntu appends t64 to names of packages.
+        let base: Set = ["libc6", "libgcc-s1", "libstdc++6"]
+        let needed = Set(
+            log.text.split(separator: "\n").map { $0.hasSuffix("t64") ? String($0.dropLast(3)) : String($0) })
+        #expect(needed.contains("librabbitmq4") && needed.contains("libcurl4"), "\(log.text)")
+        for file in ["compose/Dockerfile", "deploy/systemd/README.md"] {
+            let words = Set(try Project.text(file).split { $0.isWhitespace || $0 == "`" || $0 == "." }.map(String.init))
+            #expect(needed.subtracting(base).subtracting(words).isEmpty, "\(file) lacks some of \(needed.sorted())")
+        }
     }
 
     /// The libraries that scripts/lib/packages.sh installs for a build.

@@ -23,6 +23,25 @@ import Testing
         #expect(version.code == 0 && version.text.hasPrefix("updraft-\(name) "))
     }
 
+    /// docs/command.md: exit codes are 0 for done, 1 for failed, 2 for wrong usage.
+    @Test func everyCommandHelpsAndRefusesWhatItDoesNotKnow() async throws {
+        let version = try await run(["updraft", "--version"])
+        #expect(version.code == 0 && !version.text.isEmpty)
+        let help = try await run(["updraft", "--help"])
+        #expect(help.code == 0)
+        let names = help.text.split(separator: "\n").filter { $0.hasPrefix("  ") && !$0.hasPrefix("   ") }
+            .compactMap { $0.split(separator: " ").first.map(String.init) }
+        #expect(Set(["explain", "demo", "practice-cloud", "rehearse"]).isSubset(of: names), "\(help.text)")
+        for name in names {
+            let help = try await run(["updraft", name, "--help"])
+            #expect(help.code == 0 && help.text.contains("usage: updraft \(name)"), "\(name): \(help)")
+            let wrong = try await run(["updraft", name, "--nonsense"])
+            #expect(wrong.code == 2 && !wrong.text.isEmpty, "\(name): \(wrong)")
+        }
+        let unknown = try await run(["updraft", "nonsense"])
+        #expect(unknown.code == 2 && unknown.text.contains("'nonsense' is no command"))
+    }
+
     @Test func allMistakesOfAConfigurationAndExitCodeTwo() async throws {
         let temporary = try TemporaryFile("cluster: [a]\nbuss: {}\nlog: {level: loud}\n")
         let file = temporary.path

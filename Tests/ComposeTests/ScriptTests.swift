@@ -4,7 +4,7 @@ import Testing
 /// What the scripts do to the machine they run on.
 @Suite struct ScriptTests {
     /// Runs lines of bash in the project's folder; `$DIR` is a folder of its own. What it printed.
-    private func bash(_ lines: String) async throws -> String {
+    private func bash(_ lines: String, within seconds: Int = 120) async throws -> String {
         var template = Array("/tmp/updraft-script-XXXXXX".utf8CString)
         try #require(mkdtemp(&template) != nil)
         let folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -13,9 +13,9 @@ import Testing
             ["/bin/bash", "-uc", "cd '\(Project.root)'\n\(lines)"],
             environment: [
                 "PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": folder, "DIR": folder, "LC_ALL": "C",
-                "UPDRAFT_POLICY_FILE": "\(folder)/policy-rc.d",
+                "UPDRAFT_POLICY_FILE": "\(folder)/policy-rc.d", "PROGRAMS": ServiceProcess.folder,
             ], log: log)
-        let code = try await process.ended(within: 120)
+        let code = try await process.ended(within: seconds)
         let file = try #require(fopen(log, "re"))
         var bytes = [UInt8](repeating: 0, count: 1 << 16)
         let count = fread(&bytes, 1, bytes.count, file)
@@ -94,5 +94,180 @@ import Testing
             kill -KILL "$stranger" "$old"
             """)
         #expect(text.contains("ours: 137\n") && text.contains("the others live\n"), "\(text)")
+    }
+
+    @Test("what a script starts in the background no file fails to know, whenever the script is killed")
+    func background() async throws {
+        let text = try await bash(
+            """
+            cat >"$DIR/starts" <<'EOF'
+            . scripts/lib/processes.sh
+            echo ready
+            updraft_background "$DIR/group" /dev/null bash -c 'exec -a "$0" sleep 1000' "$DIR/it"
+            sleep 10
+            EOF
+            known=0
+            for ((i = 0; i < 30; i++)); do
+                rm -f "$DIR/group"; : >"$DIR/out"
+                setsid bash "$DIR/starts" >"$DIR/out" &
+                until grep -q ready "$DIR/out"; do :; done
+                sleep "0.0$((i % 10))"; kill -KILL "$!"; wait "$!" 2>/dev/null
+                # It may have begun only if it is known.
+                [ ! -s "$DIR/group" ] || known=$((known + 1))
+                . scripts/lib/processes.sh; sleep 0.05; updraft_kill_noted "$DIR/group"
+                for ((try = 0; try < 100; try++)); do pgrep -f "$DIR/(it|group)" >/dev/null || break; sleep 0.05; done
+                [ "$try" -lt 100 ] || { echo "left after $i:"; pgrep -af "$DIR/(it|group)"; exit 1; }
+            done
+            echo "known: $known"
+            """)
+        #expect(!text.contains("left after") && text.contains("known: "), "\(text)")
+        #expect(!text.contains("known: 0\n"), "the killing was always too early: \(text)")
+    }
+
+    @Test("scripts/lib/interrupted sees what has an environment of its own, and fails")
+    func interruptedSees() async throws {
+        let text = try await bash(
+            """
+            cat >"$DIR/leaves" <<'EOF'
+            env -i HOME="$TMPDIR/x" PATH="$PATH" setsid sleep 1000 &
+            env -i PATH="$PATH" setsid bash -c 'exec -a "$0" sleep 1000' "$TMPDIR/y" &
+            echo started; wait
+            EOF
+            scripts/lib/interrupted started bash "$DIR/leaves"; echo "it says $?"
+            cat >"$DIR/waits" <<'EOF'
+            trap 'echo ended; exit 1' TERM
+            echo started; sleep 1000 & wait
+            EOF
+            # Ended itself, it ends what it plays.
+            scripts/lib/interrupted never bash "$DIR/waits" & sleep 1; kill -TERM "$!"; wait "$!"; echo "then $?"
+            pgrep -f "$DIR/waits" || echo 'none'
+            """)
+        #expect(text.contains("left processes behind") && text.contains("it says 1\n"), "\(text)")
+        #expect(text.split(separator: "\n").count { $0.hasPrefix("left: ") } == 2, "\(text)")
+        #expect(text.hasSuffix("then 143\nnone\n"), "\(text)")
+    }
+
+    @Test("only paths that other machines do not have are a path of one machine")
+    func machinePaths() async throws {
+        let text = try await bash(
+            """
+            . scripts/lib/machine-paths.sh
+            for pair in '/home/me/updraft /home/me' '/tmp/x /' '/app ' '/src /root' '/opt/x /usr/sbin' '/usr/local/x /home/a.b/'; do
+                read -r root home <<<"$pair"
+                updraft_machine_paths "$root" "$home" | sed 's/^.*?//' | tr '\\n' ' '; echo
+            done
+            """)
+        #expect(
+            text == """
+                /home/me/updraft/ /home/me/\u{20}
+                /tmp/x/\u{20}
+
+                /ro\u{6F}t/\u{20}
+                /opt/x/\u{20}
+                /home/a\\.b/\u{20}
+
+                """)
+    }
+
+    /// Copies what the scripts need to `$DIR/p`, with a toolchain and a package manager that only say they did it, first in PATH.
+    private static let stage = """
+        mkdir -p "$DIR/p/Tests" "$DIR/bin"
+        cp -r scripts LICENSE Package.swift "$DIR/p/"; cp -r Tests/EndToEnd "$DIR/p/Tests/"
+        stub() { { echo '#!/bin/bash'; cat; } >"$DIR/bin/$1"; chmod 755 "$DIR/bin/$1"; }
+        stub swift <<'EOF'
+        case "$*" in
+        --version) echo 'Swift version 6.3' ;;
+        'test '*nothing*) echo 'Test run with 0 tests passed' ;;
+        'test '*broker*) "$DIR/p/scripts/broker" start "$TMPDIR/updraft-broker-1" && echo 'own broker runs' && sleep 1000 ;;
+        'test '*) echo 'Test run with 3 tests passed' ;;
+        esac
+        EOF
+        stub dpkg-query <<<'echo installed'
+        PATH=$DIR/bin:$PATH
+
+        """
+    private static var hasRabbitMQ: Bool { access("/usr/lib/rabbitmq/bin/rabbitmq-server", X_OK) == 0 }
+
+    @Test("scripts/lint looks at the files of an archive too, and does not pass where it finds none")
+    func lintWithoutGit() async throws {
+        let text = try await bash(
+            Self.stage + """
+                mkdir "$DIR/p/Sources"; echo '// TO''DO' >"$DIR/p/Sources/A.swift"
+                "$DIR/p/scripts/lint"; echo "archive: $?"
+                rm "$DIR/p/Package.swift"; "$DIR/p/scripts/lint"; echo "nothing: $?"
+                """)
+        #expect(text.contains("unfinished:\n  Sources/A.swift:1:") && text.contains("archive: 1\n"), "\(text)")
+        #expect(text.contains("files were not found in") && text.hasSuffix("nothing: 1\n"), "\(text)")
+    }
+
+    @Test(
+        "scripts/test: one run at a time; no test is no success; Ctrl-C leaves no broker of a test",
+        .enabled(if: hasRabbitMQ))
+    func testScript() async throws {
+        let text = try await bash(
+            Self.stage + """
+                "$DIR/p/scripts/test" --filter some; echo "some: $?"
+                "$DIR/p/scripts/test" --filter nothing; echo "nothing: $?"
+                flock "$DIR/p/.build/test/lock" "$DIR/p/scripts/test" --filter some; echo "beside: $?"
+                scripts/lib/interrupted 'own broker runs' "$DIR/p/scripts/test" --filter broker; echo "interrupted: $?"
+                """, within: 400)
+        #expect(text.contains("Test run with 3 tests passed\nsome: 0\n"), "\(text)")
+        #expect(text.contains("test: no test ran\nnothing: 1\n"), "\(text)")
+        #expect(text.contains("test: another run is under way in ") && text.contains("beside: 1\n"), "\(text)")
+        #expect(text.hasSuffix("ended with 130, nothing is left\ninterrupted: 0\n"), "\(text)")
+    }
+
+    /// sudo asks for a password only where there is a terminal: a session of its own has none.
+    @Test("scripts/e2e installs in the caller's session, before anything is started; one run for a cloud")
+    func endToEndPackages() async throws {
+        let text = try await bash(
+            Self.stage + """
+                stub dpkg-query <<<'exit 1'
+                stub id <<<'[ "$1" = -u ] && echo 1000 || exec /usr/bin/id "$@"'
+                stub sudo <<<'echo "$(ps -o sid= -p $$) $*" >>"$DIR/sudo"; exit "$(cat "$DIR/sudo.exit")"'
+                echo 0 >"$DIR/sudo.exit"
+                "$DIR/p/scripts/e2e" --packages stats-; echo "packages: $?"
+                for package in python3-heat python3-nova python3-gnocchi; do grep -q "$package" "$DIR/sudo" && echo "$package"; done
+                ours=$(ps -o sid= -p $$); grep -v "^$ours " "$DIR/sudo"
+                echo 1 >"$DIR/sudo.exit"
+                "$DIR/p/scripts/e2e" main- >"$DIR/out" 2>&1; echo "no password: $?"; grep 'side by side' "$DIR/out"
+                mkdir -p "$DIR/q/.build"; cp -r "$DIR/p/scripts" "$DIR/p/Tests" "$DIR/q/"
+                flock "$DIR/.local/state/openstack-rig.lock" "$DIR/q/scripts/e2e" main-; echo "beside: $?"
+                """)
+        #expect(text.contains("packages: 0\npython3-heat\npython3-nova\npython3-gnocchi\nno password: 1\n"), "\(text)")
+        #expect(text.contains("e2e: another run is under way") && text.hasSuffix("beside: 1\n"), "\(text)")
+    }
+
+    @Test("without root and sudo it is said what to install; without HOME a toolchain in PATH is found")
+    func withoutRights() async throws {
+        let text = try await bash(
+            Self.stage + """
+                stub dpkg-query <<<'exit 1'
+                stub id <<<'echo 1000'
+                . scripts/lib/rabbitmq.sh
+                (unset HOME; updraft_find_swift) && echo 'found'
+                (PATH=$DIR/bin; updraft_install_packages one two); echo "packages: $?"
+                (PATH=$DIR/bin UPDRAFT_RABBITMQ_BIN=/nowhere; updraft_rabbitmq_install); echo "broker: $?"
+                """)
+        #expect(text.hasPrefix("found\n"), "\(text)")
+        #expect(text.contains("not root, and there is no sudo; as root: apt-get install"), "\(text)")
+        #expect(text.contains(" one two\npackages: 1\n"), "\(text)")
+        #expect(text.contains("recommends rabbitmq-server\n"), "\(text)")
+        #expect(text.hasSuffix("broker: 1\n"), "\(text)")
+    }
+
+    @Test("the commands of docs/practice-cloud.md work as they stand there", .enabled(if: hasRabbitMQ))
+    func practicePage() async throws {
+        let page = try Project.text("docs/practice-cloud.md")
+        let start = try #require(page.firstRange(of: "```sh\n"))
+        let end = try #require(page[start.upperBound...].firstRange(of: "\n```"))
+        // Folders and ports of the page may be somebody's.
+        let port = UInt16.random(in: 20_000..<32_000)
+        let lines = page[start.upperBound..<end.lowerBound]
+            .replacing("PATH=$PWD/.build/release:$PATH", with: "PATH=$PROGRAMS:$PATH")
+            .replacing("/tmp/practice", with: "$DIR/practice").replacing("127.0.0.1:9480", with: "127.0.0.1:\(port)")
+        let text = try await bash(
+            "set -e; export UPDRAFT_HEALTH_LISTEN=127.0.0.1:0\n\(lines)\nwait || true\necho 'at the end'", within: 300)
+        #expect(text.contains("workers") && text.hasSuffix("at the end\n"), "\(text)")
     }
 }

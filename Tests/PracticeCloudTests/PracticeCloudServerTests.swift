@@ -55,6 +55,13 @@ import Testing
         }
     }
 
+    /// practice.json and the configuration name files there, for programs that run elsewhere.
+    @Test func aRelativeStateFolderIsNamedByItsWholePath() throws {
+        let made = try Files.directory(nil)
+        let relative = String(repeating: "../", count: 40) + made.dropFirst()
+        #expect(try Files.directory(relative + "/state") == made + "/state")
+    }
+
     @Test func fromPendingPodsToABiggerGroupAndBack() async throws {
         let cloud = try start()
         let client = try kubernetes(cloud)

@@ -7,6 +7,18 @@ import Testing
         DemoOptions.parse(["--state", "/tmp/x", "--transport-url", "rabbit://h/"] + arguments) { _ in nil }
     }
 
+    /// What is written into the state folder names files there, and a configuration takes relative names from its own folder.
+    @Test func relativePathsAreMadeWhole() throws {
+        let (options, _) = DemoOptions.parse(
+            ["--state", "mine", "--transport-url-file", "mine/url"], absolute: { "/where/\($0)" }
+        ) { $0 == "mine/url" ? "rabbit://h/\n" : nil }
+        let read = try #require(options)
+        #expect(read.state == "/where/mine")
+        #expect(read.transportURLFile == "/where/mine/url")
+        #expect(DemoFiles.absolute("/tmp/x") == "/tmp/x")
+        #expect(DemoFiles.absolute("x").hasPrefix("/") && DemoFiles.absolute("x").hasSuffix("/x"))
+    }
+
     @Test func replicasAreOneUnlessSaid() {
         #expect(parse().0?.replicas == 1)
         #expect(parse("--replicas", "2", "--kill", "actuator@nodeCordoned").0?.replicas == 2)

@@ -8,10 +8,8 @@
 
 _updraft_policy_mark='# Written by Updraft for one installation, by process'
 
-# The start time of a process: its id alone may have become somebody else's.
-_updraft_birth() {
-    sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20
-}
+# shellcheck source=scripts/lib/processes.sh
+. "$(dirname "${BASH_SOURCE[0]}")/processes.sh"
 
 # In a subshell, so that its traps are its own.
 updraft_without_services() (

@@ -16,17 +16,20 @@ UPDRAFT_RABBITMQ_BIN=${UPDRAFT_RABBITMQ_BIN:-/usr/lib/rabbitmq/bin}
 
 # shellcheck source=scripts/lib/policy.sh
 . "$(dirname "${BASH_SOURCE[0]}")/policy.sh"
+# shellcheck source=scripts/lib/packages.sh
+. "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
 
 # Installs rabbitmq-server if it is missing, without starting the system's broker.
 updraft_rabbitmq_install() {
     [ -x "$UPDRAFT_RABBITMQ_BIN/rabbitmq-server" ] && return 0
+    updraft_can_install rabbitmq-server || return
     echo "installing rabbitmq-server" >&2
     local status=0
     updraft_without_services _updraft_rabbitmq_install >&2 || status=$?
     # Ctrl-C: no word on a failure.
     [ "$status" -lt 128 ] || return "$status"
     if [ "$status" -eq 0 ] && [ -x "$UPDRAFT_RABBITMQ_BIN/rabbitmq-server" ]; then return 0; fi
-    echo "rabbitmq-server could not be installed" >&2
+    echo "rabbitmq-server could not be installed; $(updraft_by_hand rabbitmq-server)" >&2
     return 1
 }
 
@@ -108,17 +111,6 @@ updraft_rabbitmq_running() {
     _updraft_alive "$1/server.group"
 }
 
-# Runs a command in a session of its own in the background and writes its process group and start time to a file.
-_updraft_background() {
-    local file=$1 log=$2
-    shift 2
-    # The shell of the new session writes what it is, at once, then becomes the command.
-    # shellcheck disable=SC2016
-    setsid bash -c 'echo "$$ $(sed "s/.*) //" /proc/$$/stat | cut -d" " -f20)" >"$0.new" && mv "$0.new" "$0"; exec "$@"' \
-        "$file" "$@" </dev/null >>"$log" 2>&1 &
-    disown "$!" 2>/dev/null || true
-}
-
 _updraft_rabbitmq_configure() {
     local dir=$1 user=${UPDRAFT_RABBITMQ_USER:-guest} password=${UPDRAFT_RABBITMQ_PASSWORD:-guest}
     mkdir -p "$dir/home" "$dir/data" "$dir/log"
@@ -170,8 +162,7 @@ _updraft_rabbitmq_wait() {
     port=$(cat "$dir/port.amqp")
     until _updraft_port_open "$port"; do
         [ "$SECONDS" -lt "$deadline" ] || return 1
-        # The group file is written by the child itself: give it a moment to appear.
-        [ ! -s "$dir/server.group" ] || updraft_rabbitmq_running "$dir" || return 1
+        updraft_rabbitmq_running "$dir" || return 1
         sleep 0.1
     done
 }
@@ -187,11 +178,11 @@ updraft_rabbitmq_start() {
     for try in 1 2 3; do
         _updraft_rabbitmq_configure "$dir" || return
         rm -f "$dir/server.group" "$dir/epmd.group" "$dir/node.pid"
-        _updraft_background "$dir/epmd.group" "$dir/log/epmd.log" \
+        updraft_background "$dir/epmd.group" "$dir/log/epmd.log" \
             env -i PATH="$PATH" HOME="$dir/home" epmd -address 127.0.0.1 -port "$(cat "$dir/port.epmd")"
         local environment=() line
         while IFS= read -r line; do environment+=("$line"); done < <(_updraft_rabbitmq_env "$dir")
-        _updraft_background "$dir/server.group" "$dir/log/start.log" \
+        updraft_background "$dir/server.group" "$dir/log/start.log" \
             env -i "${environment[@]}" "$UPDRAFT_RABBITMQ_BIN/rabbitmq-server"
         if _updraft_rabbitmq_wait "$dir"; then
             { read -r user && read -r password; } <"$dir/login"

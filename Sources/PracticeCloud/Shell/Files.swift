@@ -35,11 +35,14 @@ enum Files {
         guard rename(draft, path) == 0 else { throw failure("rename", path) }
     }
 
-    /// The directory for the state, made if it is not there; a new one if none is named.
+    /// The directory for the state, made if it is not there; a new one if none is named. Its whole path: what is written there
+    /// names files there, and is read by programs that run elsewhere.
     static func directory(_ wanted: String?) throws(PracticeCloudError) -> String {
         if let wanted {
             guard mkdir(wanted, 0o700) == 0 || errno == EEXIST else { throw failure("make", wanted) }
-            return wanted
+            guard let path = realpath(wanted, nil) else { throw failure("find", wanted) }
+            defer { free(path) }
+            return String(cString: path)
         }
         let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         var template = Array("\(parent)/updraft-practice-XXXXXX".utf8CString)

@@ -48,7 +48,7 @@ public struct PracticeCloudCommand: Sendable {
             return 0
         } catch {
             write("updraft practice-cloud: \(error.description)\n", to: 2)
-            return error.code == .configuration ? 64 : 1
+            return error.code == .configuration ? 2 : 1
         }
     }
 

@@ -64,7 +64,7 @@ enum BenchCommand {
                 let result = try await BusBench.run(url: try TransportURL(url), messages: messages, size: 1_024)
                 rows = bus(result)
             case "latency":
-                guard let rounds = number(values["rounds"], 40), let state = values["state"],
+                guard let rounds = number(values["rounds"], 40), let state = values["state"].map(DemoFiles.absolute),
                     let url = values["transport-url"]
                 else { return wrong("latency needs --state and --transport-url") }
                 let result = try await LatencyBench.run(rounds: rounds, state: state, transportURL: url)
@@ -74,13 +74,14 @@ enum BenchCommand {
                     Row(name: "pod created → PATCH at Heat, worst", value: result.worst, unit: "ms", aim: ""),
                 ]
             case "removal":
-                guard let nodes = number(values["nodes"], 1_000), nodes > 1, let state = values["state"],
+                guard let nodes = number(values["nodes"], 1_000), nodes > 1,
+                    let state = values["state"].map(DemoFiles.absolute),
                     let url = values["transport-url"]
                 else { return wrong("removal needs --state and --transport-url, and --nodes of 2 at least") }
                 rows = removal(try await RemovalBench.run(nodes: nodes, state: state, transportURL: url))
             case "stats":
                 guard let nodes = number(values["nodes"], 5_000), let pods = number(values["pods"], 30),
-                    let seconds = number(values["seconds"], 60), let state = values["state"],
+                    let seconds = number(values["seconds"], 60), let state = values["state"].map(DemoFiles.absolute),
                     let url = values["transport-url"]
                 else { return wrong("stats needs --state and --transport-url") }
                 rows = stats(

@@ -10,6 +10,13 @@ enum DemoFiles {
         return String(decoding: data, as: UTF8.self)
     }
 
+    /// A path from the root; a relative one is taken from the folder that this process runs in.
+    static func absolute(_ path: String) -> String {
+        guard !path.isEmpty, !path.hasPrefix("/"), let folder = getcwd(nil, 0) else { return path }
+        defer { free(folder) }
+        return "\(String(cString: folder))/\(path)"
+    }
+
     /// Writes a file that only its owner may read.
     static func write(_ text: String, to path: String) throws(ChildProcessError) {
         store(text, path, O_WRONLY | O_CREAT | O_TRUNC)

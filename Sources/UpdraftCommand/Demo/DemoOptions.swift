@@ -45,8 +45,11 @@ struct DemoOptions: Sendable {
         Usually called by scripts/demo, which brings the RabbitMQ. Exit code: 0 if every invariant held.
         """
 
-    /// Nil with a complaint when `arguments` are wrong; `--help` is for the caller.
-    static func parse(_ arguments: [String], readFile: (String) -> String?) -> (DemoOptions?, complaint: String) {
+    /// Nil with a complaint when `arguments` are wrong; `--help` is for the caller. `absolute` makes whole paths: what the demo
+    /// writes names its files, and a relative name would be taken from the folder of the file that holds it.
+    static func parse(
+        _ arguments: [String], absolute: (String) -> String = DemoFiles.absolute, readFile: (String) -> String?
+    ) -> (DemoOptions?, complaint: String) {
         var options = DemoOptions()
         var rest = arguments[...]
         while let argument = rest.popFirst() {
@@ -56,12 +59,12 @@ struct DemoOptions: Sendable {
             }
             guard let value = rest.popFirst() else { return (nil, "\(argument) needs a value, or is not known") }
             switch argument {
-            case "--state": options.state = value
+            case "--state": options.state = absolute(value)
             case "--transport-url": options.transportURL = value
             case "--transport-url-file":
                 guard let text = readFile(value) else { return (nil, "\(value) cannot be read") }
                 options.transportURL = String(text.prefix { !$0.isNewline })
-                options.transportURLFile = value
+                options.transportURLFile = absolute(value)
             case "--kill":
                 guard let kills = kills(value) else { return (nil, "--kill \(value): SERVICE@STEP is needed") }
                 options.kills.formUnion(kills)

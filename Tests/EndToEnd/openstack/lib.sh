@@ -21,18 +21,26 @@ t_start=${t_start:-$(date +%s)}
 say() { printf '[%3ds] %s\n' "$(( $(date +%s) - t_start ))" "$*" >&2; }
 
 # A service is its process group: the pid file holds the leader and its start time.
-birth() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+. "$(dirname "${BASH_SOURCE[0]}")/../../../scripts/lib/policy.sh"   # and processes.sh with it
 alive() {
   local pid when
   read -r pid when 2>/dev/null <"$STATE/run/$1.pid" || return 1
-  [ -n "$when" ] && [ "$(birth "$pid")" = "$when" ]
+  [ -n "$when" ] && [ "$(_updraft_birth "$pid")" = "$when" ]
 }
 start() { # start NAME COMMAND...
   local name=$1; shift
-  setsid "$@" >>"$STATE/log/$name.log" 2>&1 </dev/null &
-  local pid=$!
-  sleep 0.2
-  echo "$pid $(birth "$pid")" >"$STATE/run/$name.pid"
+  updraft_background "$STATE/run/$name.pid" "$STATE/log/$name.log" "$@"
+}
+# free_port SERVICE VARIABLE: unless the service runs, nobody listens at its port: a stranger would be taken for it.
+free_port() {
+  local i
+  ! alive "$1" || return 0
+  for i in $(seq 1 25); do   # what was stopped just now may need a moment
+    (exec 3<>"/dev/tcp/$BIND/${!2}") 2>/dev/null || return 0
+    sleep 0.2
+  done
+  echo "port ${!2}, for $1, is taken by another program ($2 chooses another port, in a new OPENSTACK_RIG_STATE)" >&2
+  exit 1
 }
 stop_service() {
   local name=$1 pid when i
@@ -55,7 +63,6 @@ rabbit_env() {
   RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none" \
   "$@"
 }
-. "$(dirname "${BASH_SOURCE[0]}")/../../../scripts/lib/policy.sh"
 # install_packages LOG PACKAGE...: what is missing of them, without recommends and without starting their services:
 # rabbitmq-server's package would start a broker of its own.
 install_packages() {

@@ -14,7 +14,7 @@ class OpenStack:
     def __init__(self, openrc):
         with open(openrc, encoding="utf-8") as f:
             self.settings = dict(re.findall(r"(\w+)=(\S+)", f.read()))
-        self.token, self.endpoints = None, {}
+        self.token, self.user_id, self.endpoints = None, None, {}
 
     @property
     def auth_url(self):
@@ -28,7 +28,9 @@ class OpenStack:
         _, headers, text = call("POST", self.auth_url + "/auth/tokens",
                                 {"auth": {"identity": identity, "scope": scope}})
         self.token = headers["X-Subject-Token"]
-        for service in json.loads(text)["token"]["catalog"]:
+        token = json.loads(text)["token"]
+        self.user_id = token["user"]["id"]
+        for service in token["catalog"]:
             for endpoint in service["endpoints"]:
                 if endpoint["interface"] == "public":
                     self.endpoints[service["type"]] = endpoint["url"]
@@ -51,6 +53,16 @@ class OpenStack:
 
     def nova(self, method, path, body=None):
         return self.request("compute", method, path, body)
+
+    def make_application_credential(self, name):
+        """(id, secret) of a new one of this user."""
+        self.login()
+        made = self.request("identity", "POST", "/users/%s/application_credentials" % self.user_id,
+                            {"application_credential": {"name": name}})["application_credential"]
+        return made["id"], made["secret"]
+
+    def revoke_application_credential(self, identifier):
+        self.request("identity", "DELETE", "/users/%s/application_credentials/%s" % (self.user_id, identifier))
 
     def servers(self):
         """Every server of the project by id."""

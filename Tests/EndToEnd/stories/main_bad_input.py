@@ -100,8 +100,8 @@ def bad_messages(stage):
 
 @story("main-bad-input-clouds")
 def bad_clouds(stage):
-    """A stack that does not exist, a revoked credential, a wrong broker password: named in log and /readyz while they
-    last, and over when they are over."""
+    """A stack that does not exist, a credential revoked at work, a wrong broker password: named in /readyz, log and metric
+    while they last, and over when they are over."""
     configuration = stage.set(size=1)
     good_group = configuration["groups"][0]
     ghost = dict(good_group, id="ghost", stack="updraft-e2e-no-such-stack")
@@ -122,14 +122,24 @@ def bad_clouds(stage):
     stage.services.configure(configuration)
 
     actuator.stop()
-    right = actuator.environment["OS_APPLICATION_CREDENTIAL_SECRET"]
-    actuator.environment["OS_APPLICATION_CREDENTIAL_SECRET"] = "revoked"
+    right = dict(actuator.environment)
+    credential, secret = stage.rigs.cloud.make_application_credential("revoked-" + stage.cluster)
+    actuator.environment.update(OS_APPLICATION_CREDENTIAL_ID=credential, OS_APPLICATION_CREDENTIAL_SECRET=secret)
     actuator.start()
-    until("the Actuator names the refused credential", lambda: actuator.unready_because("credential"), 60)
-    check("revoked" not in actuator.log(), "the log shows the secret")
-    stage.say("a refused credential: named")
+    stage.services.wait_ready("actuator")
+    stage.rigs.cloud.revoke_application_credential(credential)
+    stage.say("the credential is revoked in Keystone while the Actuator works with it")
+    # Heat takes the token for a while yet; the rig's remembers it for 10 s.
+    until("the Actuator names the refused credential", lambda: actuator.unready_because("CredentialRefused"), 90)
+    check(actuator.running, "the Actuator left over a refused credential")
+    until("the Actuator counts it",
+          lambda: actuator.metric("updraft_actuator_troubles_total", reason="CredentialRefused") >= 1, 10)
+    check(any(line.get("reason") == "CredentialRefused" and line.get("level") in ("warning", "error")
+              for line in actuator.log_lines()), "the log does not name the refused credential")
+    check(secret not in actuator.log(), "the log shows the secret")
+    stage.say("a revoked credential: named")
     actuator.stop()
-    actuator.environment["OS_APPLICATION_CREDENTIAL_SECRET"] = right
+    actuator.environment = right
     actuator.start()
     stage.services.wait_ready("actuator")
 
@@ -140,7 +150,39 @@ def bad_clouds(stage):
     stage.extra.append(wrong.start())
     until("the Decider names the broker's refusal", lambda: wrong.unready_because("access"), 30)
     check(wrong.running, "the Decider left over a wrong password")
+    check(wrong.metric("updraft_bus_connection_events_total", event="disconnected") >= 1,
+          "no metric counts the broker's refusal")
+    check("not connected to the broker" in wrong.log(), "the log does not name the broker's refusal")
     check("wrong-password" not in wrong.log(), "the log shows the password")
     stage.say("a wrong broker password: named")
     wrong.stop()
     stage.services.wait_ready()
+
+
+@story("main-bad-input-node")
+def bad_node(stage):
+    """A node that no cloud controller gave its provider id: told in log, metric and an Event at the node; the rest goes on."""
+    stage.set(size=1)
+    stage.start_services()
+    actuator = stage.services["actuator"]
+    # As with --cloud-provider=external and no controller that runs: the kubelet itself never knows the id.
+    stage.machines.boot({"name": "stranger", "cpu": "2", "memory": "4Gi", "cloudInitDelay": 100000})
+    until("the node joins", lambda: "stranger" in stage.kubernetes.nodes(), 30)
+    check("providerID" not in stage.kubernetes.nodes()["stranger"]["spec"], "the node has a provider id")
+    stage.say("a node without provider id has joined")
+    stage.kubernetes.deployment(stage.namespace, "web", 3, cpu="900m")
+    until("all pods run", lambda: all_running(stage.pods("web"), 3), 150)
+    check(not any(p["spec"].get("nodeName") == "stranger" for p in stage.pods()), "a pod went to the stranger")
+    stage.say("the group grew all the same")
+    # Said once it has lasted for a minute: a cloud controller may be slow.
+    until("the log names it", lambda: any(
+        line.get("resource") == "stranger" and line.get("reason") == "ProviderUnknown" and line.get("level") == "warning"
+        and "cloud controller manager" in line.get("message", "") for line in actuator.log_lines()), 120)
+    until("the metric counts it", lambda: actuator.metric("updraft_actuator_nodes_without_group") == 1, 10)
+    until("an Event at the node names it", lambda: any(
+        e["involvedObject"].get("name") == "stranger" and e["reason"] == "ProviderUnknown"
+        for e in stage.kubernetes.events("default")), 30)
+    check(stage.recorder.first("removal.decided", node="stranger") is None, "the stranger was to be removed")
+    stage.machines.remove("stranger")
+    stage.kubernetes.delete_node("stranger")
+    until("the metric forgets it", lambda: actuator.metric("updraft_actuator_nodes_without_group") == 0, 30)

@@ -57,7 +57,8 @@ struct AnswerTests {
         #expect(!isAllowed("https://user@a.apps.example.org/", "*.apps.example.org"))
         let own = [
             "127.0.0.1", "localhost", "api.localhost", "169.254.169.254", "0.0.0.0", "2130706433", "0x7f.1", "127.1",
-            "0177.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[fe80::1]", "[::]", "127.0.0.1.", "localhost.", "api.localhost.",
+            "0177.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[fe80::1]", "[::]", "127.0.0.1.", "localhost.",
+            "api.localhost.",
         ]
         for host in own {
             #expect(!isAllowed("http://\(host)/latest", "*"), "\(host)")

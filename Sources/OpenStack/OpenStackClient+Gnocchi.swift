@@ -40,7 +40,7 @@ public struct GnocchiMeasures: Sendable, Equatable {
 
 /// Calls to Gnocchi (`metric` of the catalogue). The facts are from a running one: docs/telemetry.md.
 extension OpenStackClient {
-    private static let gnocchi = "metric"
+    static let gnocchi = "metric"
 
     /// Stores measures of several resources, making metrics that do not exist yet.
     ///
@@ -201,33 +201,6 @@ extension OpenStackClient {
         return found
     }
 
-    /// The measures of a resource's metric, as `[time, granularity, value]`, newest last; nil if there is no such metric.
-    public func measures(
-        ofResource id: String, metric: String, granularity: Int? = nil, aggregation: String = "mean",
-        since start: Timestamp? = nil
-    ) async throws(OpenStackError) -> [(at: Timestamp, granularity: Double, value: Double)]? {
-        var query = [("aggregation", aggregation), ("refresh", "true")]
-        if let granularity { query.append(("granularity", "\(granularity)")) }
-        if let start { query.append(("start", start.rfc3339)) }
-        return try await found { () async throws(OpenStackError) in
-            let path =
-                "v1/resource/generic/\(PercentEncoding.segment(id))/metric/"
-                + "\(PercentEncoding.segment(metric))/measures"
-            let answer = try await call(Self.gnocchi, .get, path, query: query).json()
-            var measures: [(at: Timestamp, granularity: Double, value: Double)] = []
-            for entry in try answer.elements() {
-                let parts = try entry.elements()
-                guard parts.count == 3, let step = parts[1].value.doubleValue else {
-                    throw entry.malformed("is not [time, granularity, value]")
-                }
-                // A value that is no number was `NaN`.
-                guard let value = parts[2].value.doubleValue else { continue }
-                measures.append((try parts[0].time(), step, value))
-            }
-            return measures
-        }
-    }
-
     /// `"0:01:00"`, `"60s"` or a number, as releases differ.
     private static func granularity(_ field: Field) throws(OpenStackError) -> Double {
         let member = try field.member("granularity")
@@ -246,7 +219,7 @@ extension OpenStackClient {
         return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
     }
 
-    private func found<Value>(
+    func found<Value>(
         _ body: () async throws(OpenStackError) -> Value
     ) async throws(OpenStackError) -> Value? {
         do throws(OpenStackError) {

@@ -44,7 +44,7 @@ public struct Settings: Sendable, Hashable {
         kubernetes = reader.section("kubernetes", "The Kubernetes API.", Kubernetes.init)
         openstack = reader.section(
             "openstack",
-            "The OpenStack cloud: for the Actuator, and for a Collector that writes to Gnocchi. Without `cloud`, the `OS_*` variables count.",
+            "The OpenStack cloud: for the Actuator, and for a Collector that writes to Gnocchi or reads it. Without `cloud`, the `OS_*` variables count.",
             OpenStack.init)
         groups = reader.list(
             "groups", "The node groups: each an AutoScalingGroup or ResourceGroup of a Heat stack.", Group.init)

@@ -33,7 +33,7 @@ struct QueueTests {
                 "collector.queues=[\(entries.joined(separator: ", "))]",
             ])
         return QueueReader(
-            isActive: { true }, publish: { _ in }, cluster: "test", loaded.collector,
+            publish: { _ in }, cluster: "test", loaded.collector,
             log: Logger(service: "collector", write: { _ in }), metrics: Metrics())
     }
 

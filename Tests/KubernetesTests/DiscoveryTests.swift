@@ -50,9 +50,46 @@ struct DiscoveryTests {
         #expect(try await client.scalability("example.org/v1alpha1", kind: "Shop") == shops)
         #expect(try await client.scalability("example.org/v1alpha1", kind: "Shop") == shops)
         #expect(server.log == ["GET /apis/example.org/v1alpha1"])
-        client.forgetScalability("example.org/v1alpha1", kind: "Shop")
-        #expect(try await client.scalability("example.org/v1alpha1", kind: "Shop") == shops)
-        #expect(server.log.count == 2)
+    }
+
+    @Test(
+        "A kind whose definition was made anew under another plural is found again after the first 404, read or written"
+    )
+    func moved() async throws {
+        let plural = Lock("shops")
+        let server = try ScriptedServer { request, _ in
+            let now = plural.withLock { $0 }
+            if request.path == "/apis/example.org/v1" {
+                return ScriptedServer.json(
+                    #"{"resources":[{"name":"\#(now)","namespaced":true,"kind":"Shop"},{"name":"\#(now)/scale","namespaced":true,"kind":"Scale"}]}"#
+                )
+            }
+            return request.path == "/apis/example.org/v1/namespaces/n/\(now)/web/scale"
+                ? ScriptedServer.json(#"{"metadata":{"name":"web"},"spec":{"replicas":3},"status":{"replicas":3}}"#)
+                : ScriptedServer.status(404, "NotFound")
+        }
+        let client = server.client()
+        func resource() async throws -> ResourceName {
+            guard case .scalable(let name) = try await client.scalability("example.org/v1", kind: "Shop") else {
+                throw KubernetesError(.notFound, operation: "test", message: "not scalable")
+            }
+            return name
+        }
+        for (next, write) in [("shopses", false), ("shops", true)] {
+            let before = try await resource()
+            #expect(try await client.scale(of: before, namespace: "n", "web").replicas == 3)
+            plural.withLock { $0 = next }
+            await #expect(throws: KubernetesError.self) {
+                if write {
+                    try await client.setScale(of: before, namespace: "n", "web", replicas: 4)
+                } else {
+                    _ = try await client.scale(of: before, namespace: "n", "web")
+                }
+            }
+            let after = try await resource()
+            #expect(after == ResourceName(group: "example.org", version: "v1", next))
+            #expect(try await client.scale(of: after, namespace: "n", "web").replicas == 3)
+        }
     }
 
     @Test(

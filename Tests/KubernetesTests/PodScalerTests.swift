@@ -50,6 +50,81 @@ struct PodScalerTests {
         #expect(scaler.scaleDown.selection == .disabled && scaler.scaleDown.stabilization == .seconds(300))
     }
 
+    private let threshold = #""thresholds": [{"intention": {"stat": "load", "external": true, "averageValue": 5}}]"#
+
+    @Test("Sources of stats: a metric of Gnocchi and an alarm of Aodh, with what is usual where nothing is said")
+    func sources() throws {
+        let scaler = try scaler(
+            #"""
+            {\#(reference), "maxReplicas": 4, "thresholds": [{"intention": {"stat": "load", "external": true, "averageValue": 5}},
+             {"value": {"stat": "slow", "external": true, "comparison": "at-least", "value": 1, "increment": 1}},
+             {"value": {"stat": "sum", "external": true, "comparison": "above", "value": 1, "increment": 1}}],
+             "sources": [{"stat": "load", "gnocchi": {"metric": "connections", "resourceID": "r1"}},
+              {"stat": "slow", "maxAgeSeconds": 90, "alarm": {"name": "too slow", "firing": "500m", "insufficientData": 1}},
+              {"stat": "sum", "gnocchi": {"metric": "m", "resourceType": "instance", "match": {"zone": "a"},
+               "granularitySeconds": 300, "aggregation": "rate:mean", "across": "sum"}}]}
+            """#)
+        #expect(scaler.problem == nil, "\(scaler)")
+        #expect(
+            scaler.sources == [
+                StatSource(stat: "load", place: .gnocchi(GnocchiPlace(metric: "connections", resourceID: "r1"))),
+                StatSource(
+                    stat: "slow", place: .alarm(AlarmPlace(name: "too slow", firing: 0.5, insufficientData: 1)),
+                    maximumAge: .seconds(90)),
+                StatSource(
+                    stat: "sum",
+                    place: .gnocchi(
+                        GnocchiPlace(
+                            metric: "m", resourceType: "instance", match: ["zone": "a"], granularity: .seconds(300),
+                            aggregation: "rate:mean", across: .sum))),
+            ])
+    }
+
+    @Test(
+        "Sources that are none: each is the scaler's mistake, with its place",
+        arguments: [
+            (#"{"stat": "load"}"#, "spec.sources[0]: is neither a metric of gnocchi nor an alarm, or both"),
+            (#"{"gnocchi": {"metric": "m", "resourceID": "r"}}"#, "spec.sources[0].stat: is missing"),
+            (#"{"stat": "load", "gnocchi": {"resourceID": "r"}}"#, "spec.sources[0].gnocchi.metric: is missing"),
+            (
+                #"{"stat": "load", "gnocchi": {"metric": "m"}}"#,
+                "source 0 (load): one of resourceID and match is needed, not both"
+            ),
+            (
+                #"{"stat": "load", "gnocchi": {"metric": "../x", "resourceID": "r"}}"#,
+                "source 0 (load): metric is empty, too long or holds a slash"
+            ),
+            (
+                #"{"stat": "load", "gnocchi": {"metric": "m", "resourceID": "r", "aggregation": "100pct"}}"#,
+                #"source 0 (load): aggregation "100pct" is no method of Gnocchi"#
+            ),
+            (
+                #"{"stat": "load", "gnocchi": {"metric": "m", "resourceID": "r", "granularitySeconds": 0}}"#,
+                "source 0 (load): granularitySeconds is not within 1…86400"
+            ),
+            (
+                #"{"stat": "load", "maxAgeSeconds": 1, "gnocchi": {"metric": "m", "resourceID": "r"}}"#,
+                "source 0 (load): maxAgeSeconds is not within 5…86400"
+            ),
+            (#"{"stat": "load", "alarm": {}}"#, "source 0 (load): one of id and name is needed, not both"),
+            (
+                #"{"stat": "load", "alarm": {"name": "a", "firing": -1}}"#,
+                "source 0 (load): the value -1.0 of a state is negative or no number"
+            ),
+            (
+                #"{"stat": "laod", "alarm": {"name": "a"}}"#,
+                "source 0 (laod): no threshold with external: true names it"
+            ),
+            (
+                #"{"stat": "load", "alarm": {"name": "a"}}, {"stat": "load", "alarm": {"name": "b"}}"#,
+                "source 1 (load): another source has the same stat"
+            ),
+        ])
+    func wrongSources(list: String, mistake: String) throws {
+        let scaler = try scaler(#"{\#(reference), "maxReplicas": 4, \#(threshold), "sources": [\#(list)]}"#)
+        #expect(scaler.problem == Explanation(.scalerInvalid, mistake))
+    }
+
     @Test("The spec of a HorizontalPodAutoscaler v2 is one")
     func hpa() throws {
         let scaler = try scaler(

@@ -60,6 +60,21 @@ struct ObservedScaling: Sendable {
         return wanted
     }
 
+    /// Gnocchi's metrics and Aodh's alarms that scalers in use name. `more`: scalers that are no objects; of two with one id the
+    /// object counts.
+    func sources(_ more: [PodScaler]) -> [WantedSource] {
+        let objects = Array(scalers.values)
+        let ids = Set(objects.map(\.id))
+        var wanted: [WantedSource] = []
+        for scaler in objects + more.filter({ !ids.contains($0.id) }) where scaler.enabled {
+            guard let sources = scaler.sources, scaler.problem == nil else { continue }
+            wanted += sources.map {
+                WantedSource(namespace: scaler.namespace, stat: scaler.told($0), place: $0.place)
+            }
+        }
+        return wanted
+    }
+
     /// Stats of pods' own that are asked for in one namespace at most.
     private static let maximumStats = 100
 

@@ -102,7 +102,20 @@ enum MessageSize {
     static func of(_ scaler: PodScaler) -> Int {
         900 + of(scaler.targetSelector) + of(scaler.monitorSelector) + (scaler.mistake?.utf8.count ?? 0)
             + (scaler.intentions.count + scaler.values.count) * 200
+            + (scaler.sources ?? []).reduce(0) { $0 + of($1) }
             + (scaler.scaleUp.policies.count + scaler.scaleDown.policies.count) * 80
+    }
+
+    private static func of(_ source: StatSource) -> Int {
+        let rest =
+            switch source.place {
+            case .gnocchi(let place):
+                place.match.reduce(place.metric.utf8.count + (place.resourceID?.utf8.count ?? 0)) {
+                    $0 + $1.key.utf8.count + $1.value.utf8.count + 8
+                }
+            case .alarm(let place): (place.id?.utf8.count ?? 0) + (place.name?.utf8.count ?? 0)
+            }
+        return 400 + source.stat.utf8.count + rest
     }
 
     static func of(_ autoscaler: PodAutoscaler) -> Int {

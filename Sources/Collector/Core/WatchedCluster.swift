@@ -189,6 +189,9 @@ struct WatchedCluster: Sendable {
     /// Targets that scalers name and that are of no kind that is watched.
     var foreignTargets: [(namespace: String, reference: TargetReference)] { scaling.foreignTargets }
 
+    /// Metrics of Gnocchi and alarms of Aodh that scalers name. `more`: scalers that are no objects.
+    func sources(_ more: [PodScaler]) -> [WantedSource] { scaling.sources(more) }
+
     /// Pods that tell stats of their own which a scaler of their namespace names. `more`: scalers that are no objects.
     func scrapedPods(_ more: [PodScaler]) -> [ScrapedPod] {
         guard !endpoints.isEmpty else { return [] }

@@ -1,6 +1,7 @@
 import Bus
 import Kubernetes
 import Messages
+import OpenStack
 import ServiceRuntime
 import Settings
 import Support
@@ -43,6 +44,7 @@ public enum Collector {
             if let telemetry { await telemetry.measured(measured) }
         }
         let foreign = try openForeign(context)
+        let openstack = try openCloud(context)
         // Only whoever asks for it gets a port; one that cannot be had is a mistake to be told, not a service without it.
         let signals = try (node == nil ? settings.collector.signals.listen : nil).map { listen in
             try SignalServer(context, bus).listen(host: listen.host, port: listen.port)
@@ -87,11 +89,24 @@ public enum Collector {
                     }
                 }
             }
-            if node == nil, !settings.collector.queues.isEmpty {
-                let queues = QueueReader(
-                    isActive: { await engine.isActive }, publish: { _ = try? await bus.publish($0) },
-                    cluster: settings.cluster, settings.collector, log: context.log, metrics: context.metrics)
-                group.addTask { await queues.run() }
+            if node == nil {
+                let (isActive, tell) = (
+                    { @Sendable in await engine.isActive },
+                    { @Sendable (stats: ExternalStats) in _ = try? await bus.publish(stats) }
+                )
+                if !settings.collector.queues.isEmpty {
+                    let queues = QueueReader(
+                        publish: tell, cluster: settings.cluster, settings.collector, log: context.log,
+                        metrics: context.metrics)
+                    let rounds = Rounds(interval: settings.collector.stats.interval, isActive: isActive)
+                    group.addTask { await queues.run(rounds) }
+                }
+                let configured = settings.podScalers
+                let sources = SourceReader(
+                    wanted: { await engine.sources(configured) }, publish: tell, cluster: settings.cluster, openstack,
+                    log: context.log, metrics: context.metrics)
+                let rounds = Rounds(interval: settings.collector.openstackStats.interval, isActive: isActive)
+                group.addTask { await sources.run(rounds) }
             }
             if settings.collector.stats.enabled {
                 group.addTask { await usage.run() }
@@ -121,6 +136,18 @@ public enum Collector {
         await bus.close(within: .seconds(5))
         await client.close()
         await scraper.close()
+    }
+
+    /// The cloud for reading what pod scalers name; nil: it is not read.
+    private static func openCloud(_ context: ServiceContext) throws -> OpenStackClient? {
+        guard context.settings.collector.node == nil, context.settings.collector.openstackStats.enabled else {
+            return nil
+        }
+        var cloud = try CloudConfiguration.chosen(context.settings.openstack)
+        // What takes longer holds up the next round; the value before serves meanwhile.
+        cloud.timeout = min(cloud.timeout, .seconds(10))
+        context.log.info("metrics and alarms are read for pod scalers", [.cloud: .string(cloud.summary)])
+        return OpenStackClient(cloud)
     }
 
     /// Ceilometer's broker, if anything is heard there and it is another than ours.

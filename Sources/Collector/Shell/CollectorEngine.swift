@@ -51,6 +51,9 @@ actor CollectorEngine {
     /// Pods that tell stats of their own which a scaler names. `more`: scalers that are no objects.
     func scrapedPods(_ more: [PodScaler]) -> [ScrapedPod] { core.cluster.scrapedPods(more) }
 
+    /// Metrics of Gnocchi and alarms of Aodh that scalers name. `more`: scalers that are no objects.
+    func sources(_ more: [PodScaler]) -> [WantedSource] { core.cluster.sources(more) }
+
     /// Whether this replica speaks for the cluster.
     var isActive: Bool { core.isActive }
 

@@ -12,25 +12,21 @@ import Support
 struct QueueReader: Sendable {
     private static let maximumBytes = 1 << 20
 
-    let isActive: @Sendable () async -> Bool
     let publish: @Sendable (ExternalStats) async -> Void
     let cluster: String
     let queues: [Settings.Collector.Queue]
-    let interval: Interval
     let timeout: Interval
     let log: Logger
     private let http = HTTPClient(maximumInFlight: 8, userAgent: "updraft-collector")
     private let outcomes: Counter
 
     init(
-        isActive: @escaping @Sendable () async -> Bool, publish: @escaping @Sendable (ExternalStats) async -> Void,
-        cluster: String, _ settings: Settings.Collector, log: Logger, metrics: Metrics
+        publish: @escaping @Sendable (ExternalStats) async -> Void, cluster: String, _ settings: Settings.Collector,
+        log: Logger, metrics: Metrics
     ) {
-        self.isActive = isActive
         self.publish = publish
         self.cluster = cluster
         queues = settings.queues
-        interval = settings.stats.interval
         timeout = settings.stats.timeout
         self.log = log
         outcomes = metrics.counter(
@@ -39,17 +35,12 @@ struct QueueReader: Sendable {
     }
 
     /// Runs until the task is cancelled.
-    func run() async {
+    func run(_ rounds: Rounds) async {
         var failures: [String: String] = [:]
         var meter = RateMeter()
-        while !Task.isCancelled {
-            let started = Timestamp.now()
-            if await isActive() {
-                let samples = await readAll(&failures, &meter, at: started)
-                if !samples.isEmpty { await publish(ExternalStats(cluster: cluster, samples: samples)) }
-            }
-            let rest = (started + interval) - Timestamp.now()
-            try? await Task.sleep(for: max(rest, .milliseconds(200)).duration)
+        await rounds.run { now in
+            let samples = await readAll(&failures, &meter, at: now)
+            if !samples.isEmpty { await publish(ExternalStats(cluster: cluster, samples: samples)) }
         }
         await http.close()
     }

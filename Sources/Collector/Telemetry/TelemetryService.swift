@@ -217,11 +217,7 @@ extension TelemetryService {
             }
             sink = CeilometerSink(publisher: publisher, exchange: settings.exchange, notification: notification)
         case .gnocchi:
-            let openstack = context.settings.openstack
-            var cloud = try CloudConfiguration.load(
-                cloud: openstack.cloud, file: openstack.cloudsFile, region: openstack.region, environment: environment)
-            cloud.timeout = openstack.requestTimeout
-            if let interface = openstack.interface { cloud.interface = interface.rawValue }
+            let cloud = try CloudConfiguration.chosen(context.settings.openstack, environment: environment)
             context.log.info("statistics go to Gnocchi", [.cloud: .string(cloud.summary)])
             let client = OpenStackClient(cloud)
             login = client
@@ -232,5 +228,18 @@ extension TelemetryService {
         return TelemetryService(
             settings, cluster: context.settings.cluster, sink: sink, login: login, log: context.log,
             metrics: context.metrics)
+    }
+}
+
+extension CloudConfiguration {
+    /// The cloud that the settings choose.
+    static func chosen(
+        _ settings: Settings.OpenStack, environment: [String: String] = ServiceMain.environmentVariables()
+    ) throws -> CloudConfiguration {
+        var cloud = try load(
+            cloud: settings.cloud, file: settings.cloudsFile, region: settings.region, environment: environment)
+        cloud.timeout = settings.requestTimeout
+        if let interface = settings.interface { cloud.interface = interface.rawValue }
+        return cloud
     }
 }

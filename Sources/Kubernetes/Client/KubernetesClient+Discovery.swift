@@ -11,7 +11,7 @@ public enum Scalability: Sendable, Equatable {
 
 extension KubernetesClient {
     /// Finds the resource of a kind that has a `scale` subresource. The kinds that every server has are not asked for; what was
-    /// found of another is kept.
+    /// found of another is kept until an object is not there.
     public func scalability(_ apiVersion: String, kind: String) async throws(KubernetesError) -> Scalability {
         let reference = TargetReference(apiVersion: apiVersion, kind: kind, name: "")
         if reference.isBuiltIn {
@@ -49,8 +49,12 @@ extension KubernetesClient {
     }
 
     /// Forgets what was found of a kind: its objects were not where they should be.
-    func forgetScalability(_ apiVersion: String, kind: String) {
-        versions.withLock { $0.scalable["\(apiVersion) \(kind)"] = nil }
+    func forgetScalability(of resource: ResourceName) {
+        versions.withLock { versions in
+            if versions.scalable.contains(where: { $0.value == resource }) {
+                versions.scalable = versions.scalable.filter { $0.value != resource }
+            }
+        }
     }
 
     private static func isName(_ text: Substring) -> Bool {

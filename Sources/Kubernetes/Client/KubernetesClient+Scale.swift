@@ -6,8 +6,7 @@ extension KubernetesClient {
         of resource: ResourceName, namespace: String, _ name: String
     ) async throws(KubernetesError) -> Scale {
         let call = Call(.get, resource.path(namespace: namespace, name: name, subresource: "scale"))
-        let response = try await request(call)
-        return try decode(response, call.operation) { (reader) throws(JSONError) in try Scale.read(&reader) }
+        return try await scale(call, of: resource)
     }
 
     /// Sets how many replicas a workload shall have. With `resourceVersion` only if nobody has changed it since:
@@ -23,7 +22,17 @@ extension KubernetesClient {
             .patch, resource.path(namespace: namespace, name: name, subresource: "scale"),
             query: dryRun ? [("dryRun", "All")] : [], body: patch.bytes, contentType: PatchKind.merge.rawValue)
         call.retry.alsoNonIdempotent = true
-        let response = try await request(call)
-        return try decode(response, call.operation) { (reader) throws(JSONError) in try Scale.read(&reader) }
+        return try await scale(call, of: resource)
+    }
+
+    private func scale(_ call: Call, of resource: ResourceName) async throws(KubernetesError) -> Scale {
+        do throws(KubernetesError) {
+            let response = try await request(call)
+            return try decode(response, call.operation) { (reader) throws(JSONError) in try Scale.read(&reader) }
+        } catch {
+            // The workload is gone, or its kind has another place by now: the next call looks where it is.
+            if error.code == .notFound { forgetScalability(of: resource) }
+            throw error
+        }
     }
 }

@@ -26,6 +26,11 @@ extension PodScaler {
             default: throw item.wrong("is neither an intention nor a value threshold, or both")
             }
         }
+        if let items = try spec["sources"]?.items(), !items.isEmpty {
+            var read: [StatSource] = []
+            for item in items { read.append(try StatSource(item)) }
+            sources = read
+        }
         for item in try spec["metrics"]?.items() ?? [] { intentions.append(try Intention(metric: item)) }
         if let behavior = spec["behavior"] {
             if let rules = behavior["scaleUp"] { scaleUp = try ScalingRules(rules, usual: .up) }

@@ -26,14 +26,37 @@ public struct ExternalStats: Payload {
         }
     }
 
+    /// A value that whoever tells it could not get: a stat that is missing says why.
+    public struct Failure: Sendable, Hashable, Codable {
+        /// Its name.
+        public var stat: String
+        /// As with samples.
+        public var namespace: String?
+        /// Why, for a person.
+        public var why: String
+        /// When it was tried.
+        public var at: Timestamp
+
+        /// From its parts.
+        public init(stat: String, namespace: String? = nil, why: String, at: Timestamp) {
+            self.stat = stat
+            self.namespace = namespace
+            self.why = why
+            self.at = at
+        }
+    }
+
     /// The cluster.
     public var cluster: String
     /// The batch.
     public var samples: [Sample]
+    /// What could not be got; nil: nothing is known of that.
+    public var failures: [Failure]?
 
     /// From its parts.
-    public init(cluster: String, samples: [Sample]) {
+    public init(cluster: String, samples: [Sample], failures: [Failure]? = nil) {
         self.cluster = cluster
         self.samples = samples
+        self.failures = failures
     }
 }

@@ -38,8 +38,23 @@ extension PodScaler {
                 return Explanation(.scalerInvalid, "value threshold \(index) (\(value.stat)): \(wrong)")
             }
         }
+        if let wrong = sourceMistake { return Explanation(.scalerInvalid, wrong) }
         return scaleUp.mistake.map { Explanation(.scalerInvalid, "behavior.scaleUp: \($0)") }
             ?? scaleDown.mistake.map { Explanation(.scalerInvalid, "behavior.scaleDown: \($0)") }
+    }
+
+    private var sourceMistake: String? {
+        guard let sources else { return nil }
+        let named = Set(
+            intentions.filter(\.isExternal).map(\.stat) + values.filter(\.isExternal).map(\.stat))
+        var seen: Set<String> = []
+        for (index, source) in sources.enumerated() {
+            let place = "source \(index) (\(source.stat.cut(utf8: 60)))"
+            if let wrong = source.mistake { return "\(place): \(wrong)" }
+            if !seen.insert(source.stat).inserted { return "\(place): another source has the same stat" }
+            if !named.contains(source.stat) { return "\(place): no threshold with external: true names it" }
+        }
+        return nil
     }
 }
 

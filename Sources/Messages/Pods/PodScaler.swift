@@ -51,6 +51,8 @@ public struct PodScaler: Sendable, Hashable, Codable {
     public var intentions: [Intention]
     /// Thresholds that name a step.
     public var values: [ValueThreshold]
+    /// Where external stats of its own come from; nil: it has none.
+    public var sources: [StatSource]?
     /// How fast it may grow.
     public var scaleUp: ScalingRules
     /// How fast it may shrink.
@@ -64,7 +66,8 @@ public struct PodScaler: Sendable, Hashable, Codable {
         target: TargetReference? = nil, targetSelector: LabelSelector? = nil, monitorSelector: LabelSelector? = nil,
         minimum: Int = 1, maximum: Int, enabled: Bool = true, pause: Pause = .none, dryRun: Bool = false,
         fallback: Int? = nil, intentions: [Intention] = [], values: [ValueThreshold] = [],
-        scaleUp: ScalingRules = .up, scaleDown: ScalingRules = .down, mistake: String? = nil
+        sources: [StatSource]? = nil, scaleUp: ScalingRules = .up, scaleDown: ScalingRules = .down,
+        mistake: String? = nil
     ) {
         self.namespace = namespace
         self.name = name
@@ -82,6 +85,7 @@ public struct PodScaler: Sendable, Hashable, Codable {
         self.fallback = fallback
         self.intentions = intentions
         self.values = values
+        self.sources = sources
         self.scaleUp = scaleUp
         self.scaleDown = scaleDown
         self.mistake = mistake

@@ -56,6 +56,8 @@ extension Settings {
         public var signals: Signals
         /// Queues whose depth and rates are stats for pod scalers.
         public var queues: [Queue]
+        /// Metrics of Gnocchi and alarms of Aodh that pod scalers name.
+        public var openstackStats: OpenStackStats
 
         init(_ reader: SettingsReader) {
             batchWindow = reader.interval(
@@ -78,6 +80,8 @@ extension Settings {
             signals = reader.section("signals", "Addresses by which alarms ask for nodes.", Signals.init)
             queues = reader.list(
                 "queues", "RabbitMQ queues whose depth and rates are stats for pod scalers.", Queue.init)
+            openstackStats = reader.section(
+                "openstack_stats", "Metrics of Gnocchi and alarms of Aodh for pod scalers.", OpenStackStats.init)
             if Set(queues.map(\.id)).count != queues.count {
                 reader.mistake("queues", "has two entries with one id")
             }

@@ -43,3 +43,23 @@ extension Settings.Collector {
         }
     }
 }
+
+extension Settings.Collector {
+    /// `collector.openstack_stats`: metrics of Gnocchi and alarms of Aodh that pod scalers name as sources.
+    public struct OpenStackStats: Sendable, Hashable {
+        /// Whether they are read.
+        public var enabled: Bool
+        /// Time between two readings.
+        public var interval: Interval
+
+        init(_ reader: SettingsReader) {
+            enabled = reader.flag(
+                "enabled", default: false,
+                "Whether metrics of Gnocchi and alarms of Aodh that pod scalers name (`sources`) are read, with the login of "
+                    + "`openstack`. Whoever may write a PodScaler sees through it what that login may see.")
+            interval = reader.interval(
+                "interval", default: .seconds(30), in: .seconds(5) ... .minutes(60),
+                "Time between two readings of each.")
+        }
+    }
+}

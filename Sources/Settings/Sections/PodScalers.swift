@@ -69,6 +69,10 @@ extension Settings {
             "When no stat can be had for longer than `decider.pods.stat_max_age`, replicas are raised to this.")
         scaler.intentions = reader.list("intentions", "Thresholds that say what shall hold.", intention)
         scaler.values = reader.list("values", "Thresholds with a step.", valueThreshold)
+        let sources = reader.list(
+            "sources", "Where external stats of its own come from: Gnocchi and Aodh (`collector.openstack_stats`).",
+            statSource)
+        scaler.sources = sources.isEmpty ? nil : sources
         scaler.scaleUp = reader.section("scale_up", "How fast it may grow.") { rules($0, .up) }
         scaler.scaleDown = reader.section("scale_down", "How fast it may shrink.") { rules($0, .down) }
         if let problem = scaler.problem {
@@ -127,6 +131,49 @@ extension Settings {
         return ValueThreshold(
             stat: stat, isExternal: isExternal, isUtilization: isUtilization, comparison: comparison, value: value,
             duration: duration, step: step)
+    }
+
+    private static func statSource(_ reader: SettingsReader) -> StatSource {
+        let stat = reader.requiredText("stat", "Its name, as thresholds with `external` name it.")
+        let maximumAge = reader.interval(
+            "max_age", in: .seconds(5) ... .minutes(1_440),
+            "Older values count as missing; without it `decider.pods.stat_max_age`, and of a metric at least two granules and a minute."
+        )
+        let metric = reader.section("gnocchi", "A metric of Gnocchi. Or:", gnocchiPlace)
+        let alarm = reader.section("alarm", "An alarm of Aodh.", alarmPlace)
+        if (metric == nil) == (alarm == nil) {
+            reader.mistake("stat", "has no source, or two", allowed: "one of gnocchi.metric and alarm.id or alarm.name")
+        }
+        let place = metric.map { StatSource.Place.gnocchi($0) } ?? .alarm(alarm ?? AlarmPlace(name: stat))
+        return StatSource(stat: stat, place: place, maximumAge: maximumAge)
+    }
+
+    private static func gnocchiPlace(_ reader: SettingsReader) -> GnocchiPlace? {
+        let metric = reader.text("metric", "Name of the metric.")
+        var place = GnocchiPlace(metric: metric ?? "")
+        place.resourceType = reader.text("resource_type", default: "generic", "Type of the resource or resources.")
+        place.resourceID = reader.text("resource_id", "The resource; without it those that `match` finds.")
+        place.match = reader.texts(of: "match", "Attributes of the resources and the values that they must have.")
+        place.granularity = reader.interval(
+            "granularity", default: .seconds(60), in: .seconds(1) ... .minutes(1_440),
+            "One that the metric's archive policy has.")
+        place.aggregation = reader.text(
+            "aggregation", default: "mean", "A method that the archive policy has: `mean`, `max`, `rate:mean`, `95pct`."
+        )
+        place.across = reader.choice(
+            "across", default: GnocchiPlace.Across.mean, "How the values of several resources become one.")
+        return metric == nil ? nil : place
+    }
+
+    private static func alarmPlace(_ reader: SettingsReader) -> AlarmPlace? {
+        let place = AlarmPlace(
+            id: reader.text("id", "Its id. Or:"),
+            name: reader.text("name", "Its name, which no other alarm of the project has."),
+            firing: reader.number("firing", default: 1, in: 0...1e18, "The value while it fires."),
+            ok: reader.number("ok", default: 0, in: 0...1e18, "The value while all is well."),
+            insufficientData: reader.number(
+                "insufficient_data", in: 0...1e18, "The value while Aodh does not know; without it unknown."))
+        return place.id == nil && place.name == nil ? nil : place
     }
 
     private static func rules(_ reader: SettingsReader, _ usual: ScalingRules) -> ScalingRules {

@@ -166,7 +166,10 @@ extension Engine {
                 return standings.map { $0.monitored(name, maximumAge: maximumAge, at: now) }
             },
             external: { stat in
-                external.value(stat, namespace: scaler.namespace, maximumAge: maximumAge, at: now)
+                let source = scaler.source(of: stat)
+                return external.value(
+                    source.map(scaler.told) ?? stat, namespace: scaler.namespace,
+                    maximumAge: source?.usualMaximumAge(maximumAge) ?? maximumAge, at: now)
             })
         scene.isRollingOut = bond.isRollingOut
         scene.maximumAge = maximumAge

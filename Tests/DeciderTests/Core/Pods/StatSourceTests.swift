@@ -1,0 +1,108 @@
+import Messages
+import Support
+import Testing
+
+@testable import Decider
+
+@Suite("Pod scalers whose stats come from Gnocchi and Aodh")
+struct StatSourceTests {
+    private func stage(_ place: StatSource.Place, maximumAge: Interval? = nil) -> ScalerStage {
+        ScalerStage {
+            $0.scaler.intentions = [Intention(stat: "load", isExternal: true, goal: .average(10))]
+            $0.scaler.sources = [StatSource(stat: "load", place: place, maximumAge: maximumAge)]
+        }
+    }
+
+    private let metric = StatSource.Place.gnocchi(
+        GnocchiPlace(metric: "connections", resourceID: "r", granularity: .seconds(300)))
+
+    @Test("The value of its own source counts, and no other of that name")
+    func own() {
+        var stage = stage(metric)
+        stage.tell("load", 1_000)
+        stage.tell("other/load", 1_000)
+        stage.evaluate(after: .seconds(5))
+        #expect(stage.decided.isEmpty && stage.entry()?.problem?.reason == .statUnknown)
+        stage.tell("web/load", 40)
+        stage.evaluate(after: .seconds(5))
+        #expect(stage.change == [2, 4])
+    }
+
+    @Test(
+        "A value is fresh for two granules and a minute, an alarm's as long as other stats, or as the scaler says",
+        arguments: [(0, 659.0, 662.0), (1, 59, 62), (2, 29, 32)])
+    func age(which: Int, fresh: Double, stale: Double) {
+        let alarm = StatSource.Place.alarm(AlarmPlace(name: "slow"))
+        func made() -> ScalerStage {
+            switch which {
+            case 0: stage(metric)
+            case 1: stage(alarm)
+            default: stage(metric, maximumAge: .seconds(30))
+            }
+        }
+        for (age, reason) in [(fresh, Reason.statAbove), (stale, .statStale)] {
+            var stage = made()
+            stage.tell("web/load", 40, at: stage.stage.now - .seconds(age - 1))
+            stage.evaluate(after: .seconds(1))
+            #expect(
+                stage.entry()?.outcome.reason == reason, "\(which), \(age) s old: \(String(describing: stage.entry()))")
+            #expect(stage.decided.isEmpty == (reason == .statStale))
+        }
+    }
+
+    @Test("Why a value could not be read is the scaler's problem, until it is read; nothing shrinks meanwhile")
+    func failure() {
+        var stage = stage(metric)
+        func fail(_ stat: String, _ why: String) {
+            stage.stage.receive(
+                .externalStats(
+                    ExternalStats(
+                        cluster: "test", samples: [],
+                        failures: [.init(stat: stat, namespace: "default", why: why, at: stage.stage.now)])))
+        }
+        fail("web/load", "Gnocchi has no connections of loadbalancer r")
+        fail("other/load", "something else")
+        stage.evaluate(after: .seconds(5))
+        #expect(
+            stage.entry()?.problem
+                == Explanation(
+                    .statUnknown, "load: nobody has told it: Gnocchi has no connections of loadbalancer r"))
+        stage.tell("web/load", 20)
+        stage.evaluate(after: .seconds(5))
+        #expect(stage.entry()?.problem == nil && stage.decided.isEmpty)
+        fail("web/load", String(repeating: "é", count: 10_000))
+        stage.evaluate(after: .minutes(12))
+        #expect(stage.entry()?.problem?.reason == .statStale && stage.decided.isEmpty)
+        fail("web/load", String(repeating: "é", count: 10_000))
+        stage.evaluate(after: .seconds(5))
+        #expect((stage.entry()?.problem?.detail.utf8.count ?? 0) < 400)
+        #expect(stage.entry()?.problem?.detail.contains("éé") == true)
+    }
+
+    @Test("An alarm with a value threshold: one more for each minute that it fires, and none when it is well again")
+    func alarm() {
+        var stage = ScalerStage {
+            $0.scaler.intentions = []
+            $0.scaler.values = [
+                ValueThreshold(
+                    stat: "slow", isExternal: true, comparison: .atLeast, value: 1, duration: .seconds(60),
+                    step: .replicas(1))
+            ]
+            $0.scaler.sources = [StatSource(stat: "slow", place: .alarm(AlarmPlace(name: "slow")))]
+        }
+        func minute(_ value: Double) {
+            for _ in 1...3 {
+                stage.tell("web/slow", value)
+                stage.evaluate(after: .seconds(20))
+            }
+            stage.tell("web/slow", value)
+            stage.evaluate(after: .seconds(5))
+            stage.carryOut()
+        }
+        minute(1)
+        #expect(stage.change == [2, 3])
+        minute(0)
+        minute(0)
+        #expect(stage.decided.count == 1)
+    }
+}

@@ -52,6 +52,8 @@ struct World {
     /// How long Heat takes to answer a resize, and what it has yet to answer.
     var answerTakes = Interval.zero
     var answers: [(at: Timestamp, event: ActuatorEvent)] = []
+    /// Every change of replicas of a workload fails with this.
+    var scaleFailure: ActFailure?
     /// The next update ends failed with this.
     var updateFailure: String?
     /// Heat takes this one instead of the marked.
@@ -374,6 +376,7 @@ struct World {
         let ticket = nextTicket
         switch event {
         case .scaleDecided(let event): feed(.scaleDecided(event, ticket: ticket))
+        case .podsDecided(let event): feed(.podsDecided(event, ticket: ticket))
         case .removalDecided(let event): feed(.removalDecided(event, ticket: ticket))
         case .removalCancelled(let event): feed(.removalCancelled(event, ticket: ticket))
         default: break
@@ -514,6 +517,7 @@ struct World {
     }
 
     private mutating func scale(_ decision: PodsDecided) -> WorkloadOutcome {
+        if let scaleFailure { return .failed(scaleFailure) }
         if replicas == decision.to { return .already }
         guard replicas == decision.from else { return .stale(found: replicas) }
         replicas = decision.to

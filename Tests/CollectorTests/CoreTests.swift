@@ -19,10 +19,10 @@ struct Talk {
 
     /// All kinds listed, with these objects, without this replica being active.
     mutating func sync(
-        _ objects: [(ObservedKind, ObservedObject)] = [], at seconds: Double = 0
+        _ objects: [(ObservedKind, ObservedObject)] = [], but unlisted: ObservedKind? = nil, at seconds: Double = 0
     ) -> [CollectorAction] {
         var actions: [CollectorAction] = []
-        for kind in ObservedKind.allCases {
+        for kind in ObservedKind.allCases where kind != unlisted {
             let own = objects.filter { $0.0 == kind }.map(\.1)
             actions += say(seconds, .listing(kind), .observed(kind, own), .listed(kind))
         }

@@ -92,6 +92,26 @@ struct ScalingTests {
         #expect(actions.snapshots.first?.first?.scaling?.targets.count == 1)
     }
 
+    @Test("HorizontalPodAutoscalers that cannot be listed are not none: readers are told, and when they can be")
+    func unlisted() throws {
+        var talk = Talk()
+        _ = talk.sync([(.deployments, target("web")), (.podScalers, scaler())])
+        _ = talk.say(0.5, .failed(.autoscalers, reason: "403"))
+        let part = try #require(
+            (talk.say(1, .probed) + talk.say(1.1, .ticked)).snapshots.first?.first, "the rest is known")
+        #expect(part.scaling?.autoscalersProblem == nil, "they were listed before")
+        talk = Talk()
+        _ = talk.sync([(.deployments, target("web")), (.podScalers, scaler())], but: .autoscalers)
+        _ = talk.say(0.5, .failed(.autoscalers, reason: "403"))
+        let first = try #require((talk.say(1, .probed) + talk.say(1.1, .ticked)).snapshots.first?.first)
+        #expect(first.scaling?.autoscalersProblem == "403")
+        _ = talk.say(1.2, .published(ok: true), .listing(.autoscalers))
+        _ = talk.say(1.3, .observed(.autoscalers, [autoscaler]), .listed(.autoscalers))
+        let delta = try #require(talk.say(1.4, .ticked).deltas.first)
+        #expect(delta.scaling?.changed.autoscalersProblem == "")
+        #expect(delta.scaling?.changed.autoscalers.map(\.id) == ["n/h"])
+    }
+
     @Test("A cluster without the CRD is complete all the same")
     func absent() {
         var talk = Talk()

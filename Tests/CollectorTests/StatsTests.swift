@@ -443,6 +443,16 @@ struct UsageMeterTests {
         let third = meter.take(reading(75, cpu: 75), of: target, at: time(75))
         #expect(third.node.receivedPerSecond == 100)
         #expect(third.node.diskBytes == 25)
+        // Of pods it is said when they were measured.
+        func withPod(_ reading: KubeletReading, _ disk: Double?) -> KubeletReading {
+            var reading = reading
+            reading.pods[0].use.disk = disk.map { .init(usedBytes: $0, capacityBytes: 100) }
+            return reading
+        }
+        let fresh = meter.take(withPod(reading(90, cpu: 90), 7), of: target, at: time(90)).pods.first
+        #expect(fresh?.diskBytes == 7 && fresh?.detailsAt == nil)
+        let repeated = meter.take(withPod(reading(105, cpu: 105), nil), of: target, at: time(105)).pods.first
+        #expect(repeated?.diskBytes == 7 && repeated?.at == time(105) && repeated?.detailsAt == time(90))
         // Long gone: not known any more, and not zero.
         #expect(meter.take(reading(800, cpu: 800), of: target, at: time(800)).node.diskBytes == nil)
         // A counter that was reset has no rate.

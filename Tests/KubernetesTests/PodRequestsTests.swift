@@ -45,6 +45,22 @@ struct PodRequestsTests {
                 == ResourceList(cpuMillis: 1_000, memoryBytes: 10 << 20))
     }
 
+    @Test("Use is compared with what runs: containers and sidecars, without initialization and overhead")
+    func running() throws {
+        func shape(_ initContainers: [String], _ rest: String = "") throws -> PodShape {
+            let text =
+                #"{"metadata":{"uid":"u","name":"p"},"spec":{"initContainers":[\#(initContainers.joined(separator: ","))],"#
+                + #""containers":[\#(container("200m"))]\#(rest)},"status":{}}"#
+            return try Fixture.decode(PodObject.self, text).shape
+        }
+        let sidecar = try shape([container("100m", sidecar: true), container("2")], #","overhead":{"cpu":"50m"}"#)
+        #expect(sidecar.requests.cpuMillis == 2_150 && sidecar.runningRequests?.cpuMillis == 300)
+        #expect(sidecar.runningRequests?.memoryBytes == 20 << 20)
+        let named = try shape([container("2")], #","resources":{"requests":{"cpu":"1"}}"#)
+        #expect((named.runningRequests ?? named.requests).cpuMillis == 1_000)
+        #expect(try shape([]).runningRequests == nil && shape([container("100m")]).runningRequests == nil)
+    }
+
     @Test("extended resources, fractions, numbers instead of strings, amounts beyond 64 bits")
     func quantities() throws {
         let text = #"{"resources":{"requests":{"nvidia.com/gpu":2,"cpu":"0.1","ephemeral-storage":"1G"}}}"#

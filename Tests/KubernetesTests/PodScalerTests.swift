@@ -50,6 +50,19 @@ struct PodScalerTests {
         #expect(scaler.scaleDown.selection == .disabled && scaler.scaleDown.stabilization == .seconds(300))
     }
 
+    @Test("Numbers beyond all bounds are the scaler's mistake, not an end of the service")
+    func bounds() throws {
+        for spec in [
+            #""maxReplicas": 5, "thresholds": [{"value": {"stat": "q", "external": true, "comparison": "above", "value": 1, "increment": "-9223372036854775808"}}]"#,
+            #""maxReplicas": 5, "thresholds": [{"value": {"stat": "q", "external": true, "comparison": "above", "value": 1, "increment": -9223372036854775808}}]"#,
+            #""maxReplicas": 5, \#(threshold), "behavior": {"scaleUp": {"policies": [{"type": "Pods", "value": 9223372036854775807, "periodSeconds": 15}]}}"#,
+            #""maxReplicas": 9223372036854775807, \#(threshold)"#,
+            #""maxReplicas": 5, \#(threshold), "behavior": {"scaleUp": {"stabilizationWindowSeconds": 9223372036854775807}}"#,
+        ] {
+            #expect(try scaler("{\(reference), \(spec)}").problem?.reason == .scalerInvalid, "\(spec)")
+        }
+    }
+
     private let threshold = #""thresholds": [{"intention": {"stat": "load", "external": true, "averageValue": 5}}]"#
 
     @Test("Sources of stats: a metric of Gnocchi and an alarm of Aodh, with what is usual where nothing is said")
@@ -188,14 +201,25 @@ struct PodScalerTests {
 
     @Test("A rollout is pods of an old version; who rolls out by other means says so")
     func rollouts() throws {
-        func deployment(_ replicas: Int, updated: Int) throws -> ScaleTarget {
+        func deployment(_ replicas: Int, updated: Int, _ conditions: String = "[]") throws -> ScaleTarget {
             try target(
                 DeploymentObject.self,
-                #"{"metadata": {"name": "web", "namespace": "n", "labels": {"tier": "web"}}, "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}, "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "300m"}}}]}}}, "status": {"replicas": \#(replicas), "updatedReplicas": \#(updated)}}"#
+                #"{"metadata": {"name": "web", "namespace": "n", "labels": {"tier": "web"}}, "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}, "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "300m"}}}]}}}, "status": {"replicas": \#(replicas), "updatedReplicas": \#(updated), "conditions": \#(conditions)}}"#
             ).scaleTarget
         }
         #expect(try !deployment(3, updated: 3).isRollingOut)
         #expect(try deployment(4, updated: 1).isRollingOut)
+        // No old pod is left (Recreate, or the last quarter of a rolling update), the new ones are not available yet.
+        for (status, reason, isUnderWay) in [
+            ("True", "ReplicaSetUpdated", true), ("True", "NewReplicaSetCreated", true),
+            ("True", "NewReplicaSetAvailable", false), ("False", "ProgressDeadlineExceeded", false),
+            ("Unknown", "DeploymentPaused", false),
+        ] {
+            let list =
+                #"[{"type": "Available", "status": "False", "reason": "MinimumReplicasUnavailable"}, {"type": "Progressing", "status": "\#(status)", "reason": "\#(reason)"}]"#
+            #expect(try deployment(3, updated: 3, list).isRollingOut == isUnderWay, "\(reason)")
+        }
+        #expect(try !deployment(3, updated: 3, "null").isRollingOut)
         #expect(try deployment(3, updated: 3).labels == ["tier": "web"])
         let controller = try target(
             ReplicationControllerObject.self,
@@ -220,6 +244,50 @@ struct PodScalerTests {
             ))
         #expect(owned.target == nil && owned.targetTemplate == nil)
         #expect(owned.scaleTarget.owner != nil)
+    }
+
+    @Test(
+        "updraft convert hpa: what autoscaling/v1 carries in annotations is kept; annotations that cannot be read are no scaler"
+    )
+    func oldConversion() throws {
+        func converted(_ annotations: String, _ more: String = "") throws -> AutoscalerConversion.Converted {
+            try #require(
+                try AutoscalerConversion.convert(
+                    """
+                    {"apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler",
+                     "metadata": {"name": "web", "namespace": "n", "annotations": {\(annotations)}},
+                     "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "maxReplicas": 9\(more)}}
+                    """, file: "f.json"
+                ).first)
+        }
+        func scaler(_ manifest: String?) throws -> PodScaler {
+            let value = JSONValue(try YAML.parse(try #require(manifest), file: "out.yaml"))
+            var scaler = PodScaler(namespace: "n", name: "web", maximum: 0)
+            try scaler.fill(from: PodScalerNode(try #require(value["spec"]), at: "spec"))
+            return scaler
+        }
+        let metrics =
+            #""autoscaling.alpha.kubernetes.io/metrics": "[{\"type\":\"Resource\",\"resource\":{\"name\":\"memory\",\"targetAverageUtilization\":70}},{\"type\":\"Pods\",\"pods\":{\"metricName\":\"rps\",\"targetAverageValue\":\"1k\"}},{\"type\":\"External\",\"external\":{\"metricName\":\"q\",\"metricSelector\":{\"matchLabels\":{\"a\":\"b\"}},\"targetValue\":\"30\"}}]""#
+        let behavior =
+            #""autoscaling.alpha.kubernetes.io/behavior": "{\"ScaleUp\":{\"StabilizationWindowSeconds\":0,\"SelectPolicy\":\"Max\",\"Policies\":[{\"Type\":\"Pods\",\"Value\":2,\"PeriodSeconds\":60}],\"Tolerance\":null},\"ScaleDown\":{\"StabilizationWindowSeconds\":60}}""#
+        var one = try converted("\(metrics), \(behavior)")
+        var made = try scaler(one.manifest)
+        #expect(
+            made.intentions == [
+                Intention(stat: "memory", goal: .utilization(70)), Intention(stat: "rps", goal: .average(1_000)),
+                Intention(stat: "q", isExternal: true, goal: .total(30)),
+            ])
+        #expect(made.scaleUp.policies == [.init(.pods, 2, per: .seconds(60))])
+        #expect(made.scaleDown.stabilization == .seconds(60) && made.problem == nil)
+        #expect(one.notes.contains { $0.contains("selector is left out") })
+        one = try converted(metrics, #", "targetCPUUtilizationPercentage": 60"#)
+        made = try scaler(one.manifest)
+        #expect(made.intentions.count == 4 && made.intentions.first == Intention(stat: "cpu", goal: .utilization(60)))
+        #expect(!one.notes.contains { $0.contains("80 %") })
+        for wrong in ["{", "{}", #"[{\"type\":\"Resource\",\"resource\":{\"name\":\"memory\"}}]"#, "[1]"] {
+            one = try converted(#""autoscaling.alpha.kubernetes.io/metrics": "\#(wrong)""#)
+            #expect(one.manifest == nil && one.notes.count == 1, "\(wrong): \(one)")
+        }
     }
 
     @Test("updraft convert hpa: kinds, documents, lists; what has no counterpart is said")

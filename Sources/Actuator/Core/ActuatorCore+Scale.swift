@@ -290,8 +290,9 @@ extension ActuatorCore {
             return settle(ticket)
         }
         guard decision.deadline >= now else {
-            answer(
-                decision, Explanation(.decisionExpired, "its deadline was \(decision.deadline.rfc3339)"), isDone: false)
+            // What stood in the way is what whoever decided has to know, and not that time has passed.
+            let expired = Explanation(.decisionExpired, "its deadline was \(decision.deadline.rfc3339)")
+            answer(decision, workloadFailures[decision.id]?.explanation ?? expired, isDone: false)
             return settle(ticket)
         }
         workloadTickets[decision.id] = ticket
@@ -309,11 +310,18 @@ extension ActuatorCore {
                 decision, Explanation(.decisionStale, "it saw \(decision.from) replicas, there are \(found)"),
                 isDone: false)
         case .failed(let failure):
-            if failure.isRetriable { return settle(ticket, .retryLater) }
+            if failure.isRetriable {
+                // Nobody waits for so many: those that were lost elsewhere must not stay for ever.
+                if workloadFailures.count >= Self.maximumFailures { workloadFailures = [:] }
+                workloadFailures[decision.id] = failure
+                return settle(ticket, .retryLater)
+            }
             answer(decision, failure.explanation, isDone: false)
         }
         settle(ticket)
     }
+
+    private static let maximumFailures = 10_000
 
     /// The workload stands in the event where a node group otherwise does.
     private mutating func answer(_ decision: PodsDecided, _ reason: Explanation, isDone: Bool) {
@@ -325,6 +333,7 @@ extension ActuatorCore {
             ? Event.scaleCompleted(ScaleCompleted(cluster: policy.cluster, scale: progress))
             : Event.scaleRefused(ScaleRefused(cluster: policy.cluster, scale: progress))
         outcomes.insert(decision.id, outcome)
+        workloadFailures[decision.id] = nil
         emit(.publish(outcome))
     }
 }

@@ -54,6 +54,8 @@ public struct ActuatorCore: Sendable {
     /// Nodes of a `removal.decided` whose first step is under way, by ticket.
     var starting: [Int: Set<String>] = [:]
     var workloadTickets: [String: Int] = [:]
+    /// Why decisions on workloads that wait for their next try have failed so far.
+    var workloadFailures: [String: ActFailure] = [:]
     /// Changes of replicas for a drain that are under way, by the id of their `PodsDecided`.
     var surgeActs: [String: SurgeAct] = [:]
     /// Ids of removals that were cancelled, so that one that arrives after its cancellation does not begin.

@@ -174,7 +174,7 @@ final class ClusterDoor: ClusterActing {
 
     /// An Event on a workload whose replicas a pod scaler changes; failures are dropped.
     private func tell(
-        _ decision: PodsDecided, _ why: Explanation, uid: String = "", isWarning: Bool = false
+        _ decision: PodsDecided, _ why: Explanation, uid: String? = nil, isWarning: Bool = false
     ) async {
         guard !isDryRun, decision.reason.reason != .surged else { return }
         let change = "replicas \(decision.from) to \(decision.to)"
@@ -183,7 +183,7 @@ final class ClusterDoor: ClusterActing {
             EventText(isWarning: isWarning, reason: why.reason.rawValue, message: message),
             on: ObjectReference(
                 kind: decision.kind, apiVersion: decision.apiVersion, namespace: decision.namespace,
-                name: decision.name, uid: uid), at: .now())
+                name: decision.name, uid: uid ?? decision.uid ?? ""), at: .now())
     }
 
     func record(_ explanation: Explanation, isWarning: Bool, onNode node: String) async {

@@ -187,6 +187,11 @@ public struct CollectorCore: Sendable {
         case .published(let ok): published(ok, now)
         case .ticked: break
         }
+        if case .failed(let reason, _, wasSynced: false)? = watches[.autoscalers] {
+            cluster.autoscalers(areUnknown: reason)
+        } else {
+            cluster.autoscalers(areUnknown: nil)
+        }
         switch event {
         // Also while a batch is open already: it goes on a little for what comes with it.
         case .observed, .gone, .listed: if !cluster.isUnchanged { active?.batch.changed(at: now) }

@@ -13,6 +13,10 @@ struct ObservedScaling: Sendable {
     private var isTold = false
     /// Scalers are known that are no objects.
     var isWantedAnyway = false
+    /// Why it is not known which HorizontalPodAutoscalers there are; nil: it is.
+    var autoscalersProblem: String?
+    /// What readers have been told of that.
+    private var toldProblem: String?
 
     private static let targetKinds: [ObservedKind] = [
         .deployments, .replicaSets, .replicationControllers, .statefulSets, .scales,
@@ -23,7 +27,8 @@ struct ObservedScaling: Sendable {
     var isUnchanged: Bool {
         guard scalers.isUnchanged else { return false }
         guard isWanted else { return true }
-        return autoscalers.isUnchanged && targets.values.allSatisfy(\.isUnchanged) && (isTold || isEmpty)
+        return autoscalersProblem == toldProblem && autoscalers.isUnchanged && targets.values.allSatisfy(\.isUnchanged)
+            && (isTold || isEmpty)
     }
 
     private var isEmpty: Bool { autoscalers.count == 0 && targets.values.allSatisfy { $0.count == 0 } }
@@ -130,6 +135,7 @@ struct ObservedScaling: Sendable {
         autoscalers.forgetChanges()
         for kind in targets.keys { targets[kind]?.forgetChanges() }
         isTold = isWanted
+        toldProblem = isWanted ? autoscalersProblem : nil
     }
 
     /// All targets for a snapshot; none while nobody scales.
@@ -149,6 +155,7 @@ struct ObservedScaling: Sendable {
         change.removedScalers = scalers.takeRemoved(&budget)
         guard isWanted else {
             isTold = false
+            toldProblem = nil
             autoscalers.forgetChanges()
             for kind in targets.keys { targets[kind]?.forgetChanges() }
             return change
@@ -160,6 +167,10 @@ struct ObservedScaling: Sendable {
                 for id in targets[kind]?.values.map({ $0.target.id }) ?? [] { targets[kind]?.touch(id) }
             }
             isTold = true
+        }
+        if autoscalersProblem != toldProblem {
+            change.changed.autoscalersProblem = autoscalersProblem ?? ""
+            toldProblem = autoscalersProblem
         }
         change.changed.autoscalers = autoscalers.takeChanged(&budget, MessageSize.of)
         change.removedAutoscalers = autoscalers.takeRemoved(&budget)
@@ -196,6 +207,11 @@ extension ClusterSnapshot {
     var scaleTargets: [ScaleTarget] {
         get { scaling?.targets ?? [] }
         set { scaling = with { $0.targets = newValue } }
+    }
+
+    var autoscalersProblem: String? {
+        get { scaling?.autoscalersProblem }
+        set { scaling = with { $0.autoscalersProblem = newValue } }
     }
 
     var autoscalers: [PodAutoscaler] {

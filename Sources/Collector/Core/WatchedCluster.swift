@@ -43,6 +43,9 @@ struct WatchedCluster: Sendable {
     /// Whether scalers are known that are no objects of the cluster, so that targets are of interest anyway.
     mutating func wantTargets() { scaling.isWantedAnyway = true }
 
+    /// Why it is not known which HorizontalPodAutoscalers there are; nil: it is.
+    mutating func autoscalers(areUnknown problem: String?) { scaling.autoscalersProblem = problem }
+
     var isUnchanged: Bool {
         nodes.isUnchanged && pods.isUnchanged && budgets.isUnchanged && claims.isUnchanged && namespaces.isUnchanged
             && workloads.values.allSatisfy(\.isUnchanged) && scaling.isUnchanged
@@ -249,7 +252,9 @@ struct WatchedCluster: Sendable {
     }
 
     /// The whole state in parts of a bounded size; shapes come before the pods that refer to them.
-    mutating func snapshot(_ empty: ClusterSnapshot) -> SnapshotParts {
+    mutating func snapshot(_ plain: ClusterSnapshot) -> SnapshotParts {
+        var empty = plain
+        if scaling.isWanted, let problem = scaling.autoscalersProblem { empty.autoscalersProblem = problem }
         var parts = SnapshotParts(empty, targetBytes: WatchedCluster.targetBytes)
         let targets = scaling.allTargets(&shapes)
         for shape in shapes.takeAll() { parts.add(shape, \.shapes, MessageSize.of(shape.shape)) }

@@ -125,6 +125,7 @@ struct UsageMeter {
             sample.receivedPerSecond = rates.details?.receivedPerSecond
             sample.sentPerSecond = rates.details?.sentPerSecond
             sample.diskBytes = rates.details?.disk?.usedBytes
+            if let detailed = rates.details?.at, detailed < at { sample.detailsAt = min(detailed + shift, now) }
             // The watch's own copy of the name, else the one that is kept here already.
             var key = place.map { before.key(at: $0) }
             if let index = known?.facts.index(forKey: pod.key), let (kept, fact) = known?.facts[index] {

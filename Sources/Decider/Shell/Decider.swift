@@ -289,7 +289,17 @@ actor DeciderRunner {
     private nonisolated func publish(_ event: Event, saved: Bool) async {
         switch event {
         case .evaluation(let evaluation):
-            for part in evaluation.parts(of: 2_000) { _ = try? await bus.publish(part) }
+            for part in evaluation.parts(of: 2_000) {
+                do throws(BusError) {
+                    try await bus.publish(part)
+                } catch {
+                    // What cannot get through for now is told in log and metrics by the bus. A record that cannot be said at all
+                    // would be missing each time.
+                    if !error.isRetriable {
+                        context.log.error("a record of the ledger cannot be published", [.error: .string(error.text)])
+                    }
+                }
+            }
         case .scaleDecided(let decision):
             context.log.info(
                 "scale decided",

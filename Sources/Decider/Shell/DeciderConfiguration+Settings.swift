@@ -50,7 +50,10 @@ extension DeciderConfiguration {
         podScalers = settings.podScalers
         podScaling.enabled = decider.pods.enabled
         podScaling.interval = decider.pods.interval
-        podScaling.statMaximumAge = decider.pods.statMaximumAge
+        // What comes less often than it may be old would be missing half of the time.
+        podScaling.statMaximumAge = max(decider.pods.statMaximumAge, settings.collector.stats.interval * 2)
+        podScaling.detailMaximumAge = max(
+            podScaling.statMaximumAge, (settings.collector.stats.detailsInterval ?? .zero) * 2)
         podScaling.cpuInitialization = decider.pods.cpuInitialization
         podScaling.initialReadinessDelay = decider.pods.initialReadinessDelay
         podScaling.statWindow = settings.collector.stats.interval

@@ -62,10 +62,17 @@ public enum AutoscalerConversion {
                 name: name, manifest: nil,
                 notes: ["apiVersion \(version) is none of autoscaling/v1, autoscaling/v2beta2, autoscaling/v2"])
         }
-        let old = object["spec"] ?? [:]
+        var notes: [String] = []
+        var old = object["spec"] ?? [:]
+        if version == "autoscaling/v1" {
+            do throws(PodScalerMistake) {
+                try OldAutoscaler.complete(&old, object)
+            } catch {
+                return Converted(name: name, manifest: nil, notes: [error.description])
+            }
+        }
         var spec: JSONValue = [:]
         for key in kept { if let value = old[key] { spec[key] = value } }
-        var notes: [String] = []
         spec["metrics"] = .array(metrics(old, &notes))
         let unknown = (old.objectValue ?? [:]).keys.filter {
             !kept.contains($0) && !["metrics", "targetCPUUtilizationPercentage"].contains($0)
@@ -89,12 +96,13 @@ public enum AutoscalerConversion {
     }
 
     private static func metrics(_ old: JSONValue, _ notes: inout [String]) -> [JSONValue] {
-        if let percent = old["targetCPUUtilizationPercentage"] { return [cpu(percent)] }
+        let percent = old["targetCPUUtilizationPercentage"]
         guard let all = old["metrics"]?.arrayValue, !all.isEmpty else {
+            if let percent { return [cpu(percent)] }
             notes.append("it names no metric: 80 % of the requested CPU, as Kubernetes takes it")
             return [cpu(80)]
         }
-        var metrics: [JSONValue] = []
+        var metrics = percent.map { [cpu($0)] } ?? []
         for (index, metric) in all.enumerated() {
             let path = "spec.metrics[\(index)]"
             switch metric["type"]?.stringValue {
@@ -110,7 +118,10 @@ public enum AutoscalerConversion {
                 notes.append("\(path): somebody has to publish it as updraft.external.stats")
             case "Pods":
                 var pods = metric
-                pods["pods"]?["metric"]?["selector"] = nil
+                if metric[path: "pods", "metric", "selector"] != nil {
+                    pods["pods"]?["metric"]?["selector"] = nil
+                    notes.append("\(path): the selector is left out; the stat goes by its name alone")
+                }
                 metrics.append(pods)
                 notes.append("\(path): it has to come with updraft.pod.stats")
             default: metrics.append(metric)

@@ -29,6 +29,22 @@ struct PodRequests {
         self.podLevel = podLevel
     }
 
+    /// What runs while the pod does: containers and sidecars, or what is named for the whole pod. HorizontalPodAutoscaler compares
+    /// use with this (`calculatePodRequests`).
+    var running: ResourceList {
+        replaced(initContainers.reduce(containers) { $1.isSidecar ? $0 + $1.requests : $0 })
+    }
+
+    private func replaced(_ given: ResourceList) -> ResourceList {
+        var list = given
+        if let podLevel {
+            if podLevel.cpuMillis > 0 { list.cpuMillis = podLevel.cpuMillis }
+            if podLevel.memoryBytes > 0 { list.memoryBytes = podLevel.memoryBytes }
+            for (name, amount) in podLevel.extended { list.extended[name] = amount }
+        }
+        return list
+    }
+
     var total: ResourceList {
         var running = containers
         if !initContainers.isEmpty {
@@ -45,12 +61,7 @@ struct PodRequests {
             }
             running = running.maximum(largestStep)
         }
-        if let podLevel {
-            if podLevel.cpuMillis > 0 { running.cpuMillis = podLevel.cpuMillis }
-            if podLevel.memoryBytes > 0 { running.memoryBytes = podLevel.memoryBytes }
-            for (name, amount) in podLevel.extended { running.extended[name] = amount }
-        }
-        return running + overhead
+        return replaced(running) + overhead
     }
 }
 

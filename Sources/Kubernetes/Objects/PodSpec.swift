@@ -40,6 +40,7 @@ struct PodSpec {
             }
         }
         spec.shape.requests = requests.total
+        if requests.running != requests.total { spec.shape.runningRequests = requests.running }
         return spec
     }
 

@@ -137,6 +137,7 @@ public struct WorkloadObject<Kind: WorkloadKind>: KubernetesResource, Hashable {
                     case "updatedReplicas": rollout.updated = try reader.int32()
                     case "currentRevision": rollout.current = try reader.stringOrNull()
                     case "updateRevision": rollout.wanted = try reader.stringOrNull()
+                    case "conditions" where Kind.self == DeploymentKind.self: try rollout.readConditions(&reader)
                     case "active" where isJob: current = try reader.int32()
                     case "currentNumberScheduled" where isDaemonSet: current = try reader.int32()
                     case "observedGeneration": observed = try reader.int()
@@ -191,11 +192,35 @@ struct RolloutStatus {
     var updated: Int32 = 0
     var current: String?
     var wanted: String?
+    /// What a Deployment's condition `Progressing` says while it is true.
+    var progress: String?
+
+    /// Reasons that stand from the beginning of a rollout to its end, and that a change of replicas alone does not bring up.
+    private static let unfinished: Set<String> = ["NewReplicaSetCreated", "FoundNewReplicaSet", "ReplicaSetUpdated"]
+
+    mutating func readConditions(_ reader: inout JSONReader) throws(JSONError) {
+        var found: String?
+        try reader.arrayOrNull { (reader) throws(JSONError) in
+            var (type, status, reason) = ("", "", "")
+            try reader.object { (reader, key) throws(JSONError) in
+                switch key {
+                case "type": type = try reader.stringOrNull() ?? ""
+                case "status": status = try reader.stringOrNull() ?? ""
+                case "reason": reason = try reader.stringOrNull() ?? ""
+                default: try reader.skip()
+                }
+            }
+            if type == "Progressing", status == "True" { found = reason }
+        }
+        progress = found
+    }
 
     /// - Parameter replicas: `status.replicas`.
     func isUnderWay<Kind: WorkloadKind>(_ kind: Kind.Type, replicas: Int32) -> Bool {
-        // Pods of an old version are left.
-        if kind == DeploymentKind.self { return replicas > updated }
+        // Pods of an old version are left, or the new ones are not available yet.
+        if kind == DeploymentKind.self {
+            return replicas > updated || progress.map(Self.unfinished.contains) ?? false
+        }
         if kind == StatefulSetKind.self, let current, let wanted { return current != wanted && replicas > updated }
         return false
     }

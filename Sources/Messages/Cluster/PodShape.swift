@@ -64,6 +64,9 @@ public struct PodShape: Sendable, Hashable, Codable {
     public var owner: Owner?
     /// What the scheduler counts: max(init containers, sum of containers) + overhead.
     public var requests: ResourceList
+    /// What its containers request together while it runs, without initialization and overhead, which use is compared with; nil:
+    /// as `requests`.
+    public var runningRequests: ResourceList?
     /// `spec.priority`; nil when absent, which is not the same as zero for the expendable cut-off.
     public var priority: Int32?
     /// `spec.priorityClassName`.

@@ -173,6 +173,8 @@ public struct PodsDecided: Payload {
     public var namespace: String
     /// Name.
     public var name: String
+    /// UID of the workload, for Events on it; nil: not known.
+    public var uid: String?
     /// Replicas that the decision saw.
     public var from: Int
     /// Replicas that it wants.
@@ -186,8 +188,8 @@ public struct PodsDecided: Payload {
 
     /// From its parts.
     public init(
-        cluster: String, id: String, apiVersion: String, kind: String, namespace: String, name: String, from: Int,
-        to: Int, reason: Explanation, decidedAt: Timestamp, deadline: Timestamp
+        cluster: String, id: String, apiVersion: String, kind: String, namespace: String, name: String,
+        uid: String? = nil, from: Int, to: Int, reason: Explanation, decidedAt: Timestamp, deadline: Timestamp
     ) {
         self.cluster = cluster
         self.id = id
@@ -195,6 +197,7 @@ public struct PodsDecided: Payload {
         self.kind = kind
         self.namespace = namespace
         self.name = name
+        self.uid = uid
         self.from = from
         self.to = to
         self.reason = reason

@@ -20,6 +20,9 @@ extension PodScaler {
             return Explanation(.scalerInvalid, "monitorSelector: an empty selector would mean every pod")
         }
         if maximum < 1 { return Explanation(.scalerInvalid, "maxReplicas: \(maximum) is below 1") }
+        if maximum > Self.most {
+            return Explanation(.scalerInvalid, "maxReplicas: \(maximum) is above \(Self.most)")
+        }
         if minimum < 0 { return Explanation(.scalerInvalid, "minReplicas: \(minimum) is below 0") }
         if minimum > maximum {
             return Explanation(.scalerInvalid, "minReplicas: \(minimum) is above maxReplicas \(maximum)")
@@ -38,9 +41,24 @@ extension PodScaler {
                 return Explanation(.scalerInvalid, "value threshold \(index) (\(value.stat)): \(wrong)")
             }
         }
+        // As with HorizontalPodAutoscaler: a workload without pods has no stat of pods that could wake it.
+        if minimum == 0 && !wakes {
+            return Explanation(
+                .scalerInvalid,
+                "minReplicas: 0 needs an external stat that asks for the first pod again, or fallbackReplicas")
+        }
         if let wrong = sourceMistake { return Explanation(.scalerInvalid, wrong) }
         return scaleUp.mistake.map { Explanation(.scalerInvalid, "behavior.scaleUp: \($0)") }
             ?? scaleDown.mistake.map { Explanation(.scalerInvalid, "behavior.scaleDown: \($0)") }
+    }
+
+    /// More replicas than any workload has: sums of them stay in bounds.
+    private static let most = 1_000_000
+
+    /// Whether something may ask for the first pod of a workload that has none.
+    private var wakes: Bool {
+        (fallback ?? 0) > 0 || intentions.contains(where: \.isExternal)
+            || values.contains { $0.isExternal && !$0.step.isNegative }
     }
 
     private var sourceMistake: String? {
@@ -84,7 +102,8 @@ extension ValueThreshold {
         if duration < .zero || duration > .minutes(1_440) { return "duration \(duration) is not within 0…24 h" }
         switch step {
         case .replicas(let count):
-            return count != 0 && abs(count) <= 10_000 ? nil : "increment \(count) is not within ±1…±10000"
+            return count != 0 && (-10_000...10_000).contains(count)
+                ? nil : "increment \(count) is not within ±1…±10000"
         case .percent(let share):
             return share.isFinite && share != 0 && abs(share) <= 10_000
                 ? nil : "increment \(share)% is not within ±0…±10000 %"
@@ -100,7 +119,9 @@ extension ScalingRules {
         if !(tolerance.isFinite && tolerance >= 0) { return "tolerance \(tolerance) is below 0" }
         if policies.isEmpty && selection != .disabled { return "has no policy" }
         for policy in policies {
-            if policy.value < 1 { return "a policy's value \(policy.value) is below 1" }
+            if !(1...Int(Int32.max)).contains(policy.value) {
+                return "a policy's value \(policy.value) is not within 1…\(Int32.max)"
+            }
             if policy.period < .seconds(1) || policy.period > .seconds(1_800) {
                 return "a policy's periodSeconds is not within 1…1800"
             }

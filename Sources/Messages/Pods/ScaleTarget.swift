@@ -79,16 +79,24 @@ public struct PodScaling: Sendable, Hashable, Codable {
     public var targets: [ScaleTarget]
     /// HorizontalPodAutoscalers.
     public var autoscalers: [PodAutoscaler]
+    /// Why it is not known which HorizontalPodAutoscalers there are; empty: it is; nil: nothing new of that.
+    public var autoscalersProblem: String?
 
     /// Nothing unless said otherwise.
-    public init(scalers: [PodScaler] = [], targets: [ScaleTarget] = [], autoscalers: [PodAutoscaler] = []) {
+    public init(
+        scalers: [PodScaler] = [], targets: [ScaleTarget] = [], autoscalers: [PodAutoscaler] = [],
+        autoscalersProblem: String? = nil
+    ) {
         self.scalers = scalers
         self.targets = targets
         self.autoscalers = autoscalers
+        self.autoscalersProblem = autoscalersProblem
     }
 
     /// Whether it says nothing.
-    public var isEmpty: Bool { scalers.isEmpty && targets.isEmpty && autoscalers.isEmpty }
+    public var isEmpty: Bool {
+        scalers.isEmpty && targets.isEmpty && autoscalers.isEmpty && autoscalersProblem == nil
+    }
 }
 
 /// What changed of pod scaling since the delta before.

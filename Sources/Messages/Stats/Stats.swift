@@ -118,6 +118,8 @@ public struct PodStats: Payload {
         public var sentPerSecond: Double?
         /// Bytes on the node's file system.
         public var diskBytes: Double?
+        /// When network and disk were measured, which kubelets are asked for less often; nil: as the rest.
+        public var detailsAt: Timestamp?
         /// Its containers; nil unless the Collector is told to publish them.
         public var containers: [Container]?
         /// Stats of the pod's own, by name; nil: it has none.

@@ -24,7 +24,8 @@ extension Settings.Decider {
                 "How often scalers are looked at when nothing but stats changes.")
             statMaximumAge = reader.interval(
                 "stat_max_age", default: .seconds(60), in: .seconds(5) ... .minutes(60),
-                "Older stats count as missing: nothing shrinks by them.")
+                "Older stats count as missing: nothing shrinks by them. At least twice `collector.stats.interval`; of `disk`, `received` "
+                    + "and `sent` at least twice `collector.stats.details_interval`.")
             cpuInitialization = reader.interval(
                 "cpu_initialization", default: .minutes(5), in: .zero ... .minutes(60),
                 "For so long after its start CPU use of a pod that is not ready is left out, as with "

@@ -10,6 +10,8 @@ public struct PodScalingRules: Sendable, Equatable {
     public var shortest = Interval.seconds(1)
     /// Older stats count as missing.
     public var statMaximumAge = Interval.seconds(60)
+    /// The same for what kubelets tell less often: disk and network.
+    public var detailMaximumAge = Interval.minutes(2)
     /// For so long after its start CPU use of a pod that is not ready is left out.
     public var cpuInitialization = Interval.minutes(5)
     /// A pod that became unready within this after its start was never ready.
@@ -22,6 +24,8 @@ public struct PodScalingRules: Sendable, Equatable {
     public var comingLifetime = Interval.seconds(120)
     /// For so long a node counts as freed by a target that was made smaller: once unneeded it goes at once.
     public var freedLifetime = Interval.minutes(10)
+    /// For so long what was done by a scaler that is gone is remembered: it may only not have been read.
+    public var goneLifetime = Interval.minutes(60)
     /// Pause after a refusal; doubled each time.
     public var refusalPause = Interval.seconds(15)
     /// …up to this.

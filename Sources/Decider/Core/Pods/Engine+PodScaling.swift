@@ -34,10 +34,11 @@ extension Engine {
     mutating func scalePods(at now: Timestamp, _ result: inout EvaluationResult, complete: Bool) -> [String] {
         let rules = configuration.podScaling
         guard rules.enabled, !model.scaling.scalers.isEmpty || !configuration.podScalers.isEmpty || memory.pods != nil
-        else { return forgetScalers(&result, []) }
+        else { return forgetScalers(&result, [], at: now) }
         podScaling.index.update(model)
         podScaling.bindings.update(model)
         settleActs(at: now)
+        noteFreed(at: now)
         let isDue = podScaling.evaluatedAt.map { last in
             now >= last + rules.interval
                 || (now >= last + rules.shortest && podScaling.evaluatedRevision != model.scaling.revision)
@@ -54,7 +55,7 @@ extension Engine {
         var sentences: [String] = []
         if podScaling.keptRevision != roster.revision {
             podScaling.keptRevision = roster.revision
-            sentences = forgetScalers(&result, roster.ids)
+            sentences = forgetScalers(&result, roster.ids, at: now)
         }
         let bonds = bind(roster.items)
         var entries = result.evaluation.scalers ?? []
@@ -92,8 +93,11 @@ extension Engine {
         result.nextDeadline = min(result.nextDeadline ?? due, due)
     }
 
-    /// Scalers that are gone: the ledger is told, and nothing is remembered of them.
-    private mutating func forgetScalers(_ result: inout EvaluationResult, _ kept: Set<String>) -> [String] {
+    /// Scalers that are gone: the ledger is told. What they did is remembered for a while: a list that somebody could not read
+    /// looks the same, and a target that was set to zero would never be woken again.
+    private mutating func forgetScalers(
+        _ result: inout EvaluationResult, _ kept: Set<String>, at now: Timestamp
+    ) -> [String] {
         let gone = podScaling.told.subtracting(kept).sorted()
         if !gone.isEmpty {
             result.evaluation.scalers = gone.map {
@@ -103,8 +107,13 @@ extension Engine {
             podScaling.told.formIntersection(kept)
         }
         for id in podScaling.runtimes.keys where !kept.contains(id) { podScaling.runtimes[id] = nil }
-        for id in memory.pods?.scalers.keys.sorted() ?? [] where !kept.contains(id) {
-            memory.pods?.scalers[id] = nil
+        for (id, known) in memory.pods?.scalers ?? [:] {
+            if kept.contains(id) {
+                if known.goneAt != nil { memory.pods?.scalers[id]?.goneAt = nil }
+            } else if known.act != nil || known.goneAt == nil {
+                memory.pods?.scalers[id]?.act = nil
+                memory.pods?.scalers[id]?.goneAt = now
+            }
         }
         return []
     }
@@ -148,13 +157,14 @@ extension Engine {
         entry.outcome = verdict.outcome
         entry.limits = verdict.limits
         entry.thresholds = verdict.thresholds
-        entry.problem = verdict.failure
+        entry.problem = verdict.failure ?? verdict.blocked
         return entry
     }
 
     private func scene(_ scaler: PodScaler, _ bond: ScalerBond, at now: Timestamp) -> ScalerScene {
         let slots = podScaling.index.pods(bond.monitored)
         let maximumAge = configuration.podScaling.statMaximumAge
+        let detailAge = configuration.podScaling.detailMaximumAge
         // The closures hold no more than they need: a copy of the engine for each of a thousand scalers would cost.
         let external = podScaling.external
         // Each pod is looked up once, however many thresholds ask.
@@ -163,7 +173,8 @@ extension Engine {
             current: bond.current,
             pods: { stat in
                 let name = PodScalingState.Stat(stat)
-                return standings.map { $0.monitored(name, maximumAge: maximumAge, at: now) }
+                let age = name.isDetail ? detailAge : maximumAge
+                return standings.map { $0.monitored(name, maximumAge: age, at: now) }
             },
             external: { stat in
                 let source = scaler.source(of: stat)
@@ -190,7 +201,8 @@ extension Engine {
         pod.isReady = brief.isReady
         pod.startedAt = brief.startedAt
         pod.readyChangedAt = brief.readyChangedAt
-        let requests = model.catalog.classes[Int(brief.podClass)].shape.requests
+        let shape = model.catalog.classes[Int(brief.podClass)].shape
+        let requests = shape.runningRequests ?? shape.requests
         var standing = PodStanding(
             pod: pod, cpuRequest: Double(requests.cpuMillis), memoryRequest: Double(requests.memoryBytes))
         if let uid = model.pods[Int(slot)]?.uid { standing.load = podScaling.loads[uid] }
@@ -236,32 +248,56 @@ extension Engine {
         if to == 0 { known.idled.insert(target.id) }
         if memory.pods == nil { memory.pods = PodScalingMemory() }
         memory.pods?.scalers[item.id] = known
-        if to < target.replicas { free(bond.ofChosen, at: now) }
+        if to < target.replicas { awaitLeaving(target.id, bond.ofChosen, at: now) }
+        ScalerJudge(scaler: scaler, now: now).stepsMade(up: to > target.replicas, &runtime)
         let reason = Explanation(entry.outcome.reason, "\(entry.outcome.detail) (PodScaler \(item.id))")
         result.decisions.append(
             .podsDecided(
                 PodsDecided(
                     cluster: configuration.cluster, id: act.id, apiVersion: target.apiVersion, kind: target.kind,
-                    namespace: target.namespace, name: target.name, from: act.from, to: act.to, reason: reason,
+                    namespace: target.namespace, name: target.name, uid: target.uid.isEmpty ? nil : target.uid,
+                    from: act.from, to: act.to, reason: reason,
                     decidedAt: now, deadline: act.deadline)))
         result.evaluation.decisions.append(act.id)
         return "\(target.id) from \(act.from) to \(act.to): \(entry.outcome.detail)"
     }
 
-    /// Nodes on which pods run that will be fewer: once one is unneeded its time is over at once, since the scaler's own
-    /// window has passed already.
-    private mutating func free(_ classes: [Int32], at now: Timestamp) {
+    /// Pods of a target that will be fewer: the node of each that goes is freed.
+    private mutating func awaitLeaving(_ target: String, _ classes: [Int32], at now: Timestamp) {
+        var pods: [String: String] = [:]
         for slot in podScaling.index.pods(classes) {
-            guard let pod = model.pods[Int(slot)], pod.node >= 0 else { continue }
-            let node = key(Int(pod.node))
-            memory.pods?.freed[node] = now
+            guard let pod = model.pods[Int(slot)], pod.node >= 0, !model.podBriefs[Int(slot)].isTerminating else {
+                continue
+            }
+            pods[pod.uid] = key(Int(pod.node))
+        }
+        podScaling.leaving[target] = LeavingPods(since: now, nodes: pods)
+    }
+
+    /// Nodes that pods of a smaller target have left: once one is unneeded its time is over at once, since the scaler's own
+    /// window has passed already.
+    private mutating func noteFreed(at now: Timestamp) {
+        guard !podScaling.leaving.isEmpty else { return }
+        for (target, leaving) in podScaling.leaving {
+            guard now - leaving.since < configuration.podScaling.freedLifetime else {
+                podScaling.leaving[target] = nil
+                continue
+            }
+            var rest = leaving
+            for (pod, node) in leaving.nodes
+            where model.podIndex(pod).map({ model.podBriefs[Int($0)].isTerminating }) ?? true {
+                if memory.pods == nil { memory.pods = PodScalingMemory() }
+                memory.pods?.freed[node] = now
+                rest.nodes[pod] = nil
+            }
+            podScaling.leaving[target] = rest.nodes.isEmpty ? nil : rest
         }
     }
 
-    /// Whether a node became unneeded because a target was made smaller.
-    func isFreed(_ slot: Int, since: Timestamp, at now: Timestamp) -> Bool {
+    /// Whether a pod of a target that became smaller has left the node a moment ago.
+    func isFreed(_ slot: Int, at now: Timestamp) -> Bool {
         guard let freedAt = memory.pods?.freed[key(slot)] else { return false }
-        return since >= freedAt && now < freedAt + configuration.podScaling.freedLifetime
+        return now < freedAt + configuration.podScaling.freedLifetime
     }
 
     // MARK: What became of it
@@ -278,6 +314,7 @@ extension Engine {
         }
         let act = known.act
         known.act = nil
+        if let act { actFailed(id, act) }
         known.ups.removeAll { $0.at == act?.decidedAt }
         known.downs.removeAll { $0.at == act?.decidedAt }
         if act?.to == 0, let target = act?.target { known.idled.remove(target) }
@@ -294,16 +331,31 @@ extension Engine {
         return true
     }
 
+    /// Targets set to zero that are remembered of one scaler although they are missing.
+    private static let maximumIdled = 100
+
+    /// Nothing came of an act: what it was to begin begins not.
+    private mutating func actFailed(_ id: String, _ act: PodsAct) {
+        podScaling.runtimes[id]?.unmake(act)
+        podScaling.leaving[act.target] = nil
+    }
+
     /// Acts end when their replicas are there, when somebody else changed them, or when their time is over.
     private mutating func settleActs(at now: Timestamp) {
         guard memory.pods != nil else { return }
         let rules = configuration.podScaling
         for (id, known) in memory.pods?.scalers ?? [:] {
             var known = known
-            for target in known.idled where model.scaling.targets[target].map({ $0.replicas > 0 }) ?? true {
+            if let goneAt = known.goneAt, now - goneAt >= rules.goneLifetime {
+                memory.pods?.scalers[id] = nil
+                continue
+            }
+            // One that is missing may be so only in what could be read.
+            for target in known.idled where model.scaling.targets[target].map({ $0.replicas > 0 }) ?? false {
                 if known.act?.target == target && known.act?.to == 0 { continue }
                 known.idled.remove(target)
             }
+            if known.idled.count > Self.maximumIdled { known.idled.formIntersection(model.scaling.targets.keys) }
             if let act = known.act {
                 let target = model.scaling.targets[act.target]
                 let isSeen = target?.replicas == act.to
@@ -311,7 +363,10 @@ extension Engine {
                     target == nil || (target?.replicas != act.from && !isSeen)
                     || (!isSeen && now > act.deadline + .seconds(5))
                     || (isSeen && (act.to <= act.from || now > act.decidedAt + rules.comingLifetime))
-                if isOver { known.act = nil }
+                if isOver {
+                    known.act = nil
+                    if !isSeen && target?.replicas == act.from { actFailed(id, act) }
+                }
             }
             memory.pods?.scalers[id] = known
         }
@@ -331,8 +386,16 @@ extension ScalerRuntime {
             history.downs = known?.downs ?? []
         }
         since = [:]
+        fired = []
+        before = [:]
         failingSince = nil
         spec = scaler
+    }
+
+    /// Nothing came of an act: the thresholds that asked for it hold since when they did.
+    mutating func unmake(_ act: PodsAct) {
+        for (index, time) in before where since[index] == act.decidedAt { since[index] = time }
+        before = [:]
     }
 }
 

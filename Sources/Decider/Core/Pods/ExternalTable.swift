@@ -50,8 +50,8 @@ struct ExternalTable: Sendable {
         guard now - known.at <= maximumAge else {
             return absent(.statStale, "the last value is \(now - known.at) old")
         }
-        guard known.value.isFinite, known.value >= 0 else {
-            return absent(.statUnknown, "\(known.value) is negative or no number")
+        guard MonitoredPod.isUsable(known.value) else {
+            return absent(.statUnknown, "\(known.value) is negative, too large or no number")
         }
         return .success(known.value)
     }

@@ -21,13 +21,16 @@ struct MonitoredPod: Sendable {
     /// What it requests of the resource; zero: nothing.
     var request: Double = 0
 
+    /// Whether a value can be meant. Larger ones, of which sums would be infinite, are mistakes of whoever tells them.
+    static func isUsable(_ value: Double) -> Bool { value >= 0 && value <= 1e15 }
+
     /// Why a value is missing.
     enum Absence: Sendable {
         /// Nothing was ever said.
         case none
         /// What was said is too old.
         case stale
-        /// What was said is negative or no number.
+        /// What was said is negative, beyond all bounds or no number.
         case unusable
     }
 
@@ -43,7 +46,7 @@ struct MonitoredPod: Sendable {
         }
         var words: [String] = []
         if stale > 0 { words.append("\(stale) pods gave values that are too old") }
-        if unusable > 0 { words.append("\(unusable) pods gave a negative value or no number") }
+        if unusable > 0 { words.append("\(unusable) pods gave a value that is negative, too large or no number") }
         if silent > 0 { words.append("\(silent) pods gave none") }
         if starting > 0 { words.append("\(starting) pods are starting") }
         return Explanation(
@@ -71,7 +74,7 @@ struct PodStanding: Sendable {
         pod.measuredAt = known.at
         if now - known.at > maximumAge {
             pod.absence = .stale
-        } else if !known.value.isFinite || known.value < 0 {
+        } else if !MonitoredPod.isUsable(known.value) {
             pod.absence = .unusable
         } else {
             pod.value = known.value

@@ -8,6 +8,14 @@ struct PodScalingState: Sendable {
         case cpu, memory, disk, received, sent
         case own(String)
 
+        /// Whether kubelets tell it less often than the others.
+        var isDetail: Bool {
+            switch self {
+            case .disk, .received, .sent: true
+            case .cpu, .memory, .own: false
+            }
+        }
+
         init(_ name: String) {
             switch name {
             case "cpu": self = .cpu
@@ -30,6 +38,8 @@ struct PodScalingState: Sendable {
     struct Load: Sendable {
         /// When the kubelet measured.
         var at: Timestamp
+        /// When it measured disk and network.
+        var detailsAt: Timestamp
         var cpu: Double?
         var memory: Double?
         var disk: Double?
@@ -42,14 +52,15 @@ struct PodScalingState: Sendable {
             switch stat {
             case .cpu: cpu.map(timed)
             case .memory: memory.map(timed)
-            case .disk: disk.map(timed)
-            case .received: received.map(timed)
-            case .sent: sent.map(timed)
+            case .disk: disk.map(detailed)
+            case .received: received.map(detailed)
+            case .sent: sent.map(detailed)
             case .own(let name): values?[name]
             }
         }
 
         private func timed(_ value: Double) -> Timed { Timed(value: value, at: at) }
+        private func detailed(_ value: Double) -> Timed { Timed(value: value, at: detailsAt) }
     }
 
     /// By the scaler's id.
@@ -57,6 +68,8 @@ struct PodScalingState: Sendable {
     /// By the pod's UID.
     private(set) var loads: [String: Load] = [:]
     var external = ExternalTable()
+    /// By the target that became smaller.
+    var leaving: [String: LeavingPods] = [:]
     /// When scalers were last looked at.
     var evaluatedAt: Timestamp?
     /// What was looked at then.
@@ -78,7 +91,8 @@ struct PodScalingState: Sendable {
             guard let uid = sample.podUID else { continue }
             let at = min(sample.at, now)
             if let values = sample.values, !values.isEmpty {
-                loads[uid, default: Load(at: Timestamp(seconds: 0))].take(values, at: at, atMost: Self.maximumOwn)
+                loads[uid, default: Load(at: Timestamp(seconds: 0), detailsAt: Timestamp(seconds: 0))].take(
+                    values, at: at, atMost: Self.maximumOwn)
             }
             // Who tells a pod's own stats may know nothing of what it uses.
             guard
@@ -88,7 +102,8 @@ struct PodScalingState: Sendable {
             let known = loads[uid]
             if let known, known.at > at { continue }
             loads[uid] = Load(
-                at: at, cpu: sample.cpuMillis, memory: sample.memoryBytes.map(Double.init), disk: sample.diskBytes,
+                at: at, detailsAt: min(sample.detailsAt ?? at, at), cpu: sample.cpuMillis,
+                memory: sample.memoryBytes.map(Double.init), disk: sample.diskBytes,
                 received: sample.receivedPerSecond, sent: sample.sentPerSecond, values: known?.values)
         }
     }

@@ -35,6 +35,8 @@ struct ReplicaCalculator: Sendable {
     func perPod(_ pods: [MonitoredPod], _ goal: Intention.Goal, isCPU: Bool, scale: Double = 1) -> Outcome {
         guard !pods.isEmpty else { return fails(.statUnknown, "there is no pod") }
         var sum = 0.0
+        // The same in the steps that Kubernetes counts in.
+        var steps = 0.0
         var requests = 0.0
         var missingRequests = 0.0
         var startingRequests = 0.0
@@ -54,6 +56,7 @@ struct ReplicaCalculator: Sendable {
                 } else {
                     ready += 1
                     sum += value
+                    steps += Self.steps(value, scale)
                     requests += pod.request
                 }
             } else {
@@ -74,10 +77,11 @@ struct ReplicaCalculator: Sendable {
                     sum: missingRequests * Double(max(100, percent)) / 100, base: missingRequests),
                 starting: Totals(sum: 0, base: startingRequests), shown: Self.utilization(measured))
         case .average(let target):
-            let measured = Totals(sum: sum * scale, base: Double(ready))
+            let measured = Totals(sum: steps, base: Double(ready))
+            let goal = Self.steps(target, scale)
             return decide(
-                counts, ratio: { ($0.sum / $0.base).rounded(.down) / (target * scale) }, measured,
-                ifMissing: Totals(sum: target * scale * Double(missing), base: Double(missing)),
+                counts, ratio: { ($0.sum / $0.base).rounded(.down) / goal }, measured,
+                ifMissing: Totals(sum: goal * Double(missing), base: Double(missing)),
                 starting: Totals(sum: 0, base: Double(starting)), shown: sum / Double(ready))
         case .total: return fails(.scalerInvalid, "only an external stat has a whole value")
         }
@@ -97,6 +101,15 @@ struct ReplicaCalculator: Sendable {
         static func + (left: Totals, right: Totals) -> Totals {
             Totals(sum: left.sum + right.sum, base: left.base + right.base)
         }
+    }
+
+    /// A number as Kubernetes counts it: in whole thousandths, rounded up. What is off by no more than the error of a binary
+    /// fraction is whole: 8.4 is 8,400 thousandths.
+    private static func steps(_ value: Double, _ scale: Double) -> Double {
+        guard scale != 1 else { return value }
+        let steps = value * scale
+        let whole = steps.rounded()
+        return abs(steps - whole) <= 1e-9 * max(1, abs(whole)) ? whole : steps.rounded(.up)
     }
 
     /// In whole percent, as Kubernetes has it.
@@ -146,15 +159,18 @@ struct ReplicaCalculator: Sendable {
     func external(_ value: Double, _ goal: Intention.Goal, ready: Int) -> Outcome {
         switch goal {
         case .total(let target):
-            let ratio = value / target
+            let ratio = Self.steps(value, 1_000) / Self.steps(target, 1_000)
             guard current > 0 else { return asks(Self.ceiling(ratio), value, "from zero") }
+            // There is nothing that the ratio could be a multiple of. Kubernetes would ask for none where none is ready.
+            guard ready > 0 else { return fails(.statUnknown, "no pod is ready") }
             if isWithinTolerance(ratio) { return stays(value, "within the tolerance") }
             return asks(Self.ceiling(ratio * Double(ready)), value, "")
         case .average(let target):
-            guard current > 0 else { return asks(Self.ceiling(value / target), value, "from zero") }
-            let ratio = value / (target * Double(current))
+            let (usage, goal) = (Self.steps(value, 1_000), Self.steps(target, 1_000))
+            guard current > 0 else { return asks(Self.ceiling(usage / goal), value, "from zero") }
+            let ratio = usage / (goal * Double(current))
             if isWithinTolerance(ratio) { return stays(value / Double(current), "within the tolerance") }
-            return asks(Self.ceiling(value / target), value / Double(current), "")
+            return asks(Self.ceiling(usage / goal), value / Double(current), "")
         case .utilization: return fails(.scalerInvalid, "an external stat has no utilization")
         }
     }

@@ -139,6 +139,13 @@ extension Engine {
                 bonds[number].problem = Explanation(.scalerConflict, "\(target) is scaled by \(others) as well")
             }
         }
+        if let problem = model.scaling.autoscalersProblem {
+            for number in bonds.indices where bonds[number].problem == nil {
+                bonds[number].problem = Explanation(
+                    .kubernetesRefused,
+                    "HorizontalPodAutoscalers cannot be read, so one may own the target: \(problem.cut(utf8: 200))")
+            }
+        }
         for autoscaler in model.scaling.autoscalers.values {
             let target = autoscaler.target.id(in: autoscaler.namespace)
             for number in rivals[target] ?? claims[target].map({ [$0] }) ?? [] {

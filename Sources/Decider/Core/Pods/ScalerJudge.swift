@@ -34,6 +34,12 @@ struct ScalerVerdict: Sendable, Equatable {
     var thresholds: [Evaluation.ScalerEntry.Threshold] = []
     /// Why no stat can be had; nil: stats are there.
     var failure: Explanation?
+    /// Why nothing shrinks although what is known says so: a stat cannot be had. Nil: nothing of that kind.
+    var blocked: Explanation?
+    /// What the intentions ask for, which windows hold; nil: they say nothing.
+    var intended: Int?
+    /// What steps ask for, which windows do not hold; nil: they say nothing.
+    var stepped: Int?
 }
 
 /// Judges one scaler: thresholds to a proposal, the proposal to a number that windows, policies and bounds allow.
@@ -55,13 +61,14 @@ struct ScalerJudge: Sendable {
             let why = Explanation(.belowMinimum, "\(current) replicas, at least \(scaler.minimum) (minReplicas)")
             return bounded(ScalerVerdict(desired: scaler.minimum, outcome: why), scene)
         }
+        runtime.fired = []
         var verdict = propose(scene, &runtime)
         if verdict.failure != nil { return fallBack(verdict, scene, &runtime) }
         runtime.failingSince = nil
-        if !scaler.intentions.isEmpty {
-            let stable = runtime.history.stabilize(verdict.desired, current: current, scaler, at: now)
-            verdict.desired = stable.replicas
-            verdict.limits += stable.limits
+        if let intended = verdict.intended {
+            let stable = runtime.history.stabilize(intended, current: current, scaler, at: now)
+            verdict.desired = max(stable.replicas, verdict.stepped ?? stable.replicas)
+            if verdict.desired == stable.replicas { verdict.limits += stable.limits }
         }
         let limited = runtime.history.limit(verdict.desired, current: current, scaler, at: now)
         if scaler.scaleUp.selection != .disabled {
@@ -125,13 +132,20 @@ struct ScalerJudge: Sendable {
             thresholds.append(judge(value, index, scene, &runtime))
         }
         let failed = thresholds.first { Self.isFailure($0.outcome.reason) }
-        let best = thresholds.compactMap(\.replicas).max()
+        let intended = thresholds.prefix(scaler.intentions.count).compactMap(\.replicas).max()
+        let stepped = thresholds.dropFirst(scaler.intentions.count).compactMap(\.replicas).max()
+        let best = [intended, stepped].compactMap { $0 }.max()
         let current = scene.current
         // As with HorizontalPodAutoscaler: what is not known might have asked for more.
         if let failed, best == nil || (best ?? 0) < current {
             var verdict = ScalerVerdict(desired: current, outcome: failed.outcome, thresholds: thresholds)
             verdict.outcome = Explanation(failed.outcome.reason, "\(failed.stat): \(failed.outcome.detail)")
-            if thresholds.allSatisfy({ Self.isFailure($0.outcome.reason) }) { verdict.failure = verdict.outcome }
+            if thresholds.allSatisfy({ Self.isFailure($0.outcome.reason) }) {
+                verdict.failure = verdict.outcome
+            } else {
+                verdict.blocked = verdict.outcome
+            }
+            if !scaler.intentions.isEmpty { verdict.intended = current }
             return verdict
         }
         let desired = best ?? current
@@ -144,7 +158,8 @@ struct ScalerJudge: Sendable {
         } else {
             outcome = Explanation(.scalerSatisfied, leader.map(Self.words) ?? "")
         }
-        return ScalerVerdict(desired: desired, outcome: outcome, thresholds: thresholds)
+        return ScalerVerdict(
+            desired: desired, outcome: outcome, thresholds: thresholds, intended: intended, stepped: stepped)
     }
 
     private static func isFailure(_ reason: Reason) -> Bool { reason == .statUnknown || reason == .statStale }
@@ -222,11 +237,23 @@ struct ScalerJudge: Sendable {
             return said(
                 value, stays, Explanation(.scalerSatisfied, "\(word) for \(now - since) of \(threshold.duration)"))
         }
-        runtime.since[index] = now
+        // The time begins anew only once the step is made (`stepsMade`).
+        runtime.fired.insert(index)
         let wanted = Self.stepped(scene.current, threshold.step)
         return said(
             value, wanted,
             Explanation(threshold.step.isNegative ? .statBelow : .statAbove, "\(word) for \(threshold.duration)"))
+    }
+
+    /// Replicas go up, or down: the time of the steps that asked for it begins anew.
+    func stepsMade(up: Bool, _ runtime: inout ScalerRuntime) {
+        runtime.before = [:]
+        for index in runtime.fired where scaler.values.indices.contains(index) {
+            guard scaler.values[index].step.isNegative != up else { continue }
+            runtime.before[index] = runtime.since[index]
+            runtime.since[index] = now
+        }
+        runtime.fired = []
     }
 
     private static func stepped(_ current: Int, _ step: ValueThreshold.Step) -> Int {

@@ -26,6 +26,8 @@ struct PodScalingMemory: Sendable, Codable, Equatable {
         var scaledAt: Timestamp?
         /// Targets that this scaler set to zero, and not somebody else.
         var idled: Set<String> = []
+        /// Since when there is no such scaler; nil: there is.
+        var goneAt: Timestamp?
         /// An act was refused: it is not tried again before.
         var refusal: Refusal?
 
@@ -38,8 +40,16 @@ struct PodScalingMemory: Sendable, Codable, Equatable {
 
     /// By the scaler's id.
     var scalers: [String: Scaler] = [:]
-    /// Nodes on which pods of a target ran that was made smaller, and when: by UID.
+    /// Nodes that pods of a target have left that was made smaller, and when: by UID.
     var freed: [String: Timestamp] = [:]
+}
+
+/// Pods of a target that became smaller, with the nodes that they run on: those of them that go free their nodes. Not in the
+/// checkpoint: whoever takes over waits with those nodes as with others.
+struct LeavingPods: Sendable {
+    var since: Timestamp
+    /// Nodes by the UIDs of pods.
+    var nodes: [String: String]
 }
 
 /// What is known of a scaler between two evaluations, besides its memory.
@@ -47,6 +57,10 @@ struct ScalerRuntime: Sendable {
     var history = ScalingHistory()
     /// Since when each value threshold holds.
     var since: [Int: Timestamp] = [:]
+    /// Value thresholds whose time has come, at the last look.
+    var fired: Set<Int> = []
+    /// `since` as it was before the last act: it counts again if nothing comes of the act.
+    var before: [Int: Timestamp] = [:]
     /// Since when no stat can be had.
     var failingSince: Timestamp?
     /// Replicas beyond those that policies allow now, from the last look.

@@ -5,6 +5,8 @@ struct ScalingTable: Sendable {
     private(set) var scalers: [String: PodScaler] = [:]
     private(set) var targets: [String: ScaleTarget] = [:]
     private(set) var autoscalers: [String: PodAutoscaler] = [:]
+    /// Why it is not known which HorizontalPodAutoscalers there are; nil: it is.
+    private(set) var autoscalersProblem: String?
     /// Grows with each change.
     var revision = 0
     /// Grows with each change of a scaler.
@@ -16,6 +18,7 @@ struct ScalingTable: Sendable {
         for scaler in scaling.scalers { scalers[scaler.id] = scaler }
         for target in scaling.targets { targets[target.id] = target }
         for autoscaler in scaling.autoscalers { autoscalers[autoscaler.id] = autoscaler }
+        if let problem = scaling.autoscalersProblem { autoscalersProblem = problem.isEmpty ? nil : problem }
     }
 
     mutating func change(_ change: PodScalingChange) {
@@ -30,7 +33,8 @@ struct ScalingTable: Sendable {
     /// As a snapshot says it; nil: nothing.
     var message: PodScaling? {
         let all = PodScaling(
-            scalers: Array(scalers.values), targets: Array(targets.values), autoscalers: Array(autoscalers.values))
+            scalers: Array(scalers.values), targets: Array(targets.values), autoscalers: Array(autoscalers.values),
+            autoscalersProblem: autoscalersProblem)
         return all.isEmpty ? nil : all
     }
 }

@@ -289,7 +289,7 @@ extension Engine {
     ) -> (Timestamp, Reason) {
         let rules = groups[number].rules
         if model.briefs[slot].isReady {
-            if isFreed(slot, since: since, at: now) { return (since, .notUnneededLongEnough) }
+            if isFreed(slot, at: now) { return (since, .notUnneededLongEnough) }
             return (since + (rules.unneededTime ?? configuration.scaleDown.unneededTime), .notUnneededLongEnough)
         }
         let changed = configuration.peer.unreadySinceUnneeded ? nil : model.briefs[slot].readinessChangedAt

@@ -225,8 +225,11 @@ struct PodScalingTests {
         stage.evaluate(load: 100)
         #expect(stage.decided.isEmpty)
         #expect(stage.entry()?.outcome.reason == .statUnknown)
+        #expect(
+            stage.entry()?.problem == Explanation(.statUnknown, "queue: nobody has told it"),
+            "it is told that nothing shrinks")
         stage.evaluate(load: 1_000)
-        #expect(stage.change == [4, 8])
+        #expect(stage.change == [4, 8] && stage.entry()?.problem == nil)
         stage.carryOut()
         stage.tell("queue", 100)
         stage.evaluate(after: .seconds(20), load: 100)
@@ -278,11 +281,12 @@ struct ScalerProblemTests {
     }
 
     @Test("Negative, infinite and stale stats") func unusable() {
-        for value in [-5.0, .infinity, .nan] {
+        for value in [-5.0, .infinity, .nan, 1e308] {
             var stage = ScalerStage()
             stage.evaluate(load: value)
             #expect(stage.decided.isEmpty)
-            #expect(stage.entry()?.problem?.detail == "cpu: 2 pods gave a negative value or no number")
+            #expect(
+                stage.entry()?.problem?.detail == "cpu: 2 pods gave a value that is negative, too large or no number")
         }
         var stage = ScalerStage()
         stage.load(1_000, at: stage.stage.now)
@@ -298,7 +302,9 @@ struct ScalerProblemTests {
     }
 
     @Test("External values that cannot be used") func external() {
-        for (value, age, reason) in [(-3.0, 0.0, Reason.statUnknown), (5, 120, .statStale)] {
+        for (value, age, reason) in [
+            (-3.0, 0.0, Reason.statUnknown), (1e308, 0, .statUnknown), (5, 120, .statStale),
+        ] {
             var stage = ScalerStage {
                 $0.scaler.intentions = [Intention(stat: "queue", isExternal: true, goal: .average(1))]
             }
@@ -345,6 +351,58 @@ struct ScalerProblemTests {
         #expect(stage.entry()?.problem?.reason == .autoscalerOwnsTarget)
         stage.stage.delta(scaling: PodScalingChange(removedAutoscalers: ["default/old"]))
         stage.evaluate(load: 1_000)
+        #expect(stage.change == [2, 4])
+    }
+
+    @Test("HorizontalPodAutoscalers that cannot be read: one may own the target, so nothing is done until they can be")
+    func unreadAutoscalers() {
+        var stage = ScalerStage()
+        stage.stage.delta(
+            scaling: PodScalingChange(changed: PodScaling(autoscalersProblem: "403: horizontalpodautoscalers")))
+        stage.evaluate(load: 1_000)
+        #expect(stage.decided.isEmpty)
+        #expect(stage.entry()?.problem?.reason == .kubernetesRefused)
+        #expect(stage.entry()?.problem?.detail.contains("403: horizontalpodautoscalers") == true)
+        stage.stage.delta(scaling: PodScalingChange(changed: PodScaling(autoscalersProblem: "")))
+        stage.evaluate(load: 1_000)
+        #expect(stage.change == [2, 4])
+    }
+
+    @Test("Use is compared with what the containers request, not with what initialization needs once")
+    func runningRequests() {
+        for (running, expected) in [(nil, [2, 1]), (200, [2, 4])] as [(Int64?, [Int])] {
+            var shape = Stage.shape(cpu: 2_000)
+            shape.runningRequests = running.map { ResourceList(cpuMillis: $0) }
+            var stage = ScalerStage(shape: shape) { $0.scaler.scaleDown.stabilization = .zero }
+            stage.evaluate(load: 200)
+            #expect(stage.change == expected)
+        }
+    }
+
+    @Test("Disk and network have a time of their own: what is repeated of them grows old all the same")
+    func details() {
+        var stage = ScalerStage {
+            $0.scaler.intentions = [Intention(stat: "received", goal: .average(100))]
+        }
+        func tell(detailsAt: Timestamp) {
+            stage.stage.receive(
+                .podStats(
+                    PodStats(
+                        cluster: "test",
+                        samples: stage.pods.map {
+                            var sample = PodStats.Sample(
+                                namespace: "default", pod: $0.name, podUID: $0.uid, node: $0.node ?? "",
+                                at: stage.stage.now, cpuMillis: 10)
+                            sample.receivedPerSecond = 200
+                            sample.detailsAt = detailsAt
+                            return sample
+                        })))
+        }
+        tell(detailsAt: stage.stage.now - .seconds(125))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.decided.isEmpty && stage.entry()?.problem?.reason == .statStale)
+        tell(detailsAt: stage.stage.now - .seconds(110))
+        stage.evaluate(after: .seconds(6))
         #expect(stage.change == [2, 4])
     }
 

@@ -142,16 +142,30 @@ struct ReplicaCalculatorTests {
         arguments: [
             (1, 8.6, Intention.Goal.total(4.4), 1, 2), (3, 8.6, .average(2.15), 3, 4), (5, 8.6, .total(14.334), 5, 3),
             (5, 8.6, .average(2.867), 5, 3), (3, 6.0, .average(2), 3, 3), (0, 7.0, .average(2), 0, 4),
-            (0, 7.0, .total(2), 0, 4), (4, 0.0, .total(2), 4, 0),
+            (0, 7.0, .total(2), 0, 4), (4, 0.0, .total(2), 4, 0), (20, 8.4, .average(0.3), 20, 28),
+            (5, 2.1, .average(0.3), 5, 7), (1, 0.3, .total(0.1), 1, 3),
         ] as [(Int, Double, Intention.Goal, Int, Int)])
     func external(current: Int, value: Double, goal: Intention.Goal, ready: Int, expected: Int) {
         let outcome = ReplicaCalculator(current: current, now: Self.now).external(value, goal, ready: ready)
         #expect(outcome.replicas == expected, "\(outcome)")
     }
 
+    @Test("Values of pods are counted in thousandths, as Kubernetes does: 2.1 against 0.3 is 7, not a little more")
+    func thousandths() {
+        let pods = (1...3).map { _ in
+            var pod = MonitoredPod()
+            (pod.value, pod.isReady) = (0.7, true)
+            return pod
+        }
+        let calculator = ReplicaCalculator(current: 3, now: Self.now)
+        #expect(calculator.perPod(pods, .average(0.1), isCPU: false, scale: 1_000).replicas == 21)
+    }
+
     @Test("No pod, no value, no request: an error, never a load of zero")
     func failures() {
         let calculator = ReplicaCalculator(current: 3, now: Self.now)
+        let unready = calculator.external(8.8, .total(4.4), ready: 0)
+        #expect(unready.replicas == nil && unready.why == Explanation(.statUnknown, "no pod is ready"))
         #expect(calculator.perPod([], .utilization(50), isCPU: true).replicas == nil)
         let silent = calculator.perPod([Self.pod(.missing)], .utilization(50), isCPU: true)
         #expect(silent.replicas == nil && silent.why.reason == .statUnknown && silent.why.detail == "1 pods gave none")

@@ -14,21 +14,22 @@ struct ScalerStage {
         target: TargetReference(apiVersion: "apps/v1", kind: "Deployment", name: "web"),
         maximum: 10, intentions: [Intention(stat: "cpu", goal: .utilization(50))])
     private(set) var pods: [Pod] = []
-    let shape = Stage.shape(cpu: 1_000)
+    private(set) var shape = Stage.shape(cpu: 1_000)
     private var made = 0
 
     init(
         nodes: [String] = ["n1"], pods count: Int = 2, groups: [GroupRules] = [GroupRules(id: "w", min: 0, max: 9)],
-        change: (inout ScalerStage) -> Void = { _ in }
+        shape: PodShape? = nil, change: (inout ScalerStage) -> Void = { _ in }
     ) {
-        self.init(nodes: nodes, pods: count, groups: groups, configure: { _ in }, change: change)
+        self.init(nodes: nodes, pods: count, groups: groups, shape: shape, configure: { _ in }, change: change)
     }
 
     init(
         nodes: [String] = ["n1"], pods count: Int = 2, groups: [GroupRules] = [GroupRules(id: "w", min: 0, max: 9)],
-        configure: (inout DeciderConfiguration) -> Void, change: (inout ScalerStage) -> Void
+        shape: PodShape? = nil, configure: (inout DeciderConfiguration) -> Void, change: (inout ScalerStage) -> Void
     ) {
         stage = Stage(groups: groups, configure: configure)
+        if let shape { self.shape = shape }
         target.replicas = count
         change(&self)
         addPods(count, on: nodes.first)

@@ -1,0 +1,261 @@
+import Messages
+import Support
+import Testing
+
+@testable import Decider
+
+@Suite("What a scaler remembers of what it did")
+struct ScalerMemoryTests {
+    /// Set to zero by its scaler, with nothing to do.
+    private func idle() -> ScalerStage {
+        var stage = ScalerStage(pods: 2) {
+            $0.scaler.minimum = 0
+            $0.scaler.intentions = [Intention(stat: "queue", isExternal: true, goal: .average(10))]
+            $0.scaler.scaleDown.stabilization = .zero
+        }
+        stage.tell("queue", 0)
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.change == [2, 0])
+        stage.carryOut()
+        stage.tellTarget(removedPods: stage.pods.map(\.uid))
+        stage.evaluate(after: .seconds(20))
+        return stage
+    }
+
+    @Test(
+        "A target that we set to zero is woken also if scaler or target were missing for a while in what the Collector could read",
+        arguments: [true, false])
+    func missing(scaler: Bool) {
+        var stage = idle()
+        stage.stage.snapshot(
+            nodes: [Stage.node("n1")], pods: [],
+            scaling: scaler ? PodScaling(targets: [stage.target]) : PodScaling(scalers: [stage.scaler]))
+        stage.evaluate(after: .seconds(30))
+        stage.evaluate(after: .minutes(20))
+        stage.stage.snapshot(
+            nodes: [Stage.node("n1")], pods: [], scaling: PodScaling(scalers: [stage.scaler], targets: [stage.target]))
+        stage.tell("queue", 30)
+        stage.evaluate(after: .seconds(20))
+        #expect(stage.change == [0, 3])
+    }
+
+    @Test("A scaler that has been gone for an hour is forgotten: then a zero is somebody's")
+    func forgotten() {
+        var stage = idle()
+        stage.stage.delta(scaling: PodScalingChange(removedScalers: ["default/web"]))
+        stage.evaluate(after: .seconds(30))
+        stage.evaluate(after: .minutes(61))
+        stage.evaluate(after: .seconds(30))
+        stage.tellTarget()
+        stage.tell("queue", 30)
+        stage.evaluate(after: .seconds(20))
+        #expect(stage.decided.isEmpty && stage.entry()?.problem?.reason == .targetIsZero)
+    }
+
+    private func stepping(_ change: (inout ScalerStage) -> Void = { _ in }) -> ScalerStage {
+        ScalerStage(pods: 3) {
+            $0.scaler.intentions = []
+            $0.scaler.values = [
+                ValueThreshold(
+                    stat: "rate", isExternal: true, comparison: .above, value: 50, duration: .minutes(10),
+                    step: .replicas(2))
+            ]
+            change(&$0)
+        }
+    }
+
+    /// The stat holds for so long; what was decided.
+    private func decided(_ stage: inout ScalerStage, _ value: Double, _ length: Interval) -> [PodsDecided] {
+        var decisions: [PodsDecided] = []
+        for _ in 0..<Int(length.inSeconds / 10) {
+            stage.tell("rate", value)
+            stage.evaluate(after: .seconds(10))
+            decisions += stage.decided
+        }
+        return decisions
+    }
+
+    private func hold(_ stage: inout ScalerStage, _ value: Double, _ length: Interval) -> [[Int]] {
+        decided(&stage, value, length).map { [$0.from, $0.to] }
+    }
+
+    private func refuse(_ stage: inout ScalerStage, _ decision: PodsDecided) {
+        let progress = ScaleProgress(
+            id: decision.id, group: "Deployment/default/web", from: decision.from, to: decision.to,
+            reason: Explanation(.kubernetesRefused, "403"), at: stage.stage.now)
+        stage.stage.receive(.scaleRefused(ScaleRefused(cluster: "test", scale: progress)))
+    }
+
+    @Test("A step that was refused, that nobody took up or that could not be sent waits for no second duration")
+    func refusedStep() {
+        var stage = stepping()
+        var made = decided(&stage, 60, .seconds(610))
+        #expect(made.map(\.to) == [5])
+        if let decision = made.last { refuse(&stage, decision) }
+        // The pause after a refusal, not ten minutes.
+        made = decided(&stage, 60, .seconds(30))
+        #expect(made.map(\.to) == [5])
+        // Nobody takes this one up: its deadline passes, and the step is decided anew.
+        made = decided(&stage, 60, .seconds(40))
+        #expect(made.map(\.to) == [5])
+        stage.target.replicas = 5
+        stage.tellTarget()
+        #expect(hold(&stage, 60, .seconds(500)).isEmpty, "a step that was made begins its time anew")
+        #expect(hold(&stage, 60, .seconds(120)) == [[5, 7]])
+    }
+
+    @Test("A step that a pause held back is made when the pause ends")
+    func heldBack() {
+        var stage = stepping { $0.scaler.pause = .up }
+        #expect(hold(&stage, 60, .minutes(12)).isEmpty)
+        stage.scaler.pause = .none
+        // The spec is new: its time begins anew.
+        stage.tellTarget()
+        #expect(hold(&stage, 60, .seconds(590)).isEmpty)
+        #expect(hold(&stage, 60, .seconds(40)) == [[3, 5]])
+        var rolling = stepping {
+            $0.scaler.values[0].comparison = .below
+            $0.scaler.values[0].step = .replicas(-1)
+            $0.target.isRollingOut = true
+        }
+        #expect(hold(&rolling, 10, .minutes(12)).isEmpty)
+        rolling.target.isRollingOut = false
+        rolling.tellTarget()
+        #expect(hold(&rolling, 10, .seconds(20)) == [[3, 2]])
+    }
+
+    @Test("Stabilization windows hold what intentions ask for, not steps")
+    func steps() {
+        var stage = ScalerStage(pods: 4) {
+            $0.scaler.values = [
+                ValueThreshold(
+                    stat: "rate", isExternal: true, comparison: .above, value: 50, duration: .seconds(30),
+                    step: .replicas(1))
+            ]
+            $0.scaler.scaleUp.stabilization = .seconds(60)
+        }
+        var changes: [[Int]] = []
+        for _ in 1...5 where changes.isEmpty {
+            stage.tell("rate", 60)
+            stage.load(500)
+            stage.evaluate(after: .seconds(10))
+            if !stage.decided.isEmpty { changes.append(stage.change) }
+        }
+        #expect(changes == [[4, 5]])
+    }
+
+    @Test("A node is freed when a pod of the smaller target has left it; a refused shrink frees none")
+    func freed() {
+        func made() -> (ScalerStage, [Pod]) {
+            var stage = ScalerStage(
+                nodes: ["n1", "n2", "n3"], pods: 6, configure: { $0.scaleDown.delayAfterAdd = .zero },
+                change: {
+                    $0.scaler.minimum = 2
+                    $0.scaler.scaleDown.stabilization = .zero
+                })
+            var pods = stage.pods
+            for index in pods.indices { pods[index].node = ["n1", "n2", "n3"][index / 2] }
+            stage.stage.delta(pods: pods)
+            stage.evaluate(after: .seconds(15), load: 100)
+            #expect(stage.change == [6, 2])
+            return (stage, pods)
+        }
+        var (stage, pods) = made()
+        stage.carryOut()
+        // Only the pods of one node end: the others have lost none.
+        stage.tellTarget(removedPods: pods[4...].map(\.uid))
+        var removed: Set<String> = []
+        for _ in 1...4 {
+            stage.evaluate(after: .seconds(15), load: 250)
+            removed.formUnion(stage.stage.removed.flatMap { $0.nodes.map(\.node) })
+        }
+        #expect(removed == ["n3"])
+        // Refused: what ends now ends for other reasons.
+        (stage, pods) = made()
+        if let decision = stage.decided.last { refuse(&stage, decision) }
+        stage.scaler.enabled = false
+        stage.tellTarget(removedPods: pods[4...].map(\.uid))
+        for _ in 1...4 {
+            stage.evaluate(after: .seconds(15))
+            #expect(stage.stage.removed.isEmpty)
+        }
+    }
+}
+
+@Suite("Scalers whose numbers cannot be meant")
+struct ScalerBoundsTests {
+    @Test("Each is invalid, and nothing else suffers")
+    func invalid() {
+        let changes: [(inout PodScaler) -> Void] = [
+            { $0.values[0].step = .replicas(.min) }, { $0.values[0].step = .replicas(.max) },
+            { $0.scaleUp.policies = [.init(.pods, .max, per: .seconds(15))] },
+            { $0.scaleDown.policies = [.init(.percent, .max, per: .seconds(15))] },
+            { $0.maximum = .max },
+            {
+                $0.minimum = .max
+                $0.maximum = .max
+            },
+            { $0.fallback = .max }, { $0.minimum = .min },
+        ]
+        for (number, change) in changes.enumerated() {
+            var stage = ScalerStage()
+            var second = ScalerStage.configured
+            (second.name, second.origin) = ("bad", .object)
+            second.target = TargetReference(apiVersion: "apps/v1", kind: "Deployment", name: "other")
+            second.values = [
+                ValueThreshold(
+                    stat: "x", isExternal: true, comparison: .above, value: 1, duration: .zero, step: .replicas(1))
+            ]
+            change(&second)
+            var other = stage.target
+            other.name = "other"
+            stage.stage.delta(
+                scaling: PodScalingChange(changed: PodScaling(scalers: [second], targets: [other])))
+            stage.tell("x", 5)
+            stage.evaluate(load: 1_000)
+            #expect(stage.entry("default/bad")?.problem?.reason == .scalerInvalid, "\(number)")
+            #expect(stage.change == [2, 4], "\(number)")
+        }
+    }
+
+    @Test("The largest policies that are allowed count as no limit")
+    func largest() {
+        for kind in [ScalingRules.Policy.Kind.pods, .percent] {
+            var stage = ScalerStage(pods: 4) {
+                $0.scaler.maximum = 1_000_000
+                $0.scaler.scaleUp.policies = [.init(kind, Int(Int32.max), per: .seconds(15))]
+                $0.scaler.scaleDown.policies = [.init(kind, Int(Int32.max), per: .seconds(15))]
+                $0.scaler.scaleDown.stabilization = .zero
+            }
+            stage.evaluate(load: 50_000)
+            #expect(stage.change == [4, 400])
+            var small = stage
+            small = ScalerStage(pods: 4) {
+                $0.scaler.scaleDown.policies = [.init(kind, Int(Int32.max), per: .seconds(15))]
+                $0.scaler.scaleDown.stabilization = .zero
+            }
+            small.evaluate(load: 1)
+            #expect(small.change == [4, 1])
+        }
+    }
+
+    @Test(
+        "A minimum of zero needs something that asks for the first pod again, as with HorizontalPodAutoscaler",
+        arguments: [(0, false), (1, true), (2, true), (3, true), (4, false)])
+    func zero(which: Int, isValid: Bool) {
+        var scaler = ScalerStage.configured
+        scaler.minimum = 0
+        func step(_ count: Int) -> ValueThreshold {
+            ValueThreshold(
+                stat: "q", isExternal: true, comparison: .above, value: 1, duration: .zero, step: .replicas(count))
+        }
+        switch which {
+        case 1: scaler.intentions.append(Intention(stat: "q", isExternal: true, goal: .average(1)))
+        case 2: scaler.values = [step(1)]
+        case 3: scaler.fallback = 1
+        case 4: scaler.values = [step(-1)]
+        default: break
+        }
+        #expect((scaler.problem == nil) == isValid, "\(String(describing: scaler.problem))")
+    }
+}

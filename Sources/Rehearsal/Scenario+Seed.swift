@@ -55,6 +55,12 @@ extension Scenario {
             script.append((.seconds(Double(dice.within(20...200))), .operatorResizes(by: change)))
         }
         setRates(&dice)
+        if [.heat, .nodes, .everything, .replicas, .groups].contains(kind) {
+            for _ in 0..<2 where dice.chance(0.25) {
+                script.append((.seconds(Double(dice.within(15...220))), .signal(by: dice.chance(0.5) ? -1 : 1)))
+            }
+            if dice.chance(0.15) { script.append((.seconds(Double(dice.within(15...200))), .serverDeleted)) }
+        }
     }
 
     /// A few workloads that together ask for so many percent of the nodes.

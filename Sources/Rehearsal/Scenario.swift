@@ -89,6 +89,10 @@ enum ScriptStep: Sendable {
     case replicas(workload: Int, Int)
     /// Somebody sets the size of the group to what it is, plus this.
     case operatorResizes(by: Int)
+    /// A scaling policy of a group is signalled.
+    case signal(by: Int)
+    /// Somebody deletes a server in Nova.
+    case serverDeleted
     /// Somebody takes a removal back.
     case operatorCancels
     /// The same removal is asked for again by somebody who copies messages.

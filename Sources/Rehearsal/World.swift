@@ -164,6 +164,8 @@ final class World {
         switch step {
         case .replicas(let workload, let count): setReplicas(workload, count)
         case .operatorResizes(let change): operatorResizes(by: change)
+        case .signal(let change): signal(by: change)
+        case .serverDeleted: deleteServer()
         case .operatorCancels: operatorCancels()
         case .repeatedDecisions: repeatDecisions()
         }

@@ -108,9 +108,8 @@ extension World {
 
     func audit(removalOf member: HeatState.Member) {
         // A size that a stranger set is the stranger's, also if its update failed and a later one carries it out.
-        if audit.forgiven.contains(member.id) || heat.author != .actuator || heat.sizeBy[member.group] == .stranger {
-            return
-        }
+        if audit.forgiven.contains(member.id) || heat.author != .actuator { return }
+        if heat.sizeBy[member.group] == .stranger || heat.unseen.contains(member.group) { return }
         let node = cluster.nodes.first { $0.server == member.server }
         // One that had failed and is drained goes with any update.
         let isDrained = member.isFailed && node?.record?.phase == .drained

@@ -15,6 +15,7 @@ extension World {
         }
         for node in cluster.nodes { troubles += troublesOf(node, isPaused: isPaused) }
         if heat.isBusy { troubles.append("the stack is \(heat.status)") }
+        if !heat.scaling.isEmpty { troubles.append("scaling_in_progress stands") }
         guard !isPaused else { return troubles }
         for member in heat.members {
             if !member.counts { troubles.append("member \(member.name) is \(member.status)") }
@@ -22,10 +23,10 @@ extension World {
                 troubles.append("member \(member.name) has no node")
             }
         }
-        for (group, desired) in heat.desired.enumerated() {
+        for (group, capacity) in heat.capacity.enumerated() {
             let counted = heat.counted(group)
             let name = Scenario.groups[group]
-            if counted != desired { troubles.append("\(counted) members of \(name), desired \(desired)") }
+            if counted != capacity { troubles.append("\(counted) members of \(name), \(capacity) wanted") }
             if counted < scenario.minimum {
                 troubles.append("\(counted) members of \(name), the minimum is \(scenario.minimum)")
             }

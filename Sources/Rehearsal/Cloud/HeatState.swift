@@ -30,6 +30,13 @@ struct HeatState {
     /// The parameter of each group, and who set it last.
     var desired: [Int] = []
     var sizeBy: [World.Author] = []
+    /// What each group was told to be last, by its parameter or by a signal, which leaves that alone.
+    var capacity: [Int] = []
+    /// Groups that a signal changes just now, or whose engine died doing so; and when a signal was last heard, by group.
+    var scaling: Set<Int> = []
+    var signalledAt: [Int: Timestamp] = [:]
+    /// Groups with a signal that whoever sent the update in force could not have seen.
+    var unseen: Set<Int> = []
     var status = "CREATE_COMPLETE"
     var reason = ""
     /// Who asked for the update in force.
@@ -50,6 +57,8 @@ struct HeatState {
     var updatedAt: Timestamp?
     /// Members whose server Nova shows in ERROR, by physical id.
     var broken: Set<String> = []
+    /// Members whose server somebody deleted in Nova, which Heat does not notice, by physical id.
+    var lost: Set<String> = []
     var born = 0
 
     var isBusy: Bool { status.hasSuffix("_IN_PROGRESS") }

@@ -24,6 +24,7 @@ extension World {
         for group in 0..<scenario.groups {
             let count = group == 0 ? scenario.nodes : max(1, scenario.minimum)
             heat.desired.append(count)
+            heat.capacity.append(count)
             heat.sizeBy.append(.actuator)
             for _ in 0..<count {
                 let member = newMember(in: group, status: "CREATE_COMPLETE")
@@ -50,7 +51,7 @@ extension World {
         var reading = GroupReading(
             begunAt: begunAt, stackID: "stack-1", stackStatus: heat.status, stackReason: heat.reason,
             groupStackStatus: heat.status, groupStackReason: heat.reason,
-            scalingInProgress: members.contains(where: \.isHeld), desired: heat.desired[group],
+            scalingInProgress: heat.scaling.contains(group) || members.contains(where: \.isHeld), desired: heat.desired[group],
             members: members.map {
                 GroupState.Member(
                     name: $0.name, physicalID: $0.id, serverID: $0.server, status: $0.status, statusReason: $0.reason,
@@ -67,7 +68,9 @@ extension World {
 
     /// What Nova says of a server.
     func fate(of server: String) -> ServerFate {
-        guard let member = heat.members.first(where: { $0.server == server }) else { return .gone }
+        guard let member = heat.members.first(where: { $0.server == server }), !heat.lost.contains(member.id) else {
+            return .gone
+        }
         if heat.broken.contains(member.id) { return .failed("No valid host was found") }
         return member.status == "DELETE_IN_PROGRESS" && !member.isHeld ? .leaving : .there
     }
@@ -107,6 +110,7 @@ extension World {
             guard let doubtedAt = member.doubtedAt, let readAt = known?.readAt[member.group] else { continue }
             if doubtedAt >= readAt { audit.forgiven.insert(member.id) }
         }
+        heat.unseen = Set(heat.signalledAt.filter { $0.value >= known?.readAt[$0.key] ?? now }.keys)
         say(
             "heat",
             "PATCH \(size.map { "\(Scenario.groups[group]) desired=\($0)" } ?? "of another parameter") by \(author), \(why)"
@@ -123,6 +127,7 @@ extension World {
             heat.desired[other] = size
             heat.sizeBy[other] = author
         }
+        heat.capacity = heat.desired
         heat.updatedAt = Timestamp(seconds: now.microseconds / 1_000_000)
         heat.update += 1
         heat.failure = nil
@@ -172,7 +177,7 @@ extension World {
     func servers(_ ids: [String]) -> [String: ServerWord] {
         var words: [String: ServerWord] = [:]
         for id in ids {
-            guard let member = heat.members.first(where: { $0.server == id }) else {
+            guard let member = heat.members.first(where: { $0.server == id }), !heat.lost.contains(member.id) else {
                 words[id] = .gone
                 continue
             }
@@ -188,6 +193,8 @@ extension World {
 
     private func carryOut(_ update: Int) {
         guard heat.update == update else { return }
+        // Whatever a signal had begun, or left behind, is taken up by this.
+        heat.scaling = []
         if strikes(.updateFails) {
             say("fault", "the update fails")
             heat.status = "UPDATE_FAILED"
@@ -215,7 +222,7 @@ extension World {
         }
         let chosen = Set(victims.map(\.id))
         let replaced = live.filter { $0.isFailed && !chosen.contains($0.id) }
-        for member in victims + replaced { beginDeletion(member.id, update) }
+        for member in victims + replaced { beginDeletion(member.id) }
         for member in replaced { create(newMember(in: group, name: member.name, status: "CREATE_IN_PROGRESS")) }
         let missing = heat.desired[group] - live.count
         if missing > 0 { for _ in 0..<missing { create(newMember(in: group, status: "CREATE_IN_PROGRESS")) } }
@@ -269,9 +276,9 @@ extension World {
         addNode(for: member, isReady: false)
     }
 
-    private func beginDeletion(_ id: String, _ update: Int) {
+    private func beginDeletion(_ id: String, by author: Author? = nil) {
         guard let index = heat.index(id: id) else { return }
-        audit(removalOf: heat.members[index])
+        if author != .stranger { audit(removalOf: heat.members[index]) }
         heat.members[index].status = "DELETE_IN_PROGRESS"
         heat.working.insert(id)
         for process in processes { (process as? ActuatorProcess)?.hear(stackLeaving: id) }
@@ -317,6 +324,60 @@ extension World {
 
     func strangerUpdates() {
         _ = patchStack(nil, by: .stranger, why: "somebody changes the image")
+    }
+
+    /// A scaling policy is signalled, by an alarm or by somebody: the group changes, its parameter does not. While anything
+    /// changes the signal is dropped, and nobody hears of that. The engine may die over it: then the flag stands for ever.
+    func signal(by change: Int) {
+        let group = random.below(heat.desired.count)
+        let name = Scenario.groups[group]
+        let live = heat.members.filter { $0.group == group && !$0.isLeaving }
+        let size = min(max(live.count + change, scenario.minimum), scenario.maximum)
+        guard !heat.isBusy, heat.shown == heat.update, heat.scaling.isEmpty, size != live.count else {
+            return say("heat", "a signal for \(name) is dropped")
+        }
+        say("heat", "a signal: \(name) from \(live.count) to \(size)")
+        heat.scaling.insert(group)
+        heat.signalledAt[group] = now
+        if random.chance(0.2) { return say("fault", "the engine dies over the signal") }
+        heat.capacity[group] = size
+        let update = heat.update
+        let before = heat.working
+        if size > live.count {
+            create(newMember(in: group, status: "CREATE_IN_PROGRESS"))
+        } else {
+            let oldest = live.min { left, right in
+                if left.isFailed != right.isFailed { return left.isFailed }
+                return (left.createdAt, left.name) < (right.createdAt, right.name)
+            }
+            if let oldest {
+                audit.forgiven.insert(oldest.id)
+                beginDeletion(oldest.id, by: .stranger)
+            }
+        }
+        finishSignal(group, heat.working.subtracting(before), update)
+    }
+
+    private func finishSignal(_ group: Int, _ changes: Set<String>, _ update: Int) {
+        guard heat.update == update else { return }
+        guard heat.working.isDisjoint(with: changes) else {
+            return after(.milliseconds(500)) { self.finishSignal(group, changes, update) }
+        }
+        heat.scaling.remove(group)
+        guard let failure = heat.failure else { return }
+        heat.status = "UPDATE_FAILED"
+        heat.reason = failure
+    }
+
+    /// Somebody deletes a server in Nova. Heat does not notice.
+    func deleteServer() {
+        let whole = heat.members.filter { $0.counts && !$0.isInProgress && !heat.lost.contains($0.id) }
+        guard whole.count > 1 else { return }
+        let member = whole[random.below(whole.count)]
+        say("fault", "somebody deletes the server of \(member.name) in Nova")
+        heat.lost.insert(member.id)
+        audit.forgiven.insert(member.id)
+        serverGone(member.server)
     }
 
     /// One at a time: where most of a group is doubted at once, nothing is done before a person has looked.

@@ -110,7 +110,9 @@ extension World {
             }
             cluster.pods[index].assumed = node.name
             let isSlow = strikes(.slowBinding)
-            after(random.pause(isSlow ? 300...3_000 : 2...60)) { self.bind(pod.uid, node.name, node.uid) }
+            // A volume that has to be made first may take most of a minute.
+            let takes = !isSlow ? 2...60 : random.chance(0.1) ? 5_000...60_000 : 300...3_000
+            after(random.pause(takes)) { self.bind(pod.uid, node.name, node.uid) }
         }
     }
 

@@ -47,7 +47,7 @@ public struct ActuatorPolicy: Sendable {
     /// How old a reading of the group may be on which a lower size is sent.
     public var freshness: Interval = .seconds(1)
     /// A drained node that has waited for its stack longer than this is looked at again before its machine goes.
-    public var lookAgainAfter: Interval = .seconds(5)
+    public var lookAgainAfter: Interval = .seconds(1)
     /// How long a stack may go on saying what it said before an accepted change.
     public var statusLag: Interval = .seconds(15)
     /// How long the cooldown may take in all, granted extensions included.

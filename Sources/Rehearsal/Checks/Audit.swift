@@ -20,6 +20,8 @@ struct Audit {
     var chosen: Set<String> = []
     /// Members that a fault, not we, took away.
     var forgiven: Set<String> = []
+    /// When the Actuator last looked at the pods of a node.
+    var lookedAt: [String: Timestamp] = [:]
     /// Removals begun, by decision and node.
     var begun: Set<String> = []
     /// Sizes decided that were not yet used for an increase, by decision; in order.

@@ -60,7 +60,9 @@ extension World {
         }
         let deadline = told.deadline ?? (told.firstTry ?? now) + cooldown
         // A machine that somebody else takes away and that nothing holds: told, and then what time there is.
-        let isHurried = !heat.members.contains { $0.id == record.memberID && (!$0.isLeaving || $0.isHeld) }
+        let isHurried = !heat.members.contains {
+            $0.id == record.memberID && (!$0.isLeaving || $0.isHeld) && !heat.lost.contains($0.id)
+        }
         guard now >= deadline || isHurried else {
             return violated(
                 .noPodKilledUntold,
@@ -116,7 +118,12 @@ extension World {
         if audit.chosen.contains(member.id) || isDrained {
             guard let node, node.kubeletWorks else { return }
             let left = nodePods(on: node.name).filter { $0.isMoved && $0.deletedAt == nil }
-            guard let first = left.first else { return }
+            // Bound after the last look that could be before the call: Heat knows no condition for an update.
+            let lookedAt = max(audit.lookedAt[node.name] ?? World.start, now - .seconds(60))
+            let seen = left.filter { pod in
+                cluster.pod(uid: pod.uid).flatMap { cluster.pods[$0].boundAt } ?? World.start < lookedAt
+            }
+            guard let first = seen.first else { return }
             return violated(
                 .noPodKilledUntold, "the machine of \(node.name) goes and \(first.name) still runs on it")
         }

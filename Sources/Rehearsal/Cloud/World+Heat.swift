@@ -51,7 +51,8 @@ extension World {
         var reading = GroupReading(
             begunAt: begunAt, stackID: "stack-1", stackStatus: heat.status, stackReason: heat.reason,
             groupStackStatus: heat.status, groupStackReason: heat.reason,
-            scalingInProgress: heat.scaling.contains(group) || members.contains(where: \.isHeld), desired: heat.desired[group],
+            scalingInProgress: heat.scaling.contains(group) || members.contains(where: \.isHeld),
+            desired: heat.desired[group],
             members: members.map {
                 GroupState.Member(
                     name: $0.name, physicalID: $0.id, serverID: $0.server, status: $0.status, statusReason: $0.reason,

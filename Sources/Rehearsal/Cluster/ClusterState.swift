@@ -34,6 +34,7 @@ struct ClusterState {
         var isReady = false
         var createdAt: Timestamp
         var unschedulableSince: Timestamp?
+        var boundAt: Timestamp?
         var deletedAt: Timestamp?
         var gate: NodePod.Gate
         var annotations: [String: String] = [:]

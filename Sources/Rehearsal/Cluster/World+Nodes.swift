@@ -65,7 +65,7 @@ extension World {
         }
     }
 
-    private func evictFromDead(_ name: String, _ uid: String) {
+    func evictFromDead(_ name: String, _ uid: String) {
         guard let index = cluster.node(name), cluster.nodes[index].uid == uid, !cluster.nodes[index].isReady else {
             return
         }

@@ -138,10 +138,13 @@ extension World {
             return planScheduling()
         }
         cluster.pods[index].node = name
+        cluster.pods[index].boundAt = now
         cluster.pods[index].unschedulableSince = nil
         say("cluster", "\(cluster.pods[index].name) is bound to \(name)")
         changed(pod: index)
         startPod(uid)
+        // (One whose node stops being ready later is seen to then.)
+        if !cluster.nodes[node].isReady { after(.seconds(20)) { self.evictFromDead(name, nodeUID) } }
     }
 
     // MARK: Kubelets

@@ -182,7 +182,10 @@ final class ActuatorProcess: Process {
                 return .nodeChecked(name: node, view)
             }
         case .readPods(let node):
-            ask(.kubernetes, { world.nodePods(on: node) }) { result in
+            ask(.kubernetes) { () -> [NodePod] in
+                world.audit.lookedAt[node] = world.now
+                return world.nodePods(on: node)
+            } _: { result in
                 switch result {
                 case .success(let pods): .podsRead(node: node, pods)
                 case .failure(let failure): .podsUnread(node: node, failure)

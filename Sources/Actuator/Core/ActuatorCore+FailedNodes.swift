@@ -13,9 +13,10 @@ import Support
 /// included, that might make the place. If it is a ready node and only a mark or a check says that it failed, that is taken back.
 extension ActuatorCore {
     mutating func removeFailedNodes(_ id: String, _ reading: GroupReading) {
-        // (A ResourceGroup takes no chosen member out.)
-        guard let track = groups[id], nodesAreKnown, track.pause == nil, reading.problem == nil, !reading.isBusy,
-            reading.removesChosen
+        // (A ResourceGroup takes no chosen member out. A stack whose engine died gets its size anew only when these are
+        // empty.)
+        guard let track = groups[id], nodesAreKnown, track.pause == nil, reading.problem == nil,
+            !reading.isBusy || track.isStuck, reading.removesChosen
         else { return }
         let failed = failedNodes(reading)
         let since = Dictionary(

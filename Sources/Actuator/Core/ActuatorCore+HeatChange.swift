@@ -365,7 +365,11 @@ extension ActuatorCore {
     /// Not at once: the decision of a machine without a Node may be on its way again, and a size that was sent by a
     /// process that died may not show yet.
     mutating func unmarkOrphans(_ id: String, _ reading: GroupReading) {
-        guard let stack = groups[id]?.policy.stack, nodesAreKnown, !reading.isBusy else { return }
+        guard let track = groups[id], nodesAreKnown, !reading.isBusy || (track.isStuck && reading.isBusyByFlagOnly)
+        else {
+            return
+        }
+        let stack = track.policy.stack
         let claimed = Set(removals.values.filter { !$0.record.phase.isOver }.map(\.record.memberID))
         let orphans = reading.members.filter {
             $0.isFailed && $0.statusReason.hasPrefix(ActuatorCore.markPrefix)

@@ -11,6 +11,7 @@ struct ListBenchTests {
         #expect(result.pods == 200)
         #expect(result.bytes > 200 * 4_000)
         #expect(result.keptSeconds.isFinite && result.keptSeconds > 0)
+        #expect(result.peakBytes > result.bytes)
         #expect(result.streamedSeconds.isFinite && result.streamedSeconds > 0)
     }
 }

@@ -15,6 +15,8 @@ public struct ListBenchResult: Sendable, Equatable, Codable {
     public var keptSeconds: Double
     /// Memory that the kept structs added to the process at its peak, in bytes.
     public var keptBytes: Int
+    /// Resident memory of the process at its peak, the list itself in it, in bytes; 0 where that is not to be had.
+    public var peakBytes: Int
 
     /// 10^6 bytes a second, one pod after the other.
     public var streamedRate: Double { streamedSeconds > 0 ? Double(bytes) / streamedSeconds / 1e6 : 0 }
@@ -29,7 +31,8 @@ public enum ListBench {
     public static func run(pods: Int) -> ListBenchResult {
         let list = makeList(pods: pods)
         var result = ListBenchResult(
-            pods: pods, bytes: list.count, streamedSeconds: .infinity, keptSeconds: .infinity, keptBytes: 0)
+            pods: pods, bytes: list.count, streamedSeconds: .infinity, keptSeconds: .infinity, keptBytes: 0,
+            peakBytes: 0)
         let before = residentBytes()
         for round in 0..<3 {
             var kept: [PodObject] = []
@@ -43,6 +46,7 @@ public enum ListBench {
             result.streamedSeconds = min(result.streamedSeconds, seconds { decode(list) { _ in count += 1 } })
             precondition(count == pods, "the list that was made here holds another number of pods")
         }
+        result.peakBytes = (try? ProcessUsage(of: getpid())).map { Int($0.memory * 1e6) } ?? 0
         return result
     }
 

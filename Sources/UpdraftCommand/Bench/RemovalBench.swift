@@ -31,17 +31,19 @@ struct RemovalBenchResult: Sendable {
 /// `updraft bench removal`: the practice cloud and the four services as processes, and all nodes but one are to go at once.
 /// Half of them have a pod whose hook never answers, so that their cooldown ends by time; the pods of the others answer.
 enum RemovalBench {
-    static let cooldown = Interval.seconds(60)
     private static let cluster = "demo"
 
-    static func run(nodes: Int, state: String, transportURL: String) async throws -> RemovalBenchResult {
+    /// `cooldown` in seconds; pods that answer take a third of it.
+    static func run(
+        nodes: Int, cooldown: Int, state: String, transportURL: String
+    ) async throws -> RemovalBenchResult {
         var options = DemoOptions()
         options.state = state
         options.transportURL = transportURL
         let suite = DemoSuite(options, programs: DemoFiles.programFolder())
         let http = HTTPClient(userAgent: "updraft-bench")
         do {
-            let result = try await measure(nodes, options, suite, http)
+            let result = try await measure(nodes, cooldown, options, suite, http)
             await suite.stop()
             await http.close()
             return result
@@ -54,7 +56,7 @@ enum RemovalBench {
     }
 
     private static func measure(
-        _ count: Int, _ options: DemoOptions, _ suite: DemoSuite, _ http: HTTPClient
+        _ count: Int, _ cooldown: Int, _ options: DemoOptions, _ suite: DemoSuite, _ http: HTTPClient
     ) async throws -> RemovalBenchResult {
         let folder = "\(options.state)/cloud"
         try await suite.startCloud(
@@ -69,7 +71,8 @@ enum RemovalBench {
         let practice = try JSONValue.parse(text)
         try DemoFiles.write("0123456789abcdef0123456789abcdef0123456789abcdef", to: "\(options.state)/signing.key")
         try DemoFiles.write(
-            configuration(practice, count, key: "\(options.state)/signing.key"), to: "\(options.state)/updraft.yaml")
+            configuration(practice, count, cooldown, key: "\(options.state)/signing.key"),
+            to: "\(options.state)/updraft.yaml")
         let control = PracticeControl(url: practice["control"]?.stringValue ?? "", http: http)
         _ = try await waitFor("\(count + 1) nodes", suite, .minutes(5)) { () async -> Bool? in
             await control.state().flatMap { $0.readyNodes > count ? true : nil }
@@ -77,7 +80,7 @@ enum RemovalBench {
         // One of each on a node: more than half of its 4 cores does not go twice.
         try await control.makeWorkload([
             "name": "answers", "replicas": .int(Int64(count)), "cpu": "2100m", "memory": "64Mi", "gate": true,
-            "hook": ["answer": "done", "delay": 20],
+            "hook": ["answer": "done", "delay": .int(Int64(cooldown / 3))],
         ])
         try await control.makeWorkload([
             "name": "silent", "replicas": .int(Int64(count / 2)), "cpu": "1100m", "memory": "64Mi",
@@ -218,7 +221,7 @@ enum RemovalBench {
         }
     }
 
-    private static func configuration(_ practice: JSONValue, _ nodes: Int, key: String) -> String {
+    private static func configuration(_ practice: JSONValue, _ nodes: Int, _ cooldown: Int, key: String) -> String {
         func field(_ name: String) -> String { practice[name]?.stringValue ?? "" }
         return """
             cluster: \(cluster)
@@ -242,8 +245,8 @@ enum RemovalBench {
             decider:
               scale_down: {enabled: false}
             notifier:
-              cooldown: \(Int(cooldown.inSeconds))s
-              max_cooldown: 120s
+              cooldown: \(cooldown)s
+              max_cooldown: \(2 * cooldown)s
               hooks: {timeout: 3s, attempts: 3}
 
             """

@@ -13,6 +13,8 @@ struct StatsBenchResult: Sendable {
     /// Nodes asked, and pods of each.
     var nodes: Int
     var pods: Int
+    /// Seconds between two looks at a node.
+    var interval = 0
     /// CPU time of the Collector in cores, over the measured time.
     var cores: Double
     /// Peak resident memory of the Collector in MB (10^6).
@@ -43,7 +45,7 @@ enum StatsBench {
     }
 
     static func run(
-        nodes: Int, pods: Int, seconds: Int, state: String, transportURL: String
+        nodes: Int, pods: Int, seconds: Int, interval: Int, state: String, transportURL: String
     ) async throws -> StatsBenchResult {
         let programs = DemoFiles.programFolder()
         let farm = try ChildProcess.start(
@@ -60,14 +62,16 @@ enum StatsBench {
                 name: "collector", executable: "\(programs)/updraft-collector",
                 arguments: [
                     "--set", "cluster=bench", "--set", "kubernetes.kubeconfig=\(state)/kubeconfig", "--set",
-                    "collector.stats.interval=15s", "--set", "collector.stats.details_interval=0s", "--set",
+                    "collector.stats.interval=\(interval)s", "--set", "collector.stats.details_interval=0s", "--set",
                     "collector.stats.parallel=64", "--set", "health.listen=127.0.0.1:19479", "--log-level", "warning",
                 ], environment: ["UPDRAFT_BUS_TRANSPORT_URL": transportURL], logFile: "\(state)/collector.log")
             collector.note(in: "\(state)/pids")
             do {
                 var result = try await listen(
-                    nodes: nodes, seconds: seconds, collector: collector, transportURL: transportURL)
+                    nodes: nodes, seconds: seconds, interval: interval, collector: collector, transportURL: transportURL
+                )
                 result.pods = pods
+                result.interval = interval
                 result.parsing = parsing
                 await collector.stop(grace: .seconds(10))
                 await farm.stop(grace: .seconds(2))
@@ -130,7 +134,7 @@ enum StatsBench {
     }
 
     private static func listen(
-        nodes: Int, seconds: Int, collector: ChildProcess, transportURL: String
+        nodes: Int, seconds: Int, interval: Int, collector: ChildProcess, transportURL: String
     ) async throws -> StatsBenchResult {
         let settings = BusSettings(
             amqp: AMQPSettings(url: try TransportURL(transportURL)), cluster: "bench", service: "bench", host: "bench")
@@ -162,7 +166,7 @@ enum StatsBench {
             }
             try await Task.sleep(for: .milliseconds(500))
         }
-        try await Task.sleep(for: .seconds(15))
+        try await Task.sleep(for: .seconds(interval))
         heard.withLock { $0.isMeasuring = true }
         let before = try ProcessUsage(of: collector.pid).cpu
         let started = Timestamp.now()

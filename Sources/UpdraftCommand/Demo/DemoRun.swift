@@ -97,7 +97,8 @@ struct DemoRun: Sendable {
         say("all are ready")
     }
 
-    private func openBus() throws -> Bus {
+    /// A connection to the bus as the suite's configuration in the state folder says; `start` writes that.
+    func openBus() throws -> Bus {
         let settings = try Settings.load(
             file: "\(options.state)/updraft.yaml", environment: ["UPDRAFT_BUS_TRANSPORT_URL": options.transportURL])
         return try Bus(try BusSettings(settings, service: "demo", host: ServiceMain.hostName()))

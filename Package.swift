@@ -148,7 +148,7 @@ let package = Package(
         tests(
             "NotifierTests",
             [
-                "HTTPClient", "JSONReader", "Messages", "Notifier", "ServiceRuntime", "Settings", "Support",
+                "HTTPClient", "HTTPServer", "JSONReader", "Messages", "Notifier", "ServiceRuntime", "Settings", "Support",
                 "TestServer",
             ]),
         tests(

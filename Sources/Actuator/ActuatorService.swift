@@ -21,7 +21,8 @@ public enum ActuatorService {
                 kubeconfig: settings.kubernetes.kubeconfig, context: settings.kubernetes.context,
                 inCluster: settings.kubernetes.inCluster, environment: environment),
             userAgent: "updraft-actuator/\(UpdraftVersion.text)",
-            maximumInFlight: settings.kubernetes.maximumInFlight)
+            maximumInFlight: settings.kubernetes.maximumInFlight,
+            requestTimeout: settings.kubernetes.requestTimeout)
         var cloud = try CloudConfiguration.load(
             cloud: settings.openstack.cloud, file: settings.openstack.cloudsFile, region: settings.openstack.region,
             environment: environment)

@@ -21,7 +21,8 @@ public enum NotifierService {
                 kubeconfig: settings.kubernetes.kubeconfig, context: settings.kubernetes.context,
                 inCluster: settings.kubernetes.inCluster, environment: ServiceMain.environmentVariables()),
             userAgent: "updraft-notifier/\(UpdraftVersion.text)",
-            maximumInFlight: settings.kubernetes.maximumInFlight)
+            maximumInFlight: settings.kubernetes.maximumInFlight,
+            requestTimeout: settings.kubernetes.requestTimeout)
         let hooks = HookDoor(notifier.hooks, userAgent: "updraft-notifier/\(UpdraftVersion.text)")
         let webhooks = WebhookDoor(
             notifier.webhooks, userAgent: "updraft-notifier/\(UpdraftVersion.text)", isDryRun: notifier.dryRun)
@@ -30,7 +31,8 @@ public enum NotifierService {
         // The server of any replica hears answers: for its own engine while it acts, else for the bus.
         let engineBox = Lock<NotifierEngine?>(nil)
         let server = try AnswerServer(
-            host: notifier.listen.host, port: notifier.listen.port, advertised: notifier.advertiseURL
+            host: notifier.listen.host, port: notifier.listen.port, advertised: notifier.advertiseURL,
+            tls: notifier.tls.map { ServerTLS(certificateFile: $0.certificateFile, keyFile: $0.keyFile) }
         ) { removal, podUID, word, token in
             if let engine = engineBox.withLock({ $0 }),
                 let receipt = await engine.answer(removal: removal, podUID: podUID, word, token: token, .http)

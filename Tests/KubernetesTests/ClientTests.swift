@@ -353,6 +353,18 @@ struct ClientTests {
         #expect(error?.description.contains("GET /api/v1/nodes/n") == true)
     }
 
+    @Test("a call takes no longer than the client was told, unless it says so itself")
+    func timeout() async throws {
+        let server = try ScriptedServer { _, _ in ScriptedServer.watch([], ends: false) }
+        let client = KubernetesClient(
+            KubernetesConfiguration(server: server.url), requestTimeout: .milliseconds(200))
+        let error = await failure { () throws(KubernetesError) in
+            _ = try await client.request(KubernetesClient.Call(.get, "/version", retry: .none))
+        }
+        #expect(error?.code == .transport(.timedOut), "\(error?.description ?? "no error")")
+        await client.close()
+    }
+
     @Test("nobody there: retriable, with the address")
     func refused() async throws {
         let client = KubernetesClient(KubernetesConfiguration(server: "http://127.0.0.1:1"))

@@ -1,8 +1,10 @@
 import FoundationEssentials
 import HTTPClient
+import HTTPServer
 import JSONReader
 import Messages
 import Support
+import TestServer
 import Testing
 
 @testable import Notifier
@@ -179,6 +181,36 @@ struct AnswerTests {
         for host in ["10.0.0.1", "192.168.127.1", "fd00::1", "2001:db8::10:1", "::ffff:10.0.0.1"] {
             #expect(AnswerServer.isReachable(host), "\(host)")
         }
+    }
+
+    @Test("with a certificate the tokens of answers travel encrypted, and nothing else is taken")
+    func encrypted() async throws {
+        let certificates = try #require(Certificates())
+        let tls = ServerTLS(
+            certificateFile: certificates.path("server.pem"), keyFile: certificates.path("server.key"))
+        let server = try AnswerServer(host: "127.0.0.1", port: 0, advertised: nil, tls: tls) { _, _, _, token in
+            .verdict(AnswerReceipt(verdict: token == "right" ? .accepted : .forged))
+        }
+        defer { server.stop() }
+        func post(_ scheme: String, trusts file: String?) async throws -> Int {
+            let http = HTTPClient(tls: TLSSettings(caFile: file), userAgent: "test")
+            let request = HTTPRequest(
+                .post, "\(scheme)://127.0.0.1:\(server.port)/answers/r1/u1",
+                headers: ["Authorization": "Bearer right"], body: Array(#"{"answer":"done"}"#.utf8), retry: .none)
+            let answer: Result<HTTPResponse, HTTPError>
+            do throws(HTTPError) { answer = .success(try await http.send(request)) } catch { answer = .failure(error) }
+            await http.close()
+            return try answer.get().status
+        }
+        #expect(try await post("https", trusts: certificates.path("ca.pem")) == 200)
+        await #expect(throws: HTTPError.self) { _ = try await post("https", trusts: certificates.path("other.pem")) }
+        await #expect(throws: HTTPError.self) { _ = try await post("http", trusts: nil) }
+        // What pods are told says so, where they are told an address.
+        let open = try AnswerServer(host: "0.0.0.0", port: 0, advertised: "https://notifier:9480", tls: tls) {
+            _, _, _, _ in .lost
+        }
+        defer { open.stop() }
+        #expect(open.url(removal: "r1", podUID: "u1")?.hasPrefix("https://notifier:9480/") == true)
     }
 
     @Test("a hook is sent a CloudEvent, whose id is the same however often it is sent")

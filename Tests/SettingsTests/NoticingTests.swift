@@ -29,6 +29,21 @@ import Testing
         #expect(settings.longestCooldown == .minutes(60))
     }
 
+    @Test("a certificate makes addresses https; one without its key is a mistake") func certificates() throws {
+        let settings = try load(
+            """
+            cluster: prod
+            notifier: {tls: {cert_file: /etc/updraft/tls.crt, key_file: /etc/updraft/tls.key}}
+            collector: {signals: {listen: "10.0.0.1:9477", tls: {cert_file: a.pem, key_file: b.pem}}}
+            """
+        ).get()
+        #expect(settings.notifier.tls?.keyFile == "/etc/updraft/tls.key")
+        #expect(settings.collector.signals.baseURL == "https://10.0.0.1:9477")
+        let alone = try mistakes("cluster: prod\nnotifier: {tls: {cert_file: /a.pem}}")
+        #expect(alone.contains { $0.contains("notifier.tls.cert_file") && $0.contains("key_file") }, "\(alone)")
+        #expect(try load("cluster: prod").get().notifier.tls == nil)
+    }
+
     @Test("mistakes in policies are named") func policyMistakes() throws {
         let found = try mistakes(
             """

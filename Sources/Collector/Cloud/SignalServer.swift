@@ -46,10 +46,10 @@ struct SignalServer: Sendable {
     }
 
     /// Starts to listen.
-    func listen(host: String, port: UInt16) throws(HTTPServerError) -> HTTPServer {
+    func listen(host: String, port: UInt16, tls: ServerTLS? = nil) throws(HTTPServerError) -> HTTPServer {
         try HTTPServer(
             host: host, port: port, maximumBodyBytes: Self.maximumBodyBytes, maximumConnections: 256,
-            idleTimeout: .seconds(30)
+            idleTimeout: .seconds(30), tls: tls
         ) { request in
             let response = await reply(to: request)
             doors.ended(response.status)

@@ -1,4 +1,5 @@
 import Bus
+import HTTPServer
 import Kubernetes
 import Messages
 import OpenStack
@@ -21,7 +22,8 @@ public enum Collector {
             "watching", [.cluster: .string(settings.cluster), .address: .string(configuration.description)])
         let client = KubernetesClient(
             configuration, userAgent: "updraft-collector/\(UpdraftVersion.text)",
-            maximumInFlight: settings.kubernetes.maximumInFlight)
+            maximumInFlight: settings.kubernetes.maximumInFlight,
+            requestTimeout: settings.kubernetes.requestTimeout)
         let bus = try context.openBus()
         let status = CollectorStatus(context)
         let replica = String(UInt64.random(in: 0 ... .max), radix: 36)
@@ -47,7 +49,11 @@ public enum Collector {
         let openstack = try openCloud(context)
         // Only whoever asks for it gets a port; one that cannot be had is a mistake to be told, not a service without it.
         let signals = try (node == nil ? settings.collector.signals.listen : nil).map { listen in
-            try SignalServer(context, bus).listen(host: listen.host, port: listen.port)
+            try SignalServer(context, bus).listen(
+                host: listen.host, port: listen.port,
+                tls: settings.collector.signals.tls.map {
+                    ServerTLS(certificateFile: $0.certificateFile, keyFile: $0.keyFile)
+                })
         }
         await withTaskGroup { group in
             group.addTask { await watches.run() }

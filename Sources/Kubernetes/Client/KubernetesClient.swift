@@ -16,6 +16,7 @@ public final class KubernetesClient: Sendable {
     private let transport: Lock<Transport>
     private let userAgent: String
     private let maximumInFlight: Int
+    private let requestTimeout: Interval
 
     /// The HTTP client of the TLS settings in use: a plug-in may hand out a new client certificate.
     private struct Transport {
@@ -24,15 +25,18 @@ public final class KubernetesClient: Sendable {
     }
 
     /// A client; nothing is sent yet.
-    /// - Parameter maximumInFlight: calls driven at once; the others wait in order.
-    /// - Parameter now: the clock by which credentials age.
+    /// - Parameters:
+    ///   - maximumInFlight: calls driven at once; the others wait in order.
+    ///   - requestTimeout: how long a call may take that says nothing else.
+    ///   - now: the clock by which credentials age.
     public init(
         _ configuration: KubernetesConfiguration, userAgent: String = "updraft", maximumInFlight: Int = 64,
-        now: @escaping @Sendable () -> Timestamp = { Timestamp.now() }
+        requestTimeout: Interval = .seconds(30), now: @escaping @Sendable () -> Timestamp = { Timestamp.now() }
     ) {
         self.configuration = configuration
         self.userAgent = userAgent
         self.maximumInFlight = maximumInFlight
+        self.requestTimeout = requestTimeout
         credentials = CredentialSource(configuration.authentication, now: now)
         transport = Lock(
             Transport(
@@ -54,8 +58,8 @@ public final class KubernetesClient: Sendable {
         public var contentType: String
         /// Media type wanted.
         public var accept: String
-        /// How long it may take.
-        public var timeouts: HTTPTimeouts
+        /// How long it may take; nil: as the client says.
+        public var timeouts: HTTPTimeouts?
         /// The largest answer taken, in bytes.
         public var maximumResponseBytes: Int
         /// What is tried again.
@@ -65,7 +69,7 @@ public final class KubernetesClient: Sendable {
         public init(
             _ method: HTTPMethod, _ path: String, query: [(String, String)] = [], body: [UInt8]? = nil,
             contentType: String = "application/json", accept: String = "application/json",
-            timeouts: HTTPTimeouts = .standard, maximumResponseBytes: Int = 64 << 20, retry: RetryPolicy = .standard
+            timeouts: HTTPTimeouts? = nil, maximumResponseBytes: Int = 64 << 20, retry: RetryPolicy = .standard
         ) {
             self.method = method
             self.path = path
@@ -160,7 +164,8 @@ public final class KubernetesClient: Sendable {
         if let authorization = credential.authorization { headers["Authorization"] = authorization }
         if call.body != nil { headers["Content-Type"] = call.contentType }
         return HTTPRequest(
-            call.method, url(call), headers: headers, body: call.body, timeouts: call.timeouts,
+            call.method, url(call), headers: headers, body: call.body,
+            timeouts: call.timeouts ?? HTTPTimeouts(total: requestTimeout),
             maximumResponseBytes: call.maximumResponseBytes, retry: call.retry)
     }
 

@@ -28,15 +28,16 @@ final class AnswerServer: Sendable {
     /// Starts to listen. `advertised`: the base URL under which pods reach it; nil: the address itself, if a pod can reach
     /// it at all.
     init(
-        host: String, port: UInt16, advertised: String?,
+        host: String, port: UInt16, advertised: String?, tls: ServerTLS? = nil,
         hear:
             @escaping @Sendable (_ removal: String, _ podUID: String, AnswerWord, _ token: String) async -> Heard
     ) throws(HTTPServerError) {
-        server = try HTTPServer(host: host, port: port, maximumBodyBytes: 16 << 10, maximumConnections: 4_096) {
-            request in .response(await AnswerServer.reply(request, hear))
+        server = try HTTPServer(
+            host: host, port: port, maximumBodyBytes: 16 << 10, maximumConnections: 4_096, tls: tls
+        ) { request in .response(await AnswerServer.reply(request, hear))
         }
         let address = host.contains(":") ? "[\(host)]" : host
-        let own = AnswerServer.isReachable(host) ? "http://\(address):\(server.port)" : nil
+        let own = AnswerServer.isReachable(host) ? "\(tls == nil ? "http" : "https")://\(address):\(server.port)" : nil
         var base = advertised ?? own
         while base?.hasSuffix("/") == true { base?.removeLast() }
         self.base = base

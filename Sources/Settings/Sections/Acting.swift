@@ -188,6 +188,8 @@ extension Settings {
         public var listen: ListenAddress
         /// The URL under which pods reach it.
         public var advertiseURL: String?
+        /// Certificate of that address; nil: plain HTTP.
+        public var tls: ListenerTLS?
         /// Everything but the last delivery.
         public var dryRun: Bool
         /// Hooks of pods.
@@ -216,8 +218,10 @@ extension Settings {
                 ?? ListenAddress(host: "127.0.0.1", port: 0)
             advertiseURL = reader.text(
                 "advertise_url",
-                "Base URL under which pods reach that address; without it `http://<listen>`, and where that is a loopback address or "
-                    + "stands for all addresses, pods are told no URL.")
+                "Base URL under which pods reach that address; without it `http://<listen>` (`https` with `tls`), and where that "
+                    + "is a loopback address or stands for all addresses, pods are told no URL.")
+            tls = reader.section(
+                "tls", "The certificate of that address: answers carry tokens.", ListenerTLS.read)
             dryRun = reader.flag("dry_run", default: false, "Do everything but the delivery: no pod is told.")
             hooks = reader.section("hooks", "HTTP hooks that pods declare by annotation.", Hooks.init)
             mayRefuse = reader.flag(

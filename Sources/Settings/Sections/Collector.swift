@@ -25,6 +25,14 @@ extension Settings {
             public var listen: ListenAddress?
             /// The URL under which alarms reach it.
             public var advertiseURL: String?
+            /// Certificate of that address; nil: plain HTTP.
+            public var tls: ListenerTLS?
+            /// The base URL that addresses begin with, without a slash at the end; nil: nothing listens.
+            public var baseURL: String? {
+                var base = advertiseURL ?? listen.map { "\(tls == nil ? "http" : "https")://\($0)" }
+                while base?.hasSuffix("/") == true { base?.removeLast() }
+                return base
+            }
 
             init(_ reader: SettingsReader) {
                 listen = reader.listen(
@@ -32,7 +40,11 @@ extension Settings {
                     "Where alarms are taken: `POST /signal/GROUP/up` and `/down` ask for nodes, `/alarms` takes the states of "
                         + "alarms for `decider.rules`. Without it nowhere. `updraft signal-url` prints the addresses.")
                 advertiseURL = reader.text(
-                    "advertise_url", "Base URL under which alarms reach that address; without it `http://<listen>`.")
+                    "advertise_url",
+                    "Base URL under which alarms reach that address; without it `http://<listen>` (`https` with `tls`)."
+                )
+                tls = reader.section(
+                    "tls", "The certificate of that address: what is posted there carries tokens.", ListenerTLS.read)
             }
         }
 

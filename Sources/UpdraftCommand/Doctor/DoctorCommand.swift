@@ -60,7 +60,7 @@ enum DoctorCommand {
                     try KubernetesConfiguration.chosen(
                         kubeconfig: settings.kubernetes.kubeconfig, context: settings.kubernetes.context,
                         inCluster: settings.kubernetes.inCluster, environment: environment),
-                    userAgent: "updraft-doctor")
+                    userAgent: "updraft-doctor", requestTimeout: settings.kubernetes.requestTimeout)
             }
         } catch {
             say("updraft doctor: \(error)")

@@ -20,7 +20,9 @@ enum ClusterAccess {
         do throws(KubernetesError) {
             let configuration = try KubernetesConfiguration.chosen(
                 kubeconfig: file, context: settings.kubernetes.context, inCluster: false, environment: environment)
-            return KubernetesClient(configuration, userAgent: "updraft/\(UpdraftVersion.text)")
+            return KubernetesClient(
+                configuration, userAgent: "updraft/\(UpdraftVersion.text)",
+                requestTimeout: settings.kubernetes.requestTimeout)
         } catch {
             throw CommandError("the kubeconfig cannot be used: \(error.description)", exitCode: 2)
         }

@@ -88,10 +88,7 @@ enum SignalURLCommand {
     }
 
     private static func base(_ settings: Settings) -> String {
-        let signals = settings.collector.signals
-        var base = signals.advertiseURL ?? "http://\(signals.listen?.description ?? "COLLECTOR")"
-        while base.hasSuffix("/") { base.removeLast() }
-        return base
+        settings.collector.signals.baseURL ?? "http://COLLECTOR"
     }
 
     private static func wrong(_ what: String) -> Int32 {

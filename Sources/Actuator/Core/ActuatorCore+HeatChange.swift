@@ -91,36 +91,6 @@ extension ActuatorCore {
         if !leaving.isEmpty { emit(.clearHooks(group: id, memberIDs: leaving.compactMap(\.physicalID))) }
     }
 
-    /// Whether the member's node is empty by our act: its removal has drained it, or did and then failed at Heat, so that the
-    /// node stays out of service. A node whose taint somebody took away may have pods again.
-    func isEmptied(_ member: GroupState.Member) -> Bool {
-        removals.contains { node, removal in
-            let record = removal.record
-            guard record.memberID == member.identity, nodes[node]?.hasTaint ?? true else { return false }
-            switch record.phase {
-            case .drained, .removing, .removed: return true
-            case .failed: return !record.ours.cordon && record.change != nil
-            case .cordoned, .noticed, .quiesced, .cancelled: return false
-            }
-        }
-    }
-
-    /// A failed member goes with any shrink, and is replaced by any update that keeps or raises the size, of whichever
-    /// group of the stack. If one that nobody chose is a live node, its pods would go untold. (A node that we emptied has
-    /// none.)
-    func strangersThatFailed(_ chosen: Set<String>, _ reading: GroupReading, in id: String) -> String? {
-        let stack = groups[id]?.policy.stack
-        var members = reading.members
-        for key in groups.keys.sorted() where key != id && groups[key]?.policy.stack == stack {
-            members += groups[key]?.reading?.members ?? []
-        }
-        let strangers = members.filter { member in
-            member.isFailed && !chosen.contains(member.identity) && isNode(member) && !isEmptied(member)
-        }
-        guard let first = strangers.first else { return nil }
-        return "member \(first.name) is \(first.status) and still a node: an update would replace or remove it"
-    }
-
     /// The record of a node in a change was written, or came to another end.
     mutating func removalIsWritten(_ node: String) {
         for (stack, change) in changes.sorted(by: { $0.key < $1.key }) {
@@ -252,14 +222,11 @@ extension ActuatorCore {
         send(target, for: change.group)
     }
 
-    /// The reason that stands at a marked member: tells whose mark it is.
-    static let markPrefix = "updraft removal "
-
     private static func mark(of names: [String], _ member: GroupState.Member, _ removals: [String: Removal]) -> String {
         // By its name too: it may have taken the place of the one that was to go.
         let records = names.compactMap { removals[$0]?.record }
         let record = records.first { $0.memberID == member.identity } ?? records.first { $0.member == member.name }
-        return markPrefix + (record?.id ?? "")
+        return RemovalNames.markPrefix + (record?.id ?? "")
     }
 
     mutating func marked(_ id: String, _ member: String, _ unhealthy: Bool, _ failure: ActFailure?) {
@@ -336,7 +303,7 @@ extension ActuatorCore {
         let mine = Set(names.compactMap { removals[$0]?.record.memberID })
         // What Heat has begun to delete cannot be unmarked.
         let marked = reading.members.filter {
-            $0.isFailed && $0.statusReason.hasPrefix(ActuatorCore.markPrefix) && !$0.status.hasPrefix("DELETE_")
+            $0.isFailed && $0.statusReason.hasPrefix(RemovalNames.markPrefix) && !$0.status.hasPrefix("DELETE_")
                 && mine.contains($0.identity)
         }
         changes[change.stackKey(groups)]?.step = .undoing(Set(marked.map(\.name)), why)
@@ -357,52 +324,5 @@ extension ActuatorCore {
             fail(name, why, stayCordoned: isBroken)
         }
         endChange(of: change.group)
-    }
-
-    /// Members that carry our mark while no removal claims them: the record was taken away by hand, or the node went.
-    /// The next update of anyone would replace or remove them.
-    ///
-    /// Not at once: the decision of a machine without a Node may be on its way again, and a size that was sent by a
-    /// process that died may not show yet.
-    mutating func unmarkOrphans(_ id: String, _ reading: GroupReading) {
-        guard let track = groups[id], nodesAreKnown, !reading.isBusy || (track.isStuck && reading.isBusyByFlagOnly)
-        else {
-            return
-        }
-        let stack = track.policy.stack
-        let claimed = Set(removals.values.filter { !$0.record.phase.isOver }.map(\.record.memberID))
-        let orphans = reading.members.filter {
-            $0.isFailed && $0.statusReason.hasPrefix(ActuatorCore.markPrefix)
-                && !$0.status.hasPrefix("DELETE_") && !claimed.contains($0.identity)
-        }
-        let known = groups[id]?.orphans ?? [:]
-        let since = Dictionary(
-            orphans.map { ($0.identity, known[$0.identity] ?? now) }, uniquingKeysWith: { first, _ in first })
-        groups[id]?.orphans = since
-        guard let youngest = since.values.max() else { return }
-        guard now - youngest >= policy.statusLag else {
-            timers.setEarlier(.group(id), at: youngest + policy.statusLag)
-            return
-        }
-        for member in orphans {
-            note(.warning, id, .memberFailed, "member \(member.name) carries the mark of a removal that is not there")
-        }
-        if (reading.desired ?? .max) <= reading.counted.count, !orphans.contains(where: { isNode($0) }),
-            reading.counted.count >= groups[id]?.policy.floor ?? 1
-        {
-            // The size without them was sent already: unmarked they would be too many, and an older one would go.
-            let isSafe = strangersThatFailed(Set(orphans.map(\.identity)), reading, in: id) == nil
-            guard isSafe, othersAllowUpdate(of: id) else { return }
-            changes[stack] = StackChange(
-                group: id, kind: .repair, step: .sending(reading.counted.count), deadline: now + policy.heatTimeout)
-            send(reading.counted.count, for: id)
-            return
-        }
-        changes[stack] = StackChange(
-            group: id, kind: .unmark, step: .marking(Set(orphans.map(\.name)), nil),
-            deadline: now + policy.heatTimeout)
-        for member in orphans {
-            emit(.mark(group: id, member: member.name, unhealthy: false, why: "no removal claims it"))
-        }
     }
 }

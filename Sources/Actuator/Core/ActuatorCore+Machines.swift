@@ -67,7 +67,7 @@ extension ActuatorCore {
                 let member = reading.members.first(where: { $0.name == removal.record.member }),
                 member.identity != removal.record.memberID, !member.isLeaving, !isNode(member)
             else { continue }
-            let isMarked = member.isFailed && member.statusReason.hasPrefix(ActuatorCore.markPrefix)
+            let isMarked = member.isFailed && member.statusReason.hasPrefix(RemovalNames.markPrefix)
             // One that failed to be made is nothing to mark: the next update sweeps it out.
             guard isMarked || !member.isFailed else { continue }
             guard isMarked || left - 1 >= floor else { continue }

@@ -85,7 +85,7 @@ extension Engine {
         if slot >= groupOfSlot.count || groupOfSlot[slot] < 0 { parts.append("belongs to no configured group") }
         if node.unschedulable { parts.append("cordoned") }
         answer.standing = parts.joined(separator: "; ")
-        if let record = node.annotations[RemovalMarks.annotation] {
+        if let record = node.annotations[RemovalNames.record] {
             answer.removals = [.init(node: name, record: record)]
             answer.removalCount = 1
         }
@@ -123,7 +123,7 @@ extension Engine {
         var removals: [Evaluation.Answer.Removal] = []
         var count = 0
         for slot in model.order {
-            guard let node = model.nodes[Int(slot)]?.node, let record = node.annotations[RemovalMarks.annotation] else {
+            guard let node = model.nodes[Int(slot)]?.node, let record = node.annotations[RemovalNames.record] else {
                 continue
             }
             count += 1

@@ -107,9 +107,9 @@ extension Node {
     var unmarked: Node {
         guard isUnderRemoval else { return self }
         var node = self
-        node.annotations[RemovalMarks.annotation] = nil
+        node.annotations[RemovalNames.record] = nil
         node.taints.removeAll {
-            $0.key == RemovalMarks.taint.key || $0.key == "node.kubernetes.io/unschedulable"
+            $0.key == RemovalNames.taint || $0.key == "node.kubernetes.io/unschedulable"
         }
         node.labels[RemovalNames.excludeFromLoadBalancers] = nil
         node.unschedulable = false

@@ -296,8 +296,8 @@ extension ReplayWorld {
             var node = item.node
             if let removal = item.removal {
                 node.unschedulable = true
-                node.taints.append(RemovalMarks.taint)
-                node.annotations[RemovalMarks.annotation] = removal
+                node.taints.append(.underRemoval)
+                node.annotations[RemovalNames.record] = removal
             }
             return node
         }

@@ -9,9 +9,6 @@ struct PodSpec {
     var ports: [ContainerPort] = []
     var readinessGates: [String] = []
 
-    /// The condition that tells a pod's Services whether it serves; a pod that has it as a readiness gate is told so.
-    static let servingGate = "updraft.io/serving"
-
     static func read(_ reader: inout JSONReader, isTemplate: Bool) throws(JSONError) -> PodSpec {
         var spec = PodSpec()
         var requests = PodRequests()
@@ -76,7 +73,7 @@ struct PodSpec {
                 }
             }
             readinessGates = gates
-            shape.hasServingGate = gates.contains(PodSpec.servingGate)
+            shape.hasServingGate = gates.contains(RemovalNames.servingGate)
         default: try reader.skip()
         }
     }

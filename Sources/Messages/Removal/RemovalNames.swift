@@ -34,6 +34,8 @@ public enum RemovalNames {
     public static let podAnswer = "updraft.io/shutdown-answer"
     /// The readiness gate that takes a pod out of its Services while it is under notice.
     public static let servingGate = "updraft.io/serving"
+    /// In Heat, the reason that stands at a member marked for removal, before the removal's id: tells whose mark it is.
+    public static let markPrefix = "updraft removal "
     /// On a Pod: it belongs to a static manifest of its node (Kubernetes' own).
     public static let mirror = "kubernetes.io/config.mirror"
 }

@@ -146,8 +146,6 @@ struct HeatDiagnosis {
 
     // MARK: Members
 
-    private static let markPrefix = "updraft removal "
-
     private mutating func lookAt(_ member: HeatMember) {
         let node = patient.node(of: member)
         let name =
@@ -159,7 +157,7 @@ struct HeatDiagnosis {
                 .memberHalfDeleted, .problem, "\(name) is \(member.status): \(member.statusReason.prefix(200))",
                 means: "its deletion failed half-way; the machine may live on",
                 mend: "the next update deletes it anew (and pauses at its hook again)")
-        } else if member.isFailed && member.statusReason.hasPrefix(Self.markPrefix) {
+        } else if member.isFailed && member.statusReason.hasPrefix(RemovalNames.markPrefix) {
             lookAtMark(member, name, node)
         } else if member.isFailed {
             find(
@@ -177,7 +175,7 @@ struct HeatDiagnosis {
     }
 
     private mutating func lookAtMark(_ member: HeatMember, _ name: String, _ node: HeatPatient.Node?) {
-        let id = String(member.statusReason.dropFirst(Self.markPrefix.count))
+        let id = String(member.statusReason.dropFirst(RemovalNames.markPrefix.count))
         let isClaimed = node?.record.map { $0.id == id && !$0.phase.isOver } == true
         if isClaimed {
             find(

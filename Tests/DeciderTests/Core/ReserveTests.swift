@@ -10,8 +10,8 @@ struct ReserveTests {
     private func stage(replaced: Bool, kind: String = "ReplicaSet") -> Stage {
         var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
         let shape = Stage.shape(cpu: 2_000, app: "db") { $0.owner = PodShape.Owner(kind: kind, name: "db") }
-        var leaving = Stage.node("n1", taints: [RemovalMarks.taint])
-        leaving.annotations[RemovalMarks.annotation] = "{}"
+        var leaving = Stage.node("n1", taints: [Taint.underRemoval])
+        leaving.annotations[RemovalNames.record] = "{}"
         leaving.unschedulable = true
         let pods = stage.pods("db", 1, shape, on: "n1") + stage.pods("on", 1, Stage.shape(cpu: 2_000), on: "n2")
         stage.snapshot(
@@ -46,8 +46,8 @@ struct ReserveTests {
     @Test("The place of an evicted pod of which no owner is known is kept as well: somebody may make it anew")
     func bare() {
         var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
-        var leaving = Stage.node("n1", taints: [RemovalMarks.taint])
-        leaving.annotations[RemovalMarks.annotation] = "{}"
+        var leaving = Stage.node("n1", taints: [Taint.underRemoval])
+        leaving.annotations[RemovalNames.record] = "{}"
         leaving.unschedulable = true
         stage.snapshot(
             nodes: [leaving, Stage.node("n2")],
@@ -64,8 +64,8 @@ struct ReserveTests {
     func homeless() {
         for free in [true, false] {
             var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
-            var leaving = Stage.node("n1", taints: [RemovalMarks.taint])
-            leaving.annotations[RemovalMarks.annotation] = "{}"
+            var leaving = Stage.node("n1", taints: [Taint.underRemoval])
+            leaving.annotations[RemovalNames.record] = "{}"
             let pods =
                 stage.pods("web", 1, Stage.shape(cpu: 2_000), on: "n1")
                 + stage.pods("on", 1, Stage.shape(cpu: free ? 1_000 : 3_000), on: "n2")

@@ -136,7 +136,7 @@ struct RehearsalTests {
         story.say(.groupState(Stage.group("workers", ["n1", "n2", "n3"], at: story.now)))
         story.pass(.minutes(5), nodes: ["n1", "n2", "n3"])
         var marked = nodes[2]
-        marked.taints = [RemovalMarks.taint]
+        marked.taints = [Taint.underRemoval]
         marked.unschedulable = true
         story.delta(nodes: [marked])
         story.pass(.minutes(1), nodes: ["n1", "n2", "n3"])

@@ -100,7 +100,7 @@ extension Node {
 
     /// Whether the Actuator has it under removal.
     var isUnderRemoval: Bool {
-        annotations[RemovalMarks.annotation] != nil || taints.contains { $0.key == RemovalMarks.taint.key }
+        annotations[RemovalNames.record] != nil || taints.contains { $0.key == RemovalNames.taint }
     }
 }
 
@@ -137,4 +137,9 @@ struct NodeRules: Sendable, Equatable {
     private static func names(_ names: [String], _ key: String) -> Bool {
         names.contains { $0.hasSuffix("*") ? key.hasPrefix($0.dropLast()) : key == $0 }
     }
+}
+
+extension Taint {
+    /// What the Actuator puts on a node under removal.
+    static let underRemoval = Taint(key: RemovalNames.taint, effect: .noSchedule)
 }

@@ -34,7 +34,7 @@ extension ClusterModel {
         "node.kubernetes.io/memory-pressure", "node.kubernetes.io/disk-pressure", "node.kubernetes.io/pid-pressure",
         "node.kubernetes.io/network-unavailable", "node.kubernetes.io/out-of-service",
         "node.cloudprovider.kubernetes.io/uninitialized", "node.cloudprovider.kubernetes.io/shutdown",
-        RemovalMarks.taint.key, Node.peerDeletionTaint, "DeletionCandidateOfClusterAutoscaler",
+        RemovalNames.taint, Node.peerDeletionTaint, "DeletionCandidateOfClusterAutoscaler",
     ]
 
     private static let passingPrefixes = [

@@ -66,7 +66,7 @@ struct PodClass: Sendable {
         isDaemonSet =
             shape.owner?.kind == "DaemonSet"
             || shape.annotations["cluster-autoscaler.kubernetes.io/daemonset-pod"] == "true"
-        isMirror = shape.annotations["kubernetes.io/config.mirror"] != nil
+        isMirror = shape.annotations[RemovalNames.mirror] != nil
     }
 }
 

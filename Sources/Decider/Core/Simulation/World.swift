@@ -166,7 +166,7 @@ struct World: Sendable {
         for number in catalog.spreadCounters where number < counters.count {
             guard case .spread(let filter, _) = catalog.counters[number].kind,
                 let tolerations = catalog.predicates[filter].tolerations,
-                !tolerations.contains(where: { $0.tolerates(RemovalMarks.taint) }),
+                !tolerations.contains(where: { $0.tolerates(.underRemoval) }),
                 takesPart(node, in: number, catalog)
             else { continue }
             let domain = domain(catalog.counters[number].key, node)
@@ -220,12 +220,4 @@ struct World: Sendable {
         guard domain >= 0, !catalog.isSpread[number] || takesPart(node, in: number, catalog) else { return }
         counters[number].bump(domain, by: Int32(count))
     }
-}
-
-/// What the Actuator puts on a node under removal.
-enum RemovalMarks {
-    /// Keeps new pods away.
-    static let taint = Taint(key: "updraft.io/removing", effect: .noSchedule)
-    /// Holds the removal's id, phase and deadline.
-    static let annotation = "updraft.io/removal"
 }

@@ -1,0 +1,155 @@
+import Messages
+import Support
+
+/// `removal.decided`: what may begin, and what is refused before any pod is told.
+extension ActuatorCore {
+    mutating func removalDecided(_ decision: RemovalDecided, _ ticket: Int) {
+        hold(ticket)
+        guard let track = groups[decision.group] else {
+            return refuseAll(decision, Explanation(.groupUnknown, "no group '\(decision.group)' is configured"), ticket)
+        }
+        if cancelled.contains(decision.id) {
+            return refuseAll(decision, Explanation(.cancelledByOperator, "it was cancelled before it began"), ticket)
+        }
+        if let pause = track.pause { return refuseAll(decision, Explanation(.groupPaused, pause.detail), ticket) }
+        if let index = track.starts.firstIndex(where: { $0.decision.id == decision.id }) {
+            groups[decision.group]?.starts[index].ticket = ticket
+            return
+        }
+        groups[decision.group]?.starts.append(GroupTrack.Start(decision: decision, ticket: ticket, since: now))
+        readGroup(decision.group)
+    }
+
+    /// A fresh reading is in: begins the removals that waited for it.
+    mutating func beginStarts(_ id: String, _ reading: GroupReading) {
+        guard nodesAreKnown, let starts = groups[id]?.starts, !starts.isEmpty else { return }
+        groups[id]?.starts = starts.filter { reading.begunAt < $0.since }
+        for start in starts where reading.begunAt >= start.since { begin(start, reading) }
+    }
+
+    private mutating func begin(_ start: GroupTrack.Start, _ reading: GroupReading) {
+        let decision = start.decision
+        if decision.nodes.contains(where: { tidying[$0.node] != nil }) {
+            // A Node is being changed just now; one change at a time, so that answers cannot be mistaken.
+            var later = start
+            later.since = now
+            groups[decision.group]?.starts.append(later)
+            return timers.setEarlier(.group(decision.group), at: now + policy.pollInterval)
+        }
+        var begun: Set<String> = []
+        for target in decision.nodes {
+            if target.nodeUID == RemovalNames.unregistered {
+                if beginMachine(target, decision, reading) { begun.insert(target.node) }
+                continue
+            }
+            if let removal = removals[target.node], removal.record.id == decision.id {
+                // It came again: go on with what is there.
+                if removal.record.phase == .cordoned, removal.editing != nil { begun.insert(target.node) }
+                continue
+            }
+            switch member(of: target, decision, reading) {
+            case .failure(let why): refuse(target, of: decision, why.explanation)
+            case .success(let member):
+                cordon(target, decision, member)
+                begun.insert(target.node)
+            }
+        }
+        if begun.isEmpty { return settle(start.ticket) }
+        if let ticket = start.ticket { starting[ticket] = begun }
+    }
+
+    /// Resolves Node → provider id → server → Heat member; whatever is missing is a refusal.
+    private func member(
+        of target: RemovalTarget, _ decision: RemovalDecided, _ reading: GroupReading
+    ) -> Result<GroupState.Member, ActFailure> {
+        func refusal(_ reason: Reason, _ detail: String) -> Result<GroupState.Member, ActFailure> {
+            .failure(ActFailure(reason, detail, isRetriable: false))
+        }
+        // It waited for a reading, and an incident came meanwhile.
+        if let pause = groups[decision.group]?.pause { return refusal(.groupPaused, pause.detail) }
+        guard decision.deadline >= now else {
+            return refusal(.decisionExpired, "its deadline was \(decision.deadline.rfc3339)")
+        }
+        guard reading.removesChosen else {
+            // Known before any pod is told.
+            return refusal(
+                .heatRefused, "\(decision.group) is a ResourceGroup: no chosen member can be taken out of it")
+        }
+        guard let node = nodes[target.node] else { return refusal(.nodeGone, "there is no node \(target.node)") }
+        guard node.uid == target.nodeUID else {
+            return refusal(.decisionStale, "node \(target.node) is another one: uid \(node.uid)")
+        }
+        if let removal = removals[target.node], !removal.record.phase.isOver {
+            return refusal(.currentlyBeingDeleted, "by removal \(removal.record.id)")
+        }
+        if let mistake = node.recordMistake { return refusal(.memberUnresolved, mistake) }
+        guard let serverID = node.serverID else {
+            return refusal(.memberUnresolved, "node \(target.node) has no provider id of OpenStack")
+        }
+        guard serverID == target.serverID else {
+            return refusal(.decisionStale, "node \(target.node) is server \(serverID), not \(target.serverID)")
+        }
+        guard let member = reading.members.first(where: { $0.serverID == serverID }) else {
+            return refusal(.memberUnresolved, "no member of group \(decision.group) has server \(serverID)")
+        }
+        guard member.physicalID != nil, !member.isLeaving else {
+            return refusal(.memberUnresolved, "member \(member.name) is \(member.status)")
+        }
+        // Heat would take that one as well, so the stack would never be changed: no pod is moved for nothing.
+        let servers = Set(decision.nodes.map(\.serverID))
+        var chosen = Set(reading.members.filter { $0.serverID.map(servers.contains) ?? false }.map(\.identity))
+        for removal in removals.values where !removal.record.phase.isOver { chosen.insert(removal.record.memberID) }
+        // (Those that failed are emptied wherever they are: each group's may wait for the other's.)
+        if target.reason.reason != .memberFailed,
+            let obstacle = strangersThatFailed(chosen, reading, in: decision.group)
+        {
+            return refusal(.memberFailed, obstacle)
+        }
+        let going = removals.values.filter {
+            $0.record.group == decision.group && !$0.record.phase.isOver && $0.record.phase != .removed
+        }
+        let floor = groups[decision.group]?.policy.floor ?? 1
+        let counted = Set(reading.counted.compactMap(\.physicalID))
+        let left = counted.count - going.count(where: { counted.contains($0.record.memberID) }) - 1
+        // One that is no good is replaced where it cannot be spared.
+        if !member.isFailed && left < floor && !target.reason.reason.isOfBrokenMachine {
+            let origin = groups[decision.group]?.policy.origin ?? "groups"
+            return refusal(.minimumReached, "\(left) members would be left, at least \(floor) needed (\(origin).min)")
+        }
+        return .success(member)
+    }
+
+    private mutating func cordon(_ target: RemovalTarget, _ decision: RemovalDecided, _ member: GroupState.Member) {
+        let record = RemovalRecord(
+            id: decision.id, group: decision.group, nodeUID: target.nodeUID, serverID: target.serverID,
+            member: member.name, memberID: member.physicalID ?? "", decidedAt: decision.decidedAt, startedAt: now,
+            deadline: now + policy.maximumCooldown + policy.cooldownMargin, reason: target.reason)
+        var removal = Removal(record: record, uid: target.nodeUID)
+        removal.beginBy = decision.deadline
+        let edit = NodeEdit(node: target.node, uid: target.nodeUID, kind: .cordon(record))
+        removal.editing = edit
+        removals[target.node] = removal
+        noteDecided(record)
+        emit(.editNode(edit))
+    }
+
+    /// The Decider's removals tell which decisions on the size are over; those that the Actuator begins by itself do not.
+    mutating func noteDecided(_ record: RemovalRecord) {
+        guard record.reason.reason != .externalScaleIn, record.reason.reason != .memberFailed else { return }
+        let newest = groups[record.group]?.newestRemoval ?? record.decidedAt
+        groups[record.group]?.newestRemoval = max(newest, record.decidedAt)
+    }
+
+    private mutating func refuseAll(_ decision: RemovalDecided, _ why: Explanation, _ ticket: Int) {
+        for target in decision.nodes { refuse(target, of: decision, why) }
+        settle(ticket)
+    }
+
+    mutating func refuse(_ target: RemovalTarget, of decision: RemovalDecided, _ why: Explanation) {
+        let progress = RemovalProgress(
+            id: decision.id, group: decision.group, node: target.node, nodeUID: target.nodeUID,
+            serverID: target.serverID, reason: why, at: now)
+        emit(.publish(.removalFailed(RemovalFailed(cluster: policy.cluster, removal: progress))))
+        note(.info, target.node, why.reason, "removal \(decision.id) refused: \(why.detail)")
+    }
+}

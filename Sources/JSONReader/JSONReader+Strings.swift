@@ -31,22 +31,6 @@ extension JSONReader {
         return JSONKey(start: base + start, count: end - start)
     }
 
-    /// Reads a string and hands its bytes, escapes resolved and no longer pointing into the document if there were
-    /// any, to `body`. UTF-8 is not checked. `offset` is where the string's first byte stands.
-    public mutating func withStringBytes<Value>(
-        _ body: (UnsafeBufferPointer<UInt8>, _ offset: Int) throws(JSONError) -> Value
-    ) throws(JSONError) -> Value {
-        let found = try takeString()
-        let raw = UnsafeRawBufferPointer(start: base + found.start, count: found.end - found.start)
-        if found.isEscaped {
-            let plain = try Self.unescape(raw, offset: found.start)
-            return try plain.withUnsafeBufferPointer { (bytes) throws(JSONError) -> Value in
-                try body(bytes, found.start)
-            }
-        }
-        return try body(raw.assumingMemoryBound(to: UInt8.self), found.start)
-    }
-
     /// Where the inside of a string stands, and what is known about it.
     private struct FoundString {
         var start: Int

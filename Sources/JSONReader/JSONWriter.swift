@@ -114,12 +114,6 @@ public struct JSONWriter: Sendable {
         int(value)
     }
 
-    /// Writes a key and a number.
-    public mutating func member(_ name: String, _ value: Double) {
-        key(name)
-        double(value)
-    }
-
     /// Writes a key and a truth value.
     public mutating func member(_ name: String, _ value: Bool) {
         key(name)

@@ -99,11 +99,6 @@ public struct HeatStack: Sendable, Equatable {
     /// The id of the stack that owns it.
     public let parent: String?
 
-    /// True for an update that a later one replaced: docs/openstack/heat.md §4.
-    public var isSuperseded: Bool {
-        status.state == .failed && statusReason.hasSuffix("cancelled")
-    }
-
     static func decode(_ field: Field) throws(OpenStackError) -> HeatStack {
         // In lists tags are null or an array; old Heats write one string with commas.
         var tags: [String] = []

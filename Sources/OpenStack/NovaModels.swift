@@ -13,9 +13,6 @@ public struct NovaQuota: Sendable, Equatable {
         self.limit = limit < 0 ? nil : limit
         self.used = used
     }
-
-    /// What is left, never negative; nil: unlimited.
-    public var free: Int? { limit.map { max(0, $0 - used) } }
 }
 
 /// The limits of the project.

@@ -21,9 +21,6 @@ public struct TimerQueue<Key: Hashable & Sendable>: Sendable {
         }
     }
 
-    /// When `key` is due, if it is set.
-    public func time(of key: Key) -> Timestamp? { times[key] }
-
     /// Makes `key` due at `time`, whenever it was due before.
     public mutating func set(_ key: Key, at time: Timestamp) {
         current[key] = queue.add(key, due: time)

@@ -12,9 +12,6 @@ enum Terminal {
         write(text + "\n", to: 2)
     }
 
-    /// Whether standard output is a terminal.
-    static var isInteractive: Bool { isatty(1) == 1 }
-
     private static func write(_ text: String, to descriptor: Int32) {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {

@@ -331,7 +331,7 @@ struct HeatTests {
         #expect(error?.code == .cancelled)
     }
 
-    @Test("A stack's statuses and a superseded update")
+    @Test("What a stack's status says")
     func statuses() {
         #expect(HeatStatus("UPDATE_IN_PROGRESS").state == .inProgress)
         #expect(HeatStatus("UPDATE_IN_PROGRESS").action == "UPDATE")

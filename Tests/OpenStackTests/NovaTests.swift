@@ -16,9 +16,8 @@ struct NovaTests {
         #expect(limits.memoryMiB.limit == 8_000_000)
         #expect(limits.serverGroupMembers == 100)
         #expect(cloud.calls == ["GET /nova/v2.1/limits"])
-        #expect(NovaQuota(limit: -1, used: 7).free == nil)
-        #expect(NovaQuota(limit: 7, used: 9).free == 0)
-        #expect(NovaQuota(limit: 7, used: 2).free == 5)
+        #expect(NovaQuota(limit: -1, used: 7).limit == nil)
+        #expect(NovaQuota(limit: 7, used: 9).limit == 7)
     }
 
     @Test("Flavors and servers as recorded")

@@ -6,8 +6,6 @@ public struct DeciderError: Error, Sendable, Equatable, CustomStringConvertible 
         case invalidCheckpoint
         /// A scenario or recording cannot be read.
         case invalidInput
-        /// The settings cannot be turned into rules.
-        case invalidSettings
     }
 
     /// The kind of problem.

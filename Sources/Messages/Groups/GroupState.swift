@@ -37,8 +37,6 @@ public struct GroupState: Payload {
         public var isFailed: Bool { status.hasSuffix("_FAILED") }
         /// `DELETE_IN_PROGRESS`.
         public var isLeaving: Bool { status == "DELETE_IN_PROGRESS" }
-        /// `CREATE_IN_PROGRESS` or `INIT_COMPLETE`.
-        public var isComing: Bool { status == "CREATE_IN_PROGRESS" || status.hasPrefix("INIT_") }
     }
 
     /// A limit of the cloud and how much of it is used.

@@ -20,12 +20,10 @@ struct KubeletModel: Sendable {
     private var machinesMade = 0
     /// Off while the cloud's past is played at its start: nobody reads what leases were renewed then.
     private var renewsLeases = false
-    private var random: Generator
     private var facts: [(String, [String: JSONValue])] = []
 
-    init(timing: Timing, random: Generator) {
+    init(timing: Timing) {
         self.timing = timing
-        self.random = random
     }
 
     /// When something happens next by itself.

@@ -79,11 +79,6 @@ struct KubernetesStore: Sendable {
         collections[kind]?.objects[key]
     }
 
-    /// How many there are.
-    func count(_ kind: KubernetesKind) -> Int {
-        collections[kind]?.objects.count ?? 0
-    }
-
     /// All of a kind, unordered.
     func all(_ kind: KubernetesKind) -> Dictionary<String, StoredObject>.Values {
         (collections[kind]?.objects ?? [:]).values

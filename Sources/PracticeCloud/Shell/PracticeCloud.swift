@@ -98,8 +98,6 @@ public final class PracticeCloud: Sendable {
     public var kubernetesToken: String { credentials.kubernetesToken }
     /// Base URL of the pods' hooks.
     public var hooksURL: String { endpoints.hooks }
-    /// Base URL of Heat.
-    public var heatURL: String { endpoints.heat }
 
     /// A kubeconfig for it: context `practice` with all rights, `practice-reader` may only read.
     public var kubeconfig: String {

@@ -67,7 +67,7 @@ struct PracticeModel: Sendable {
         scheduler = SchedulerModel(random: random.fork())
         controllers = ControllerModel()
         controllers.collectionDelay = settings.podCollection * settings.pace
-        kubelets = KubeletModel(timing: settings.pacedKubelets, random: random.fork())
+        kubelets = KubeletModel(timing: settings.pacedKubelets)
         kubernetesTokens = [credentials.kubernetesToken: false, credentials.readerToken: true]
         self.random = random
         clock = now - .minutes(30)

@@ -37,8 +37,6 @@ struct Audit {
     var marks = 0
     var unmarks = 0
     var hooks = 0
-    var removed: [String] = []
-    var lastEvaluation: Evaluation?
 
     subscript(pod: String, removal: String) -> Told {
         get { told["\(pod)/\(removal)"] ?? Told() }

@@ -9,7 +9,6 @@ final class ActuatorProcess: Process {
     private var states: Outbox?
     private var tickets: [Int: (MessageQueue.Settlement) -> Void] = [:]
     private var nextTicket = 0
-    private var laps = 0
     /// When the last reading of each group began.
     private var readAt: [Int: Timestamp] = [:]
 

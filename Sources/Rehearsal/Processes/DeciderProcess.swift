@@ -121,7 +121,6 @@ final class DeciderProcess: Process {
             for entry in evaluation.nodes {
                 world.say(name, "\(entry.node): \(entry.outcome.reason.rawValue), \(entry.outcome.detail)")
             }
-            world.audit.lastEvaluation = evaluation
             deliver(rest, isSaved: isSaved)
         case .publish(let event):
             guard isSaved else {

@@ -209,7 +209,6 @@ struct DecodingTests {
         let shape = object.shape
         #expect(shape.annotations.count == 2)
         #expect(shape.priority == -5)
-        #expect(shape.neverPreempts)
         #expect(shape.hasServingGate)
         #expect(shape.hostPorts == [PodShape.HostPort(port: 80)])
         #expect(object.ports == [ContainerPort(name: "web", port: 8080)])

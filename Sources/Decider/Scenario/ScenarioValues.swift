@@ -75,7 +75,6 @@ struct ScenarioValues {
             namespace: value["namespace"]?.stringValue ?? "default", labels: Self.texts(value["labels"]),
             annotations: Self.texts(value["annotations"]), requests: Self.resources(value["requests"]),
             priority: value["priority"]?.intValue.map { Int32(clamping: $0) },
-            neverPreempts: value["preemptionPolicy"]?.stringValue == "Never",
             nodeSelector: Self.texts(value["nodeSelector"]),
             tolerations: (value["tolerations"]?.arrayValue ?? []).map(toleration),
             topologySpread: (value["topologySpread"]?.arrayValue ?? []).map(spread),

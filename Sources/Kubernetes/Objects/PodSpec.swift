@@ -57,10 +57,6 @@ struct PodSpec {
             }
             shape.topologySpread = constraints
         case "priority": shape.priority = try reader.isNull() ? nil : try reader.int32()
-        case "priorityClassName": shape.priorityClass = try reader.stringOrNull()
-        case "preemptionPolicy":
-            let word = try reader.word()
-            shape.neverPreempts = word == "Never"
         case "schedulerName": shape.schedulerName = try reader.stringOrNull() ?? shape.schedulerName
         case "restartPolicy": shape.restartPolicy = try reader.stringOrNull() ?? shape.restartPolicy
         case "terminationGracePeriodSeconds":

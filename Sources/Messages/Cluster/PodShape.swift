@@ -69,10 +69,6 @@ public struct PodShape: Sendable, Hashable, Codable {
     public var runningRequests: ResourceList?
     /// `spec.priority`; nil when absent, which is not the same as zero for the expendable cut-off.
     public var priority: Int32?
-    /// `spec.priorityClassName`.
-    public var priorityClass: String?
-    /// `spec.preemptionPolicy` is `Never`.
-    public var neverPreempts: Bool
     /// `spec.nodeSelector`.
     public var nodeSelector: [String: String]
     /// Required node affinity: any term suffices. Nil: no requirement; empty: matches no node.
@@ -104,8 +100,8 @@ public struct PodShape: Sendable, Hashable, Codable {
     public init(
         namespace: String = "default", labels: [String: String] = [:], annotations: [String: String] = [:],
         owner: Owner? = nil, requests: ResourceList = ResourceList(), priority: Int32? = nil,
-        priorityClass: String? = nil, neverPreempts: Bool = false, nodeSelector: [String: String] = [:],
-        nodeAffinity: [NodeSelectorTerm]? = nil, preferredNodeAffinity: [WeightedNodeTerm] = [],
+        nodeSelector: [String: String] = [:], nodeAffinity: [NodeSelectorTerm]? = nil,
+        preferredNodeAffinity: [WeightedNodeTerm] = [],
         tolerations: [Toleration] = [], podAffinity: [PodAffinityTerm] = [], podAntiAffinity: [PodAffinityTerm] = [],
         topologySpread: [TopologySpreadConstraint] = [], hostPorts: [HostPort] = [], localVolumes: [LocalVolume] = [],
         schedulerName: String = "default-scheduler", restartPolicy: String = "Always", gracePeriodSeconds: Int64 = 30,
@@ -117,8 +113,6 @@ public struct PodShape: Sendable, Hashable, Codable {
         self.owner = owner
         self.requests = requests
         self.priority = priority
-        self.priorityClass = priorityClass
-        self.neverPreempts = neverPreempts
         self.nodeSelector = nodeSelector
         self.nodeAffinity = nodeAffinity
         self.preferredNodeAffinity = preferredNodeAffinity

@@ -127,6 +127,14 @@ public struct NovaServerGroup: Sendable, Equatable {
     /// The ids of its servers.
     public let members: [String]
 
+    /// From its parts.
+    public init(id: String, name: String, policy: String, members: [String]) {
+        self.id = id
+        self.name = name
+        self.policy = policy
+        self.members = members
+    }
+
     static func decode(_ field: Field) throws(OpenStackError) -> NovaServerGroup {
         // Microversion 2.64 made one `policy` of the list `policies`.
         var policy = try field.optionalString("policy")

@@ -35,15 +35,14 @@ final class HeatDoor: CloudActing {
         /// What the last reading found: stack of the group and of its members, by their ids.
         var snapshots: [String: HeatGroupSnapshot] = [:]
         var flavors: [String: Cached<GroupState.Flavor?>] = [:]
-        var quotas: Cached<[GroupState.Quota]>?
+        var limits: Cached<CloudLimits>?
         /// Whether a group's stack can hold deletions, and the stack of which that is known.
         var holding: [String: Cached<Bool?>] = [:]
         /// Members that left the list of their group while it changes: their stacks may live on for a while.
         var departed: [String: [HeatMember]] = [:]
     }
 
-    /// Limits change with every server anybody makes, flavors hardly ever.
-    private static let quotaAge = Interval.seconds(10)
+    /// Hardly ever changed.
     private static let flavorAge = Interval.seconds(600)
 
     let client: OpenStackClient
@@ -92,7 +91,7 @@ final class HeatDoor: CloudActing {
             groupStackReason: tellsMore
                 ? snapshot.resourceStatusReason : groupStack?.statusReason ?? snapshot.resourceStatusReason,
             scalingInProgress: snapshot.metadata.scalingInProgress, desired: snapshot.desired, members: members,
-            flavor: await flavor(group, members), quotas: await quotas())
+            flavor: await flavor(group, members), quotas: await limits().quotas(of: members))
         reading.stackUpdatedAt = snapshot.stack.updatedAt
         reading.removesChosen = snapshot.kind == .autoScalingGroup
         reading.canHold = holds.canHold
@@ -121,18 +120,6 @@ final class HeatDoor: CloudActing {
         let found = flavor.flatMap(GroupState.Flavor.init)
         state.withLock { $0.flavors[group] = Cached(value: found, at: now) }
         return found
-    }
-
-    private func quotas() async -> [GroupState.Quota] {
-        let now = Timestamp.now()
-        if let known = state.withLock({ $0.quotas }), now - known.at < Self.quotaAge { return known.value }
-        guard let limits = try? await client.limits() else { return state.withLock { $0.quotas?.value ?? [] } }
-        let quotas = [
-            GroupState.Quota(name: "instances", limits.instances), GroupState.Quota(name: "cores", limits.cores),
-            GroupState.Quota(name: "ramMiB", limits.memoryMiB),
-        ]
-        state.withLock { $0.quotas = Cached(value: quotas, at: now) }
-        return quotas
     }
 
     func servers(_ ids: [String]) async -> [String: ServerWord] {
@@ -189,12 +176,6 @@ final class HeatDoor: CloudActing {
     func refuseInDryRun(_ what: String) throws(ActFailure) {
         guard isDryRun else { return }
         throw ActFailure(.dryRun, "not sent: \(what)", isRetriable: false)
-    }
-}
-
-extension GroupState.Quota {
-    init(name: String, _ quota: NovaQuota) {
-        self.init(name: name, used: Int64(quota.used), limit: quota.limit.map(Int64.init) ?? -1)
     }
 }
 

@@ -415,7 +415,7 @@ extension ReplayWorld {
             if let problem = state.problem, passing.contains(problem.reason) { state.problem = nil }
             state.quotas = state.quotas.map { quota in
                 var quota = quota
-                quota.used = max(0, quota.used + Int64(size - recordedSize) * Self.share(quota.name, state.flavor))
+                quota.used = max(0, quota.used + Int64(size - recordedSize) * Self.share(quota.kind, state.flavor))
                 return quota
             }
             state.observedAt = now
@@ -424,12 +424,12 @@ extension ReplayWorld {
     }
 
     /// What one machine takes of a quota of the cloud.
-    private static func share(_ quota: String, _ flavor: GroupState.Flavor?) -> Int64 {
+    private static func share(_ quota: GroupState.Quota.Kind?, _ flavor: GroupState.Flavor?) -> Int64 {
         switch quota {
-        case "instances": 1
-        case "cores": flavor?.vcpus ?? 0
-        case "ram": flavor?.ramMiB ?? 0
-        default: 0
+        case .instances, .serverGroupMembers: 1
+        case .cores: flavor?.vcpus ?? 0
+        case .ramMiB: flavor?.ramMiB ?? 0
+        case nil: 0
         }
     }
 }

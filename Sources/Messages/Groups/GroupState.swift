@@ -41,9 +41,21 @@ public struct GroupState: Payload {
 
     /// A limit of the cloud and how much of it is used.
     public struct Quota: Sendable, Hashable, Codable {
+        /// What there can be limits of.
+        public enum Kind: String, Sendable, CaseIterable {
+            /// Servers of the project.
+            case instances
+            /// Virtual processors of the project.
+            case cores
+            /// Memory of the project in MiB.
+            case ramMiB
+            /// Servers in the Nova server group that the group's servers are in.
+            case serverGroupMembers
+        }
+
         /// `instances`, `cores`, `ramMiB`, `serverGroupMembers`.
         public var name: String
-        /// In use by the project.
+        /// In use by the project, or in the server group.
         public var used: Int64
         /// The limit; -1 is none.
         public var limit: Int64
@@ -54,6 +66,14 @@ public struct GroupState: Payload {
             self.used = used
             self.limit = limit
         }
+
+        /// Of a known kind.
+        public init(_ kind: Kind, used: Int64, limit: Int64) {
+            self.init(name: kind.rawValue, used: used, limit: limit)
+        }
+
+        /// What it is a limit of; nil for one that this version does not know.
+        public var kind: Kind? { Kind(rawValue: name) }
     }
 
     /// What a new machine of the group is.

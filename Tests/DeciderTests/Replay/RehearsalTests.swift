@@ -95,6 +95,40 @@ struct RehearsalTests {
         #expect(abs(report.nodeHours - expected) < 0.02, "\(report.nodeHours), expected \(expected)")
     }
 
+    /// What one machine of four cores takes of each quota.
+    static let shares: [(GroupState.Quota.Kind, Int64)] = [
+        (.instances, 1), (.cores, 4), (.ramMiB, 8_192), (.serverGroupMembers, 1),
+    ]
+
+    @Test("What was grown uses up the quotas of the cloud, each by its own measure", arguments: shares)
+    func quotas(kind: GroupState.Quota.Kind, each: Int64) {
+        var story = Story()
+        story.snapshot(
+            nodes: [Stage.node("n1")], pods: [pod("busy", shape: 1, on: "n1", at: story.now)], shapes: Self.shapes)
+        var state = Stage.group("workers", ["n1"], at: story.now)
+        state.flavor = GroupState.Flavor(name: "m1.large", vcpus: 4, ramMiB: 8_192, diskGiB: 40)
+        // Room for two machines more, whatever the recorded Decider did.
+        state.quotas = [GroupState.Quota(kind, used: each, limit: 3 * each)]
+        func pass(_ interval: Interval) {
+            let end = story.now + interval
+            while story.now < end {
+                story.now = min(end, story.now + .seconds(5))
+                story.delta()
+                state.observedAt = story.now
+                story.say(.groupState(state))
+            }
+        }
+        story.say(.groupState(state))
+        pass(.seconds(30))
+        for round in 0..<3 {
+            story.delta(pods: (0..<4).map { pod("web-\(round)-\($0)", at: story.now) })
+            pass(.minutes(5))
+        }
+        let report = story.rehearsed { $0.scaleDown.enabled = false }
+        #expect(report.nodesAdded == 2, "\(report.decisions)")
+        #expect(report.waitingAtEnd == 4)
+    }
+
     @Test("A smaller limit costs waiting pods, and fewer node-hours")
     func smallerLimit() {
         let usual = load().rehearsed { $0.scaleDown.enabled = false }

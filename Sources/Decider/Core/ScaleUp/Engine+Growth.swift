@@ -76,7 +76,7 @@ extension Engine {
         var perGroup: [(Int, GroupState.Quota)] = []
         for (number, group) in groups.enumerated() {
             for quota in group.state?.quotas ?? [] where quota.limit >= 0 {
-                if quota.name == "serverGroupMembers" {
+                if quota.kind == .serverGroupMembers {
                     perGroup.append((number, quota))
                 } else if let known = tightest[quota.name], known.limit - known.used <= quota.limit - quota.used {
                     continue
@@ -87,14 +87,14 @@ extension Engine {
         }
         for quota in tightest.values.sorted(by: { $0.name < $1.name }) {
             var (used, limit, dimension): (Int64, Int64, Int?) = (quota.used, quota.limit, nil)
-            switch quota.name {
-            case "instances": break
-            case "cores": dimension = Catalog.cpu
-            case "ramMiB":
+            switch quota.kind {
+            case .instances: break
+            case .cores: dimension = Catalog.cpu
+            case .ramMiB:
                 dimension = Catalog.memory
                 used *= 1_048_576
                 limit *= 1_048_576
-            default: continue
+            case .serverGroupMembers, nil: continue
             }
             for (number, template) in templates.enumerated() {
                 guard let template else { continue }

@@ -150,8 +150,10 @@ public enum Reason: String, Sendable, Codable, CaseIterable {
     case noPlaceToMovePods = "NoPlaceToMovePods"
     /// A pod of the node may not be moved.
     case blockedByPod = "BlockedByPod"
-    /// The node could not be removed a short while ago, and is not looked at again yet.
+    /// The node could not be removed a short while ago, and is not looked at again yet (`decider.scale_down.recheck_after`).
     case recentlyUnremovable = "RecentlyUnremovable"
+    /// Enough other nodes were found that may go (`decider.scale_down.limit_candidates`).
+    case candidateLimitReached = "CandidateLimitReached"
     /// The node is under removal.
     case currentlyBeingDeleted = "CurrentlyBeingDeleted"
     /// As many nodes as may go at once are going.

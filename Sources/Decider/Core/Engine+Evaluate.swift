@@ -225,7 +225,8 @@ extension Engine {
             return []
         }
         let wanted = Set(groups.indices.filter { pass.wants($0) })
-        let (chosen, waiting, next) = selectRemovals(standings, wanted: wanted, at: now)
+        var (chosen, waiting, next) = selectRemovals(standings, wanted: wanted, at: now)
+        keepTogether(&chosen, &waiting, pass)
         note(next.map { $0 + .milliseconds(1) }, in: &result)
         note(now + .seconds(10), in: &result)
         var sentences: [String] = []

@@ -60,6 +60,7 @@ extension Engine {
             ids = Array(ids.prefix(max(0, group.target - group.minimum)))
         }
         guard !ids.isEmpty else { return nil }
+        if group.rules.zeroOrMax && configuration.peer.wholeGroupsAreRepairedWhole { ids = servers.sorted() }
         let act = RemovalAct(
             id: decisionID("u", group.rules.id, ids[0]),
             targets: ids.map {
@@ -106,7 +107,9 @@ extension Engine {
         _ number: Int, at now: Timestamp, _ result: inout EvaluationResult
     ) -> String? {
         let group = groups[number]
-        guard let (wanted, there) = sizes(number) else { return nil }
+        guard let (wanted, there) = sizes(number),
+            !(group.rules.zeroOrMax && configuration.peer.wholeGroupsAreRepairedWhole)
+        else { return nil }
         // With the peer an open increase explains what is missing.
         let expected = configuration.peer.repairsFirst ? group.memory.expected : 0
         guard wanted - expected > there else {

@@ -38,6 +38,10 @@ public struct Engine: Sendable {
     var coming = 0
     var ledger = Ledger()
     var simulation = ScaleDownSimulation()
+    /// The shortest time between two simulations of removals.
+    var shortestPause: Interval?
+    /// Nodes that were found unremovable and are not looked at before then, by their key.
+    var unremovableUntil: [String: Timestamp] = [:]
     var census = Census()
     /// Nodes whose removal was given up, and when: the Actuator's word may come before the Collector has seen the marks go.
     var givenBack: [String: Timestamp] = [:]

@@ -62,6 +62,8 @@ extension Reason {
         case .scaleDownInCooldown: "could go, but no node goes now"
         case .noPlaceToMovePods: "stays: its pods fit nowhere else"
         case .blockedByPod: "stays: a pod may not be moved"
+        case .recentlyUnremovable: "stays: it could not go a moment ago and is looked at again later"
+        case .candidateLimitReached: "was not looked at: enough others may go"
         case .waitingForCompletion: "stays until a pod has run to its end"
         case .currentlyBeingDeleted: "is under removal"
         case .notAutoscaled: "stays: it belongs to no configured group"

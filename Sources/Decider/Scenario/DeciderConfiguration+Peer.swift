@@ -3,7 +3,8 @@ import Support
 extension DeciderConfiguration {
     /// Restores cluster-autoscaler's behaviour where ours is deliberately different: one group a decision, no soft
     /// constraints, pods in list order, DaemonSets only as they run, upcoming nodes only by open requests, several removals of
-    /// a group at once, groups that may become empty, zones not kept level, and what `PeerRules` names.
+    /// a group at once, groups that may become empty, zones not kept level, few candidates in one
+    /// evaluation, and what `PeerRules` names.
     public mutating func makePeerCompatible() {
         peer = .all
         scaleUp.severalGroups = false
@@ -22,5 +23,8 @@ extension DeciderConfiguration {
         scaleDown.oneRemovalPerGroup = false
         scaleDown.balancesZones = false
         scaleDown.maximumParallelDrain = 1
+        scaleDown.limitsCandidates = true
+        scaleDown.unremovableRecheck = .minutes(5)
+        health.replacesAtMinimum = false
     }
 }

@@ -18,9 +18,10 @@ extension Scenario {
         }
         _ = engine.apply(snapshot, at: now)
         guard let slot = engine.model.nodeSlots[name] else { return .object([:]) }
-        let check = DrainCheck(
+        var check = DrainCheck(
             rules: engine.configuration.scaleDown.drain, now: now,
             budgets: BudgetTracker(Array(engine.model.budgets.values)))
+        check.keepsOrder = true
         let outcome = check.check(slot, engine.model)
         var result: [String: JSONValue] = [
             "drainable": .bool(outcome.isDrainable), "evict": names(outcome.evict, engine),
@@ -30,8 +31,6 @@ extension Scenario {
         if let blocking = outcome.blocking {
             result["blockingPod"] = .string(engine.model.pods[Int(blocking.pod)]?.name ?? "")
             result["reason"] = reason(blocking.reason)
-        } else if !outcome.waitsFor.isEmpty {
-            result["reason"] = reason(Explanation(.waitingForCompletion))
         }
         return .object(result)
     }
@@ -42,7 +41,7 @@ extension Scenario {
         guard let slot = engine.model.nodeSlots[name] else { return .object([:]) }
         var simulator = RemovalSimulator(
             engine.model, world: engine.model.world, drain: engine.configuration.scaleDown.drain, now: now,
-            destinations: engine.model.order.filter { Int($0) != slot })
+            destinations: engine.model.order.filter { Int($0) != slot }, peer: engine.configuration.peer)
         switch simulator.tryRemoving(slot) {
         case .removable(let pods):
             return .object(["removable": true, "reschedule": names(pods, engine)])
@@ -91,17 +90,17 @@ extension Scenario {
             engine.model.order.filter { !isCandidate.contains(Int($0)) } + candidates.reversed().map { Int32($0) }
         var simulator = RemovalSimulator(
             engine.model, world: engine.model.world, drain: engine.configuration.scaleDown.drain, now: now,
-            destinations: destinations)
+            destinations: destinations, peer: engine.configuration.peer)
         for item in engine.missingEvicted(at: now) { simulator.reserve(Int(item.podClass)) }
-        var unneeded: [JSONValue] = []
-        var unremovable: [JSONValue] = []
-        for slot in engine.model.order.map({ Int($0) }) where !isCandidate.contains(slot) {
-            unremovable.append(.string(engine.model.world.names[slot]))
-        }
-        for slot in candidates {
-            let name = JSONValue.string(engine.model.world.names[slot])
-            if simulator.tryRemoving(slot).isRemovable { unneeded.append(name) } else { unremovable.append(name) }
-        }
+        var simulation = ScaleDownSimulation()
+        engine.judge(candidates, &simulator, &simulation)
+        func name(_ slot: Int) -> JSONValue { .string(engine.model.world.names[slot]) }
+        let unneeded = simulation.removable.map(name)
+        // What is beyond the limit on candidates is not looked at.
+        let unremovable = engine.model.order.map { Int($0) }.filter { slot in
+            !isCandidate.contains(slot)
+                || simulation.obstacles[slot].map { $0.reason != .candidateLimitReached } ?? false
+        }.map(name)
         return .object(["unneeded": .array(unneeded), "unremovable": .array(unremovable)])
     }
 

@@ -13,9 +13,32 @@ extension Scenario {
         }
     }
 
+    /// Groups that failed to grow: their ids, alone or with `agoSeconds`, or `true` in the group itself.
+    private func noteFailures(in engine: inout Engine) {
+        for (number, group) in list("nodeGroups").enumerated() where engine.groups.indices.contains(number) {
+            if group["backedOff"]?.boolValue ?? false { fail(number, ago: 0, in: &engine) }
+        }
+        for key in ["backoff", "backedOff", "failedScaleUps", "scaleUpFailures"] {
+            let items = document[key]?.arrayValue ?? document[key]?.objectValue?.keys.map { .string($0) } ?? []
+            for item in items {
+                let id = item.stringValue ?? item["group"]?.stringValue ?? ""
+                guard let number = engine.groupNumbers[id] else { continue }
+                fail(number, ago: item["agoSeconds"]?.doubleValue ?? 0, in: &engine)
+            }
+        }
+    }
+
+    private func fail(_ number: Int, ago: Double, in engine: inout Engine) {
+        engine.backOff(number, Explanation(.memberFailed, "as the file says"), at: now - .seconds(ago))
+    }
+
     func clusterState() -> JSONValue {
         var engine = engine()
         note(list("scaleUpRequests"), in: &engine)
+        noteFailures(in: &engine)
+        for name in ScenarioValues.list(document["scaleDownCandidates"]) {
+            if let slot = engine.model.nodeSlots[name] { engine.memory.unneededSince[engine.key(slot)] = now }
+        }
         let standings = engine.standings(at: now)
         return stateResult(engine, standings, at: now)
     }
@@ -25,7 +48,9 @@ extension Scenario {
         var registered: [String: JSONValue] = [:]
         var healthy: [String: JSONValue] = [:]
         var failures: [JSONValue] = []
-        var counts = (ready: 0, unready: 0, starting: 0)
+        var groups: [String: JSONValue] = [:]
+        let candidates = engine.model.order.filter { engine.memory.unneededSince[engine.key(Int($0))] != nil }
+        func presence(_ isPresent: Bool) -> JSONValue { isPresent ? "CandidatesPresent" : "NoCandidates" }
         for (number, standing) in standings.enumerated() {
             let id = engine.groups[number].rules.id
             upcoming[id] = .int(Int64(standing.upcoming))
@@ -33,9 +58,17 @@ extension Scenario {
                 registered[id] = .array(standing.readiness.starting.map { .string(engine.model.world.names[$0]) })
             }
             healthy[id] = .bool(standing.isHealthy)
-            counts.ready += standing.readiness.ready.count
-            counts.unready += standing.readiness.unready.count
-            counts.starting += standing.readiness.starting.count
+            let isGrowing = engine.groups[number].isGrowing(
+                at: time, timeout: engine.provisionTimeout(engine.groups[number]))
+            let growth =
+                isGrowing
+                ? "InProgress"
+                : !standing.isHealthy
+                    ? "Unhealthy" : engine.groups[number].isBackedOff(at: time) ? "Backoff" : "NoActivity"
+            groups[id] = .object([
+                "health": standing.isHealthy ? "Healthy" : "Unhealthy", "scaleUp": .string(growth),
+                "scaleDown": presence(candidates.contains { Int(engine.groupOfSlot[Int($0)]) == number }),
+            ])
             if let delta = engine.timedOut[number] {
                 failures.append(
                     .object([
@@ -49,15 +82,28 @@ extension Scenario {
         return .object([
             "upcoming": .object(upcoming), "upcomingRegistered": .object(registered),
             "clusterHealthy": .bool(clusterHealthy), "groupHealthy": .object(healthy),
-            "counts": .object([
-                "ready": .int(Int64(counts.ready)), "unready": .int(Int64(counts.unready)),
-                "notStarted": .int(Int64(counts.starting)),
-            ]), "scaleUpFailures": .array(failures),
+            "counts": counts(engine, standings), "scaleUpFailures": .array(failures),
             "status": .object([
                 "health": clusterHealthy ? "Healthy" : "Unhealthy",
                 // That a group is backed off is said of the group alone.
                 "scaleUp": growing ? "InProgress" : "NoActivity",
+                "scaleDown": presence(!candidates.isEmpty),
+                "groups": .object(groups),
             ]),
+        ])
+    }
+
+    /// All nodes, also those of no group, by what they are good for, and machines without a node.
+    private func counts(_ engine: Engine, _ standings: [GroupStanding]) -> JSONValue {
+        let census = engine.census
+        let late = standings.reduce(0) { $0 + $1.readiness.longUnregistered.count }
+        let absent = standings.reduce(0) { $0 + $1.readiness.unregistered.count }
+        func number(_ count: Int) -> JSONValue { .int(Int64(count)) }
+        return .object([
+            "ready": number(census.ready), "unready": number(census.unready),
+            "notStarted": number(census.total - census.ready - census.unready - census.leaving.count),
+            "registered": number(census.total), "beingDeleted": number(census.leaving.count),
+            "unregistered": number(absent - late), "longUnregistered": number(late),
         ])
     }
 
@@ -69,7 +115,9 @@ extension Scenario {
     func clusterStateSteps() -> JSONValue {
         var engine = Engine(configuration(), term: "scenario")
         note(list("scaleUpRequests"), in: &engine)
+        noteFailures(in: &engine)
         var results: [JSONValue] = []
+        var mismatches: [Int: GroupMemory.Mismatch] = [:]
         for (index, step) in steps.enumerated() {
             let time = values.base + .seconds(step["atSeconds"]?.doubleValue ?? 0)
             var snapshot = snapshot(at: time, sequence: Int64(index + 1))
@@ -79,21 +127,31 @@ extension Scenario {
             } else if let count = step["registeredCount"]?.intValue {
                 let group = list("nodeGroups").first?["id"]?.stringValue ?? ""
                 while names.count < count { names.append("\(group)-\(names.count + 1)") }
+                names.removeLast(max(0, names.count - Int(count)))
             }
             for name in names where !snapshot.nodes.contains(where: { $0.name == name }) {
                 let plain = JSONValue.object(["allocatable": .object(["cpu": "1000m", "memory": 1_000, "pods": 100])])
                 snapshot.nodes.append(values.node(plain, name: name))
             }
-            snapshot.nodes.removeAll { !names.contains($0.name) }
+            var owners: [String: JSONValue?] = [:]
+            for item in list("nodes") { owners[item["name"]?.stringValue ?? ""] = item["group"] }
+            // Nodes of no group are there in every step.
+            snapshot.nodes.removeAll { !names.contains($0.name) && owners[$0.name]??.stringValue != nil }
             _ = engine.apply(snapshot, at: time)
-            for group in list("nodeGroups") { _ = engine.apply(state(of: group, nodes: names, at: time), at: time) }
+            for (number, group) in list("nodeGroups").enumerated() {
+                let own = names.filter { name in
+                    owners[name].map { $0?.stringValue == group["id"]?.stringValue } ?? (number == 0)
+                }
+                _ = engine.apply(state(of: group, nodes: own, at: time), at: time)
+            }
             applyWords(step["after"]?.stringValue ?? "", to: &engine, at: time)
             engine.assign()
             let standings = engine.standings(at: time)
-            var result = stepResult(&engine, standings, names, at: time)
+            var result = stepResult(engine, standings, names, at: time)
+            result["incorrect"] = incorrect(engine, standings, &mismatches, at: time)
             // What happened before the step, in words, is an input; it is given back with the answer.
             if let words = step["after"] { result["after"] = words }
-            results.append(result)
+            results.append(.object(result))
         }
         return .object(["steps": .array(results)])
     }
@@ -109,8 +167,8 @@ extension Scenario {
     }
 
     private func stepResult(
-        _ engine: inout Engine, _ standings: [GroupStanding], _ names: [String], at time: Timestamp
-    ) -> JSONValue {
+        _ engine: Engine, _ standings: [GroupStanding], _ names: [String], at time: Timestamp
+    ) -> [String: JSONValue] {
         var result = stateResult(engine, standings, at: time).objectValue ?? [:]
         let first = engine.groups.first
         let backedOff = first?.isBackedOff(at: time) ?? false
@@ -120,16 +178,32 @@ extension Scenario {
         result["safeToScale"] = .bool(healthy && !backedOff)
         result["registeredCount"] = .int(Int64(names.count))
         result["registered"] = .array(names.map { .string($0) })
-        var discarded = EvaluationResult(
-            evaluation: Evaluation(cluster: "scenario", number: 0, at: time, summary: ""))
-        _ = engine.decideRepairs(Repair.allCases, standings, at: time, &discarded)
-        if let mismatch = engine.groups.first?.memory.mismatch {
-            result["incorrect"] = .object([
-                "expected": .int(Int64(mismatch.expected)), "current": .int(Int64(mismatch.current)),
-                "firstObservedSeconds": .int((mismatch.since - values.base).microseconds / 1_000_000),
-            ])
+        return result
+    }
+
+    /// The first group whose nodes are more than it wants, or fewer without a machine that could become one; null: none.
+    private func incorrect(
+        _ engine: Engine, _ standings: [GroupStanding], _ known: inout [Int: GroupMemory.Mismatch], at time: Timestamp
+    ) -> JSONValue {
+        var now: [Int: GroupMemory.Mismatch] = [:]
+        for (number, standing) in standings.enumerated() where !standing.readiness.isEmpty {
+            let readiness = standing.readiness
+            let registered =
+                readiness.ready.count + readiness.unready.count + readiness.starting.count + readiness.leaving.count
+            let target = engine.groups[number].target
+            guard registered > target || registered < target - readiness.unregistered.count else { continue }
+            var mismatch = GroupMemory.Mismatch(expected: target, current: registered, since: time)
+            if let before = known[number], before.expected == target, before.current == registered {
+                mismatch.since = before.since
+            }
+            now[number] = mismatch
         }
-        return .object(result)
+        known = now
+        guard let first = now.min(by: { $0.key < $1.key })?.value else { return .null }
+        return .object([
+            "expected": .int(Int64(first.expected)), "current": .int(Int64(first.current)),
+            "firstObservedSeconds": .int((first.since - values.base).microseconds / 1_000_000),
+        ])
     }
 
     // MARK: Whole loops

@@ -43,6 +43,8 @@ public struct Scenario: Sendable {
     func configuration() -> DeciderConfiguration {
         var configuration = DeciderConfiguration(cluster: "scenario", groups: list("nodeGroups").map { group($0) })
         configuration.makePeerCompatible()
+        // Of the cloud that the peer's own tests play.
+        configuration.scaleDown.gpuLabels = ["TestGPULabel/accelerator"]
         configuration.apply(document["config"])
         configuration.scaleDown.drain.looksUpOwners = document["controllers"] != nil
         return configuration

@@ -15,7 +15,7 @@ extension DeciderConfiguration {
         if let value = config["maxTotalUnreadyPercentage"]?.doubleValue { health.maximumUnreadyPercent = value }
         if let value = seconds("maxNodeProvisionTimeSeconds") { health.provisionTimeout = value }
         if let value = seconds("maxNodeStartupTimeSeconds") { health.startupTimeout = value }
-        health.replacesAtMinimum = config["forceDeleteUnregisteredNodes"]?.boolValue ?? false
+        if let value = config["forceDeleteUnregisteredNodes"]?.boolValue { health.replacesAtMinimum = value }
         if let value = seconds("scaleDownUnneededTimeSeconds") ?? seconds("unneededTimeSeconds") {
             scaleDown.unneededTime = value
         }
@@ -29,7 +29,6 @@ extension DeciderConfiguration {
         if let value = number("maxDrainParallelism") { scaleDown.maximumParallelDrain = value }
         if let value = config["ignoreDaemonSetsUtilization"]?.boolValue { scaleDown.ignoresDaemonSets = value }
         if let value = config["ignoreMirrorPodsUtilization"]?.boolValue { scaleDown.ignoresMirrorPods = value }
-        scaleDown.gpuLabels = ["TestGPULabel/accelerator"]
         if let value = config["skipNodesWithSystemPods"]?.boolValue { scaleDown.drain.systemPodsHold = value }
         if let value = config["skipNodesWithLocalStorage"]?.boolValue { scaleDown.drain.localStorageHolds = value }
         if let value = config["skipNodesWithCustomControllerPods"]?.boolValue {
@@ -44,7 +43,11 @@ extension DeciderConfiguration {
 
     private mutating func applyScaleUp(_ config: JSONValue) {
         func seconds(_ key: String) -> Interval? { config[key]?.doubleValue.map { .seconds($0) } }
-        if let limit = config["maxNodesPerScaleUp"]?.intValue { scaleUp.maximumNodesPerDecision = Int(limit) }
+        if let limit = config["maxNodesPerScaleUp"]?.intValue {
+            scaleUp.maximumNodesPerDecision = Int(limit)
+            // Such files were observed: a program that limits its estimates, unlike most unit tests.
+            peer.estimatesBeyondLimits = false
+        }
         if let value = config["allOrNothing"]?.boolValue { scaleUp.allOrNothing = value }
         if let value = config["balanceSimilarNodeGroups"]?.boolValue { scaleUp.balancesSimilarGroups = value }
         if let value = config["enforceNodeGroupMinSize"]?.boolValue { scaleUp.enforcesMinimum = value }
@@ -95,6 +98,7 @@ extension DeciderConfiguration {
         }
         cluster("maxCoresTotal", "cpu")
         cluster("maxMemoryTotalBytes", "memory")
+        if config["quotas"] != nil { limits.quotas.removeAll { $0.origin == "quotas" } }
         for quota in config["quotas"]?.arrayValue ?? [] {
             let groups = quota["groups"]?.arrayValue.map { Set($0.compactMap(\.stringValue)) }
             limits.quotas.append(

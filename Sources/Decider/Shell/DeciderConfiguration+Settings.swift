@@ -128,6 +128,8 @@ extension ScaleDownRules {
         consolidationGain = settings.consolidation.minimumSaving
         consolidationPause = settings.consolidation.pause
         balancesZones = settings.balanceZones
+        limitsCandidates = settings.limitCandidates
+        unremovableRecheck = settings.recheckAfter
         gpuResources = settings.gpuResources
         gpuLabels = settings.gpuLabels
         usesMeasuredLoad = settings.measuredUtilization

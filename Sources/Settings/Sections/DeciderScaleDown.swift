@@ -33,6 +33,10 @@ extension Settings.Decider {
         public var consolidation: Consolidation
         /// Whether zones of a group are kept level.
         public var balanceZones: Bool
+        /// Whether only so many nodes are looked for at once as could be removed soon.
+        public var limitCandidates: Bool
+        /// How long a node that could not go is left alone.
+        public var recheckAfter: Interval
         /// Names of GPU resources.
         public var gpuResources: [String]
         /// Labels of nodes with GPUs.
@@ -92,6 +96,14 @@ extension Settings.Decider {
             balanceZones = reader.flag(
                 "balance_zones", default: true,
                 "Of nodes of one group that are as cheap to remove, one of the zone with the most nodes goes first.")
+            limitCandidates = reader.flag(
+                "limit_candidates", default: false,
+                "In one evaluation look only for `2 × max_parallel` nodes more than are unneeded already, and for no more than could "
+                    + "be removed within `unneeded_time`, as cluster-autoscaler does. False: for all.")
+            recheckAfter = reader.interval(
+                "recheck_after", default: .zero,
+                "A node whose pods could not be moved is looked at again after this long (cluster-autoscaler: 5m). Zero: each time."
+            )
             gpuResources = reader.texts(
                 "gpu_resources", default: ["nvidia.com/gpu", "amd.com/gpu"],
                 "Resources that count as GPUs.")

@@ -40,6 +40,8 @@ struct ConfigurationTests {
                 measured_utilization: true
                 measurement_max_age: 30s
                 balance_zones: false
+                limit_candidates: true
+                recheck_after: 5m
                 consolidation: {enabled: true, min_saving: 0.3, pause: 1h}
                 gpu_resources: [example.com/gpu]
                 budgets:
@@ -62,6 +64,7 @@ struct ConfigurationTests {
         #expect(rules.headroom[0].tolerations == [Toleration(key: nil, exists: true)])
         let down = rules.scaleDown
         #expect(down.usesMeasuredLoad && !down.balancesZones)
+        #expect(down.limitsCandidates && down.unremovableRecheck == .minutes(5))
         #expect(down.consolidates && down.consolidationGain == 0.3 && down.consolidationPause == .minutes(60))
         #expect(down.measurementLifetime == .seconds(30))
         #expect(down.gpuResources == ["example.com/gpu"])

@@ -46,6 +46,45 @@ struct SettingsBehaviourTests {
         return stage.removed.flatMap(\.nodes).count
     }
 
+    @Test("All nodes that may go are found at once; with limit_candidates two times as many as may be removed at once")
+    func candidates() throws {
+        for (limit, expected) in [("false", 9), ("true", 4)] {
+            var stage = try stage(
+                group("w"), "  scale_down: {limit_candidates: \(limit), max_parallel: 2, unneeded_time: 10m}")
+            let names = (0..<9).map { "n\($0)" }
+            stage.snapshot(nodes: names.map { Stage.node($0) })
+            stage.group("w", names, max: 20)
+            stage.evaluate()
+            let said = stage.record?.nodes ?? []
+            #expect(said.filter { $0.unneededSince != nil }.count == expected)
+            #expect(said.filter { $0.outcome.reason == .candidateLimitReached }.count == 9 - expected)
+            // More each time, up to what could be removed within the unneeded time.
+            stage.evaluate(after: .seconds(10))
+            #expect(stage.core.engine.simulation.removable.count == min(9, expected + 4))
+        }
+    }
+
+    @Test("A node that could not go is looked at again at once; with recheck_after not before that time is over")
+    func recheck() throws {
+        for (time, expected) in [("0s", ["a"]), ("5m", [String]())] {
+            var stage = try stage(group("w"), "  scale_down: {recheck_after: \(time)}")
+            let pods =
+                stage.pods("bare", 1, Stage.shape(cpu: 100, owner: nil), on: "a")
+                + stage.pods("b", 3, Stage.shape(cpu: 1_000), on: "b")
+            stage.snapshot(nodes: [Stage.node("a"), Stage.node("b")], pods: pods)
+            stage.group("w", ["a", "b"], max: 20)
+            stage.evaluate()
+            stage.delta(removedPods: ["bare-0"])
+            stage.evaluate(after: .seconds(10))
+            func unneeded() -> [String] {
+                stage.core.engine.simulation.removable.map { stage.core.engine.model.world.names[$0] }
+            }
+            #expect(unneeded() == expected)
+            stage.evaluate(after: .minutes(5))
+            #expect(unneeded() == ["a"])
+        }
+    }
+
     @Test(
         "A budget with a cron schedule on the clocks of a time zone, in winter and in summer",
         arguments: [

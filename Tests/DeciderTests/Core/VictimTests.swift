@@ -109,6 +109,61 @@ struct VictimTests {
         }
     }
 
+    @Test("The unneeded time runs while a pod runs to its end; the node goes as soon as it has")
+    func onCompletion() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+        let shape = Stage.shape(cpu: 100, app: "once") {
+            $0.annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] = "on-completion"
+        }
+        let pods = stage.pods("once", 1, shape, on: "a") + stage.pods("b", 3, Stage.shape(cpu: 1_000), on: "b")
+        stage.snapshot(nodes: [Stage.node("a"), Stage.node("b")], pods: pods)
+        stage.group("w", ["a", "b"])
+        stage.evaluate()
+        stage.evaluate(after: .minutes(30))
+        #expect(stage.removed.isEmpty)
+        let said = stage.record?.nodes.first { $0.node == "a" }?.outcome
+        #expect(said == Explanation(.waitingForCompletion, "default/once-0"))
+        stage.delta(removedPods: ["once-0"])
+        stage.evaluate(after: .seconds(2))
+        #expect(stage.removed.flatMap(\.nodes).map(\.node) == ["a"])
+    }
+
+    @Test("Nor does the node go on request before its pod has run to its end")
+    func onCompletionHolds() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+        let shape = Stage.shape(cpu: 100, app: "once") {
+            $0.annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] = "on-completion"
+        }
+        stage.snapshot(
+            nodes: [Stage.node("a"), Stage.node("b")],
+            pods: stage.pods("one", 1, shape, on: "a") + stage.pods("two", 1, shape, on: "b"))
+        stage.group("w", ["a", "b"])
+        stage.evaluate()
+        stage.receive(
+            .scaleRequested(
+                ScaleRequested(
+                    cluster: "test", id: "s1", group: "w", direction: .down, step: 1, who: "alarm cpu (a1)",
+                    why: "1 sample outside", at: stage.now, deadline: stage.now + .seconds(120))))
+        stage.evaluate(after: .seconds(2))
+        #expect(stage.removed.isEmpty)
+    }
+
+    @Test("A pod that wants to be near another follows it, although it is larger and looked at first")
+    func affinityFollows() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+        let near = PodAffinityTerm(
+            selector: LabelSelector([Requirement("app", .in, ["db"])]), topologyKey: "kubernetes.io/hostname")
+        let pods =
+            stage.pods("web", 1, Stage.shape(cpu: 500) { $0.podAffinity = [near] }, on: "a")
+            + stage.pods("db", 1, Stage.shape(cpu: 100, app: "db"), on: "a")
+            + stage.pods("b", 3, Stage.shape(cpu: 1_000, app: "other"), on: "b")
+        stage.snapshot(nodes: [Stage.node("a"), Stage.node("b")], pods: pods)
+        stage.group("w", ["a", "b"])
+        stage.evaluate()
+        stage.evaluate(after: .minutes(11))
+        #expect(stage.removed.flatMap(\.nodes).map(\.node) == ["a"])
+    }
+
     @Test("A PodDisruptionBudget that was changed and is not worked out yet allows nothing, whatever its status says")
     func staleBudget() {
         for isCurrent in [true, false] {

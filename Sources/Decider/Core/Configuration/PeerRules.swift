@@ -16,6 +16,24 @@ public struct PeerRules: Sendable, Equatable {
     public var failureRestartsBackoff = false
     /// The time of a node that is not ready counts from when it became unneeded. Ours: not from before it became unready.
     public var unreadySinceUnneeded = false
+    /// An option counts the nodes that its pods need, whatever the limit on nodes or the group's maximum leave of them; what they
+    /// cut off is cut off after the choice. Ours: an option is what can be had.
+    public var estimatesBeyondLimits = false
+    /// A group that grows whole is offered with its maximum, also when some of its nodes are there. Ours: with what is missing.
+    public var offersWholeMaximum = false
+    /// Pods are looked at one by one in the order of the list, and put on nodes in turn. Ours: those that behave alike together, the
+    /// large first, on the first node that has room.
+    public var takesPodsInTurn = false
+    /// A node that was emptied in the simulation is forgotten with all that is on it. Ours: it stays a topology domain for the nodes
+    /// that are looked at after it, as it will while they are drained.
+    public var forgetsEmptied = false
+    /// A group of which there is neither node nor machine is not healthy. Ours: within what is tolerated it is.
+    public var emptyIsUnhealthy = false
+    /// A group that goes whole or not at all: if one of its machines never became a node all of them go, and its wanted size is never
+    /// corrected. Ours: as with any group.
+    public var wholeGroupsAreRepairedWhole = false
+    /// Without an unneeded time a node goes in the evaluation that finds it unneeded. Ours: in the next.
+    public var zeroTimeIsOver = false
 
     /// Ours.
     public init() {}
@@ -29,6 +47,13 @@ public struct PeerRules: Sendable, Equatable {
         rules.youngPodsWait = true
         rules.failureRestartsBackoff = true
         rules.unreadySinceUnneeded = true
+        rules.estimatesBeyondLimits = true
+        rules.offersWholeMaximum = true
+        rules.takesPodsInTurn = true
+        rules.forgetsEmptied = true
+        rules.emptyIsUnhealthy = true
+        rules.wholeGroupsAreRepairedWhole = true
+        rules.zeroTimeIsOver = true
         return rules
     }()
 }

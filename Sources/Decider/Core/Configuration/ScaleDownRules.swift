@@ -51,6 +51,11 @@ public struct ScaleDownRules: Sendable, Equatable {
     public var evictedMemory = Interval.minutes(2)
     /// The simulation is repeated at most this often while nothing that asks for room happens.
     public var interval = Interval.seconds(1)
+    /// Whether only so many nodes are looked for in one evaluation as could be removed soon (the peer's rule). Ours: all.
+    public var limitsCandidates = false
+    /// A node that was found not to be removable is not looked at again for so long (with the peer five minutes). Ours: it is looked
+    /// at each time.
+    public var unremovableRecheck = Interval.zero
     /// How long a decision may wait to be begun.
     public var decisionLifetime = Interval.minutes(2)
     /// Zones of a group stay level: of nodes that are as cheap to remove, one of the zone with the most nodes goes first. A zone

@@ -137,9 +137,10 @@ struct GroupRuntime: Sendable {
         memory.backoff = GroupBackoff(until: until, duration: duration, failedAt: now, cause: cause)
     }
 
+    /// So many nodes more, or fewer, are on their way. Fewer do not give the others more time.
     mutating func grow(by count: Int, at now: Timestamp) {
-        memory.expected += count
-        memory.grewAt = now
+        memory.expected = max(0, memory.expected + count)
+        if count > 0 { memory.grewAt = now }
     }
 }
 
@@ -156,5 +157,8 @@ struct GroupReadiness: Sendable, Equatable {
     /// Of them those past the provision time.
     var longUnregistered: [String] = []
 
-    var registered: Int { ready.count + unready.count + starting.count + leaving.count }
+    /// Whether there is neither a node nor a server of the group.
+    var isEmpty: Bool {
+        ready.isEmpty && unready.isEmpty && starting.isEmpty && leaving.isEmpty && unregistered.isEmpty
+    }
 }

@@ -104,6 +104,7 @@ extension Engine {
         guard group.target > 0 else { return true }
         let excused = readiness.longUnregistered.count + group.memory.expected
         let due = group.target - excused - stillCounted(readiness)
+        if configuration.peer.emptyIsUnhealthy && readiness.isEmpty { return due == 0 }
         guard due > 0 else { return true }
         let missing = due - readiness.ready.count
         let known = readiness.ready.count + readiness.unready.count + readiness.starting.count

@@ -247,7 +247,9 @@ extension Engine {
             $0.score != $1.score ? $0.score < $1.score : model.world.names[$0.slot] < model.world.names[$1.slot]
         }
         var found: [Int] = []
-        for item in ordered where check.check(item.slot, model).isDrainable {
+        for item in ordered {
+            let outcome = check.check(item.slot, model)
+            guard outcome.isDrainable, outcome.waitsFor.isEmpty else { continue }
             found.append(item.slot)
             if found.count == 10 { break }
         }
@@ -309,7 +311,7 @@ extension Engine {
         var verdicts: [Int: RemovalVerdict] = [:]
         for slot in slots {
             let verdict = simulator.tryRemoving(slot)
-            guard verdict.isRemovable else { return nil }
+            guard verdict.isRemovable, simulator.awaited[slot] == nil else { return nil }
             verdicts[slot] = verdict
         }
         return (verdicts, simulator.receivers)

@@ -7,12 +7,13 @@ struct DrainOutcome: Sendable {
     var evict: [Int32] = []
     /// DaemonSet pods: they end with the node.
     var daemonSetPods: [Int32] = []
-    /// Pods that the node waits for.
+    /// Pods that the node waits for: they are not moved, and it goes when they are done.
     var waitsFor: [Int32] = []
     /// The pod that holds the node, and why.
     var blocking: (pod: Int32, reason: Explanation)?
 
-    var isDrainable: Bool { blocking == nil && waitsFor.isEmpty }
+    /// Whether no pod holds the node for good.
+    var isDrainable: Bool { blocking == nil }
 }
 
 /// Room left in the disruption budgets, used up node by node.
@@ -60,6 +61,8 @@ struct DrainCheck {
     let budgets: BudgetTracker
     /// Whether an exhausted budget holds the node. Not for one that is being drained: it waits for the budget there.
     var waitsForBudgets = true
+    /// Pods are looked at in the order of the list (of their uids), as the peer does. Ours: of their names.
+    var keepsOrder = false
 
     private static let prefix = "cluster-autoscaler.kubernetes.io/"
     static let doNotDisrupt = "updraft.io/do-not-disrupt"
@@ -76,7 +79,11 @@ struct DrainCheck {
         var outcome = DrainOutcome()
         guard let record = model.nodes[slot] else { return outcome }
         // In the order of their names, so that the pod that is named does not depend on the order of messages.
-        let pods = record.pods.sorted { (model.pods[Int($0)]?.name ?? "") < (model.pods[Int($1)]?.name ?? "") }
+        func mark(_ index: Int32) -> String {
+            guard let pod = model.pods[Int(index)] else { return "" }
+            return keepsOrder ? pod.uid : pod.name
+        }
+        let pods = record.pods.sorted { mark($0) < mark($1) }
         for index in pods {
             guard let pod = model.pods[Int(index)] else { continue }
             // A pod below the cut-off holds neither room nor its node.

@@ -9,6 +9,8 @@ struct ScaleDownSimulation: Sendable {
     var verdicts: [Int: RemovalVerdict] = [:]
     /// Candidates that may go, in the order in which they should.
     var removable: [Int] = []
+    /// Of these those that wait for a pod to run to its end.
+    var awaited: [Int: Explanation] = [:]
     /// Why each other node stays.
     var obstacles: [Int: Explanation] = [:]
     var utilizations: [Int: Utilization] = [:]
@@ -40,6 +42,10 @@ extension Engine {
             memory.unneededSince = [:]
             return
         }
+        if let before = simulation.doneAt, now > before {
+            shortestPause = min(shortestPause ?? configuration.scaleDown.unneededTime, now - before)
+        }
+        unremovableUntil = unremovableUntil.filter { $0.value > now }
         let eligibility = Eligibility(rules: configuration.scaleDown, now: now)
         weigh(&result, eligibility)
         var candidates: [Int] = []
@@ -59,6 +65,9 @@ extension Engine {
                 result.obstacles[index] = hold.reason
                 // What hinders the group for a moment does not make its idle nodes needed.
                 if groups[number].state?.problem != nil { hindered.append(index) }
+            } else if let until = unremovableUntil.isEmpty ? nil : unremovableUntil[key(index)] {
+                result.obstacles[index] = Explanation(
+                    .recentlyUnremovable, "looked at again at \(until) (decider.scale_down.recheck_after)")
             } else {
                 candidates.append(index)
             }
@@ -121,27 +130,6 @@ extension Engine {
             sample.at + configuration.scaleDown.measurementLifetime > now
         else { return nil }
         return sample.value
-    }
-
-    private mutating func simulate(
-        _ candidates: [Int], _ pass: ScaleUpPass, _ result: inout ScaleDownSimulation, at now: Timestamp
-    ) {
-        let ordered = orderVictims(candidates, result.utilizations, at: now)
-        // Nodes that stay anyway take the pods first, then candidates from the end of the list.
-        var isCandidate = [Bool](repeating: false, count: model.nodes.count)
-        for slot in candidates { isCandidate[slot] = true }
-        let destinations = model.order.filter { !isCandidate[Int($0)] } + ordered.reversed().map { Int32($0) }
-        var simulator = RemovalSimulator(
-            model, world: pass.world, drain: configuration.scaleDown.drain, now: now, destinations: destinations)
-        simulator.hold(pass.held)
-        for slot in ordered {
-            let verdict = simulator.tryRemoving(slot)
-            result.verdicts[slot] = verdict
-            switch verdict {
-            case .removable: result.removable.append(slot)
-            case .stays(let reason): result.obstacles[slot] = reason
-            }
-        }
     }
 
     /// Cheapest first: unready, empty, few and unimportant pods, those that would rather be elsewhere, oldest.
@@ -238,18 +226,18 @@ extension Engine {
         var ripe: [(slot: Int, group: Int)] = []
         for slot in simulation.removable {
             guard model.nodes[slot] != nil, let since = memory.unneededSince[key(slot)] else { continue }
-            let number = Int(groupOfSlot[slot])
-            guard number >= 0 else {
-                waiting[slot] = Explanation(.notAutoscaled, "belongs to no configured group")
-                continue
-            }
             // Looked at again right before: a mark may have come after the simulation.
             if let mark = eligibility.mark(slot, model) {
                 waiting[slot] = mark
                 continue
             }
+            let number = Int(groupOfSlot[slot])
+            guard number >= 0 else {
+                waiting[slot] = Explanation(.notAutoscaled, "belongs to no configured group")
+                continue
+            }
             let (due, reason) = ripeness(slot, number, since, at: now)
-            if !(due < now) {
+            if !(due < now) && !(configuration.peer.zeroTimeIsOver && due == since) {
                 waiting[slot] = Explanation(reason, "until \(due)")
                 next = min(next ?? due, due)
                 continue
@@ -272,6 +260,10 @@ extension Engine {
             let waits = wanted.contains(number) && takesPods
             if let refusal = removalRefusal(number, standings[number], growing: waits) {
                 waiting[slot] = refusal
+                continue
+            }
+            if let pod = simulation.awaited[slot] {
+                waiting[slot] = pod
                 continue
             }
             ripe.append((slot, number))

@@ -31,12 +31,23 @@ struct RemovalSimulator {
     private var packers: [Int: Packer] = [:]
     /// Pods that the simulation has put on a node: they move with its own.
     private(set) var received: [Int: [Held]] = [:]
+    /// Nodes that may go once a pod on them has run to its end, by slot.
+    private(set) var awaited: [Int: Explanation] = [:]
+    /// Where the pods of the last node that may go went, in order.
+    private(set) var lastMoves: [Placement] = []
+    private let peer: PeerRules
+    /// Where the last pod went, for the peer, whose pods go to the nodes in turn.
+    private var lastTaker: Int32?
 
     /// - Parameters:
     ///   - world: the cluster with what is reserved in it.
     ///   - destinations: slots that may take pods, best first.
-    init(_ model: ClusterModel, world: World, drain: DrainRules, now: Timestamp, destinations: [Int32]) {
+    init(
+        _ model: ClusterModel, world: World, drain: DrainRules, now: Timestamp, destinations: [Int32],
+        peer: PeerRules = PeerRules()
+    ) {
         self.model = model
+        self.peer = peer
         self.world = world
         self.drain = drain
         self.now = now
@@ -55,21 +66,30 @@ struct RemovalSimulator {
     /// Keeps room for a pod of a class (evicted, not recreated yet); one that fits nowhere reserves nothing.
     @discardableResult
     mutating func reserve(_ podClass: Int) -> Bool {
-        var packer = Packer(model.catalog.classes[podClass], nodes: destinations, world)
+        var packer = Packer(model.catalog.classes[podClass], nodes: takers(), world)
         return packer.place(1, in: &world, model.catalog) { node, count in
             received[node, default: []].append(Held(podClass: podClass, count: count))
+            lastTaker = Int32(node)
         } == 1
     }
 
-    /// Decides about one node. A node that may go takes no pods from now on, yet remains a topology domain.
+    /// Slots that may take pods, in the order in which they are tried.
+    private func takers() -> [Int32] {
+        guard peer.takesPodsInTurn, let first = lastTaker ?? model.order.first else { return destinations }
+        let allowed = Set(destinations)
+        let place = (model.order.firstIndex(of: first) ?? 0) + 1
+        return (model.order[place...] + model.order[..<place]).filter(allowed.contains)
+    }
+
+    /// Decides about one node. A node that may go takes no pods from now on, yet remains a topology domain. One on which a pod is to
+    /// run to its end may go as well, but not before (`awaited`): its time runs meanwhile.
     mutating func tryRemoving(_ slot: Int) -> RemovalVerdict {
         guard model.nodes[slot] != nil else { return .stays(Explanation(.noNodeInfo)) }
-        let check = DrainCheck(rules: drain, now: now, budgets: budgets).check(slot, model)
+        var rules = DrainCheck(rules: drain, now: now, budgets: budgets)
+        rules.keepsOrder = peer.takesPodsInTurn
+        let check = rules.check(slot, model)
         if let blocking = check.blocking {
             return .stays(Explanation(.blockedByPod, describe(blocking.pod, blocking.reason)))
-        }
-        if let waiting = check.waitsFor.first {
-            return .stays(Explanation(.waitingForCompletion, podName(waiting)))
         }
         let moving = check.evict.filter { index in
             guard let pod = model.pods[Int(index)] else { return false }
@@ -77,7 +97,34 @@ struct RemovalSimulator {
         }
         if let obstacle = move(moving, from: slot) { return .stays(obstacle) }
         if !budgets.isEmpty { budgets.take(moving.compactMap { shape($0) }) }
+        if let waiting = check.waitsFor.first { awaited[slot] = Explanation(.waitingForCompletion, podName(waiting)) }
+        if peer.forgetsEmptied { forget(slot, moved: Set(moving)) }
         return .removable(pods: moving)
+    }
+
+    /// All of the nodes or none: on failure everything is as before, and the first obstacle is returned with its node.
+    mutating func tryRemoving(all slots: [Int]) -> (verdicts: [Int: RemovalVerdict], failed: Int?) {
+        var trial = self
+        var verdicts: [Int: RemovalVerdict] = [:]
+        for slot in slots {
+            let verdict = trial.tryRemoving(slot)
+            verdicts[slot] = verdict
+            guard verdict.isRemovable else { return (verdicts, slot) }
+        }
+        self = trial
+        return (verdicts, nil)
+    }
+
+    /// Takes an emptied node out with what is still on it.
+    private mutating func forget(_ slot: Int, moved: Set<Int32>) {
+        for index in model.nodes[slot]?.pods ?? [] where !moved.contains(index) {
+            guard let pod = model.pods[Int(index)], model.holdsRoom(pod) else { continue }
+            world.place(
+                model.catalog.classes[Int(pod.podClass)], on: slot, count: -1, terminating: pod.isTerminating,
+                model.catalog)
+        }
+        world.unmakeGhost(slot, model.catalog)
+        world.remove(slot, model.catalog)
     }
 
     private func shape(_ index: Int32) -> PodShape? {
@@ -93,16 +140,11 @@ struct RemovalSimulator {
         "\(podName(pod)): \(reason.reason.rawValue)\(reason.detail.isEmpty ? "" : ", \(reason.detail)")"
     }
 
-    private struct Move {
-        var podClass: Int
-        var node: Int
-        var count: Int
-    }
-
     /// Moves pods off the node; on failure everything is as before and the obstacle is returned.
     private mutating func move(_ pods: [Int32], from slot: Int) -> Explanation? {
         let wasOpen = world.isOpen[slot]
-        let groups = grouped(pods, received[slot] ?? [])
+        let held = received[slot] ?? []
+        let groups = peer.takesPodsInTurn ? inTurn(pods, held) : grouped(pods, held)
         // Everything off first: a pod may need the place in a domain that another leaves.
         for group in groups {
             world.place(
@@ -111,33 +153,62 @@ struct RemovalSimulator {
         }
         world.makeGhost(slot, model.catalog)
         let saved = packers
-        var moves: [Move] = []
-        for group in groups {
-            let podClass = model.catalog.classes[group.podClass]
-            let key = podClass.behaviour
-            // Rules on other pods depend on where those went in between: such pods look at all nodes again.
-            var packer =
-                (podClass.isPlain ? packers[key] : nil) ?? Packer(podClass, nodes: destinations, world)
-            let placed = packer.place(group.count, in: &world, model.catalog) { node, count in
-                moves.append(Move(podClass: group.podClass, node: node, count: count))
+        var moves: [Placement] = []
+        var waiting = groups
+        while !waiting.isEmpty {
+            var refused: [Moving] = []
+            let before = moves.count
+            for group in waiting {
+                let placed = place(group, &moves)
+                guard placed < group.count else { continue }
+                var rest = group
+                rest.count -= placed
+                refused.append(rest)
+                // Only a pod that wants to be near others, or as many of them everywhere, may find a place once others have.
+                let podClass = model.catalog.classes[group.podClass]
+                if podClass.affinity.isEmpty && podClass.spread.isEmpty || peer.takesPodsInTurn {
+                    undo(moves, groups, slot, wasOpen)
+                    packers = saved
+                    return noPlace(group)
+                }
             }
-            if podClass.isPlain { packers[key] = packer }
-            guard placed < group.count else { continue }
-            let obstacle = Explanation(
-                .noPlaceToMovePods,
-                "\(group.first >= 0 ? podName(group.first) : "a pod that waits for room") fits on no other node")
-            undo(moves, groups, slot, wasOpen)
-            packers = saved
-            return obstacle
+            if let first = refused.first, moves.count == before {
+                undo(moves, groups, slot, wasOpen)
+                packers = saved
+                return noPlace(first)
+            }
+            waiting = refused
         }
         received[slot] = nil
+        lastMoves = moves
         for move in moves {
             received[move.node, default: []].append(Held(podClass: move.podClass, count: move.count))
         }
         return nil
     }
 
-    private mutating func undo(_ moves: [Move], _ groups: [Moving], _ slot: Int, _ wasOpen: Bool) {
+    /// Puts pods of a group on other nodes, as many as find a place.
+    private mutating func place(_ group: Moving, _ moves: inout [Placement]) -> Int {
+        let podClass = model.catalog.classes[group.podClass]
+        let key = podClass.behaviour
+        // Rules on other pods depend on where those went in between: such pods look at all nodes again.
+        let isKept = podClass.isPlain && !peer.takesPodsInTurn
+        var packer = (isKept ? packers[key] : nil) ?? Packer(podClass, nodes: takers(), world)
+        let placed = packer.place(group.count, in: &world, model.catalog) { node, count in
+            moves.append(Placement(podClass: group.podClass, node: node, count: count))
+        }
+        if isKept { packers[key] = packer }
+        if placed > 0, let last = moves.last { lastTaker = Int32(last.node) }
+        return placed
+    }
+
+    private func noPlace(_ group: Moving) -> Explanation {
+        Explanation(
+            .noPlaceToMovePods,
+            "\(group.first >= 0 ? podName(group.first) : "a pod that waits for room") fits on no other node")
+    }
+
+    private mutating func undo(_ moves: [Placement], _ groups: [Moving], _ slot: Int, _ wasOpen: Bool) {
         for move in moves {
             world.place(model.catalog.classes[move.podClass], on: move.node, count: -move.count, model.catalog)
         }
@@ -167,6 +238,22 @@ struct RemovalSimulator {
             podClass: number, terminating: terminating, count: count, first: first,
             size: Double(requests.cpuMillis) / 1_000 + Double(requests.memoryBytes) / 4_294_967_296,
             priority: podClass.shape.priority ?? 0)
+    }
+
+    /// Pods one by one, in the order of their uids, then those that the simulation put there.
+    private func inTurn(_ pods: [Int32], _ held: [Held]) -> [Moving] {
+        let own = pods.compactMap { index in model.pods[Int(index)].map { (index: index, pod: $0) } }
+            .sorted { $0.pod.uid < $1.pod.uid }
+        var all = own.map { item in
+            moving(
+                model.catalog.classes[Int(item.pod.podClass)], Int(item.pod.podClass), item.index, 1,
+                terminating: item.pod.isTerminating)
+        }
+        for item in held {
+            let one = moving(model.catalog.classes[item.podClass], item.podClass, -1, 1, terminating: false)
+            all += Array(repeating: one, count: item.count)
+        }
+        return all
     }
 
     /// Pods by behaviour, the important and then the large first: they are the hardest to place.

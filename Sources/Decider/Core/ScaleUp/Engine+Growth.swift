@@ -156,6 +156,7 @@ extension Engine {
             candidates: growthCandidates(standings), rules: configuration.scaleUp, allowance: allowance(),
             nodeLimit: limit, seed: seed)
         planner.nodeLimitOrigin = origin
+        planner.peer = configuration.peer
         if configuration.scaleUp.softTieBreaks && groups.count > 1 {
             planner.neighbours = Neighbours(model, for: pass.demands.filter { $0.open > 0 }.map(\.podClass))
         }

@@ -123,7 +123,7 @@ extension Engine {
     }
 
     /// Important first, then large first, then by what the pods are: never by the order in which they came.
-    private func sortDemands(_ demands: inout [Demand], keepsOrder: Bool) {
+    func sortDemands(_ demands: inout [Demand], keepsOrder: Bool) {
         // Replicas that come have none.
         func uid(_ index: Int32) -> String { index < 0 ? "" : model.pods[Int(index)]?.uid ?? "" }
         struct Rank {
@@ -152,55 +152,6 @@ extension Engine {
             return keepsOrder ? one.uid < other.uid : first(left) < first(right)
         }
         demands = order.map { demands[$0] }
-    }
-
-    /// Nodes that pods are tried on: those that are there, in the order of their names, then those that come.
-    func targets(_ pass: ScaleUpPass) -> [Int32] {
-        pass.upcoming.isEmpty ? model.order : model.order + pass.upcoming
-    }
-
-    /// Places what fits on nodes that are there or coming.
-    func placeOnExisting(_ pass: inout ScaleUpPass) {
-        let nodes = targets(pass)
-        let quiet = Set(pass.quiet.flatMap(\.pods))
-        if !quiet.isEmpty {
-            // Together with the others, the important ones first.
-            pass.demands += pass.quiet
-            pass.fitting += pass.quiet.map { _ in 0 }
-            pass.quiet = []
-            sortDemands(&pass.demands, keepsOrder: configuration.scaleUp.keepsPodOrder)
-        }
-        for number in pass.demands.indices {
-            let podClass = pass.demands[number].podClass
-            let isFixed = model.catalog.classes[podClass].isFixed
-            let named = namedNodes(model.catalog.classes[podClass].shape)
-            var packer = Packer(model.catalog.classes[podClass], nodes: named ?? nodes, pass.world)
-            let placed = packer.place(pass.demands[number].open, in: &pass.world, model.catalog) { node, count in
-                // A DaemonSet's pod ends with its node: it need not find another.
-                if !isFixed { pass.held[node, default: []].append(Held(podClass: podClass, count: count)) }
-                pass.placements.append(Placement(podClass: podClass, node: node, count: count))
-            }
-            pass.fitting[number] += placed
-            pass.demands[number].open -= placed
-        }
-        guard !quiet.isEmpty else { return }
-        let asking = pass.demands.indices.filter { !(pass.demands[$0].pods.first.map(quiet.contains) ?? false) }
-        pass.fitting = asking.map { pass.fitting[$0] }
-        pass.demands = asking.map { pass.demands[$0] }
-    }
-
-    /// The nodes that a pod is held to by name, as each pod of a DaemonSet is: there may be one for every node, and none of them need
-    /// be tried on all of the others. Nil when it is not.
-    private func namedNodes(_ shape: PodShape) -> [Int32]? {
-        guard let terms = shape.nodeAffinity, !terms.isEmpty else { return nil }
-        var names: Set<String> = []
-        for term in terms {
-            guard let field = term.fields.first(where: { $0.key == "metadata.name" && $0.operator == .in }) else {
-                return nil
-            }
-            names.formUnion(field.values)
-        }
-        return names.sorted().compactMap { model.nodeSlots[$0].map { Int32($0) } }
     }
 
     /// Whether all pods that need a node are so young that more are to be expected (the peer's rule and numbers).

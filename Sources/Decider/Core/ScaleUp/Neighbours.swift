@@ -2,10 +2,23 @@ import Messages
 
 /// Pods that run, by topology domain and class: for what pods would like to have near them, or not. Soft rules only break ties, so
 /// these are not kept up to date as hard ones are but counted when a pod that waits has such a rule.
-struct Neighbours: Sendable {
+struct Neighbours {
     /// By topology key and its value: pods of each class.
     private var counts: [String: [String: [Int32]]] = [:]
     private let catalog: Catalog
+    /// What was worked out before: the pods that run stay the same for all options and rounds of a decision.
+    private let known = Known()
+
+    private final class Known {
+        var leanings: [Place: Int64] = [:]
+    }
+
+    /// A topology domain as a class of pods sees it.
+    private struct Place: Hashable {
+        var podClass: Int
+        var key: String
+        var value: String
+    }
 
     /// Counts for the rules of these classes; nil when none of them has any.
     init?(_ model: ClusterModel, for classes: [Int]) {
@@ -39,20 +52,32 @@ struct Neighbours: Sendable {
     func leaning(of podClass: Int, to labels: [String: String]) -> Int64 {
         let shape = catalog.classes[podClass].shape
         var sum: Int64 = 0
-        func count(_ key: String, _ matcher: PodMatcher) -> Int64 {
-            guard let value = labels[key], let pods = counts[key]?[value] else { return 0 }
-            return pods.indices.reduce(0) { sum, number in
+        for key in Set(Self.keys(shape)) {
+            guard let value = labels[key], let pods = counts[key]?[value] else { continue }
+            let place = Place(podClass: podClass, key: key, value: value)
+            let leaning = known.leanings[place] ?? leaning(of: shape, key, among: pods)
+            known.leanings[place] = leaning
+            sum += leaning
+        }
+        return sum
+    }
+
+    /// What the rules with one topology key come to in one domain. `pods`: how many of each class run there.
+    private func leaning(of shape: PodShape, _ key: String, among pods: [Int32]) -> Int64 {
+        func count(_ matcher: PodMatcher) -> Int64 {
+            pods.indices.reduce(0) { sum, number in
                 pods[number] > 0 && matcher.matches(catalog.classes[number].shape) ? sum + Int64(pods[number]) : sum
             }
         }
-        for term in shape.podAffinity {
-            if let weight = term.weight { sum += Int64(weight) * count(term.topologyKey, catalog.matcher(term, shape)) }
+        var sum: Int64 = 0
+        for term in shape.podAffinity where term.topologyKey == key {
+            if let weight = term.weight { sum += Int64(weight) * count(catalog.matcher(term, shape)) }
         }
-        for term in shape.podAntiAffinity {
-            if let weight = term.weight { sum -= Int64(weight) * count(term.topologyKey, catalog.matcher(term, shape)) }
+        for term in shape.podAntiAffinity where term.topologyKey == key {
+            if let weight = term.weight { sum -= Int64(weight) * count(catalog.matcher(term, shape)) }
         }
-        for constraint in shape.topologySpread where !constraint.isHard {
-            sum -= count(constraint.topologyKey, catalog.matcher(constraint, shape))
+        for constraint in shape.topologySpread where !constraint.isHard && constraint.topologyKey == key {
+            sum -= count(catalog.matcher(constraint, shape))
         }
         return sum
     }

@@ -33,6 +33,8 @@ struct ScaleUpPlanner {
     /// Most new nodes in all.
     var nodeLimit: Int
     var seed: UInt64
+    /// Rules of the peer that are asked for.
+    var peer = PeerRules()
 
     /// The world afterwards holds the new nodes with the pods on them; the demands' `open` are what remains.
     mutating func run(
@@ -46,7 +48,9 @@ struct ScaleUpPlanner {
         inspect(demands, usable, world, &catalog, &plan)
         var rest = nodeLimit
         var isFirst = true
-        while !usable.isEmpty && rest > 0 && demands.contains(where: { $0.open > 0 }) {
+        while !usable.isEmpty && (rest > 0 || isFirst && peer.estimatesBeyondLimits)
+            && demands.contains(where: { $0.open > 0 })
+        {
             var options = estimate(demands, usable, rest, plan, world, &catalog)
             if rules.allOrNothing {
                 let all = demands.reduce(0) { $0 + $1.open }
@@ -58,9 +62,13 @@ struct ScaleUpPlanner {
             guard let best = choose(&options, demands, catalog) else { break }
             isFirst = false
             if plan.best == nil { plan.best = best.group }
+            if rest <= 0 {
+                plan.refusal = limitReached()
+                break
+            }
             if plan.losses[best.group] == nil { plan.losses[best.group] = chain.losses(options, to: best) }
             let shares = share(best, usable, rest, demands, &plan)
-            if rules.allOrNothing && shares.reduce(0, { $0 + $1.1 }) < best.nodes {
+            if rules.allOrNothing && shares.reduce(0, { $0 + $1.1 }) < wanted(best) {
                 // A limit that the estimate does not look at: what is left of it would serve some of the pods only.
                 plan.refusal = Self.notAll
                 break
@@ -90,7 +98,9 @@ struct ScaleUpPlanner {
                 let (count, bound) = allowance.allowed(least, group: index, template)
                 if let bound, count < least {
                     plan.bounds[index, default: []].append(bound)
-                } else if candidate.zeroOrMax && least > nodeLimit && nodeLimit > 0 {
+                } else if candidate.zeroOrMax && least > nodeLimit
+                    && (nodeLimit > 0 || peer.estimatesBeyondLimits)
+                {
                     plan.bounds[index, default: []].append(limitReached())
                 } else {
                     usable.append(index)
@@ -146,9 +156,18 @@ struct ScaleUpPlanner {
             if rules.balancesSimilarGroups {
                 for other in similar(to: group, among: usable) { limit += candidates[other].room }
             }
-            guard var option = fewest(demands, template, group, min(limit, rest), world, &catalog) else { continue }
+            limit = min(limit, rest)
+            if peer.estimatesBeyondLimits {
+                limit = rules.maximumNodesPerDecision > 0 ? rules.maximumNodesPerDecision : Int.max
+            }
+            guard var option = fewest(demands, template, group, limit, world, &catalog) else { continue }
             if rules.softTieBreaks { option.preference = preference(option, demands, template, catalog) }
-            if candidates[group].zeroOrMax { option.nodes = candidates[group].room }
+            if candidates[group].zeroOrMax {
+                if peer.offersWholeMaximum && rules.allOrNothing && option.nodes > candidates[group].maximum {
+                    continue
+                }
+                option.nodes = peer.offersWholeMaximum ? candidates[group].maximum : candidates[group].room
+            }
             options.append(option)
         }
         return options
@@ -161,7 +180,8 @@ struct ScaleUpPlanner {
     ) -> ScaleUpOption? {
         let hasRules = demands.contains { $0.open > 0 && !catalog.classes[$0.podClass].isPlain }
         var best: ScaleUpOption?
-        for strategy in hasRules ? PackingStrategy.allCases : [.firstFit] {
+        // The peer knows one strategy.
+        for strategy in hasRules && !rules.keepsPodOrder ? PackingStrategy.allCases : [.firstFit] {
             var estimator = Estimator(template: template, group: group, limit: limit)
             estimator.strategy = strategy
             var scratch = world
@@ -227,8 +247,9 @@ struct ScaleUpPlanner {
         _ best: ScaleUpOption, _ usable: [Int], _ rest: Int, _ demands: [Demand], _ plan: inout ScaleUpPlan
     ) -> [(Int, Int)] {
         guard let template = candidates[best.group].template else { return [] }
-        var wanted = min(best.nodes, rest)
-        if best.isCut || wanted < best.nodes {
+        let whole = self.wanted(best)
+        var wanted = min(whole, rest)
+        if best.isCut || wanted < whole {
             if candidates[best.group].room <= wanted {
                 plan.bounds[best.group, default: []].append(maximumReached(candidates[best.group]))
             } else {
@@ -238,7 +259,7 @@ struct ScaleUpPlanner {
         let (count, bound) = allowance.allowed(wanted, group: best.group, template)
         if let bound { plan.bounds[best.group, default: []].append(bound) }
         wanted = count
-        if candidates[best.group].zeroOrMax { return wanted < best.nodes ? [] : [(best.group, wanted)] }
+        if candidates[best.group].zeroOrMax { return wanted < whole ? [] : [(best.group, wanted)] }
         var groups = [best.group]
         if rules.balancesSimilarGroups {
             // Those that every pod of the option could use as well.
@@ -263,6 +284,11 @@ struct ScaleUpPlanner {
             result.append((group, count))
         }
         return result
+    }
+
+    /// How many nodes an option asks for: of a group that grows whole those that are missing.
+    private func wanted(_ option: ScaleUpOption) -> Int {
+        candidates[option.group].zeroOrMax ? candidates[option.group].room : option.nodes
     }
 
     private func limitReached() -> Explanation {

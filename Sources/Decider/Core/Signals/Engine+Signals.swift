@@ -165,7 +165,12 @@ extension Engine {
             let verdict = simulator.tryRemoving(slot)
             simulation.verdicts[slot] = verdict
             switch verdict {
-            case .removable: removable.append(slot)
+            case .removable:
+                if let wait = simulator.awaited[slot] {
+                    obstacles.append(Explanation(wait.reason, "\(model.world.names[slot]): \(wait.detail)"))
+                } else {
+                    removable.append(slot)
+                }
             case .stays(let why): obstacles.append(Explanation(why.reason, "\(model.world.names[slot]): \(why.detail)"))
             }
         }

@@ -1,0 +1,78 @@
+import Messages
+
+extension Engine {
+    /// Nodes that go at once lose their pods at once, and those are placed anew in another order than node by node: the important and
+    /// the large ones first. Where that leaves one without a place, fewer nodes go now, or a new one would be ordered for it.
+    func keepTogether(
+        _ chosen: inout [Int: [Int]], _ waiting: inout [Int: Explanation], _ pass: ScaleUpPass
+    ) {
+        guard !chosen.isEmpty, !configuration.peer.takesPodsInTurn else { return }
+        let all = Set(chosen.values.joined())
+        var going = simulation.removable.filter { all.contains($0) }
+        while let last = going.last(where: { !movingPods(of: $0).isEmpty || pass.held[$0] != nil }) {
+            if haveRoom(going, pass) { return }
+            let number = Int(groupOfSlot[last])
+            let dropped = groups[number].rules.zeroOrMax ? chosen[number] ?? [] : [last]
+            for slot in dropped {
+                waiting[slot] = Explanation(.noPlaceToMovePods, "not together with the pods of other nodes that go now")
+            }
+            chosen[number]?.removeAll { dropped.contains($0) }
+            going.removeAll { dropped.contains($0) }
+        }
+    }
+
+    private func movingPods(of slot: Int) -> [Int32] {
+        guard case .removable(let pods)? = simulation.verdicts[slot] else { return [] }
+        return pods
+    }
+
+    /// Whether all pods of these nodes find a place on others, taken together.
+    private func haveRoom(_ slots: [Int], _ pass: ScaleUpPass) -> Bool {
+        struct Key: Hashable {
+            var behaviour: Int
+            var priority: Int32
+        }
+        var world = pass.world
+        var demands: [Demand] = []
+        var numbers: [Key: Int] = [:]
+        func add(_ podClass: Int, _ pods: [Int32]) {
+            let item = model.catalog.classes[podClass]
+            let key = Key(behaviour: item.behaviour, priority: item.shape.priority ?? 0)
+            if let known = numbers[key] {
+                demands[known].pods += pods
+                demands[known].open += pods.count
+            } else {
+                numbers[key] = demands.count
+                demands.append(Demand(podClass: podClass, pods: pods, priority: key.priority, open: pods.count))
+            }
+        }
+        for slot in slots {
+            for index in movingPods(of: slot) {
+                guard let pod = model.pods[Int(index)] else { continue }
+                let number = Int(pod.podClass)
+                world.place(
+                    model.catalog.classes[number], on: slot, count: -1, terminating: pod.isTerminating, model.catalog)
+                add(number, [index])
+            }
+            for item in pass.held[slot] ?? [] {
+                world.place(model.catalog.classes[item.podClass], on: slot, count: -item.count, model.catalog)
+                add(item.podClass, Array(repeating: -1, count: item.count))
+            }
+            world.makeGhost(slot, model.catalog)
+        }
+        sortDemands(&demands, keepsOrder: false)
+        // Those that want to be near others are looked at again once these have a place.
+        while demands.contains(where: { $0.open > 0 }) {
+            var placed = 0
+            for number in demands.indices where demands[number].open > 0 {
+                var packer = Packer(
+                    model.catalog.classes[demands[number].podClass], nodes: model.order, world)
+                let count = packer.place(demands[number].open, in: &world, model.catalog) { _, _ in }
+                demands[number].open -= count
+                placed += count
+            }
+            if placed == 0 { return false }
+        }
+        return true
+    }
+}

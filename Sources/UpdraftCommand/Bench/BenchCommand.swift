@@ -11,6 +11,7 @@ enum BenchCommand {
                updraft bench bus --transport-url URL [--messages N] [--json]
                updraft bench decide [--workload NAME]… [--json]
                updraft bench latency --state DIR --transport-url URL [--rounds N] [--json]
+               updraft bench pods --state DIR --transport-url URL [--json]
                updraft bench removal --state DIR --transport-url URL [--nodes N] [--cooldown SECONDS] [--json]
                updraft bench stats --state DIR --transport-url URL [--nodes N] [--pods N] [--seconds N]
                      [--interval N] [--json]
@@ -21,6 +22,8 @@ enum BenchCommand {
           bus        publish with confirms and consume, messages of 1 KiB (default 20000)
           stats      one Collector watches pods and asks kubelets (default 5000 of 30 pods, every 15 s, for 60 s);
                      `bench kubelets` serves them
+          pods       from load to the last of 40 pods, with machines that start in 60 s: a pod scaler, and a
+                     HorizontalPodAutoscaler's rule with nodes for pending pods (about six minutes)
           removal    so many nodes are drained and removed at once on the practice cloud (default 1000)
           latency    from a pod that no node can take to the decision on the bus and to the request at Heat, through the
                      four services (default 40 rounds, the first of which only fills the node that is there)
@@ -77,6 +80,17 @@ enum BenchCommand {
                     Row(name: "pod created → PATCH at Heat, p50", value: result.p50, unit: "ms", aim: ""),
                     Row(name: "pod created → PATCH at Heat, p99", value: result.p99, unit: "ms", aim: "< 100"),
                     Row(name: "pod created → PATCH at Heat, worst", value: result.worst, unit: "ms", aim: ""),
+                ]
+            case "pods":
+                guard let state = values["state"].map(DemoFiles.absolute), let url = values["transport-url"] else {
+                    return wrong("pods needs --state and --transport-url")
+                }
+                let result = try await PodsBench.run(state: state, transportURL: url)
+                let what = "load → \(result.pods) pods run"
+                rows = [
+                    Row(
+                        name: "\(what), replicas and nodes in one decision", value: result.together, unit: "s", aim: ""),
+                    Row(name: "\(what), HPA's rule and pending pods", value: result.apart, unit: "s", aim: ""),
                 ]
             case "removal":
                 guard let nodes = number(values["nodes"], 1_000), nodes > 1,

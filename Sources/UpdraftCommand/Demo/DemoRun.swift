@@ -46,19 +46,26 @@ struct DemoRun: Sendable {
     // MARK: Bringing it up
 
     /// Starts the practice cloud with one group and the services on it; returns when all are ready.
-    func start(minimum: Int, maximum: Int, pace: Double) async throws -> PracticeControl {
-        let control = try await startCloud(minimum, maximum, pace)
+    /// - Parameters:
+    ///   - boot: seconds from an active server to its Node, before `pace`.
+    ///   - more: further text of the services' configuration.
+    func start(
+        minimum: Int, maximum: Int, pace: Double, boot: Int = 15, more: String = ""
+    ) async throws -> PracticeControl {
+        let control = try await startCloud(minimum, maximum, pace, boot, more)
         try await startServices()
         return control
     }
 
-    private func startCloud(_ minimum: Int, _ maximum: Int, _ pace: Double) async throws -> PracticeControl {
+    private func startCloud(
+        _ minimum: Int, _ maximum: Int, _ pace: Double, _ boot: Int, _ more: String
+    ) async throws -> PracticeControl {
         say("starting the practice cloud")
         let folder = "\(options.state)/cloud"
         try await suite.startCloud(
             in: folder,
             arguments: [
-                "--pace", "\(pace)", "--boot", "15", "--min", "\(minimum)", "--desired", "\(minimum)", "--max",
+                "--pace", "\(pace)", "--boot", "\(boot)", "--min", "\(minimum)", "--desired", "\(minimum)", "--max",
                 "\(maximum)", "--flavor", "m1.large", "--transport-url", options.transportURL,
             ])
         let text = try await waitFor("the practice cloud", .seconds(30)) { DemoFiles.read("\(folder)/practice.json") }
@@ -74,7 +81,7 @@ struct DemoRun: Sendable {
             DemoConfiguration.text(
                 kubeconfig: try field("kubeconfig"), clouds: try field("clouds"), cloud: try field("cloud"),
                 stack: try field("stack"), resource: try field("resource"), sizes: minimum...maximum,
-                key: "\(options.state)/signing.key"),
+                key: "\(options.state)/signing.key") + more,
             to: "\(options.state)/updraft.yaml")
         return PracticeControl(url: try field("control"), http: http)
     }

@@ -92,6 +92,28 @@ struct ScalingTests {
         #expect(actions.snapshots.first?.first?.scaling?.targets.count == 1)
     }
 
+    @Test(
+        "Scalers whose first list fails are waited for a while: nobody is to take them for gone",
+        arguments: [true, false])
+    func patience(comesBack: Bool) throws {
+        var talk = Talk()
+        _ = talk.sync([(.deployments, target("web"))], but: .podScalers)
+        var actions = talk.say(0.5, .failed(.podScalers, reason: "500"), .probed)
+        actions += talk.say(1.1, .ticked) + talk.say(3, .probed, .failed(.podScalers, reason: "500"))
+        #expect(actions.snapshots.isEmpty)
+        if comesBack {
+            actions = talk.say(4, .listing(.podScalers), .observed(.podScalers, [scaler()]), .listed(.podScalers))
+            actions += talk.say(4.1, .ticked)
+            #expect(actions.snapshots.first?.first?.scaling?.scalers.count == 1)
+            return
+        }
+        for second in stride(from: 4.0, through: 20, by: 4) {
+            #expect(talk.say(second, .probed, .ticked).snapshots.isEmpty, "after \(second) s")
+        }
+        #expect(talk.core.wakeAt == Talk.at(20.5))
+        #expect(!talk.say(20.6, .probed, .ticked).snapshots.isEmpty, "the rest is not kept back for ever")
+    }
+
     @Test("HorizontalPodAutoscalers that cannot be listed are not none: readers are told, and when they can be")
     func unlisted() throws {
         var talk = Talk()

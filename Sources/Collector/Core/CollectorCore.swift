@@ -65,6 +65,9 @@ public struct CollectorCore: Sendable {
         public var lease: Interval
         /// When a watch has failed for so long, heartbeats cease: what is known may be wrong.
         public var staleAfter: Interval
+        /// So long a first list of what pod scaling needs may fail before the rest is told without it: readers would take the scalers
+        /// and their targets for gone, and an API server that is just starting fails for less.
+        public var listPatience = Interval.seconds(20)
         /// Whether pod scalers are configured that are no objects of the cluster.
         public var wantsTargets = false
 

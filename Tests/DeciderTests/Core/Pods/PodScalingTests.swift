@@ -216,6 +216,37 @@ struct PodScalingTests {
         if expected.isEmpty { #expect(stage.entry()?.limits.last?.reason == .scalerPaused) }
     }
 
+    @Test(
+        "A value threshold on a stat of pods looks at their average; a pod without a value counts for what speaks against the step",
+        arguments: [
+            (.above, [60, 60, 60, 60], 1, [4, 5]), (.above, [60, 60, 60, nil], 1, []),
+            (.above, [50, 50, 50, 50], 1, []),
+            (.atLeast, [50, 50, 50, 50], 1, [4, 5]), (.below, [20, 20, 20, nil], -1, [4, 3]),
+            (.below, [49, 49, 49, nil], -1, [4, 3]), (.below, [50, 50, 50, nil], -1, []),
+            (.atMost, [50, 50, 50, 50], -1, [4, 3]), (.atMost, [51, 50, 50, nil], -1, []),
+            (.above, [nil, nil, nil, nil], 1, []),
+        ] as [(ValueThreshold.Comparison, [Double?], Int, [Int])])
+    func perPod(comparison: ValueThreshold.Comparison, values: [Double?], step: Int, expected: [Int]) {
+        var stage = ScalerStage(pods: 4) {
+            $0.scaler.intentions = []
+            $0.scaler.values = [
+                ValueThreshold(
+                    stat: "requests", comparison: comparison, value: 50, duration: .zero, step: .replicas(step))
+            ]
+        }
+        let samples = zip(stage.pods, values).compactMap { pod, value -> PodStats.Sample? in
+            guard let value else { return nil }
+            var sample = PodStats.Sample(
+                namespace: "default", pod: pod.name, podUID: pod.uid, node: pod.node ?? "", at: stage.stage.now)
+            sample.values = ["requests": value]
+            return sample
+        }
+        stage.stage.receive(.podStats(PodStats(cluster: "test", samples: samples)))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.change == expected)
+        if values.allSatisfy({ $0 == nil }) { #expect(stage.entry()?.problem?.reason == .statUnknown) }
+    }
+
     @Test("The largest of several thresholds counts; one that is not known stops shrinking, not growing")
     func several() {
         var stage = ScalerStage(pods: 4) {

@@ -175,8 +175,8 @@ let package = Package(
             "IntegrationTests",
             [
                 "AMQP", "Bus", "Crypto", "Decider", "HTTPClient", "HTTPServer", "JSONReader", "Messages",
-                "PracticeCloud", "ServiceRuntime", "Settings", "Support", "UpdraftCommand", "updraft-actuator",
-                "updraft-collector", "updraft-decider", "updraft-notifier",
+                "PracticeCloud", "ServiceRuntime", "Settings", "Support", "TestServer", "UpdraftCommand",
+                "updraft-actuator", "updraft-collector", "updraft-decider", "updraft-notifier",
             ], files: ["oslo"]),
     ]
 )

@@ -1,5 +1,5 @@
 import Glibc
-import Testing
+import TestServer
 
 /// A program of this build (or of the system, by its whole path), started with exactly the given environment; killed with its owner.
 final class ServiceProcess {
@@ -17,27 +17,8 @@ final class ServiceProcess {
     /// Standard error and output go to the file `log`.
     init(_ arguments: [String], environment: [String: String], log: String) throws {
         let program = arguments[0].hasPrefix("/") ? arguments[0] : "\(Self.folder)/\(arguments[0])"
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
-        posix_spawn_file_actions_adddup2(&actions, 1, 2)
-        // The threads of the concurrency pool block all signals, and a child inherits that.
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        var none = sigset_t()
-        sigemptyset(&none)
-        posix_spawnattr_setsigmask(&attributes, &none)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
-        var argv: [UnsafeMutablePointer<CChar>?] = arguments.map { (text: String) in strdup(text) } + [nil]
-        var envp: [UnsafeMutablePointer<CChar>?] = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
-        defer { (argv + envp).forEach { free($0) } }
-        var pid = pid_t()
-        try #require(
-            posix_spawn(&pid, program, &actions, &attributes, &argv, &envp) == 0, "\(program) cannot be started")
-        self.pid = pid
+        pid = try Spawn.start(
+            [program] + arguments.dropFirst(), environment: environment, output: log, appends: true)
     }
 
     deinit {

@@ -3,6 +3,7 @@ import Bus
 import FoundationEssentials
 import Glibc
 import Support
+import TestServer
 import Testing
 
 /// The broker that the tests talk to: a private node, given by `UPDRAFT_TEST_TRANSPORT_URL` (its URL) and, for tests that do
@@ -156,29 +157,8 @@ enum Command {
 
     /// Starts `command`, its output going to a file.
     static func spawn(_ command: [String], environment: [String: String] = [:], output: String) throws -> pid_t {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-        posix_spawn_file_actions_adddup2(&actions, 1, 2)
-        // The threads of the concurrency pool block all signals, and a child inherits that: SIGTERM would not stop it.
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        var none = sigset_t()
-        sigemptyset(&none)
-        posix_spawnattr_setsigmask(&attributes, &none)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
-        var variables = ProcessInfo.processInfo.environment
-        variables.merge(environment) { $1 }
-        var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) } + [nil]
-        var list: [UnsafeMutablePointer<CChar>?] = variables.map { strdup("\($0.key)=\($0.value)") } + [nil]
-        defer { for pointer in arguments + list { free(pointer) } }
-        var process = pid_t()
-        let status = posix_spawnp(&process, command[0], &actions, &attributes, &arguments, &list)
-        guard status == 0 else { throw Failure("\(command[0]): \(String(cString: strerror(status)))") }
-        return process
+        let variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        return try Spawn.start(command, environment: variables, output: output, appends: false)
     }
 
     /// The exit status, once it has ended.

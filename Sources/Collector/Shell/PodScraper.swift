@@ -21,7 +21,6 @@ struct ScrapedPod: Sendable, Hashable {
 /// Asks pods with the annotation `updraft.io/scrape` for the stats that scalers of their namespace name, once an interval, and
 /// publishes them. Replicas share the pods as they share the nodes: by the node that each runs on.
 struct PodScraper: Sendable {
-    private static let tick = Interval.milliseconds(500)
     /// Samples in one message.
     private static let batch = 1_000
 
@@ -51,78 +50,51 @@ struct PodScraper: Sendable {
             .label("outcome", atMost: 30))
     }
 
-    private enum Event: Sendable {
-        case ticked
-        case scraped(ScrapedPod, Result<PodPage, ScrapeError>, at: Timestamp)
+    private struct Answer: Sendable {
+        var result: Result<PodPage, ScrapeError>
+        var at: Timestamp
     }
 
     /// Runs until the task is cancelled.
     func run() async {
         var meter = RateMeter()
-        var schedule = ScrapeSchedule(interval: settings.interval, details: nil)
-        var waiting = Fifo<String>()
-        // Pods that wait or are being asked: none stands in line twice.
-        var pending: Set<String> = []
-        var busy = 0
-        var known: [String: ScrapedPod] = [:]
         var samples: [PodStats.Sample] = []
         var report = PodScrapeReport(every: settings.interval)
-        await withTaskGroup(of: Event.self) { group in
-            func sleep() {
-                group.addTask {
-                    try? await Task.sleep(for: Self.tick.duration)
-                    return .ticked
+        let steady = SteadyClock()
+        let loop = ScrapeLoop<ScrapedPod, Answer>(
+            interval: settings.interval, details: nil, places: settings.parallel)
+        await loop.run(
+            targets: {
+                let pods = await mine(at: .now())
+                let uids = Set(pods.keys)
+                meter.keep(only: uids)
+                return ScrapeLoop<ScrapedPod, Answer>.Targets(asked: pods, kept: uids)
+            }, ask: { pod, _ in await scrape(pod) },
+            outcome: { answer in
+                if case .failure(let error) = answer.result, error.isRouteDown { .unreachable } else { .answered }
+            },
+            answered: { pod, answer in
+                switch answer.result {
+                case .success(let page):
+                    let missing = pod.stats.subtracting(page.sums.keys)
+                    outcomes.increment(missing.isEmpty ? "ok" : "stat_missing")
+                    if let name = missing.min() { report.failed(pod, "its page has no usable \(name)") }
+                    let values = meter.take(page.sums, of: pod.uid, at: answer.at)
+                    guard !values.isEmpty else { return }
+                    var sample = PodStats.Sample(
+                        namespace: pod.namespace, pod: pod.name, podUID: pod.uid, node: pod.node, at: answer.at)
+                    sample.values = values
+                    samples.append(sample)
+                case .failure(let error):
+                    outcomes.increment(error.label)
+                    report.failed(pod, error.what)
                 }
-            }
-            func start() {
-                while busy < settings.parallel, let uid = waiting.popFirst() {
-                    guard let pod = known[uid] else {
-                        pending.remove(uid)
-                        continue
-                    }
-                    busy += 1
-                    group.addTask { await scrape(pod) }
-                }
-            }
-            sleep()
-            while let event = await group.next(), !Task.isCancelled {
-                switch event {
-                case .ticked:
-                    let now = Timestamp.now()
-                    known = await mine(at: now)
-                    let uids = Set(known.keys)
-                    meter.keep(only: uids)
-                    for turn in schedule.due(uids, at: now) where pending.insert(turn.node).inserted {
-                        waiting.append(turn.node)
-                    }
-                    start()
-                    await publish(&samples)
-                    report.tell(at: now, log)
-                    sleep()
-                case .scraped(let pod, let result, let at):
-                    busy -= 1
-                    pending.remove(pod.uid)
-                    start()
-                    switch result {
-                    case .success(let page):
-                        let missing = pod.stats.subtracting(page.sums.keys)
-                        outcomes.increment(missing.isEmpty ? "ok" : "stat_missing")
-                        if let name = missing.min() { report.failed(pod, "its page has no usable \(name)") }
-                        let values = meter.take(page.sums, of: pod.uid, at: at)
-                        guard !values.isEmpty else { continue }
-                        var sample = PodStats.Sample(
-                            namespace: pod.namespace, pod: pod.name, podUID: pod.uid, node: pod.node, at: at)
-                        sample.values = values
-                        samples.append(sample)
-                    case .failure(let error):
-                        outcomes.increment(error.label)
-                        report.failed(pod, error.what)
-                    }
-                    if samples.count >= Self.batch { await publish(&samples) }
-                }
-            }
-            group.cancelAll()
-        }
+                if samples.count >= Self.batch { await publish(&samples) }
+            },
+            ticked: {
+                await publish(&samples)
+                report.tell(at: steady.now, log)
+            })
         await reader.close()
     }
 
@@ -136,12 +108,12 @@ struct PodScraper: Sendable {
             all.lazy.filter { own.contains($0.node) }.map { ($0.uid, $0) }, uniquingKeysWith: { first, _ in first })
     }
 
-    private func scrape(_ pod: ScrapedPod) async -> Event {
+    private func scrape(_ pod: ScrapedPod) async -> Answer {
         do throws(ScrapeError) {
             let body = try await reader.read(pod)
-            return .scraped(pod, .success(PodPage(body, names: pod.stats)), at: .now())
+            return Answer(result: .success(PodPage(body, names: pod.stats)), at: .now())
         } catch {
-            return .scraped(pod, .failure(error), at: .now())
+            return Answer(result: .failure(error), at: .now())
         }
     }
 
@@ -183,8 +155,10 @@ struct PodReader: Sendable {
                     timeouts: HTTPTimeouts(connect: timeout, total: timeout), maximumResponseBytes: maximumBytes,
                     retry: .none))
         } catch {
+            // A pod that is just starting refuses at once and costs nothing: only who keeps us waiting has to wait in turn.
             throw ScrapeError(
-                label: error.code == .timedOut ? "timed_out" : error.code.rawValue, what: error.description)
+                label: error.code == .timedOut ? "timed_out" : error.code.rawValue, what: error.description,
+                isRouteDown: error.code == .timedOut)
         }
         guard response.status == 200 else {
             throw ScrapeError(label: "status_\(response.status)", what: "it answered \(response.status)")

@@ -44,19 +44,15 @@ struct UsageCollector: Sendable {
         meters = UsageMetrics(metrics)
     }
 
-    /// What is due is looked at this often, and what was measured is published.
-    private static let tick = Interval.milliseconds(200)
-    /// Nodes that came or went, and replicas, are looked at this often.
-    private static let refresh = Interval.seconds(1)
     /// Samples in one message: about 200 bytes each, quoted.
     private static let batch = 2_000
     /// Messages that wait for the broker, at most: then the oldest are dropped.
     private static let maximumWaiting = 200
 
-    private enum Event: Sendable {
-        case ticked
-        case scraped(
-            UsageMeter.Target, UsageMeter.PodsOnNode?, Result<KubeletReading, ScrapeError>, took: Interval)
+    private struct Answer: Sendable {
+        var known: UsageMeter.PodsOnNode?
+        var result: Result<KubeletReading, ScrapeError>
+        var took: Interval
     }
 
     /// Runs until the task is cancelled.
@@ -73,83 +69,50 @@ struct UsageCollector: Sendable {
 
     private func measure(_ outbox: AsyncStream<UsageMessage>.Continuation) async {
         var meter = UsageMeter(interval: settings.interval)
-        var schedule = ScrapeSchedule(interval: settings.interval, details: settings.detailsInterval)
-        var queue = ScrapeQueue(places: settings.parallel, interval: settings.interval)
-        // An operator who sets the clock must not stop the looking after nodes.
-        let steady = SteadyClock()
-        var names: Set<String> = []
-        var targets: [String: UsageMeter.Target] = [:]
-        var refreshAt: Timestamp?
         var nodes: [NodeStats.Sample] = []
         var pods: [PodStats.Sample] = []
         var report = ScrapeReport(every: settings.interval)
-        await withTaskGroup(of: Event.self) { group in
-            func sleep() {
-                group.addTask {
-                    try? await Task.sleep(for: Self.tick.duration)
-                    return .ticked
+        let steady = SteadyClock()
+        let loop = ScrapeLoop<UsageMeter.Target, Answer>(
+            interval: settings.interval, details: settings.detailsInterval, places: settings.parallel)
+        await loop.run(
+            targets: {
+                guard let known = await source.nodes() else { return nil }
+                let (targets, all) = mine(known, at: .now())
+                // Who has no share for the moment forgets nothing: it may have the same one again.
+                let kept = targets.isEmpty ? all : Set(targets.keys)
+                meter.keep(only: kept)
+                scraper.keep(only: kept)
+                return ScrapeLoop<UsageMeter.Target, Answer>.Targets(asked: targets, kept: kept)
+            }, ask: { target, details in await scrape(target, details: details) },
+            outcome: { $0.result.isRouteDown ? .unreachable : .answered },
+            answered: { target, answer in
+                meters.scrapeSeconds.observe(answer.took)
+                switch answer.result {
+                case .success(let reading):
+                    let measured = meter.take(reading, of: target, pods: answer.known, at: .now())
+                    report.took(target.node, measured)
+                    meters.took(measured)
+                    nodes.append(measured.node)
+                    pods += measured.pods
+                    await onMeasured(measured)
+                case .failure(let error):
+                    meters.outcomes.increment(error.label)
+                    report.failed(target.node, error)
+                    if let stale = meter.missed(target, at: .now()) { nodes.append(stale) }
                 }
-            }
-            func start() {
-                while let turn = queue.next() {
-                    guard let target = targets[turn.node] else {
-                        queue.dropped(turn.node)
-                        continue
-                    }
-                    group.addTask { await scrape(target, details: turn.details) }
-                }
-            }
-            sleep()
-            while let event = await group.next(), !Task.isCancelled {
-                let now = Timestamp.now()
-                switch event {
-                case .ticked:
-                    if refreshAt.map({ steady.now >= $0 }) ?? true {
-                        refreshAt = steady.now + Self.refresh
-                        // While the nodes are not known, those that were are asked.
-                        if let known = await source.nodes() {
-                            let all: Set<String>
-                            (names, targets, all) = mine(known, at: now)
-                            // Who has no share for the moment forgets nothing: it may have the same one again.
-                            let kept = names.isEmpty ? all : names
-                            meter.keep(only: kept)
-                            scraper.keep(only: kept)
-                            queue.keep(only: kept)
-                        }
-                    }
-                    queue.add(schedule.due(names, at: now), at: now)
-                    start()
-                    give(&nodes, &pods, outbox)
-                    report.tell(at: steady.now, log)
-                    sleep()
-                case .scraped(let target, let known, let result, let took):
-                    queue.ended(target.node, result.isRouteDown ? .unreachable : .answered, at: now)
-                    start()
-                    meters.scrapeSeconds.observe(took)
-                    switch result {
-                    case .success(let reading):
-                        let measured = meter.take(reading, of: target, pods: known, at: now)
-                        report.took(target.node, measured)
-                        meters.took(measured)
-                        nodes.append(measured.node)
-                        pods += measured.pods
-                        await onMeasured(measured)
-                    case .failure(let error):
-                        meters.outcomes.increment(error.label)
-                        report.failed(target.node, error)
-                        if let stale = meter.missed(target, at: now) { nodes.append(stale) }
-                    }
-                    if pods.count >= Self.batch { give(&nodes, &pods, outbox) }
-                }
-            }
-            group.cancelAll()
-        }
+                if pods.count >= Self.batch { give(&nodes, &pods, outbox) }
+            },
+            ticked: {
+                give(&nodes, &pods, outbox)
+                report.tell(at: steady.now, log)
+            })
     }
 
     /// The nodes that this replica asks now, and all that there are.
     private func mine(
         _ nodes: [Node], at now: Timestamp
-    ) -> (names: Set<String>, targets: [String: UsageMeter.Target], all: Set<String>) {
+    ) -> (targets: [String: UsageMeter.Target], all: Set<String>) {
         let known = nodes.filter { $0.deletedAt == nil }
         let all = known.map(\.name)
         let names = Set(share?.withLock { $0.mine(all, at: now) } ?? all)
@@ -157,10 +120,10 @@ struct UsageCollector: Sendable {
         let targets = known.reduce(into: [String: UsageMeter.Target](minimumCapacity: names.count)) { targets, node in
             if names.contains(node.name) { targets[node.name] = UsageMeter.Target(node) }
         }
-        return (names, targets, Set(all))
+        return (targets, Set(all))
     }
 
-    private func scrape(_ target: UsageMeter.Target, details: Bool) async -> Event {
+    private func scrape(_ target: UsageMeter.Target, details: Bool) async -> Answer {
         let started = Timestamp.now()
         let known = await source.pods(target.node)
         let result: Result<KubeletReading, ScrapeError>
@@ -170,7 +133,7 @@ struct UsageCollector: Sendable {
         } catch {
             result = .failure(error)
         }
-        return .scraped(target, known, result, took: .now() - started)
+        return Answer(known: known, result: result, took: .now() - started)
     }
 
     /// Hands over what has gathered.

@@ -17,33 +17,20 @@ class Loopback(http.server.ThreadingHTTPServer):
         super().server_bind()
 
 
-class HookServer:
-    """One port serves all pods of a story, as if each had a container that listens there. It takes a notice with 202
-    and says "done" `done_after` seconds later, at the address that the notice gives; with None it never answers.
+class PodServer:
+    """One port serves all pods of a story, as if each had a container that listens there: simulated pods have loopback
+    addresses. `path` is what they declare; `answered(request, body)` answers one request."""
+    path = "/"
 
-    A story may set `reply` to what stands in the body of that 202 (`{"answer": "refuse"}`), or `silent`: then the
-    connection is taken, and nothing ever comes back."""
-
-    def __init__(self, done_after=1.0):
-        self.done_after, self.reply, self.silent = done_after, None, False
-        self.closing = threading.Event()
-        self.notices = []  # (time, path, parsed body)
-        self.errors = []
-        self.lock = threading.Lock()
+    def __init__(self):
         owner = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                owner.answered(self, b"")
+
             def do_POST(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                owner.received(self.path, body)
-                if owner.silent:
-                    owner.closing.wait(600)
-                    return
-                reply = b"" if owner.reply is None else json.dumps(owner.reply).encode()
-                self.send_response(202)
-                self.send_header("Content-Length", str(len(reply)))
-                self.end_headers()
-                self.wfile.write(reply)
+                owner.answered(self, self.rfile.read(int(self.headers.get("Content-Length", 0))))
 
             def log_message(self, *_):
                 pass
@@ -54,7 +41,42 @@ class HookServer:
     @property
     def annotation(self):
         """What a pod declares: a port and a path of its own address."""
-        return "http://:%d/shutdown" % self.server.server_address[1]
+        return "http://:%d%s" % (self.server.server_address[1], self.path)
+
+    @staticmethod
+    def answer(request, status, body=b""):
+        request.send_response(status)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class HookServer(PodServer):
+    """Takes a notice with 202 and says "done" `done_after` seconds later, at the address that the notice gives; with None
+    it never answers.
+
+    A story may set `reply` to what stands in the body of that 202 (`{"answer": "refuse"}`), or `silent`: then the
+    connection is taken, and nothing ever comes back."""
+    path = "/shutdown"
+
+    def __init__(self, done_after=1.0):
+        self.done_after, self.reply, self.silent = done_after, None, False
+        self.closing = threading.Event()
+        self.notices = []  # (time, path, parsed body)
+        self.errors = []
+        self.lock = threading.Lock()
+        super().__init__()
+
+    def answered(self, request, body):
+        self.received(request.path, body)
+        if self.silent:
+            self.closing.wait(600)
+            return
+        self.answer(request, 202, b"" if self.reply is None else json.dumps(self.reply).encode())
 
     def received(self, path, body):
         try:
@@ -89,6 +111,4 @@ class HookServer:
 
     def close(self):
         self.closing.set()
-        self.server.shutdown()
-        self.server.server_close()
-
+        super().close()

@@ -1,9 +1,7 @@
 """Replicas follow the load of their pods, and nodes follow the replicas."""
-import http.server
 import os
-import threading
 
-from harness.hooks import Loopback
+from harness.hooks import PodServer
 from harness.kubernetes import DEFINITIONS, MERGE, all_running, running
 from harness.registry import story
 from harness.waiting import NotYet, check, holds, until
@@ -318,31 +316,18 @@ def kind_of_ones_own(stage):
           lambda: condition(stage, "shop", "AbleToScale", "False"), 60)
 
 
-class Pages:
-    """The pages of all pods: simulated pods have loopback addresses, so one server answers for each."""
+class Pages(PodServer):
+    """The pages of all pods."""
+    path = "/metrics"
 
     def __init__(self):
         self.text, self.asked = "", set()
-        pages = self
+        super().__init__()
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                pages.asked.add(self.headers["Host"].rsplit(":", 1)[0])
-                body = pages.text.encode()
-                self.send_response(200 if body else 500)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = Loopback(("0.0.0.0", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def annotation(self):
-        return "http://:%d/metrics" % self.server.server_port
+    def answered(self, request, body):
+        self.asked.add(request.headers["Host"].rsplit(":", 1)[0])
+        page = self.text.encode()
+        self.answer(request, 200 if page else 500, page)
 
 
 @story("pods-stat-of-their-own")

@@ -148,7 +148,8 @@ let package = Package(
         tests(
             "NotifierTests",
             [
-                "HTTPClient", "HTTPServer", "JSONReader", "Messages", "Notifier", "ServiceRuntime", "Settings", "Support",
+                "HTTPClient", "HTTPServer", "JSONReader", "Messages", "Notifier", "ServiceRuntime", "Settings",
+                "Support",
                 "TestServer",
             ]),
         tests(

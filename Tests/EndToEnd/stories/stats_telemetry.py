@@ -89,7 +89,9 @@ def through_ceilometer(stage):
     """Kubelets' numbers go over the bus to an unmodified Ceilometer and stand in Gnocchi as they were said."""
     cloud = stage.rigs.cloud
     _, project = identity_of(cloud)
-    stage.set(size=1, collector__telemetry=telemetry(project, "ceilometer", secret="e2e telemetry secret"))
+    stage.set(size=1, collector__telemetry=telemetry(
+        project, "ceilometer", secret="e2e telemetry secret",
+        resources=["cluster", "node", "instance", "pod", "container"]))
     stage.start_services()
     stage.kubernetes.deployment(stage.namespace, "web", 2, cpu="200m")
     until("a node's numbers stand in Gnocchi", lambda: equal_values(stage, cloud), 180, every=2)
@@ -97,6 +99,30 @@ def through_ceilometer(stage):
     resource = gnocchi(cloud, "GET", "/resource/kubernetes_node/" + node_id(stage.cluster, node["metadata"]["name"]))
     check(resource["cluster"] == stage.cluster and resource["project_id"] == project, "the resource: %s" % resource)
     check(resource["server_id"] == node["spec"]["providerID"].rpartition("/")[2], "the server: %s" % resource)
+
+    def joined():
+        try:
+            found = gnocchi(cloud, "GET", "/resource/instance/" + resource["server_id"])
+        except WebError as error:
+            if error.status == 404:
+                raise NotYet("Ceilometer has not learnt of the server: %s" % error.body[:200])
+            raise
+        ours = {name for name in found["metrics"] if name.startswith("kubernetes.instance.")}
+        theirs = set(found["metrics"]) - ours
+        if len(ours) < 6 or not theirs:
+            raise NotYet("metrics of the instance: %s" % sorted(found["metrics"]))
+        return sorted(theirs)
+
+    own = until("the node's numbers stand on its server's own resource", joined, 120, every=2)
+    stage.say("beside Nova's own: %s" % ", ".join(own))
+    samples, equal = said(stage), 0
+    for second, value in measures(cloud, resource["server_id"], "kubernetes.instance.memory.working_set").items():
+        sample = samples.get((node["metadata"]["name"], second))
+        if sample is not None:
+            check(value == sample["memoryBytes"], "at %s the instance has %r, the kubelet said %r" % (
+                second, value, sample["memoryBytes"]))
+            equal += 1
+    check(equal > 0, "no value of the instance is one that the kubelet said")
     until("the group is known", lambda: gnocchi(
         cloud, "GET", "/resource/kubernetes_node/" + resource["id"])["group"] == "workers", 60)
 

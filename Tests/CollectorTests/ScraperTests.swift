@@ -15,11 +15,15 @@ struct ScraperTests {
         let server: HTTPServer
         private let asked: Lock<[String]>
 
-        init(_ answer: @escaping @Sendable (_ path: String) -> ServerResponse) throws {
+        init(
+            _ answer: @escaping @Sendable (_ path: String) -> ServerResponse,
+            delay: @escaping @Sendable (_ path: String) async -> Void = { _ in }
+        ) throws {
             let asked = Lock<[String]>([])
             self.asked = asked
             server = try HTTPServer { request in
                 asked.withLock { $0.append(request.path) }
+                await delay(request.path)
                 return .response(answer(request.path))
             }
         }
@@ -93,6 +97,50 @@ struct ScraperTests {
         #expect(try await scraper.read(target(), at: .now()).node.memoryBytes == 5)
         #expect(cluster.takeAsked() == ["/api/v1/nodes/n 1/proxy/metrics/resource"])
         #expect(metrics.text().contains(#"updraft_stats_detours_total{why="refused"} 1"#))
+    }
+
+    @Test("what serves for a plain turn is no habit for one with details: network and file systems are still asked for")
+    func detailsByAnotherRoute() async throws {
+        let cluster = try Cluster { path in
+            path.hasSuffix("/stats/summary")
+                ? .json(#"{"node":{"memory":{"workingSetBytes":7}},"pods":[]}"#) : .text(Self.page)
+        }
+        let (scraper, _) = try scraper(cluster, "through=kubelet")
+        let now = Timestamp.now()
+        _ = try await scraper.read(target(), at: now)
+        #expect(cluster.takeAsked() == ["/api/v1/nodes/n 1/proxy/metrics/resource"])
+        _ = try await scraper.read(target(), details: true, at: now + .seconds(15))
+        #expect(cluster.takeAsked() == ["/api/v1/nodes/n 1/proxy/stats/summary"])
+        _ = try await scraper.read(target(), at: now + .seconds(30))
+        #expect(cluster.takeAsked() == ["/api/v1/nodes/n 1/proxy/metrics/resource"])
+    }
+
+    @Test("a kubelet that was slow once is asked again two intervals later, not by another way for ten minutes")
+    func slowOnce() async throws {
+        let isSlow = Lock(true)
+        let cluster = try Cluster(
+            { path in
+                switch path {
+                case MetricsAPI.nodesPath:
+                    .json(#"{"items":[{"metadata":{"name":"n1"},"usage":{"cpu":"1","memory":"9"}}]}"#)
+                case MetricsAPI.podsPath: .json(#"{"items":[]}"#)
+                default: .text(Self.page)
+                }
+            },
+            delay: { path in
+                if isSlow.withLock({ $0 }), path.contains("/proxy/") { try? await Task.sleep(for: .seconds(3)) }
+            })
+        let (scraper, _) = try scraper(cluster, "timeout=1s", "interval=15s")
+        let now = Timestamp.now()
+        let target = UsageMeter.Target(Node(name: "n1", allocatable: ResourceList(), address: "127.0.0.1"))
+        #expect(try await scraper.read(target, at: now).node.memoryBytes == 9)
+        isSlow.withLock { $0 = false }
+        _ = cluster.takeAsked()
+        // Not at once: a kubelet that hangs would cost its timeout each time.
+        #expect(try await scraper.read(target, at: now + .seconds(15)).node.memoryBytes == 9)
+        #expect(cluster.takeAsked().allSatisfy { $0.hasPrefix("/apis/metrics.k8s.io/") })
+        #expect(try await scraper.read(target, at: now + .seconds(31)).node.memoryBytes == 5)
+        #expect(cluster.takeAsked() == ["/api/v1/nodes/n1/proxy/metrics/resource"])
     }
 
     @Test("only the page that the settings name")

@@ -71,11 +71,13 @@ struct KubeletReadingTests {
             container_memory_working_set_bytes{container="",id="/",namespace="",pod=""} 2000 5001
             container_memory_working_set_bytes{\#(labels)} 300
             container_network_receive_bytes_total{\#(labels),interface="eth0"} 40
+            container_network_transmit_bytes_total{\#(labels),interface="eth0"} 4
             container_network_receive_bytes_total{container="",id="/",interface="ens3"} 1000
             container_network_receive_bytes_total{container="",id="/",interface="ens4"} 500
             container_network_receive_bytes_total{container="",id="/",interface="lo"} 9e9
             container_network_receive_bytes_total{container="",id="/",interface="veth12ab"} 9e9
             container_network_transmit_bytes_total{container="",id="/",interface="ens3"} 20
+            container_network_transmit_bytes_total{container="",id="/",interface="ens4"} 5
             container_fs_usage_bytes{container="",device="/dev/vda1",id="/"} 70
             container_fs_usage_bytes{container="",device="tmpfs",id="/"} 1
             container_fs_limit_bytes{container="",device="/dev/vda1",id="/"} 100
@@ -86,14 +88,49 @@ struct KubeletReadingTests {
             reading.node
                 == .init(
                     at: Timestamp(seconds: 5), cpuSeconds: 100, memoryBytes: 2_000,
-                    traffic: .init(received: 1_500, sent: 20), disk: .init(usedBytes: 70, capacityBytes: 100)))
+                    traffic: .init(received: 1_500, sent: 25), disk: .init(usedBytes: 70, capacityBytes: 100)))
         let pod = try #require(reading["n", "p"])
         #expect(pod.use.cpuSeconds == 6)
         #expect(pod.use.memoryBytes == 300)
-        #expect(pod.use.traffic?.received == 40)
+        #expect(pod.use.traffic == .init(received: 40, sent: 4))
         #expect(pod.containers.map(\.name) == ["a"])
         #expect(reading.pods.count == 1)
         #expect(reading.rejected.isEmpty)
+    }
+
+    @Test(
+        "/metrics/cadvisor: what is not told is not taken for zero",
+        arguments: [
+            // One way only, one interface of two, a line that cannot be used.
+            (#"container_network_receive_bytes_total{id="/",interface="ens3"} 1000"#, nil, nil),
+            (
+                #"container_network_receive_bytes_total{id="/",interface="ens3"} 1000|"#
+                    + #"container_network_transmit_bytes_total{id="/",interface="ens3"} 7|"#
+                    + #"container_network_receive_bytes_total{id="/",interface="ens4"} 5"#, nil, nil
+            ),
+            (
+                #"container_network_receive_bytes_total{id="/",interface="ens3"} 1000|"#
+                    + #"container_network_transmit_bytes_total{id="/",interface="ens3"} NaN"#, nil, nil
+            ),
+            (
+                #"container_network_receive_bytes_total{id="/",interface="ens3"} 1000|"#
+                    + #"container_network_transmit_bytes_total{id="/",interface="ens3"} 0"#,
+                KubeletReading.Traffic(received: 1_000, sent: 0), nil
+            ),
+            // A size without what is used; the fullest of two, and not the sum of one's use and the other's size.
+            (#"container_fs_limit_bytes{id="/",device="vda1"} 100"#, nil, nil),
+            (#"container_fs_usage_bytes{id="/",device="vda1"} 70"#, nil, KubeletReading.Disk(usedBytes: 70)),
+            (
+                #"container_fs_usage_bytes{id="/",device="vda1"} 95|container_fs_usage_bytes{id="/",device="vdb"} 50|"#
+                    + #"container_fs_limit_bytes{id="/",device="vdb"} 1000|container_fs_limit_bytes{id="/",device="vda1"} 100"#,
+                nil, KubeletReading.Disk(usedBytes: 95, capacityBytes: 100)
+            ),
+        ] as [(String, KubeletReading.Traffic?, KubeletReading.Disk?)])
+    func cadvisorParts(lines: String, traffic: KubeletReading.Traffic?, disk: KubeletReading.Disk?) throws {
+        let text =
+            #"container_memory_working_set_bytes{id="/"} 2000"# + "\n" + lines.replacing("|", with: "\n") + "\n"
+        let reading = try #require(KubeletReading.cadvisor(bytes(text)))
+        #expect(reading.node.traffic == traffic && reading.node.disk == disk)
     }
 
     @Test("metrics.k8s.io: quantities, and only the pods of the node")
@@ -118,6 +155,25 @@ struct KubeletReadingTests {
         #expect(answer.reading(of: "n2", pods: []) == nil)
         #expect(answer.rejected == [.wrongUnit: 1])
         #expect(throws: JSONError.self) { try MetricsAPI.read(nodes: bytes("{\"items\": ["), pods: bytes(pods)) }
+    }
+
+    @Test("metrics.k8s.io: an odd item costs only itself, and is counted once")
+    func oddItems() throws {
+        let nodes = #"""
+            {"items":[{"metadata":{"name":"n1"},"usage":null},{"metadata":{"name":"n2"},"usage":{"cpu":1,"memory":"5"}},
+             {"metadata":{"name":"n3"},"usage":{"cpu":"1","memory":"7"}}]}
+            """#
+        let pods = #"""
+            {"items":[{"metadata":{"name":"p","namespace":"a"},"containers":[{"name":"c","usage":null},
+              {"name":"d","usage":{"cpu":{"x":1},"memory":"9"}}]}]}
+            """#
+        var answer = try MetricsAPI.read(nodes: bytes(nodes), pods: bytes(pods))
+        #expect(answer.reading(of: "n1", pods: []) == nil)
+        #expect(answer.reading(of: "n2", pods: [])?.node == .init(memoryBytes: 5))
+        #expect(answer.reading(of: "n3", pods: [])?.node.cpuMillis == 1_000)
+        #expect(answer.reading(of: "n3", pods: [.init(namespace: "a", name: "p")])?["a", "p"]?.use.memoryBytes == 9)
+        #expect(answer.takeRejected() == [.wrongUnit: 2])
+        #expect(answer.takeRejected().isEmpty)
     }
 
     @Test("pods known by their containers only are added up, on both pages")

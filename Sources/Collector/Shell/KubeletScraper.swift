@@ -43,10 +43,19 @@ final class KubeletScraper: Sendable {
     /// What worked last for a node.
     private struct Habit {
         var way: Way
-        /// Since when the preferred way has been given up; tried again after `habitAge`.
+        /// Since when the preferred way has been given up.
         var since: Timestamp
+        /// So long; then it is tried again.
+        var age: Interval
     }
 
+    /// Of a node and one kind of turn: what serves for a plain one may lack the details.
+    private struct HabitKey: Hashable {
+        var node: String
+        var details: Bool
+    }
+
+    /// A page or a route that is not there is not tried again for so long.
     private static let habitAge = Interval.minutes(10)
     private static let maximumBytes = 32 << 20
 
@@ -55,7 +64,7 @@ final class KubeletScraper: Sendable {
     private let settings: Settings.Collector.Stats
     private let log: Logger
     private let detours: Counter
-    private let habits = Lock<[String: Habit]>([:])
+    private let habits = Lock<[HabitKey: Habit]>([:])
     private let metricsAPI: MetricsAPIReader
 
     init(_ client: KubernetesClient, _ settings: Settings.Collector.Stats, log: Logger, metrics: Metrics) {
@@ -79,7 +88,8 @@ final class KubeletScraper: Sendable {
     /// Forgets nodes that are no more.
     func keep(only names: Set<String>) {
         habits.withLock { habits in
-            if habits.contains(where: { !names.contains($0.key) }) { habits = habits.filter { names.contains($0.key) } }
+            guard habits.contains(where: { !names.contains($0.key.node) }) else { return }
+            habits = habits.filter { names.contains($0.key.node) }
         }
     }
 
@@ -96,7 +106,7 @@ final class KubeletScraper: Sendable {
             if case .kubelet(let route, _) = way, down.contains(route) { continue }
             do throws(ScrapeError) {
                 let reading = try await read(target, way, pods, now)
-                if let first { remember(target.node, way, first, now) }
+                if let first { remember(HabitKey(node: target.node, details: details), way, first, now) }
                 return reading
             } catch {
                 if first == nil { first = error }
@@ -125,7 +135,8 @@ final class KubeletScraper: Sendable {
             }
         }
         if settings.source == .auto || settings.source == .metricsAPI { ways.append(.metricsAPI) }
-        if let habit = habits.withLock({ $0[target.node] }), now - habit.since < Self.habitAge,
+        if let habit = habits.withLock({ $0[HabitKey(node: target.node, details: details)] }),
+            now - habit.since < habit.age, now >= habit.since,
             let index = ways.firstIndex(of: habit.way)
         {
             ways.insert(ways.remove(at: index), at: 0)
@@ -133,13 +144,17 @@ final class KubeletScraper: Sendable {
         return ways
     }
 
-    private func remember(_ node: String, _ way: Way, _ failure: ScrapeError, _ now: Timestamp) {
-        let isNews = habits.withLock { $0.updateValue(Habit(way: way, since: now), forKey: node)?.way != way }
+    private func remember(_ key: HabitKey, _ way: Way, _ failure: ScrapeError, _ now: Timestamp) {
+        // One that was slow once is most likely well the next time.
+        let age = failure.label == "timed_out" ? min(settings.interval * 2, Self.habitAge) : Self.habitAge
+        let isNews = habits.withLock { habits in
+            habits.updateValue(Habit(way: way, since: now, age: age), forKey: key)?.way != way
+        }
         detours.increment(failure.label)
         guard isNews else { return }
         log.info(
             "a kubelet is asked another way than configured",
-            [.node: .string(node), .path: .text(way), .reason: .string(failure.what)])
+            [.node: .string(key.node), .path: .text(way), .reason: .string(failure.what)])
     }
 
     private func read(

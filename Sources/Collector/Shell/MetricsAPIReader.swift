@@ -27,14 +27,19 @@ actor MetricsAPIReader {
         of node: String, pods: [KubeletReading.PodKey], at now: Timestamp
     ) async throws(ScrapeError) -> KubeletReading {
         let answer = await answer(at: now)
-        guard let reading = try answer.get().reading(of: node, pods: pods) else {
+        guard var reading = try answer.get().reading(of: node, pods: pods) else {
             throw ScrapeError(label: "no_numbers", what: "metrics.k8s.io does not know the node")
+        }
+        if let last, case .success(var all) = last.answer {
+            reading.rejected.add(all.takeRejected())
+            self.last = (last.at, .success(all))
         }
         return reading
     }
 
     private func answer(at now: Timestamp) async -> Result<MetricsAPI, ScrapeError> {
-        if let last, now - last.at < lifetime(last.answer) { return last.answer }
+        // An answer of the future is one from before our clock was set back.
+        if let last, last.at <= now, now - last.at < lifetime(last.answer) { return last.answer }
         if let flight { return await flight.value }
         let task = Task { [client, timeout] in await Self.ask(client, timeout) }
         flight = task

@@ -42,6 +42,45 @@ private struct PageTable {
         /// Empty for the pod itself.
         var container: Span
         var use = KubeletReading.Use()
+        var parts = CgroupParts()
+
+        /// With what its parts make together.
+        var whole: KubeletReading.Use {
+            var whole = use
+            whole.traffic = parts.traffic
+            whole.disk = parts.disk
+            return whole
+        }
+    }
+
+    /// What cAdvisor says in lines of their own, which mean something only together: a part that is missing is not zero.
+    private struct CgroupParts {
+        var received = 0.0
+        var sent = 0.0
+        /// Interfaces with a usable line of each.
+        var receivedLines = 0
+        var sentLines = 0
+        /// A line could not be used.
+        var isBroken = false
+        var disks: [(device: Span, used: Double?, size: Double?)] = []
+
+        /// Both ways of every interface, or nothing: a sum that an interface leaves and joins again has no rate.
+        var traffic: KubeletReading.Traffic? {
+            guard receivedLines > 0, receivedLines == sentLines, !isBroken else { return nil }
+            return .init(received: received, sent: sent)
+        }
+
+        /// The one that is fullest; of those of unknown size the one that holds most.
+        var disk: KubeletReading.Disk? {
+            let known = disks.compactMap { disk in disk.used.map { (used: $0, size: disk.size) } }
+            let sized = known.compactMap { disk in
+                disk.size.flatMap { $0 > 0 ? (part: disk.used / $0, used: disk.used, size: $0) : nil }
+            }
+            if let fullest = sized.max(by: { ($0.part, $0.used) < ($1.part, $1.used) }) {
+                return .init(usedBytes: fullest.used, capacityBytes: fullest.size)
+            }
+            return known.map(\.used).max().map { .init(usedBytes: $0, capacityBytes: nil) }
+        }
     }
 
     /// Bytes of a key in the page.
@@ -67,6 +106,8 @@ private struct PageTable {
     let page: UnsafeRawBufferPointer
     let isCadvisor: Bool
     private var node = KubeletReading.Use()
+    /// Of the node on cAdvisor's page.
+    private var nodeCgroup = Entry(namespace: 0..<0, pod: 0..<0, container: 0..<0)
     private var entries: [Entry] = []
     private var index: [Key: Int] = [:]
     /// Families come in blocks of equal order: the entry behind the last one is most likely the next.
@@ -108,7 +149,10 @@ private struct PageTable {
             case .nodeCPU, .podCPU, .containerCPU: KubeletReading.largestCPUSeconds
             default: KubeletReading.largestBytes
             }
-        guard let value = KubeletReading.amount(sample.value, upTo: limit, &rejected) else { return }
+        guard let value = KubeletReading.amount(sample.value, upTo: limit, &rejected) else {
+            if isCadvisor { takeCgroup(family, nil, nil, sample) }
+            return
+        }
         let time = sample.time.flatMap { KubeletReading.time($0, &rejected) }
         if isCadvisor { return takeCgroup(family, value, time, sample) }
         switch family {
@@ -140,8 +184,9 @@ private struct PageTable {
 
     /// cAdvisor: `id="/"` is the node; `container=""` with a pod is the pod's cgroup; `container="POD"` its pause
     /// container, which holds the pod's network on older runtimes.
+    /// - Parameter value: nil: the line has one that cannot be used.
     private mutating func takeCgroup(
-        _ family: Family, _ value: Double, _ time: Timestamp?, _ sample: PrometheusText.Sample
+        _ family: Family, _ value: Double?, _ time: Timestamp?, _ sample: PrometheusText.Sample
     ) {
         switch family {
         case .received, .sent:
@@ -149,7 +194,7 @@ private struct PageTable {
         default: break
         }
         if let id = sample.label("id"), PrometheusText.equal(page, id, "/") {
-            return put(value, family, time, &node)
+            return put(value, family, time, sample, &nodeCgroup)
         }
         guard let pod = sample.label("pod"), !pod.isEmpty, let namespace = sample.label("namespace") else { return }
         var container = sample.label("container") ?? pod.lowerBound..<pod.lowerBound
@@ -158,34 +203,50 @@ private struct PageTable {
         default: if PrometheusText.equal(page, container, "POD") { return }
         }
         guard let index = entry(namespace, pod, container) else { return }
-        put(value, family, time, &entries[index].use)
+        put(value, family, time, sample, &entries[index])
     }
 
-    private func put(_ value: Double, _ family: Family, _ time: Timestamp?, _ use: inout KubeletReading.Use) {
+    private func put(
+        _ value: Double?, _ family: Family, _ time: Timestamp?, _ sample: PrometheusText.Sample,
+        _ entry: inout Entry
+    ) {
+        guard let value else {
+            if family == .received || family == .sent { entry.parts.isBroken = true }
+            return
+        }
         switch family {
         // One line for each core, or one for all.
         case .containerCPU:
-            use.cpuSeconds = (use.cpuSeconds ?? 0) + value
-            use.at = time ?? use.at
+            entry.use.cpuSeconds = (entry.use.cpuSeconds ?? 0) + value
+            entry.use.at = time ?? entry.use.at
         case .containerMemory:
-            use.memoryBytes = Int64(value)
-            use.at = use.at ?? time
+            entry.use.memoryBytes = Int64(value)
+            entry.use.at = entry.use.at ?? time
         case .received:
-            use.traffic = .init(received: (use.traffic?.received ?? 0) + value, sent: use.traffic?.sent ?? 0)
+            entry.parts.received += value
+            entry.parts.receivedLines += 1
         case .sent:
-            use.traffic = .init(received: use.traffic?.received ?? 0, sent: (use.traffic?.sent ?? 0) + value)
-        // A device has a line each; the largest is the one that fills.
-        case .diskUsed:
-            if value >= use.disk?.usedBytes ?? 0 {
-                use.disk = .init(usedBytes: value, capacityBytes: use.disk?.capacityBytes)
+            entry.parts.sent += value
+            entry.parts.sentLines += 1
+        case .diskUsed, .diskLimit:
+            let device = sample.label("device") ?? 0..<0
+            var index = entry.parts.disks.firstIndex { PrometheusText.equal(page, $0.device, device) }
+            if index == nil, entry.parts.disks.count < Self.mostDisks {
+                entry.parts.disks.append((device, nil, nil))
+                index = entry.parts.disks.count - 1
             }
-        case .diskLimit:
-            if value > use.disk?.capacityBytes ?? 0 {
-                use.disk = .init(usedBytes: use.disk?.usedBytes ?? 0, capacityBytes: value)
+            guard let index else { return }
+            if family == .diskUsed {
+                entry.parts.disks[index].used = value
+            } else {
+                entry.parts.disks[index].size = value
             }
         case .nodeCPU, .nodeMemory, .podCPU, .podMemory, .other: break
         }
     }
+
+    /// More devices of one cgroup are not looked at.
+    private static let mostDisks = 256
 
     /// Loopback and the node's ends of its pods' cables would count the same bytes twice.
     private func isCounted(_ interface: Span) -> Bool {
@@ -229,16 +290,18 @@ private struct PageTable {
 
     func finished() -> KubeletReading {
         var reading = KubeletReading(node: node, rejected: rejected)
+        if isCadvisor { reading.node = nodeCgroup.whole }
         var podIndex: [Key: Int] = [:]
         for entry in entries {
             let key = Key(
                 page: page, namespace: entry.namespace, pod: entry.pod,
                 container: entry.pod.lowerBound..<entry.pod.lowerBound)
             guard let position = position(of: key, entry, &podIndex, &reading) else { continue }
+            let use = entry.whole
             if entry.container.isEmpty {
-                reading.pods[position].use = entry.use
+                reading.pods[position].use = use
             } else {
-                reading.pods[position].containers.append(.init(name: text(entry.container), use: entry.use))
+                reading.pods[position].containers.append(.init(name: text(entry.container), use: use))
             }
         }
         for index in reading.pods.indices { reading.pods[index].addUp() }

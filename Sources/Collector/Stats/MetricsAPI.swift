@@ -41,6 +41,12 @@ struct MetricsAPI: Sendable, Equatable {
         return KubeletReading(node: use, pods: keys.compactMap { pods[$0] })
     }
 
+    /// What was not used of the whole answer, the first time: for one reading made of it.
+    mutating func takeRejected() -> Rejections {
+        defer { rejected = Rejections() }
+        return rejected
+    }
+
     private struct Item {
         var name = ""
         var namespace = ""
@@ -107,18 +113,36 @@ struct MetricsAPI: Sendable, Equatable {
 }
 
 extension KubeletReading.Use {
+    /// A quantity's text; anything else costs only itself.
+    private func text(_ reader: inout JSONReader, _ faults: inout Rejections) throws(JSONError) -> String? {
+        switch try reader.kind() {
+        case .string: return try reader.string()
+        case .null:
+            try reader.skip()
+            return nil
+        default:
+            try reader.skip()
+            faults.count(.wrongUnit)
+            return nil
+        }
+    }
+
     /// `{"cpu": "12345n", "memory": "1234Ki"}`.
     fileprivate mutating func readUsage(
         _ reader: inout JSONReader, _ rejected: inout Rejections
     ) throws(JSONError) {
         var (cpu, memory): (String?, String?)
+        var faults = Rejections()
+        // Go writes null for a map that is not there.
+        if try reader.isNull() { return }
         try reader.object { (reader, key) throws(JSONError) in
             switch key {
-            case "cpu": cpu = try reader.string()
-            case "memory": memory = try reader.string()
+            case "cpu": cpu = try text(&reader, &faults)
+            case "memory": memory = try text(&reader, &faults)
             default: try reader.skip()
             }
         }
+        rejected.add(faults)
         if let cpu {
             // Nanocores would all be rounded up to a thousandth: they are read by themselves.
             let nano = cpu.hasSuffix("n") ? Double(cpu.dropLast()).map { $0 / 1e6 } : nil

@@ -32,6 +32,8 @@ public final class ForeignPublisher: Sendable {
 
     private let publisher: Publisher
     private let exchange: String
+    /// So long a message waits for its reader.
+    public static let lifetime = Interval.minutes(60)
 
     /// Starts connecting.
     /// - Parameters:
@@ -47,13 +49,14 @@ public final class ForeignPublisher: Sendable {
         }
     }
 
-    /// Returns when the broker has the body in a queue. `application/json`, persistent.
+    /// Returns when the broker has the body in a queue. `application/json`, persistent; gone after an hour if nobody reads
+    /// it: the queue is theirs and has no bound, and a broker whose disk is full stops the whole cloud.
     public func publish(_ body: [UInt8], routingKey: String, within: Interval) async throws(Failure) {
         let message = OutgoingMessage(
             exchange: exchange, routingKey: routingKey, body: body,
             // oslo's listeners skip what has no content type.
             properties: MessageProperties(
-                contentType: "application/json", contentEncoding: "utf-8", persistent: true),
+                contentType: "application/json", contentEncoding: "utf-8", persistent: true, expiration: Self.lifetime),
             mandatory: true)
         do throws(AMQPError) {
             try await publisher.publish(message, within: within)

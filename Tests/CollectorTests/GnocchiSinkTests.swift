@@ -198,7 +198,13 @@ struct GnocchiSinkTests {
         let calls = cloud.state.withLock { $0.calls.count }
         #expect(await failure(sink, .init(entries: nodes + servers, number: 2)) == nil)
         #expect(cloud.state.withLock { $0.calls.count } == calls + 1)
-        #expect(partial.withLock { $0 } == nil)
+        // They are not counted as taken for that.
+        let left = try #require(partial.withLock { $0 })
+        #expect(left.metrics == 30 && left.points == 30 && left.failure.code == .refused)
+        // A batch of nothing else is no success.
+        let alone = await failure(sink, .init(entries: servers, number: 3))
+        #expect(alone?.code == .refused && alone?.isRetriable == false)
+        #expect(cloud.state.withLock { $0.calls.count } == calls + 1)
         // Ceilometer has learnt of one meanwhile: ten minutes later its samples go.
         cloud.state.withLock { state in _ = state.resources.insert(servers[0].points[0].id.description) }
         let late = try await sink.send(.init(entries: [servers[0]], number: 3), at: now + .minutes(11))
@@ -333,7 +339,7 @@ struct GnocchiSinkTests {
         let calls = cloud.state.withLock { $0.calls.count }
         #expect(await failure(sink, TelemetryCore.Batch(entries: entries, number: 3)) == nil)
         #expect(cloud.state.withLock { $0.calls.count } == calls + 1)
-        #expect(partial.withLock { $0 } == nil)
+        #expect(partial.withLock { $0?.metrics } == 1 && partial.withLock { $0?.points } == 1)
         await sink.close()
     }
 
@@ -350,7 +356,12 @@ struct GnocchiSinkTests {
         let refused = try #require(await failure(sink, TelemetryCore.Batch(entries: entries, number: 2)))
         #expect(refused.code == .forbidden && !refused.isRetriable)
         // Each of the 64 may leave a sibling that was not asked for yet.
-        #expect(cloud.state.withLock { $0.calls.count } - before <= 80)
+        let searched = cloud.state.withLock { $0.calls.count }
+        #expect(searched - before <= 80)
+        // Once, and not for every batch.
+        let again = await failure(sink, TelemetryCore.Batch(entries: entries, number: 3))
+        #expect(again?.code == .forbidden)
+        #expect(cloud.state.withLock { $0.calls.count } - searched <= 2)
         await sink.close()
     }
 }

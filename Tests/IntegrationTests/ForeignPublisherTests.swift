@@ -50,6 +50,8 @@ struct ForeignPublisherTests {
         #expect(peeked.properties.contentType == "application/json")
         #expect(peeked.properties.contentEncoding == "utf-8")
         #expect(peeked.properties.persistent)
+        // A queue that nobody reads does not fill the broker.
+        #expect(peeked.properties.expiration == ForeignPublisher.lifetime)
         await publisher.close()
     }
 }

@@ -194,7 +194,11 @@ package struct TelemetryFindings: Sendable, Equatable {
         }
         let setup = "run deploy/telemetry/gnocchi-setup as an administrator"
         for type in gnocchi.missingTypes {
-            lines.append(Line(verdict: .wrong, text: "Gnocchi has no resource type \(type)", remedy: setup))
+            let remedy =
+                type == "instance"
+                ? "it is Ceilometer's: run ceilometer-upgrade, or leave instance out of collector.telemetry.resources"
+                : setup
+            lines.append(Line(verdict: .wrong, text: "Gnocchi has no resource type \(type)", remedy: remedy))
         }
         for attribute in gnocchi.missingAttributes {
             lines.append(

@@ -13,6 +13,8 @@ actor GnocchiSink: TelemetrySink {
     private var barred: [Barred: Timestamp] = [:]
     /// Resources that do not exist and that Gnocchi lets us not make, and until when they are left out.
     private var missing: [String: Timestamp] = [:]
+    /// Why the last of these are left out.
+    private var lastRefusal: OpenStackError?
 
     private struct Barred: Hashable {
         var resource: String
@@ -43,11 +45,22 @@ actor GnocchiSink: TelemetrySink {
     ) async throws(TelemetryFailure) -> TelemetryPartial? {
         do throws(OpenStackError) {
             var lost = Loss()
-            try await store(batch.entries, at: now, &lost)
+            do throws(OpenStackError) {
+                try await store(batch.entries, at: now, &lost)
+            } catch {
+                if Self.isOwn(error) { lastRefusal = error }
+                throw error
+            }
             for entry in batch.entries where entry.withAttributes && missing[entry.id] == nil {
                 try await update(entry, &lost)
             }
-            return lost.refusal.map { TelemetryPartial(metrics: lost.metrics, failure: Self.failure($0)) }
+            lastRefusal = lost.refusal ?? lastRefusal
+            let left = leftOut(batch.entries)
+            // Nothing of it could be tried: it is as refused as it was the first time.
+            if left.points == batch.pointCount, let lastRefusal { throw lastRefusal }
+            guard let refusal = lost.refusal ?? (left.metrics > 0 ? lastRefusal : nil) else { return nil }
+            return TelemetryPartial(
+                metrics: max(lost.metrics, left.metrics), points: left.points, failure: Self.failure(refusal))
         } catch {
             throw Self.failure(error)
         }
@@ -55,6 +68,21 @@ actor GnocchiSink: TelemetrySink {
 
     func close() async {
         await client.close()
+    }
+
+    /// What of a batch is left out, since it was refused before or just now: metrics, and points of which nothing is left.
+    private func leftOut(_ entries: [TelemetryCore.Entry]) -> (metrics: Int, points: Int) {
+        guard !missing.isEmpty || !barred.isEmpty else { return (0, 0) }
+        var (metrics, points) = (0, 0)
+        for entry in entries {
+            let all = Self.measures(entry).metrics
+            let out =
+                missing[entry.id] != nil
+                ? all.count : all.filter { barred[Barred(resource: entry.id, metric: $0.name)] != nil }.count
+            metrics += out
+            if out == all.count { points += entry.points.count }
+        }
+        return (metrics, points)
     }
 
     /// What of a batch was not taken.
@@ -148,7 +176,11 @@ actor GnocchiSink: TelemetrySink {
             }
         }
         guard let refusal else { return }
-        if stored == 0 { throw refusal }
+        guard stored > 0 else {
+            // All of it is another's, it seems: searched for once, not in every batch.
+            for piece in wanted { missing[piece.resource] = now + Self.barredFor }
+            throw refusal
+        }
         lost.refusal = refusal
     }
 

@@ -13,7 +13,7 @@ actor TelemetryService {
     private let log: Logger
     private let meters: TelemetryMetrics
     private var told: TelemetryFailure.Code?
-    private var toldPartial: TelemetryFailure.Code?
+    private var toldPartial: (code: TelemetryFailure.Code, at: Timestamp)?
     private let points: TelemetryPoints
     /// Node groups by server id.
     private var groups: [String: String] = [:]
@@ -99,13 +99,18 @@ actor TelemetryService {
             let partial = try await sink.send(batch, at: started)
             core.ended(.sent, at: .now(), jitter: 0)
             meters.seconds.observe(.now() - started)
-            for entry in batch.entries {
-                meters.sent.increment(entry.points[0].kind.rawValue, by: Double(entry.points.count))
+            var lost = partial?.points ?? 0
+            if lost > 0 { meters.dropped.increment(by: Double(lost)) }
+            // Which points were lost is not told: those that matter least, as far as this count goes.
+            for entry in batch.entries.reversed() {
+                let taken = max(0, entry.points.count - lost)
+                lost -= entry.points.count - taken
+                if taken > 0 { meters.sent.increment(entry.points[0].kind.rawValue, by: Double(taken)) }
             }
             if told != nil { log.info("statistics are taken again", [.total: .int(core.waiting)]) }
             told = nil
             meters.working.set(1)
-            if let partial { tell(partial) }
+            if let partial { tell(partial, at: started) }
         } catch {
             core.ended(error.isRetriable ? .failed : .refused, at: .now(), jitter: Double.random(in: 0...1))
             meters.failures.increment(error.code.rawValue)
@@ -122,12 +127,16 @@ actor TelemetryService {
         report()
     }
 
-    /// Once for each kind: the metrics are left out for a while, and then the same happens again.
-    private func tell(_ partial: TelemetryPartial) {
+    /// Once an hour for each kind: the metrics are left out for a while, and then the same happens again.
+    private func tell(_ partial: TelemetryPartial, at now: Timestamp) {
         meters.failures.increment(partial.failure.code.rawValue)
         meters.refusedMetrics.increment(by: Double(partial.metrics))
-        guard toldPartial != partial.failure.code else { return }
-        toldPartial = partial.failure.code
+        if let toldPartial, toldPartial.code == partial.failure.code, now - toldPartial.at < .minutes(60),
+            now >= toldPartial.at
+        {
+            return
+        }
+        toldPartial = (partial.failure.code, now)
         log.warning(
             "some metrics were refused and are given up; the others are taken",
             [
@@ -217,7 +226,10 @@ extension TelemetryService {
             }
             sink = CeilometerSink(publisher: publisher, exchange: settings.exchange, notification: notification)
         case .gnocchi:
-            let cloud = try CloudConfiguration.chosen(context.settings.openstack, environment: environment)
+            var openstack = context.settings.openstack
+            openstack.cloud = settings.cloud ?? openstack.cloud
+            openstack.cloudsFile = settings.cloudsFile ?? openstack.cloudsFile
+            let cloud = try CloudConfiguration.chosen(openstack, environment: environment)
             context.log.info("statistics go to Gnocchi", [.cloud: .string(cloud.summary)])
             let client = OpenStackClient(cloud)
             login = client

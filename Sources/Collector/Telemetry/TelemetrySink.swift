@@ -34,8 +34,10 @@ struct TelemetryFailure: Error, Sendable, Equatable, CustomStringConvertible {
 
 /// A batch that was taken but for some of its metrics.
 struct TelemetryPartial: Sendable, Equatable {
-    /// How many metrics were not.
+    /// How many metrics were not: refused now, or left out since they were refused before.
     var metrics: Int
+    /// Points of which nothing was taken.
+    var points = 0
     /// Why not, the last of them.
     var failure: TelemetryFailure
 }

@@ -37,13 +37,17 @@ extension Settings.Collector {
         public var maximumWaiting: Int
         /// Time between two times that attributes are sent.
         public var attributesInterval: Interval
+        /// The cloud of `clouds.yaml` whose login is used for Gnocchi; nil: that of `openstack`.
+        public var cloud: String?
+        /// That file; nil: that of `openstack`.
+        public var cloudsFile: String?
         /// The archive policy of metrics that are made (Gnocchi only).
         public var archivePolicy: String
 
         init(_ reader: SettingsReader) {
             to = reader.choice(
                 "to", default: .none,
-                "Where statistics go: `ceilometer` over the bus, `gnocchi` directly (with the login of `openstack`), or "
+                "Where statistics go: `ceilometer` over the bus, `gnocchi` directly (with the login of `cloud`), or "
                     + "`none`. See docs/telemetry.md.")
             resources = reader.choices(
                 "resources", default: [.cluster, .node, .instance, .pod, .container],
@@ -75,6 +79,12 @@ extension Settings.Collector {
             attributesInterval = reader.interval(
                 "attributes_interval", default: .minutes(10), in: .seconds(10) ... .minutes(1_440),
                 "How often names and other attributes are sent along: each time costs Gnocchi a write.")
+            cloud = reader.text(
+                "cloud",
+                "For `gnocchi`: a cloud of `clouds.yaml` with a login of its own, which may do nothing else. Without it the one of "
+                    + "`openstack`.")
+            cloudsFile = reader.path(
+                "clouds_file", "The `clouds.yaml` with that login; without it the one of `openstack`.")
             archivePolicy = reader.text(
                 "archive_policy", default: "kubernetes",
                 "Archive policy of the metrics that are made in Gnocchi directly.")

@@ -100,6 +100,24 @@ struct AlarmWebhookTests {
         }
     }
 
+    @Test("an alert that cannot be used costs only itself, and is named: Alertmanager would not send the others again")
+    func oneNameless() async throws {
+        let body = """
+            {"version": "4", "alerts": [
+             {"status": "firing", "labels": {"alertname": "a"}, "fingerprint": "aa"},
+             {"status": "firing", "labels": {"job": "b"}, "fingerprint": "bb"},
+             {"status": "resolved", "labels": {"alertname": "c"}, "fingerprint": "cc"}]}
+            """
+        let told = try AlarmWebhook.read(Array(body.utf8), cluster: "prod", at: Self.now)
+        #expect(told.alarms.map(\.name) == ["a", "c"])
+        #expect(told.faults == ["alerts[1].labels.alertname is missing, empty or too long"])
+        let (response, taken) = try await ask(
+            SignalURL(secret: "a secret", cluster: "prod").alarmsPath, body: body)
+        let answer = String(decoding: response.body, as: UTF8.self)
+        #expect(response.status == 202 && answer.contains("alerts[1].labels.alertname"), "\(answer)")
+        #expect(taken.map(\.state) == ["alarm", "ok"])
+    }
+
     @Test("too many alerts are refused, none is cut off silently; whatever time an alert bears, it is said now")
     func bounds() throws {
         let one =

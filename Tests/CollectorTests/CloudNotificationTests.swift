@@ -44,6 +44,14 @@ struct CloudNotificationTests {
         }
     }
 
+    @Test("an alarm that is deleted is unknown from then on")
+    func deletion() throws {
+        let gone = try AlarmNotification.alarm(recorded("aodh.alarm.deletion"), cluster: "prod", project: nil)
+        #expect(gone.alarmID == "9ecf4474-1c15-45f1-b461-8db6d7b4c862" && gone.state == "insufficient data")
+        #expect(gone.why == "the alarm was deleted" && gone.at == Timestamp("2026-11-23T22:23:37.617229"))
+        #expect(AlarmNotification.eventTypes.contains("alarm.deletion"))
+    }
+
     @Test("only alarms of the project, when one is named")
     func project() throws {
         let text = try recorded("aodh.alarm.state_transition.alarm")

@@ -19,6 +19,8 @@ enum AlarmWebhook {
         var alarms: [CloudAlarm]
         /// How many Alertmanager left out, because its `max_alerts` is set: of those nothing is known.
         var truncated = 0
+        /// Why alerts were passed over, each; the others are used: the sender would not send them again.
+        var faults: [String] = []
     }
 
     /// Reads a body.
@@ -38,12 +40,17 @@ enum AlarmWebhook {
         guard alerts.count <= maximumAlerts else {
             throw Refusal(what: "\(alerts.count) alerts, at most \(maximumAlerts)")
         }
-        var alarms: [CloudAlarm] = []
+        var told = Told(alarms: [])
         for (index, alert) in alerts.enumerated() {
-            alarms.append(try alertmanager(alert, "alerts[\(index)]", cluster, now))
+            do throws(Refusal) {
+                told.alarms.append(try alertmanager(alert, "alerts[\(index)]", cluster, now))
+            } catch {
+                told.faults.append(error.what)
+            }
         }
-        let truncated = value["truncatedAlerts"]?.intValue ?? 0
-        return Told(alarms: alarms, truncated: Int(clamping: max(0, truncated)))
+        if told.alarms.isEmpty, let first = told.faults.first { throw Refusal(what: first) }
+        told.truncated = Int(clamping: max(0, value["truncatedAlerts"]?.intValue ?? 0))
+        return told
     }
 
     private static func alertmanager(

@@ -22,6 +22,8 @@ struct SignalServer: Sendable {
         var publishAlarm: @Sendable (CloudAlarm) async -> Bool = { _ in false }
         /// Told how many alerts Alertmanager left out of a message.
         var truncated: @Sendable (Int) -> Void = { _ in }
+        /// Told why alerts of a message were passed over.
+        var passedOver: @Sendable ([String]) -> Void = { _ in }
         /// How it ended, for metrics: the HTTP status.
         var ended: @Sendable (Int) -> Void = { _ in }
     }
@@ -110,6 +112,7 @@ struct SignalServer: Sendable {
             return self.error(400, error.what)
         }
         if told.truncated > 0 { doors.truncated(told.truncated) }
+        if !told.faults.isEmpty { doors.passedOver(told.faults) }
         for alarm in told.alarms {
             guard await doors.publishAlarm(alarm) else {
                 var response = error(503, "the broker did not take it; send it again")
@@ -117,7 +120,9 @@ struct SignalServer: Sendable {
                 return response
             }
         }
-        return .json(202, JSONValue.object(["alarms": .int(Int64(told.alarms.count))]).text)
+        var answer: JSONValue = ["alarms": .int(Int64(told.alarms.count))]
+        if !told.faults.isEmpty { answer["passed_over"] = .array(told.faults.prefix(20).map { .string($0) }) }
+        return .json(202, answer.text)
     }
 
     private func error(_ status: Int, _ what: String) -> ServerResponse {
@@ -191,6 +196,11 @@ extension SignalServer {
                     log.warning(
                         "Alertmanager left alerts out of its message: set max_alerts of the receiver to 0",
                         [.total: .int(number)])
+                },
+                passedOver: { faults in
+                    log.warning(
+                        "alerts of a message are not used; the others are",
+                        [.total: .int(faults.count), .details: .string(faults.prefix(3).joined(separator: "; "))])
                 }, ended: { answers.increment(String($0)) }))
     }
 }

@@ -37,7 +37,7 @@ struct CloudListener: Sendable {
             exchange: settings.alarms.exchange, routingKeys: ["notifications.info"])
         try await foreign.subscribeForeign(subscription) { notification in
             // Aodh's exchange also carries what the API did; the same key may carry others' notifications.
-            guard notification.envelope.eventType == AlarmNotification.eventType else { return .done }
+            guard AlarmNotification.eventTypes.contains(notification.envelope.eventType) else { return .done }
             do throws(ForeignRefusal) {
                 let alarm = try AlarmNotification.alarm(
                     notification.received.text, cluster: cluster, project: settings.alarms.projectID)

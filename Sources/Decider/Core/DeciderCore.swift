@@ -177,6 +177,6 @@ extension Engine {
         return evaluation.isComplete || sentenceIsNews || evaluation.answers != nil || !evaluation.pods.isEmpty
             || !evaluation.nodes.isEmpty
             || !evaluation.groups.isEmpty || !evaluation.decisions.isEmpty || evaluation.rules != nil
-            || evaluation.scalers != nil
+            || evaluation.scalers != nil || evaluation.signals != nil
     }
 }

@@ -3,7 +3,8 @@ import Support
 
 extension ScalingRule {
     /// As the settings write it.
-    init(_ rule: Settings.Decider.Rule) {
+    /// - Parameter kubelets: between two readings of a kubelet.
+    init(_ rule: Settings.Decider.Rule, kubelets: Interval) {
         let condition: Condition
         if let alarm = rule.alarm {
             let state: Alarm.State =
@@ -14,7 +15,7 @@ extension ScalingRule {
                 }
             condition = .alarm(Alarm(alarm, state: state, maximumAge: rule.maximumAge))
         } else {
-            condition = .threshold(Threshold(rule))
+            condition = .threshold(Threshold(rule, kubelets: kubelets))
         }
         let direction: Direction =
             switch rule.direction {
@@ -38,7 +39,7 @@ extension ScalingRule {
 }
 
 extension ScalingRule.Threshold {
-    fileprivate init(_ rule: Settings.Decider.Rule) {
+    fileprivate init(_ rule: Settings.Decider.Rule, kubelets: Interval) {
         let comparison: Comparison =
             switch rule.comparison {
             case .gt: .gt
@@ -58,6 +59,6 @@ extension ScalingRule.Threshold {
         self.init(
             rule.metric ?? "", comparison, rule.threshold, aggregate: aggregate,
             source: isKubelet ? .kubelet : .hypervisor,
-            maximumAge: rule.maximumAge ?? (isKubelet ? .minutes(2) : .minutes(15)))
+            maximumAge: rule.maximumAge ?? (isKubelet ? max(.minutes(2), kubelets * 3) : .minutes(15)))
     }
 }

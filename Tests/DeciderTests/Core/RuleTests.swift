@@ -244,6 +244,35 @@ struct RuleTests {
         #expect(stage.core.engine.removalHolds.isEmpty && stage.removed.count == 1)
     }
 
+    @Test(
+        "alerts of one name that take turns are one condition without a break: it counts from the first, and asks once")
+    func takingTurns() {
+        var stage = Self.stage(
+            Self.rule(.up, when: .alarm(ScalingRule.Alarm("HighLoad"))) {
+                $0.duration = .minutes(10)
+                $0.repeats = false
+                $0.cooldown = .seconds(1)
+            })
+        let start = stage.now
+        stage.receive(Self.alarm(stage, "alarm", id: "f1", name: "HighLoad"))
+        stage.evaluate(after: .minutes(5))
+        stage.receive(Self.alarm(stage, "alarm", id: "f2", name: "HighLoad"))
+        stage.evaluate(after: .minutes(1))
+        stage.receive(Self.alarm(stage, "ok", id: "f1", name: "HighLoad"))
+        stage.evaluate(after: .minutes(5))
+        #expect(stage.scaled.count == 1, "eleven minutes have passed")
+        #expect(entry(stage)?.since == start)
+        stage.receive(Self.alarm(stage, "alarm", id: "f1", name: "HighLoad"))
+        stage.receive(Self.alarm(stage, "ok", id: "f2", name: "HighLoad"))
+        stage.evaluate(after: .minutes(20))
+        #expect(stage.scaled.count == 1 && entry(stage)?.since == start)
+        // All are over, if only for a moment: it begins anew.
+        stage.receive(Self.alarm(stage, "ok", id: "f1", name: "HighLoad"))
+        stage.receive(Self.alarm(stage, "alarm", id: "f1", name: "HighLoad", at: stage.now + .seconds(1)))
+        stage.evaluate(after: .minutes(5))
+        #expect(entry(stage)?.outcome.reason == .ruleNotLongEnough)
+    }
+
     @Test("an alarm that is not heard of any more counts as unknown where the rule says so")
     func forgotten() {
         var stage = Self.stage(

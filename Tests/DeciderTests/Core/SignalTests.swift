@@ -45,6 +45,18 @@ struct SignalTests {
         #expect(stage.scaled.isEmpty)
     }
 
+    @Test("a second request with the same outcome is on the ledger too: its sender has its id")
+    func sameOutcome() {
+        var stage = Self.stage(max: 3)
+        var told: [String] = []
+        for id in ["signal-1", "signal-2"] {
+            stage.receive(Self.request(stage, .up, id: id))
+            stage.evaluate(after: .seconds(1))
+            told += stage.record?.signals?.map(\.id) ?? []
+        }
+        #expect(told == ["signal-1", "signal-2"])
+    }
+
     @Test("down: a node with pods goes too if they fit elsewhere")
     func downWithPods() {
         var stage = Self.stage()

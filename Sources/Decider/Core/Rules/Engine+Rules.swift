@@ -42,6 +42,11 @@ extension Engine {
             if let least { known[least.key] = nil }
         }
         memory.alarms = known
+        // Looked at here and not only when rules are judged: a break may be shorter than the time in between.
+        for rule in configuration.rules where memory.rules?[rule.name]?.holdsSince != nil {
+            guard case .alarm = rule.condition, reading(of: rule, [], at: now).holds != true else { continue }
+            memory.rules?[rule.name]?.holdsSince = nil
+        }
         return true
     }
 

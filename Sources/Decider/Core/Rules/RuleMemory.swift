@@ -90,7 +90,8 @@ struct RuleMemory: Sendable, Codable, Equatable {
             holdsSince = nil
             return .idle(Explanation(reading.holds == nil ? .noMeasurement : .ruleNotMet, reading.detail), until: nil)
         }
-        let since = reading.since.map { min($0, now) } ?? holdsSince ?? now
+        // Of several alarms of one name the one that began may be over while another fires: it held all the time.
+        let since = min(holdsSince ?? now, reading.since ?? now, now)
         holdsSince = since
         let due = since + rule.duration
         return now < due ? .idle(Explanation(.ruleNotLongEnough, "\(reading.detail); until \(due)"), until: due) : nil

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import JSONReader
 import Messages
+import Settings
 import Testing
 import YAML
 
@@ -115,5 +116,22 @@ struct DeployTelemetryTests {
         let pod = try #require(trees.first { $0["kind"] == "DaemonSet" }?[path: "spec", "template", "spec"])
         let variables = try #require(pod["containers"]?[0]?["env"]?.arrayValue).compactMap { $0["name"]?.stringValue }
         #expect(variables.contains("UPDRAFT_COLLECTOR_NODE"))
+        // The configuration is the central Collector's too, whose stats may be off.
+        var environment = ["UPDRAFT_COLLECTOR_NODE": "n1"]
+        for variable in try #require(pod["containers"]?[0]?["env"]?.arrayValue) {
+            guard let name = variable["name"]?.stringValue, let value = variable["value"]?.stringValue,
+                name.hasPrefix("UPDRAFT_COLLECTOR_")
+            else { continue }
+            environment[name] = value
+        }
+        let settings = try Settings.load(
+            file: nil, environment: environment, flags: ["cluster=test", "bus.transport_url=rabbit://x/"])
+        #expect(settings.collector.stats.enabled && settings.collector.node == "n1")
+        #expect(environment["UPDRAFT_COLLECTOR_STATS_ENABLED"] == "true")
+        environment["UPDRAFT_COLLECTOR_STATS_ENABLED"] = "false"
+        #expect(throws: SettingsErrors.self) {
+            try Settings.load(
+                file: nil, environment: environment, flags: ["cluster=test", "bus.transport_url=rabbit://x/"])
+        }
     }
 }

@@ -114,21 +114,18 @@ public enum Collector {
                 let rounds = Rounds(interval: settings.collector.openstackStats.interval, isActive: isActive)
                 group.addTask { await sources.run(rounds) }
             }
-            if settings.collector.stats.enabled {
-                group.addTask { await usage.run() }
-                if node == nil {
-                    let configured = settings.podScalers
-                    let own = PodScraper(
-                        pods: { await engine.scrapedPods(configured) }, bus, share, cluster: settings.cluster,
-                        settings.collector.stats, log: context.log, metrics: context.metrics)
-                    group.addTask { await own.run() }
-                }
-                if let share {
-                    group.addTask {
-                        await context.supervisor.run("peers") { part in
-                            part.ready()
-                            try await hear(bus, replica, share)
-                        }
+            if settings.collector.stats.enabled { group.addTask { await usage.run() } }
+            // Also where kubelets are asked by one Collector on each node, which asks no pods.
+            if let share {
+                let configured = settings.podScalers
+                let own = PodScraper(
+                    pods: { await engine.scrapedPods(configured) }, bus, share, cluster: settings.cluster,
+                    settings.collector.stats, log: context.log, metrics: context.metrics)
+                group.addTask { await own.run() }
+                group.addTask {
+                    await context.supervisor.run("peers") { part in
+                        part.ready()
+                        try await hear(bus, replica, share)
                     }
                 }
             }

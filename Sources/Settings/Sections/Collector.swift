@@ -88,6 +88,9 @@ extension Settings {
                 "node",
                 "Only this node's statistics are collected, and nothing else: for one Collector on each node. Also "
                     + "`--node`.")
+            if node != nil, !stats.enabled {
+                reader.mistake("node", "is given, and `stats.enabled` is false: nothing would be done")
+            }
             cloud = reader.section("cloud", "What other services of the cloud say on the bus.", Cloud.init)
             signals = reader.section("signals", "Addresses by which alarms ask for nodes.", Signals.init)
             queues = reader.list(

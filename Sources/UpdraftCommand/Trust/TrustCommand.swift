@@ -16,7 +16,7 @@ enum TrustCommand {
           revoke   ends it: new logins fail at once, a token in use may work for five minutes more
 
           --trustee USER_ID   the user that the Collector logs in as
-          --role NAME         a role of yours in the project; member unless given. May be repeated
+          --role NAME         a role of yours in the project; member unless given. May be repeated. For Gnocchi reader is enough
           --expires DAYS      ends by itself after so many days; never unless given
           --cloud NAME        a cloud of clouds.yaml; else OS_CLOUD, else the OS_* variables
 

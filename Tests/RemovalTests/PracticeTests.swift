@@ -17,7 +17,7 @@ struct PracticeTests {
         stage.startActuator()
         let decision = ScaleDecided(
             cluster: "practice", id: "s1", group: "workers", from: 2, to: 4, reason: Explanation(.podsPending),
-            decidedAt: .now(), deadline: .now() + .seconds(60))
+            decidedAt: .now(), deadline: .now() + .minutes(10))
         try await stage.decide { .scaleDecided(decision, ticket: $0) }
         try await stage.wait("completed") { stage.story.contains(.scaleCompleted) }
         try await stage.ready(4)
@@ -149,7 +149,7 @@ struct PracticeTests {
         @Sendable func scale(_ id: String, _ from: Int, _ to: Int) -> ScaleDecided {
             ScaleDecided(
                 cluster: "practice", id: id, group: "workers", from: from, to: to, reason: Explanation(.podsPending),
-                decidedAt: .now(), deadline: .now() + .seconds(60))
+                decidedAt: .now(), deadline: .now() + .minutes(10))
         }
         try await stage.wait("the group was read") { stage.story.contains(.groupState) }
         try await stage.control(.post, "actions/expire-tokens", [:])
@@ -219,7 +219,7 @@ struct PracticeTests {
         // The other group is as well as ever.
         let decision = ScaleDecided(
             cluster: "practice", id: "s1", group: "workers", from: 1, to: 2, reason: Explanation(.podsPending),
-            decidedAt: .now(), deadline: .now() + .seconds(60))
+            decidedAt: .now(), deadline: .now() + .minutes(10))
         try await stage.decide { .scaleDecided(decision, ticket: $0) }
         try await stage.wait("it grows") { stage.story.contains(.scaleCompleted) }
         try await stage.ready(3)
@@ -239,7 +239,7 @@ struct PracticeTests {
         stage.startActuator()
         let scale = ScaleDecided(
             cluster: "practice", id: "s1", group: "workers", from: 2, to: 4, reason: Explanation(.podsPending),
-            decidedAt: .now(), deadline: .now() + .seconds(60))
+            decidedAt: .now(), deadline: .now() + .minutes(10))
         try await stage.decide { .scaleDecided(scale, ticket: $0) }
         let removal = stage.removal("r1", of: try await stage.nodes()[0], from: 2)
         try await stage.decide { .removalDecided(removal, ticket: $0) }

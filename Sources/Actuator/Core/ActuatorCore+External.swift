@@ -61,7 +61,9 @@ extension ActuatorCore {
         let reading = groups[record.group]?.reading
         let timeout = reading?.timeout ?? .minutes(60)
         let held = reading?.held.filter { $0.memberID == record.memberID }.compactMap(\.since).min()
-        return min(held ?? record.startedAt, record.startedAt) + timeout - min(policy.holdMargin, timeout * 0.25)
+        // A removal that began by itself, before somebody else took the machine, says nothing of when that was.
+        let since = record.isExternal ? min(held ?? record.startedAt, record.startedAt) : held ?? record.startedAt
+        return since + timeout - min(policy.holdMargin, timeout * 0.25)
     }
 
     /// Until when a drain that begins now may take.

@@ -57,12 +57,13 @@ extension ActuatorCore {
         return true
     }
 
-    /// A group that failed and that nobody works on: the size that is there is asked for, which sweeps failed members
-    /// out, deletes half-deleted ones anew, and lets the stack take signals again (docs/openstack/heat.md §9).
+    /// A group that failed, or that has members that failed and are no nodes, and that nobody works on: the size that is
+    /// there is asked for, which sweeps failed members out, deletes half-deleted ones anew, and lets the stack take
+    /// signals again (docs/openstack/heat.md §9).
     mutating func repairAtRest(_ id: String, _ reading: GroupReading) {
         guard let track = groups[id], changes[track.policy.stack] == nil, track.pause == nil, track.waiting == nil,
-            nodesAreKnown, !reading.isBusy, reading.problem == nil, reading.groupStackStatus.hasSuffix("_FAILED"),
-            drained(in: id).isEmpty
+            nodesAreKnown, !reading.isBusy, reading.problem == nil, drained(in: id).isEmpty,
+            reading.groupStackStatus.hasSuffix("_FAILED") || reading.members.contains(where: \.isFailed)
         else { return }
         let due = max(
             track.stillSince + policy.repairAfter,
@@ -70,6 +71,7 @@ extension ActuatorCore {
         guard now >= due else { return timers.setEarlier(.group(id), at: due) }
         let failed = reading.members.filter(\.isFailed)
         if let obstacle = strangersThatFailed([], reading, in: id) {
+            guard reading.groupStackStatus.hasSuffix("_FAILED") else { return }
             groups[id]?.repairedAt = now
             return note(
                 .error, id, .memberFailed,
@@ -80,8 +82,8 @@ extension ActuatorCore {
         groups[id]?.repairedAt = now
         note(
             .warning, id, .heatUpdateFailed,
-            "the group is \(reading.groupStackStatus) (\(reading.failure)): its size \(size) is sent again, without "
-                + "\(failed.count) failed members")
+            "the group is \(reading.groupStackStatus)\(reading.isFailed ? " (\(reading.failure))" : ""): its size "
+                + "\(size) is sent again, without \(failed.count) failed members")
         changes[track.policy.stack] = StackChange(
             group: id, kind: .repair, step: .sending(size), deadline: now + policy.heatTimeout)
         send(size, for: id)

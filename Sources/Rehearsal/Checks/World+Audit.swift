@@ -38,6 +38,8 @@ extension World {
             let phase = cluster.nodes[index].record?.phase.rawValue ?? "under no removal"
             return violated(.noPodKilledUntold, "\(pod.name) is evicted from \(name), which is \(phase)")
         }
+        // Nothing runs on a server that is gone, and nothing there can be told.
+        if heat.lost.contains(record.memberID) { return }
         let told = audit[pod.uid, record.id]
         if told.isDone || !told.delivered.isEmpty { audit.toldEvictions += 1 }
         // A pod that said done was told, by whichever way.
@@ -60,9 +62,7 @@ extension World {
         }
         let deadline = told.deadline ?? (told.firstTry ?? now) + cooldown
         // A machine that somebody else takes away and that nothing holds: told, and then what time there is.
-        let isHurried = !heat.members.contains {
-            $0.id == record.memberID && (!$0.isLeaving || $0.isHeld) && !heat.lost.contains($0.id)
-        }
+        let isHurried = !heat.members.contains { $0.id == record.memberID && (!$0.isLeaving || $0.isHeld) }
         guard now >= deadline || isHurried else {
             return violated(
                 .noPodKilledUntold,

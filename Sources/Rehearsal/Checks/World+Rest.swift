@@ -15,8 +15,8 @@ extension World {
         }
         for node in cluster.nodes { troubles += troublesOf(node, isPaused: isPaused) }
         if heat.isBusy { troubles.append("the stack is \(heat.status)") }
-        if !heat.scaling.isEmpty { troubles.append("scaling_in_progress stands") }
         guard !isPaused else { return troubles }
+        if !heat.scaling.isEmpty { troubles.append("scaling_in_progress stands") }
         for member in heat.members {
             if !member.counts { troubles.append("member \(member.name) is \(member.status)") }
             if member.counts && !cluster.nodes.contains(where: { $0.server == member.server }) {

@@ -148,6 +148,58 @@ struct VictimTests {
         #expect(stage.removed.isEmpty)
     }
 
+    @Test("A node that waits for a pod to run to its end keeps no other from going, by itself or on request")
+    func onCompletionHoldsNoOther() {
+        for isAsked in [false, true] {
+            var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+            let shape = Stage.shape(cpu: 100, app: "once") {
+                $0.annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] = "on-completion"
+            }
+            // Either fits on the other; "a" would be the first to go.
+            stage.snapshot(
+                nodes: [Stage.node("a"), Stage.node("b")],
+                pods: stage.pods("once", 1, shape, on: "a") + stage.pods("web", 2, Stage.shape(cpu: 300), on: "b"))
+            stage.group("w", ["a", "b"])
+            stage.evaluate()
+            if isAsked {
+                stage.receive(
+                    .scaleRequested(
+                        ScaleRequested(
+                            cluster: "test", id: "s1", group: "w", direction: .down, step: 1, who: "alarm cpu (a1)",
+                            why: "1 sample outside", at: stage.now, deadline: stage.now + .seconds(120))))
+                stage.evaluate(after: .seconds(2))
+            } else {
+                stage.evaluate(after: .minutes(11))
+            }
+            #expect(stage.removed.flatMap(\.nodes).map(\.node) == ["b"], "asked: \(isAsked)")
+        }
+    }
+
+    @Test("A node whose pods find no place as a scheduler would place them keeps none behind it from going")
+    func heldAlone() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) { $0.scaleDown.utilizationThreshold = 0.7 }
+        let gigabyte: Int64 = 1_024
+        let blocked = Stage.shape(cpu: 1_800, memory: 4 * gigabyte, app: "a") {
+            $0.annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] = "false"
+        }
+        // The simulator fills what stays: the one with much cpu on "s", the one with much memory on "a". By name the first
+        // goes to "a", and the second nowhere.
+        stage.snapshot(
+            nodes: [
+                Stage.node("a", memory: 16), Stage.node("s", memory: 16), Stage.node("v", cpu: 8_000, memory: 32),
+                Stage.node("w", taints: [Taint(key: "own", effect: .noSchedule)]),
+            ],
+            pods: stage.pods("a", 1, blocked, on: "a")
+                + stage.pods("s", 1, Stage.shape(cpu: 1_800, memory: 12 * gigabyte, app: "s"), on: "s")
+                + stage.pods("v1", 1, Stage.shape(cpu: 2_100, memory: 4 * gigabyte, app: "v1"), on: "v")
+                + stage.pods("v2", 1, Stage.shape(cpu: 200, memory: 8 * gigabyte, app: "v2"), on: "v")
+                + stage.pods("w", 3, Stage.shape(cpu: 10, app: "w"), on: "w"))
+        stage.group("w", ["a", "s", "v", "w"])
+        stage.evaluate()
+        stage.evaluate(after: .minutes(11))
+        #expect(stage.removed.flatMap(\.nodes).map(\.node) == ["w"])
+    }
+
     @Test("A pod that wants to be near another follows it, although it is larger and looked at first")
     func affinityFollows() {
         var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])

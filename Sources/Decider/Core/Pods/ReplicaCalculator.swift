@@ -162,7 +162,7 @@ struct ReplicaCalculator: Sendable {
             let ratio = Self.steps(value, 1_000) / Self.steps(target, 1_000)
             guard current > 0 else { return asks(Self.ceiling(ratio), value, "from zero") }
             // There is nothing that the ratio could be a multiple of. Kubernetes would ask for none where none is ready.
-            guard ready > 0 else { return fails(.statUnknown, "no pod is ready") }
+            guard ready > 0 else { return stays(value, "no pod is ready") }
             if isWithinTolerance(ratio) { return stays(value, "within the tolerance") }
             return asks(Self.ceiling(ratio * Double(ready)), value, "")
         case .average(let target):

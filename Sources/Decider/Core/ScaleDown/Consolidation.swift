@@ -55,7 +55,8 @@ extension Engine {
         ]
         let isBusy = groups.contains { $0.memory.scale != nil || $0.memory.removal != nil || $0.memory.expected > 0 }
         guard !growing, !isBusy, !rests.contains(where: { $0.map { now < $0 } ?? false }),
-            !standings.contains(where: { $0.upcoming > 0 }), simulation.removable.isEmpty
+            !standings.contains(where: { $0.upcoming > 0 }),
+            simulation.removable.allSatisfy({ simulation.awaited[$0] != nil })
         else {
             memory.consolidationSince = nil
             return []

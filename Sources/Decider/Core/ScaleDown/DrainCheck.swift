@@ -110,6 +110,11 @@ struct DrainCheck {
         return deleted + .seconds(Double(shape.gracePeriodSeconds)) + .seconds(30) < now
     }
 
+    /// Whether its owner asks that it runs to its end.
+    static func runsToItsEnd(_ shape: PodShape) -> Bool {
+        shape.annotations[prefix + "safe-to-evict"] == "on-completion"
+    }
+
     private func decide(_ pod: PodRecord, _ podClass: PodClass, _ model: ClusterModel) -> Decision {
         let shape = podClass.shape
         let safe = shape.annotations[Self.prefix + "safe-to-evict"]
@@ -119,7 +124,7 @@ struct DrainCheck {
         if podClass.isDaemonSet { return .daemonSet }
         if safe == "true" { return .evict }
         if isTerminal(pod, shape) { return .evict }
-        if safe == "on-completion" { return .waits }
+        if Self.runsToItsEnd(shape) { return .waits }
         if let problem = replicationProblem(shape) { return .blocks(problem) }
         if let problem = systemProblem(pod, shape) { return .blocks(problem) }
         if safe == "false" {

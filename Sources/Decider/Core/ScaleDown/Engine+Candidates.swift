@@ -6,7 +6,7 @@ extension Engine {
     mutating func simulate(
         _ candidates: [Int], _ pass: ScaleUpPass, _ result: inout ScaleDownSimulation, at now: Timestamp
     ) {
-        let ordered = orderVictims(candidates, result.utilizations, at: now)
+        let ordered = awaitedLast(orderVictims(candidates, result.utilizations, at: now))
         // Nodes that stay anyway take the pods first, then candidates from the end of the list.
         var isCandidate = [Bool](repeating: false, count: model.nodes.count)
         for slot in candidates { isCandidate[slot] = true }
@@ -17,6 +17,20 @@ extension Engine {
         simulator.hold(pass.held)
         judge(ordered, &simulator, &result)
         noteUnremovable(result, at: now)
+    }
+
+    /// Candidates on which a pod is to run to its end come last: they go later anyway, and until then others may need
+    /// their room and what disruptions the budgets allow.
+    func awaitedLast(_ ordered: [Int]) -> [Int] {
+        guard !configuration.peer.takesPodsInTurn else { return ordered }
+        let runsToItsEnd = model.catalog.classes.map { DrainCheck.runsToItsEnd($0.shape) }
+        guard runsToItsEnd.contains(true) else { return ordered }
+        func isAwaited(_ slot: Int) -> Bool {
+            (model.nodes[slot]?.pods ?? []).contains { index in
+                model.pods[Int(index)].map { runsToItsEnd[Int($0.podClass)] } ?? false
+            }
+        }
+        return ordered.filter { !isAwaited($0) } + ordered.filter(isAwaited)
     }
 
     /// Tries to empty candidates in this order.

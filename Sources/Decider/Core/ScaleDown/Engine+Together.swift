@@ -8,16 +8,27 @@ extension Engine {
     ) {
         guard !chosen.isEmpty, !configuration.peer.takesPodsInTurn else { return }
         let all = Set(chosen.values.joined())
-        var going = simulation.removable.filter { all.contains($0) }
-        while let last = going.last(where: { !movingPods(of: $0).isEmpty || pass.held[$0] != nil }) {
-            if haveRoom(going, pass) { return }
-            let number = Int(groupOfSlot[last])
-            let dropped = groups[number].rules.zeroOrMax ? chosen[number] ?? [] : [last]
-            for slot in dropped {
-                waiting[slot] = Explanation(.noPlaceToMovePods, "not together with the pods of other nodes that go now")
+        let going = simulation.removable.filter { all.contains($0) }
+        if haveRoom(going, pass) { return }
+        // One by one, so that a node whose pods find no place this way keeps no other from going.
+        var kept: [Int] = []
+        var looked: Set<Int> = []
+        for slot in going {
+            let number = Int(groupOfSlot[slot])
+            let isWhole = groups[number].rules.zeroOrMax
+            if isWhole, !looked.insert(number).inserted { continue }
+            let unit = isWhole ? going.filter { Int(groupOfSlot[$0]) == number } : [slot]
+            let isEmpty = unit.allSatisfy { movingPods(of: $0).isEmpty && pass.held[$0] == nil }
+            if isEmpty || haveRoom(kept + unit, pass) {
+                kept += unit
+                continue
             }
-            chosen[number]?.removeAll { dropped.contains($0) }
-            going.removeAll { dropped.contains($0) }
+            for slot in unit {
+                waiting[slot] = Explanation(
+                    .noPlaceToMovePods,
+                    "not as a scheduler would place them anew, together with those of nodes that go now")
+            }
+            chosen[number]?.removeAll { unit.contains($0) }
         }
     }
 

@@ -164,9 +164,8 @@ struct RemovalSimulator {
                 var rest = group
                 rest.count -= placed
                 refused.append(rest)
-                // Only a pod that wants to be near others, or as many of them everywhere, may find a place once others have.
-                let podClass = model.catalog.classes[group.podClass]
-                if podClass.affinity.isEmpty && podClass.spread.isEmpty || peer.takesPodsInTurn {
+                // Only a pod that wants to be near others, or as many of them everywhere, may find a place once those have.
+                if peer.takesPodsInTurn || !waiting.contains(where: { mayOpen($0, group) }) {
                     undo(moves, groups, slot, wasOpen)
                     packers = saved
                     return noPlace(group)
@@ -185,6 +184,15 @@ struct RemovalSimulator {
             received[move.node, default: []].append(Held(podClass: move.podClass, count: move.count))
         }
         return nil
+    }
+
+    /// Whether a place for pods of the one may open the way for those of the other, whose rules count them.
+    private func mayOpen(_ other: Moving, _ group: Moving) -> Bool {
+        guard other.podClass != group.podClass else { return false }
+        let podClass = model.catalog.classes[group.podClass]
+        let bumps = model.catalog.classes[other.podClass].bumps
+        return podClass.affinity.contains { bumps.contains($0.counter) }
+            || podClass.spread.contains { bumps.contains($0.counter) }
     }
 
     /// Puts pods of a group on other nodes, as many as find a place.

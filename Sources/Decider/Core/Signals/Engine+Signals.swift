@@ -153,7 +153,7 @@ extension Engine {
         for slot in model.order.map(Int.init) where Int(groupOfSlot[slot]) == number {
             if let mark = eligibility.mark(slot, model) { obstacles.append(mark) } else { candidates.append(slot) }
         }
-        let ordered = orderVictims(candidates, simulation.utilizations, at: now)
+        let ordered = awaitedLast(orderVictims(candidates, simulation.utilizations, at: now))
         let isCandidate = Set(candidates)
         let destinations =
             model.order.filter { !isCandidate.contains(Int($0)) } + ordered.reversed().map { Int32($0) }

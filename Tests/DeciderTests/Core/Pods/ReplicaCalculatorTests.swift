@@ -165,7 +165,8 @@ struct ReplicaCalculatorTests {
     func failures() {
         let calculator = ReplicaCalculator(current: 3, now: Self.now)
         let unready = calculator.external(8.8, .total(4.4), ready: 0)
-        #expect(unready.replicas == nil && unready.why == Explanation(.statUnknown, "no pod is ready"))
+        // The value is known: no error, so no fallback either, and nothing that it could be a multiple of.
+        #expect(unready.replicas == 3 && unready.value == 8.8 && unready.why.detail == "no pod is ready")
         #expect(calculator.perPod([], .utilization(50), isCPU: true).replicas == nil)
         let silent = calculator.perPod([Self.pod(.missing)], .utilization(50), isCPU: true)
         #expect(silent.replicas == nil && silent.why.reason == .statUnknown && silent.why.detail == "1 pods gave none")

@@ -97,7 +97,9 @@ struct HostileKubeletTests {
         // The good ones have been asked again and again while the others had their turns.
         try await eventually("all nodes measured, the good ones three times") {
             let (seen, text) = (measured.withLock { $0 }, metrics.text())
-            return Self.pages.allSatisfy { (seen[$0.node]?.count ?? 0) >= ($0.why == nil ? 3 : 1) }
+            let told = log.withLock { $0.joined() }
+            return told.contains("that are not used") && told.contains("gave no numbers")
+                && Self.pages.allSatisfy { (seen[$0.node]?.count ?? 0) >= ($0.why == nil ? 3 : 1) }
                 && text.contains("updraft_stats_scrapes_total{outcome=\"transport\"}")
         }
         task.cancel()

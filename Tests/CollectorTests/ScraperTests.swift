@@ -130,7 +130,7 @@ struct ScraperTests {
             delay: { path in
                 if isSlow.withLock({ $0 }), path.contains("/proxy/") { try? await Task.sleep(for: .seconds(3)) }
             })
-        let (scraper, _) = try scraper(cluster, "timeout=1s", "interval=15s")
+        let (scraper, _) = try scraper(cluster, "timeout=2s", "interval=15s")
         let now = Timestamp.now()
         let target = UsageMeter.Target(Node(name: "n1", allocatable: ResourceList(), address: "127.0.0.1"))
         #expect(try await scraper.read(target, at: now).node.memoryBytes == 9)
@@ -141,6 +141,42 @@ struct ScraperTests {
         #expect(cluster.takeAsked().allSatisfy { $0.hasPrefix("/apis/metrics.k8s.io/") })
         #expect(try await scraper.read(target, at: now + .seconds(31)).node.memoryBytes == 5)
         #expect(cluster.takeAsked() == ["/api/v1/nodes/n1/proxy/metrics/resource"])
+    }
+
+    @Test("a kubelet that never answers costs its timeout ever more rarely, and is well at once when it answers again")
+    func slowForEver() async throws {
+        let isSlow = Lock(true)
+        let cluster = try Cluster(
+            { path in
+                switch path {
+                case MetricsAPI.nodesPath:
+                    .json(#"{"items":[{"metadata":{"name":"n1"},"usage":{"cpu":"1","memory":"9"}}]}"#)
+                case MetricsAPI.podsPath: .json(#"{"items":[]}"#)
+                default: .text(Self.page)
+                }
+            },
+            delay: { path in
+                if isSlow.withLock({ $0 }), path.contains("/proxy/") { try? await Task.sleep(for: .seconds(3)) }
+            })
+        let (scraper, _) = try scraper(cluster, "timeout=2s", "interval=15s")
+        let target = UsageMeter.Target(Node(name: "n1", allocatable: ResourceList(), address: "127.0.0.1"))
+        var now = Timestamp.now()
+        var tries = 0
+        for _ in 0..<40 {
+            #expect(try await scraper.read(target, at: now).node.memoryBytes == 9)
+            tries += cluster.takeAsked().contains { $0.contains("/proxy/") } ? 1 : 0
+            now = now + .seconds(15)
+        }
+        // After 0, 30, 90, 210 and 450 seconds.
+        #expect(tries == 5)
+        isSlow.withLock { $0 = false }
+        now = now + .minutes(10)
+        #expect(try await scraper.read(target, at: now).node.memoryBytes == 5)
+        // That habit is over: the next one begins as short as the first.
+        isSlow.withLock { $0 = true }
+        #expect(try await scraper.read(target, at: now + .seconds(15)).node.memoryBytes == 9)
+        isSlow.withLock { $0 = false }
+        #expect(try await scraper.read(target, at: now + .seconds(46)).node.memoryBytes == 5)
     }
 
     @Test("only the page that the settings name")

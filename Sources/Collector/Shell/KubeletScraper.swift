@@ -106,7 +106,8 @@ final class KubeletScraper: Sendable {
             if case .kubelet(let route, _) = way, down.contains(route) { continue }
             do throws(ScrapeError) {
                 let reading = try await read(target, way, pods, now)
-                if let first { remember(HabitKey(node: target.node, details: details), way, first, now) }
+                let key = HabitKey(node: target.node, details: details)
+                if let first { remember(key, way, first, now) } else { worked(key, way) }
                 return reading
             } catch {
                 if first == nil { first = error }
@@ -145,16 +146,30 @@ final class KubeletScraper: Sendable {
     }
 
     private func remember(_ key: HabitKey, _ way: Way, _ failure: ScrapeError, _ now: Timestamp) {
-        // One that was slow once is most likely well the next time.
-        let age = failure.label == "timed_out" ? min(settings.interval * 2, Self.habitAge) : Self.habitAge
         let isNews = habits.withLock { habits in
-            habits.updateValue(Habit(way: way, since: now, age: age), forKey: key)?.way != way
+            let before = habits[key]
+            var age = Self.habitAge
+            if failure.label == "timed_out" {
+                // One that was slow once is most likely well the next time; one that never answers costs its timeout
+                // ever more rarely.
+                let usual = key.details ? max(settings.interval, settings.detailsInterval ?? .zero) : settings.interval
+                age = min(before.map { $0.age * 2 } ?? usual * 2, Self.habitAge)
+            }
+            habits[key] = Habit(way: way, since: now, age: age)
+            return before?.way != way
         }
         detours.increment(failure.label)
         guard isNews else { return }
         log.info(
             "a kubelet is asked another way than configured",
             [.node: .string(key.node), .path: .text(way), .reason: .string(failure.what)])
+    }
+
+    /// A way answered at once: if it is not the one of the habit, that is over.
+    private func worked(_ key: HabitKey, _ way: Way) {
+        habits.withLock { habits in
+            if let habit = habits[key], habit.way != way { habits[key] = nil }
+        }
     }
 
     private func read(

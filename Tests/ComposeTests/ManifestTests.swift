@@ -74,7 +74,10 @@ struct ManifestTests {
         let told = try Project.text("deploy/kubernetes/updraft.yaml")
         for workload in try Self.workloads() {
             let name = workload.name
-            let own = ["updraft-actuator": ["updraft-cloud"], "updraft-collector": ["updraft-telemetry-cloud"]]
+            let own = [
+                "updraft-actuator": ["updraft-cloud"], "updraft-collector": ["updraft-telemetry-cloud"],
+                "updraft-node-collector": ["updraft-telemetry-cloud"],
+            ]
             let expected = ["updraft-config", "updraft-broker"] + (own[name] ?? [])
             #expect(workload.secrets == expected, "\(name)")
             for secret in workload.secrets {

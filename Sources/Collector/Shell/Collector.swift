@@ -46,7 +46,7 @@ public enum Collector {
             if let telemetry { await telemetry.measured(measured) }
         }
         let foreign = try openForeign(context)
-        let openstack = try openCloud(context)
+        let openstack = openCloud(context)
         // Only whoever asks for it gets a port; one that cannot be had is a mistake to be told, not a service without it.
         let signals = try (node == nil ? settings.collector.signals.listen : nil).map { listen in
             try SignalServer(context, bus).listen(
@@ -109,8 +109,8 @@ public enum Collector {
                 }
                 let configured = settings.podScalers
                 let sources = SourceReader(
-                    wanted: { await engine.sources(configured) }, publish: tell, cluster: settings.cluster, openstack,
-                    log: context.log, metrics: context.metrics)
+                    wanted: { await engine.sources(configured) }, publish: tell, cluster: settings.cluster,
+                    openstack.client, absence: openstack.absence, log: context.log, metrics: context.metrics)
                 let rounds = Rounds(interval: settings.collector.openstackStats.interval, isActive: isActive)
                 group.addTask { await sources.run(rounds) }
             }
@@ -141,16 +141,23 @@ public enum Collector {
         await scraper.close()
     }
 
-    /// The cloud for reading what pod scalers name; nil: it is not read.
-    private static func openCloud(_ context: ServiceContext) throws -> OpenStackClient? {
-        guard context.settings.collector.node == nil, context.settings.collector.openstackStats.enabled else {
-            return nil
+    /// The login for sources of pod scalers. Without one that can be used the rest goes on, and scalers are told why.
+    private static func openCloud(_ context: ServiceContext) -> (client: OpenStackClient?, absence: SourceTrouble) {
+        let stats = context.settings.collector.openstackStats
+        guard context.settings.collector.node == nil, stats.enabled else { return (nil, .switchedOff) }
+        var openstack = context.settings.openstack
+        openstack.cloud = stats.cloud ?? openstack.cloud
+        openstack.cloudsFile = stats.cloudsFile ?? openstack.cloudsFile
+        do {
+            var cloud = try CloudConfiguration.chosen(openstack)
+            // What takes longer holds up the next round; the value before serves meanwhile.
+            cloud.timeout = min(cloud.timeout, .seconds(10))
+            context.log.info("metrics and alarms are read for pod scalers", [.cloud: .string(cloud.summary)])
+            return (OpenStackClient(cloud), .switchedOff)
+        } catch {
+            context.log.error("no metrics and alarms are read for pod scalers", [.error: .string("\(error)")])
+            return (nil, SourceTrouble(label: "no_login", what: "collector.openstack_stats: \(error)"))
         }
-        var cloud = try CloudConfiguration.chosen(context.settings.openstack)
-        // What takes longer holds up the next round; the value before serves meanwhile.
-        cloud.timeout = min(cloud.timeout, .seconds(10))
-        context.log.info("metrics and alarms are read for pod scalers", [.cloud: .string(cloud.summary)])
-        return OpenStackClient(cloud)
     }
 
     /// Ceilometer's broker, if anything is heard there and it is another than ours.

@@ -20,20 +20,23 @@ struct SourceReader: Sendable {
     let wanted: @Sendable () async -> [WantedSource]
     let publish: @Sendable (ExternalStats) async -> Void
     let cluster: String
-    /// Nil: reading is switched off, and who names a source is told so.
+    /// Nil: nothing is read, and who names a source is told why.
     let client: OpenStackClient?
+    let absence: SourceTrouble
     let log: Logger
     private let outcomes: Counter
 
     init(
         wanted: @escaping @Sendable () async -> [WantedSource],
         publish: @escaping @Sendable (ExternalStats) async -> Void,
-        cluster: String, _ client: OpenStackClient?, log: Logger, metrics: Metrics
+        cluster: String, _ client: OpenStackClient?, absence: SourceTrouble = .switchedOff, log: Logger,
+        metrics: Metrics
     ) {
         self.wanted = wanted
         self.publish = publish
         self.cluster = cluster
         self.client = client
+        self.absence = absence
         self.log = log
         outcomes = metrics.counter(
             "stats_source_reads", "Metrics of Gnocchi and alarms of Aodh that pod scalers name, by what came of it.",
@@ -98,12 +101,7 @@ struct SourceReader: Sendable {
     private func readAll(
         _ places: [StatSource.Place], at now: Timestamp
     ) async -> [(StatSource.Place, SourceValue)] {
-        guard let client else {
-            let trouble = SourceTrouble(
-                label: "switched_off",
-                what: "collector.openstack_stats.enabled is false: the Collector reads no sources")
-            return places.map { ($0, .missing(trouble)) }
-        }
+        guard let client else { return places.map { ($0, .missing(absence)) } }
         let list = places.contains(where: \.isNamedAlarm) ? await allAlarms(client) : nil
         return await withTaskGroup(of: (StatSource.Place, SourceValue).self) { group in
             var values: [(StatSource.Place, SourceValue)] = []

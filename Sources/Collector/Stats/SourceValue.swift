@@ -64,6 +64,9 @@ struct SourceTrouble: Error, Sendable, Hashable {
     var label: String
     /// For a person.
     var what: String
+
+    static let switchedOff = SourceTrouble(
+        label: "switched_off", what: "collector.openstack_stats.enabled is false: the Collector reads no sources")
 }
 
 extension GnocchiPlace {

@@ -51,12 +51,22 @@ extension Settings.Collector {
         public var enabled: Bool
         /// Time between two readings.
         public var interval: Interval
+        /// Name of the cloud in `clouds.yaml`; nil: as `openstack`.
+        public var cloud: String?
+        /// The `clouds.yaml` with a login of its own; nil: as `openstack`.
+        public var cloudsFile: String?
 
         init(_ reader: SettingsReader) {
             enabled = reader.flag(
                 "enabled", default: false,
-                "Whether metrics of Gnocchi and alarms of Aodh that pod scalers name (`sources`) are read, with the login of "
-                    + "`openstack`. Whoever may write a PodScaler sees through it what that login may see.")
+                "Whether metrics of Gnocchi and alarms of Aodh that pod scalers name (`sources`) are read. Whoever may write a "
+                    + "PodScaler sees through it what the login may see.")
+            cloud = reader.text(
+                "cloud",
+                "A cloud of `clouds.yaml` with a login of its own, which may read only. Without it the one of `openstack`."
+            )
+            cloudsFile = reader.path(
+                "clouds_file", "The `clouds.yaml` with that login; without it the one of `openstack`.")
             interval = reader.interval(
                 "interval", default: .seconds(30), in: .seconds(5) ... .minutes(60),
                 "Time between two readings of each.")

@@ -56,6 +56,38 @@ struct AlarmWatchTests {
         #expect(past)
     }
 
+    @Test(
+        "an alarm that a rule names by its id and that is not there is said once, also by a process that never saw it")
+    func goneBefore() {
+        var watch = Self.watch(Self.id, "by name")
+        let answer = watch.answered([], askedAt: Self.start)
+        #expect(answer.alarms.map(\.alarmID) == [Self.id] && answer.alarms.map(\.state) == ["insufficient data"])
+        #expect(watch.answered([], askedAt: Self.start + .minutes(2)).alarms.isEmpty)
+        // Made anew, with the same id: it counts again.
+        let made = watch.answered(
+            [Self.seen("alarm", since: Self.start + .minutes(3))], askedAt: Self.start + .minutes(4))
+        #expect(made.alarms.map(\.state) == ["alarm"])
+    }
+
+    @Test("a look that failed is made again, later and later; a process that begins again looks soon")
+    func failing() {
+        var watch = Self.watch(Self.id)
+        var now = Self.start
+        var looks: [Double] = []
+        for second in 0..<400 where watch.isDue(busWorks: true, at: Self.start + .seconds(Double(second))) {
+            now = Self.start + .seconds(Double(second))
+            looks.append(Double(second))
+            watch.asked(at: now)
+            watch.failed()
+        }
+        #expect(looks == [0, 10, 30, 70, 150, 270, 390])
+        _ = watch.answered([], askedAt: now)
+        watch.asked(at: now)
+        watch.begin()
+        let soon = watch.isDue(busWorks: true, at: now + .seconds(5))
+        #expect(soon)
+    }
+
     @Test("no rule is for an alarm: Aodh is never asked")
     func nothingWanted() {
         var watch = Self.watch()

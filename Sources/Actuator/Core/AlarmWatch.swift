@@ -48,6 +48,8 @@ struct AlarmWatch: Sendable {
     private var wantsLook = true
     private var lookedAt: Timestamp?
     private var busWorked = true
+    /// How long after the last look the next one that is wanted soon may be: more with each that failed.
+    private var pause = AlarmWatch.spacing
 
     /// Two looks keep this distance, whatever happens.
     private static let spacing = Interval.seconds(5)
@@ -69,7 +71,18 @@ struct AlarmWatch: Sendable {
         // What is asked now could not be said.
         guard busWorks, !wanted.isEmpty else { return false }
         guard let lookedAt, now >= lookedAt else { return true }
-        return now - lookedAt >= (wantsLook ? Self.spacing : interval)
+        return now - lookedAt >= (wantsLook ? pause : interval)
+    }
+
+    /// This process begins to act, for the first time or again: what was said meanwhile went past it.
+    mutating func begin() {
+        wantsLook = true
+    }
+
+    /// Aodh did not answer.
+    mutating func failed() {
+        wantsLook = true
+        pause = min(pause * 2, max(interval, Self.spacing))
     }
 
     /// The question goes out.
@@ -98,20 +111,28 @@ struct AlarmWatch: Sendable {
     mutating func answered(_ seen: [Seen], askedAt: Timestamp) -> Answer {
         var answer = Answer()
         var there: Set<String> = []
+        pause = Self.spacing
         for alarm in seen.sorted(by: { $0.id < $1.id }) where there.insert(alarm.id).inserted {
             tell(alarm, askedAt, &answer)
         }
-        // One that was there and is not any more must not hold its last state for ever.
-        for (id, before) in said.sorted(by: { $0.key < $1.key })
-        where !there.contains(id) && lookedFor(id, before) && before.wasSeen && before.state != Self.unknown {
-            let gone = Seen(
-                id: id, name: before.name ?? "", state: Self.unknown, why: "Aodh has no such alarm any more")
+        // One that was there and is not any more must not hold its last state for ever; nor one that a rule names by its
+        // id and that is not there: it may have gone while another process looked.
+        var absent = said.filter { lookedFor($0.key, $0.value) && $0.value.wasSeen }.map(\.key)
+        absent += wanted.filter { Self.isID($0) && said[$0]?.wasSeen != true }
+        for id in absent.sorted() where !there.contains(id) && said[id]?.state != Self.unknown {
+            let gone = Seen(id: id, name: said[id]?.name ?? "", state: Self.unknown, why: "Aodh has no such alarm")
             tell(gone, askedAt, &answer)
         }
         return answer
     }
 
     private static let unknown = "insufficient data"
+
+    /// Aodh's ids are UUIDs; it answers 404 to a path with anything else, and a name may look like anything.
+    static func isID(_ word: String) -> Bool {
+        word.utf8.count == 36
+            && word.split(separator: "-", omittingEmptySubsequences: false).map(\.count) == [8, 4, 4, 4, 12]
+    }
 
     private func lookedFor(_ id: String, _ said: Said) -> Bool {
         wanted.contains(id) || said.name.map { wanted.contains($0) } ?? false

@@ -13,6 +13,8 @@ struct AlarmReader: Sendable {
     private let wanted: Set<String>
     private let interval: Interval
     private let log: Logger
+    /// Outlives a lease: what was said before it ended is known when the next one begins.
+    private let watch: Lock<AlarmWatch>
     private let reads: Counter
     private let missed: Counter
 
@@ -44,6 +46,7 @@ struct AlarmReader: Sendable {
         self.wanted = wanted
         self.interval = interval
         self.log = log
+        watch = Lock(AlarmWatch(cluster: cluster, wanted: wanted, interval: interval))
         reads = metrics.counter(
             "actuator_alarm_reads", "Looks at the alarms of Aodh that rules are for, by what came of it.",
             .label("outcome", Outcome.allCases.map(\.rawValue)))
@@ -57,7 +60,7 @@ struct AlarmReader: Sendable {
 
     /// Until the task is cancelled.
     func run(_ bus: Bus, _ context: ServiceContext, _ lease: Lease) async {
-        let watch = Lock(AlarmWatch(cluster: cluster, wanted: wanted, interval: interval))
+        watch.withLock { $0.begin() }
         await withTaskGroup { group in
             group.addTask {
                 await context.supervisor.run("alarms") { part in
@@ -100,6 +103,7 @@ struct AlarmReader: Sendable {
                     for alarm in answer.alarms { await publish(alarm) }
                 } catch {
                     reads.increment(Outcome.failed.rawValue)
+                    watch.withLock { $0.failed() }
                     // Once for each kind of trouble. The Actuator can do its work without.
                     if told != error.code.rawValue {
                         log.warning(
@@ -117,7 +121,7 @@ struct AlarmReader: Sendable {
     private func read() async throws(OpenStackError) -> [AlarmWatch.Seen] {
         var alarms: [OpenStackClient.Alarm] = []
         for word in wanted.sorted().prefix(Self.mostAlarms) {
-            if Self.isID(word) {
+            if AlarmWatch.isID(word) {
                 if let alarm = try await client.alarm(word) { alarms.append(alarm) }
             } else {
                 alarms += try await client.alarms(named: word)
@@ -125,7 +129,14 @@ struct AlarmReader: Sendable {
         }
         var seen: [AlarmWatch.Seen] = []
         for alarm in alarms.prefix(Self.mostAlarms) where project == nil || alarm.projectID == project {
-            let last = try await client.lastTransition(ofAlarm: alarm.id)
+            let last: OpenStackClient.AlarmTransition?
+            do throws(OpenStackError) {
+                last = try await client.lastTransition(ofAlarm: alarm.id)
+            } catch {
+                // Deleted a moment ago: it is not there.
+                if error.code == .notFound { continue }
+                throw error
+            }
             let isThis = last?.state == alarm.state
             seen.append(
                 AlarmWatch.Seen(
@@ -133,11 +144,5 @@ struct AlarmReader: Sendable {
                     why: (isThis ? last?.why : nil) ?? alarm.why ?? "", since: isThis ? last?.at : nil))
         }
         return seen
-    }
-
-    /// Aodh's ids are UUIDs; it answers 404 to a path with anything else, and a name may look like anything.
-    private static func isID(_ word: String) -> Bool {
-        word.utf8.count == 36
-            && word.split(separator: "-", omittingEmptySubsequences: false).map(\.count) == [8, 4, 4, 4, 12]
     }
 }

@@ -130,6 +130,22 @@ struct GroupsOfOneStackTests {
         #expect(pair.sent == ["a 3, b 4"])
     }
 
+    @Test("another group that fails again and again, never read or busy when last read, is waited for three times")
+    func otherFailsForEver() {
+        for isBusy in [false, true] {
+            var pair = isBusy ? Pair(b: 3, desired: 3, scaling: true) : Pair()
+            let away = ActuatorEvent.groupUnread(group: "b", ActFailure(.heatUnreachable, "500", isRetriable: true))
+            pair.tell(away)
+            pair.decide(2, 3)
+            for _ in 0..<6 where pair.sent.isEmpty {
+                pair.tell(pair.reading("a", members: 2, desired: 2))
+                pair.tell(away)
+                pair.now = pair.now + .seconds(2)
+            }
+            #expect(pair.sent == ["a 3"], "\(pair.asked) \(pair.refusals)")
+        }
+    }
+
     @Test("a cloud that answers slowly never shows both at one moment: after three times what is known must do")
     func slow() {
         var pair = Pair(b: 4, desired: 3)

@@ -130,6 +130,53 @@ struct RecoveryTests {
         #expect(world.evictions == ["web"] && world.pods.isEmpty)
     }
 
+    @Test("a stack that stands still in an update is freed as soon as its failed node is empty")
+    func stuckUpdate() {
+        var world = World(nodes: 3)
+        world.policy.heatTimeout = .seconds(1_800)
+        world.restart()
+        world.stackStatus = "UPDATE_IN_PROGRESS"
+        world.engineIsDead = true
+        world.members[1].status = "CHECK_FAILED"
+        world.addPod("web", on: "node-m2")
+        #expect(world.run(within: .minutes(60)) { $0.conditions["stuck/workers"]?.reason == .stackStuck })
+        #expect(world.run(within: .minutes(10)) { $0.record("node-m2")?.phase == .drained }, "\(world.story)")
+        #expect(world.run(within: .seconds(10)) { !$0.resizes.isEmpty }, "\(world.story)")
+        #expect(world.unnoticedEvictions.isEmpty && world.pods.isEmpty)
+    }
+
+    @Test("a ResourceGroup is never sent fewer than it has: it would take the highest number, a live node")
+    func resourceGroupAtRest() {
+        var world = World(nodes: 3)
+        world.removesChosen = false
+        world.members[0].status = "CHECK_FAILED"
+        world.nodes["node-m1"] = nil
+        world.feed(.nodeGone(name: "node-m1", uid: "uid-m1"))
+        #expect(world.run { !$0.resizes.isEmpty })
+        #expect(world.resizes == [3] && world.memberNames == ["m1", "m2", "m3"])
+        world.pass(.seconds(1_200))
+        #expect(world.resizes == [3])
+
+        var stuck = World(nodes: 3)
+        stuck.removesChosen = false
+        stuck.members[0].status = "CHECK_FAILED"
+        stuck.nodes["node-m1"] = nil
+        stuck.scalingInProgress = true
+        #expect(stuck.run { !$0.resizes.isEmpty })
+        #expect(stuck.resizes == [3])
+    }
+
+    @Test("failed members that are no nodes are swept out of a group at rest, once")
+    func sweptAtRest() {
+        var world = World(nodes: 3)
+        world.members[1].status = "CHECK_FAILED"
+        world.nodes["node-m2"] = nil
+        world.feed(.nodeGone(name: "node-m2", uid: "uid-m2"))
+        #expect(world.run { !$0.resizes.isEmpty })
+        world.pass(.seconds(1_200))
+        #expect(world.resizes == [2] && world.memberNames == ["m1", "m3"])
+    }
+
     @Test("an engine that dies in our own removal: sent again, exactly the chosen go")
     func stuckRemoval() {
         var world = World(nodes: 4)

@@ -33,11 +33,16 @@ extension ActuatorCore {
         guard track.pause == nil, reading.problem == nil else { return false }
         // (Nor one that is chosen and still has its pods.)
         if let obstacle = strangersThatFailed([], reading, in: id) {
-            groups[id]?.freedAt = now
-            note(.error, id, .memberFailed, "\(why.detail); its size is not sent again: \(obstacle)")
+            // Looked at again with each reading; said once.
+            if track.freeingWaitsFor != obstacle {
+                groups[id]?.freeingWaitsFor = obstacle
+                note(.error, id, .memberFailed, "\(why.detail); its size is not sent again: \(obstacle)")
+            }
             return false
         }
-        let size = max(reading.counted.count, track.policy.floor)
+        groups[id]?.freeingWaitsFor = nil
+        guard let resting = restingSize(reading), emptiedAreStillEmpty(reading) else { return false }
+        let size = max(resting, track.policy.floor)
         let deadline = now + policy.heatTimeout
         if let change = changes[track.policy.stack] {
             // A removal that waits for its own size goes on with it; what is being written or marked comes first.
@@ -55,6 +60,24 @@ extension ActuatorCore {
         note(.error, id, why.reason, why.detail + "; its size \(size) is sent again")
         send(size, for: id)
         return true
+    }
+
+    /// The size to send so that nothing but failed members goes. An AutoScalingGroup takes those first; a ResourceGroup
+    /// takes the highest numbers, whatever they are, so it gets the size that it has, and replaces what failed
+    /// (docs/openstack/heat.md §4).
+    func restingSize(_ reading: GroupReading) -> Int? {
+        reading.removesChosen ? reading.counted.count : reading.desired
+    }
+
+    /// Whether nodes of failed members, which go with any update, were seen to be empty shortly before; looks if not.
+    mutating func emptiedAreStillEmpty(_ reading: GroupReading) -> Bool {
+        let failed = Set(reading.members.filter(\.isFailed).map(\.identity))
+        var areEmpty = true
+        for (name, removal) in removals.sorted(by: { $0.key < $1.key })
+        where removal.record.phase == .drained && failed.contains(removal.record.memberID) {
+            if !isStillEmpty(name, reading) { areEmpty = false }
+        }
+        return areEmpty
     }
 
     /// A group that failed, or that has members that failed and are no nodes, and that nobody works on: the size that is
@@ -77,13 +100,12 @@ extension ActuatorCore {
                 .error, id, .memberFailed,
                 "the group is \(reading.groupStackStatus) and \(obstacle); unmark it, or remove the node")
         }
-        let size = reading.counted.count
-        guard size >= track.policy.floor, othersAllowUpdate(of: id) else { return }
+        guard let size = restingSize(reading), size >= track.policy.floor, othersAllowUpdate(of: id) else { return }
         groups[id]?.repairedAt = now
         note(
             .warning, id, .heatUpdateFailed,
             "the group is \(reading.groupStackStatus)\(reading.isFailed ? " (\(reading.failure))" : ""): its size "
-                + "\(size) is sent again, without \(failed.count) failed members")
+                + "\(size) is sent again, \(failed.count) members have failed")
         changes[track.policy.stack] = StackChange(
             group: id, kind: .repair, step: .sending(size), deadline: now + policy.heatTimeout)
         send(size, for: id)

@@ -131,7 +131,7 @@ extension ActuatorCore {
                 return refusal(Explanation(.decisionStale, "\(made) members were made since it was decided"))
             }
         }
-        guard othersAllowUpdate(of: id) else { return false }
+        guard othersAllowUpdate(of: id), emptiedAreStillEmpty(reading) else { return false }
         changes[track.policy.stack] = StackChange(
             group: id, kind: .scale(decision), step: .sending(decision.to), deadline: now + policy.heatTimeout)
         send(decision.to, for: id)
@@ -228,12 +228,11 @@ extension ActuatorCore {
     /// Sweeps out members that never came to be, so that the stack is whole and takes signals and changes again.
     private mutating func repair(_ id: String, _ reading: GroupReading) {
         let failed = reading.members.filter(\.isFailed)
-        let size = reading.counted.count
-        guard let track = groups[id], size >= track.policy.floor, !failed.isEmpty,
+        guard let track = groups[id], let size = restingSize(reading), size >= track.policy.floor, !failed.isEmpty,
             failed.allSatisfy({ $0.status == "CREATE_FAILED" }), failed.allSatisfy({ !isNode($0) }),
             othersAllowUpdate(of: id)
         else { return }
-        note(.info, id, .memberFailed, "removing \(failed.count) members that failed to be made")
+        note(.info, id, .memberFailed, "size \(size) is sent for \(failed.count) members that failed to be made")
         changes[track.policy.stack] = StackChange(
             group: id, kind: .repair, step: .sending(size), deadline: now + policy.heatTimeout)
         send(size, for: id)

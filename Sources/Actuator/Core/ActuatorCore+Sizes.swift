@@ -42,6 +42,15 @@ extension ActuatorCore {
         for other in others(inStackOf: id) {
             // One that is not there, or does not let us in, does not hold up those that can be read.
             guard let track = groups[other], track.failure?.isRetriable ?? true else { continue }
+            // Nor does one that fails again and again: what was seen of it last must do.
+            if track.failure != nil {
+                guard tries < 3 else { continue }
+                obstacle = obstacle ?? "group \(other) of the same stack could not be read"
+                areOld = true
+                groups[id]?.waitsForOthers = true
+                readGroup(other)
+                continue
+            }
             guard let reading = track.reading else {
                 obstacle = obstacle ?? "group \(other) of the same stack is not known yet"
                 continue
@@ -52,7 +61,7 @@ extension ActuatorCore {
                 continue
             }
             // A cloud that answers slowly never shows both at one moment.
-            guard now - reading.begunAt > policy.freshness || track.failure != nil, tries < 3 else { continue }
+            guard now - reading.begunAt > policy.freshness, tries < 3 else { continue }
             obstacle = obstacle ?? "the size of group \(other) of the same stack is looked up"
             areOld = true
             groups[id]?.waitsForOthers = true

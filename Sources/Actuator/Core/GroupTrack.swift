@@ -54,6 +54,8 @@ struct GroupTrack: Sendable {
     var stillSince = Timestamp(seconds: 0)
     /// When a stack that stood still was last given its size again, and when a failed one.
     var freedAt: Timestamp?
+    /// What kept that from being done when it was last looked at.
+    var freeingWaitsFor: String?
     var repairedAt: Timestamp?
     var isStuck = false
     /// What Nova says of servers whose members are no ready nodes, and when it was asked last.

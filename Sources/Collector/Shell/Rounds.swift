@@ -4,6 +4,8 @@ import Support
 struct Rounds: Sendable {
     /// Between two rounds, also when one took longer than the interval.
     private static let shortest = Interval.milliseconds(200)
+    /// Whoever does not speak for the cluster looks so often whether it does now.
+    private static let idle = Interval.seconds(1)
 
     let interval: Interval
     let isActive: @Sendable () async -> Bool
@@ -14,8 +16,12 @@ struct Rounds: Sendable {
         while !Task.isCancelled {
             // An operator who sets the clock must not stop the reading.
             let started = clock.now
-            if await isActive() { await round(.now()) }
-            try? await Task.sleep(for: max((started + interval) - clock.now, Self.shortest).duration)
+            var pause = min(interval, Self.idle)
+            if await isActive() {
+                await round(.now())
+                pause = max((started + interval) - clock.now, Self.shortest)
+            }
+            try? await Task.sleep(for: pause.duration)
         }
     }
 }

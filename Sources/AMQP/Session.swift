@@ -1,6 +1,6 @@
 import COpenSSL
 import CRabbitMQ
-import CShims
+import CShimsRabbitMQ
 import Glibc
 import Support
 

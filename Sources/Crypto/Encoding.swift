@@ -44,18 +44,4 @@ extension [UInt8] {
         guard let data = Data(base64Encoded: text) else { return nil }
         self = Array(data)
     }
-
-    /// Base64 for URLs, without padding (RFC 4648 §5): for tokens.
-    public var base64URL: String {
-        var text = ""
-        for character in base64.utf8 {
-            switch character {
-            case UInt8(ascii: "+"): text.append("-")
-            case UInt8(ascii: "/"): text.append("_")
-            case UInt8(ascii: "="): break
-            default: text.unicodeScalars.append(Unicode.Scalar(character))
-            }
-        }
-        return text
-    }
 }

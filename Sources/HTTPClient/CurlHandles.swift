@@ -1,5 +1,5 @@
 import CCurl
-import CShims
+import CShimsCurl
 import Glibc
 
 /// Set-up of the library, once per process.

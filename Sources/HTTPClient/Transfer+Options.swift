@@ -1,5 +1,5 @@
 import CCurl
-import CShims
+import CShimsCurl
 
 extension Transfer {
     /// What all transfers of a client have in common.

@@ -1,5 +1,5 @@
 import CCurl
-import CShims
+import CShimsCurl
 import Glibc
 
 /// One transfer under way. Lives on the event thread only; libcurl's callbacks come in there as well.

@@ -1,4 +1,4 @@
-import CShims
+import CShimsMicrohttpd
 
 /// What the library knows of a request, and how an answer is handed to it. All on the server's thread.
 extension Connection {

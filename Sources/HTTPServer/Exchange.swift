@@ -1,5 +1,5 @@
 import CMicrohttpd
-import CShims
+import CShimsMicrohttpd
 import Support
 
 /// A connection of the library. It is valid from the request line until `completed`, and everything that touches it

@@ -1,4 +1,4 @@
-import CShims
+import CShimsMicrohttpd
 import Support
 
 /// Key and certificate of a TLS server, PEM files.

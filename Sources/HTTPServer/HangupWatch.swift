@@ -1,4 +1,5 @@
 import CShims
+import CShimsMicrohttpd
 import Glibc
 import Support
 

@@ -1,4 +1,4 @@
-import CShims
+import CShimsMicrohttpd
 import Support
 
 /// What the library's callbacks reach: the handler, the limits and the requests under way.

@@ -86,12 +86,6 @@ extension OpenStackClient {
         try await call(Self.heat, .get, stack.path + "/template").json().value
     }
 
-    /// An output's value. May lag behind the member list.
-    public func output(_ stack: StackID, _ key: String) async throws(OpenStackError) -> JSONValue {
-        let answer = try await call(Self.heat, .get, "\(stack.path)/outputs/\(PercentEncoding.segment(key))")
-        return try answer.json().member("output").optional("output_value")?.value ?? .null
-    }
-
     // MARK: Resources
 
     /// The resources of a stack and, to `nestedDepth`, of the stacks nested in it.

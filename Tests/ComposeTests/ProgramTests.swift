@@ -23,6 +23,25 @@ import Testing
         #expect(version.code == 0 && version.text.hasPrefix("updraft-\(name) "))
     }
 
+    /// docs/architecture.md §7: a service links only the clients it has rights for. The name of a library that a program needs
+    /// stands in it (DT_NEEDED).
+    @Test(arguments: [
+        ("collector", true), ("decider", false), ("actuator", true), ("notifier", true),
+    ])
+    func onlyWhoMakesRequestsNeedsAnHTTPClient(_ name: String, needsClient: Bool) throws {
+        let path = "\(ServiceProcess.folder)/updraft-\(name)"
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        try #require(descriptor >= 0, "\(path): \(String(cString: strerror(errno)))")
+        defer { close(descriptor) }
+        let size = Int(lseek(descriptor, 0, SEEK_END))
+        let bytes = try #require(mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0))
+        try #require(bytes != MAP_FAILED)
+        defer { munmap(bytes, size) }
+        func needs(_ library: String) -> Bool { memmem(bytes, size, library, library.utf8.count) != nil }
+        #expect(needs("librabbitmq.so") && needs("libmicrohttpd.so"), "\(path)")
+        #expect(needs("libcurl.so") == needsClient, "\(path)")
+    }
+
     /// docs/command.md: exit codes are 0 for done, 1 for failed, 2 for wrong usage.
     @Test func everyCommandHelpsAndRefusesWhatItDoesNotKnow() async throws {
         let version = try await run(["updraft", "--version"])

@@ -149,12 +149,6 @@ struct HeatTests {
         #expect(cloud.calls.count == 2)
     }
 
-    @Test("Outputs")
-    func output() async throws {
-        let cloud = FakeCloud { _ in .json(#"{"output": {"output_key": "size", "output_value": 3}}"#) }
-        #expect(try await cloud.client().output(stack, "size") == 3)
-    }
-
     // MARK: Errors
 
     @Test(

@@ -2,9 +2,9 @@ import Messages
 import Support
 
 /// What the Actuator was configured with, as far as its core needs it.
-public struct ActuatorPolicy: Sendable {
+public struct ActuatorPolicy: Sendable, Equatable {
     /// A node group.
-    public struct Group: Sendable {
+    public struct Group: Sendable, Equatable {
         /// Its id.
         public var id: String
         /// Name or id of its stack. Groups of one stack share its one change at a time.

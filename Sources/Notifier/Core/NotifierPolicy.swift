@@ -2,7 +2,7 @@ import Messages
 import Support
 
 /// What the Notifier was configured with, as far as its core needs it.
-public struct NotifierPolicy: Sendable {
+public struct NotifierPolicy: Sendable, Equatable {
     /// The cluster.
     public var cluster: String
     /// What pods may claim for which no rule is.

@@ -71,9 +71,6 @@ struct Catalog: Sendable {
         return number
     }
 
-    /// How many domains of a key were seen. Not for the host name.
-    func domainCount(key: Int) -> Int { domainNumbers[key].count }
-
     mutating func nodeClass(_ nodeClass: NodeClass) -> Int {
         if let number = nodeClassNumbers[nodeClass] { return number }
         let number = nodeClasses.count

@@ -1,7 +1,6 @@
 #include "updraft_amqp.h"
 
 #include <amqp.h>
-#include <sys/prctl.h>
 
 void updraft_amqp_login(void *state, const char *virtual_host, int channel_max, int frame_max, int heartbeat,
                         const void *properties, const char *user, const char *password, void *reply) {
@@ -10,5 +9,3 @@ void updraft_amqp_login(void *state, const char *virtual_host, int channel_max, 
                                          heartbeat, (const amqp_table_t *)properties, AMQP_SASL_METHOD_PLAIN, user,
                                          password);
 }
-
-void updraft_thread_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }

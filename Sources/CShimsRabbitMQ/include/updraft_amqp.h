@@ -5,6 +5,4 @@
 // amqp_table_t *, `reply` an amqp_rpc_reply_t * to be filled in.
 void updraft_amqp_login(void *state, const char *virtual_host, int channel_max, int frame_max, int heartbeat,
                         const void *properties, const char *user, const char *password, void *reply);
-// Names the calling thread for ps, top and debuggers; cut to 15 characters.
-void updraft_thread_name(const char *name);
 #endif

@@ -6,6 +6,11 @@
 #   updraft_find_swift                 puts a Swift toolchain first in PATH
 #   updraft_check_disk GIGABYTES DIR   says it if there is less room for what is to be built
 
+# What these scripts start listens on this machine: a proxy for the outside must not be asked for it.
+no_proxy=localhost,127.0.0.1,::1${no_proxy:+,$no_proxy}
+NO_PROXY=$no_proxy
+export no_proxy NO_PROXY
+
 # What `swift build` links, and what the scripts call.
 UPDRAFT_PACKAGES=(
     librabbitmq-dev libcurl4-openssl-dev libssl-dev libyaml-dev libmicrohttpd-dev libgnutls28-dev pkg-config

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Installing packages whose services must not start. Source this file.
 #
-#   updraft_without_services COMMAND…   runs COMMAND while /usr/sbin/policy-rc.d forbids packages to start anything
+#   updraft_without_services COMMAND…   runs COMMAND while /usr/sbin/policy-rc.d forbids packages to start anything;
+#                                       what it made the machine start from now on is switched off again, and said
 #
 # That file is taken away afterwards, also by Ctrl-C. One that a killed run left is known by its second line and taken
 # away; somebody else's is left as it is.
@@ -10,6 +11,12 @@ _updraft_policy_mark='# Written by Updraft for one installation, by process'
 
 # shellcheck source=scripts/lib/processes.sh
 . "$(dirname "${BASH_SOURCE[0]}")/processes.sh"
+
+# What the machine starts by itself: the services and sockets that packages have enabled.
+_updraft_enabled() {
+    find "${UPDRAFT_UNITS:-/etc/systemd/system}" -path '*.wants/*' \( -name '*.service' -o -name '*.socket' \) \
+        -printf '%f\n' 2>/dev/null | LC_ALL=C sort -u
+}
 
 # In a subshell, so that its traps are its own.
 updraft_without_services() (
@@ -20,10 +27,16 @@ updraft_without_services() (
     mine="$_updraft_policy_mark $me $(_updraft_birth "$me")"
     # Whose it is, if it is ours: process and start time.
     owner() { sed -n "2s/^$_updraft_policy_mark \([0-9]* [0-9]*\)\$/\1/p" "$policy" 2>/dev/null; }
-    written=
+    written='' enabled=''
     cleanup() {
-        local status=$?
+        local status=$? unit new=()
         trap '' INT TERM HUP
+        # A package's broker would else listen on all addresses from the next boot on.
+        [ -z "$written" ] || mapfile -t new < <(LC_ALL=C comm -13 <(printf '%s\n' "$enabled") <(_updraft_enabled))
+        for unit in "${new[@]}"; do
+            "${sudo[@]}" deb-systemd-helper disable "$unit" >/dev/null || echo "$unit could not be switched off" >&2
+        done
+        [ ${#new[@]} -eq 0 ] || echo "installed with packages, but left switched off: ${new[*]}" >&2
         if [ -n "$written" ] && [ "$(owner)" = "${mine#"$_updraft_policy_mark "}" ]; then "${sudo[@]}" rm -f "$policy"; fi
         exit "$status"
     }
@@ -42,6 +55,7 @@ updraft_without_services() (
         sleep 1
     done
     if [ ! -e "$policy" ]; then
+        enabled=$(_updraft_enabled)
         written=yes
         printf '#!/bin/sh\n%s\nexit 101\n' "$mine" | "${sudo[@]}" tee "$policy" >/dev/null || exit
         "${sudo[@]}" chmod 755 "$policy" || exit

@@ -19,7 +19,7 @@ UPDRAFT_RABBITMQ_BIN=${UPDRAFT_RABBITMQ_BIN:-/usr/lib/rabbitmq/bin}
 # shellcheck source=scripts/lib/packages.sh
 . "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
 
-# Installs rabbitmq-server if it is missing, without starting the system's broker.
+# Installs rabbitmq-server if it is missing, without starting the system's broker, now or at the next boot.
 updraft_rabbitmq_install() {
     [ -x "$UPDRAFT_RABBITMQ_BIN/rabbitmq-server" ] && return 0
     updraft_can_install rabbitmq-server || return

@@ -57,6 +57,11 @@ public enum NotifierService {
                     + "that pods reach and set notifier.advertise_url (other ways to answer work without)",
                 [.address: .string(notifier.listen.description)])
         }
+        if server.leadsToReader, let advertised = notifier.advertiseURL {
+            context.log.warning(
+                "pods elsewhere cannot POST an answer: notifier.advertise_url is a loopback address, which is the pod itself to a pod",
+                [.address: .string(advertised)])
+        }
         if notifier.dryRun { context.log.warning("dry run: no pod is told", [.dryRun: true]) }
         await withTaskGroup { group in
             group.addTask { await warm.watch(client) { observer.condition($0, $1) } }

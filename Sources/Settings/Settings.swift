@@ -117,8 +117,10 @@ public struct Settings: Sendable, Hashable {
     ///   - file: the YAML file; nil for none (then environment and flags must say all that is required).
     ///   - environment: variables; those that start with `UPDRAFT_` and name a field override it.
     ///   - flags: `a.b=c` as given to `--set`, the last wins.
+    ///   - program: the service that reads it (`decider`), or `command`. Secrets in files and variables that only other services
+    ///     have use for are then not looked for: each holds only its own. Nil: all are.
     public static func load(
-        file: String?, environment: [String: String] = [:], flags: [String] = []
+        file: String?, environment: [String: String] = [:], flags: [String] = [], for program: String? = nil
     ) throws(SettingsErrors) -> Settings {
         var root = SettingNode(.scalar(YAMLScalar(text: "")), file: file ?? "configuration")
         var mistakes: [SettingsMistake] = []
@@ -133,7 +135,7 @@ public struct Settings: Sendable, Hashable {
         mistakes += Overrides.apply(environment: environment, to: &root)
         mistakes += Overrides.apply(flags: flags, to: &root)
         let folder = file.flatMap { name in name.lastIndex(of: "/").map { String(name[..<$0]) } } ?? ""
-        let log = SettingsReader.Log(folder: folder, isDescribing: false, environment: environment)
+        let log = SettingsReader.Log(folder: folder, isDescribing: false, environment: environment, program: program)
         let settings = SettingsReader(root: root, log: log).root(Settings.init)
         mistakes = log.mistakes + mistakes
         guard mistakes.isEmpty else { throw SettingsErrors(mistakes) }

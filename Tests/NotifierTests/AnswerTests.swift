@@ -175,6 +175,12 @@ struct AnswerTests {
         #expect(try url("0.0.0.0", "https://notifier.example.org/") == "https://notifier.example.org/answers/r1/u1")
         // Whoever says it himself may have pods on this machine.
         #expect(try url("127.0.0.1", "http://127.0.0.1:9480") == "http://127.0.0.1:9480/answers/r1/u1")
+        for (text, host) in [
+            ("http://127.0.0.1:9480", "127.0.0.1"), ("https://user@[::1]:9480/x", "::1"),
+            ("http://n.example.org/", "n.example.org"),
+        ] {
+            #expect(AnswerServer.host(of: text) == host)
+        }
         for host in ["127.8.9.1", "::1", "::", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1", "localhost"] {
             #expect(!AnswerServer.isReachable(host), "\(host)")
         }

@@ -1,5 +1,6 @@
 import Messages
 import Support
+import TestServer
 import Testing
 
 @testable import Settings
@@ -91,6 +92,37 @@ import Testing
         for secret in ["0123456789abcdef", "https://chat.example.org/T0", "Bearer abcdefgh"] {
             #expect(settings.secrets.contains(secret))
         }
+    }
+
+    @Test("only the Notifier needs them") func foreignSecrets() throws {
+        let file = try TemporaryFile(
+            """
+            cluster: prod
+            collector:
+              queues: [{id: q, url: "http://rabbit:15672", queue: work, password_file: /nowhere/password}]
+            notifier:
+              token_key_env: TOKEN_KEY
+              webhooks:
+              - id: chat
+                url_env: CHAT
+                headers: [{name: Authorization, value_file: /nowhere/token}]
+            """)
+        func mistakes(_ program: String?) -> [String] {
+            do throws(SettingsErrors) {
+                _ = try Settings.load(file: file.path, for: program)
+                return []
+            } catch {
+                return error.mistakes.map(\.path)
+            }
+        }
+        let notifier = [
+            "notifier.token_key_env", "notifier.webhooks[0].url_env", "notifier.webhooks[0].headers[0].value_file",
+        ]
+        #expect(mistakes("decider") == [])
+        #expect(mistakes("command") == [])
+        #expect(mistakes("collector") == ["collector.queues[0].password_file"])
+        #expect(Set(mistakes("notifier")) == Set(notifier))
+        #expect(Set(mistakes(nil)) == Set(notifier + ["collector.queues[0].password_file"]))
     }
 
     @Test("mistakes in templates are found at the start, with file and line") func templates() throws {

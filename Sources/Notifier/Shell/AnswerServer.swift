@@ -14,6 +14,8 @@ struct AnswerReceipt: Sendable, Equatable {
 final class AnswerServer: Sendable {
     private let server: HTTPServer
     private let base: String?
+    /// Whether the advertised URL means, to whoever reads it, his own machine: only programs beside this one arrive.
+    let leadsToReader: Bool
 
     /// What became of an answer.
     enum Heard: Sendable {
@@ -41,6 +43,16 @@ final class AnswerServer: Sendable {
         var base = advertised ?? own
         while base?.hasSuffix("/") == true { base?.removeLast() }
         self.base = base
+        leadsToReader = advertised.map { !AnswerServer.isReachable(AnswerServer.host(of: $0)) } ?? false
+    }
+
+    /// The host of a URL, without brackets.
+    static func host(of url: String) -> String {
+        let rest = url.firstRange(of: "://").map { url[$0.upperBound...] } ?? url[...]
+        let authority = rest.prefix { $0 != "/" && $0 != "?" }
+        let place = authority.lastIndex(of: "@").map { authority[authority.index(after: $0)...] } ?? authority
+        if place.hasPrefix("[") { return String(place.dropFirst().prefix { $0 != "]" }) }
+        return String(place.prefix { $0 != ":" })
     }
 
     /// Whether the address means this machine also to others: not a loopback address, nor the one that stands for all.

@@ -50,7 +50,8 @@ public enum ServiceMain {
         let settings: Settings
         do throws(SettingsErrors) {
             settings = try Settings.load(
-                file: flags.file ?? configurationFile(environment), environment: environment, flags: flags.overrides)
+                file: flags.file ?? configurationFile(environment), environment: environment, flags: flags.overrides,
+                for: name)
             _ = try BusSettings(settings, service: name, host: "")
         } catch {
             leave(2, complaint: error.description)

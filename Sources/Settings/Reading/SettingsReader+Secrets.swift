@@ -15,9 +15,9 @@ extension SettingsReader {
         return inline ?? fallback.map { Secret($0) }
     }
 
-    /// The secret in a file. Nil and a mistake if it cannot be had.
+    /// The secret in a file. Nil and a mistake if it cannot be had; nil alone where it is another service's.
     func secret(inFile file: String, field: String) -> Secret? {
-        guard !log.isDescribing else { return nil }
+        guard !log.isDescribing, !isForeign else { return nil }
         errno = 0
         guard var bytes = Self.content(file, limit: 65_536) else {
             mistake(
@@ -45,8 +45,10 @@ extension SettingsReader {
         return bytes
     }
 
-    /// The secret in a variable of the environment. Nil and a mistake if it is not there.
+    /// The secret in a variable of the environment. Nil and a mistake if it is not there; nil alone where it is another
+    /// service's.
     func secret(inVariable variable: String, field: String) -> Secret? {
+        guard !isForeign else { return nil }
         guard let value = log.environment[variable], !value.isEmpty else {
             mistake(field, "the environment has no \(variable)")
             return nil

@@ -29,11 +29,14 @@ final class SettingsReader {
         let isDescribing: Bool
         /// For `env:` references and files named in the configuration.
         let environment: [String: String]
+        /// For which program it is read: of other services' sections no secret is fetched. Nil: of all.
+        let program: String?
 
-        init(folder: String, isDescribing: Bool, environment: [String: String]) {
+        init(folder: String, isDescribing: Bool, environment: [String: String], program: String? = nil) {
             self.folder = folder
             self.isDescribing = isDescribing
             self.environment = environment
+            self.program = program
         }
     }
 
@@ -70,6 +73,14 @@ final class SettingsReader {
     /// The path of a field of this level.
     func path(_ name: String) -> String {
         prefix.isEmpty ? name : "\(prefix).\(name)"
+    }
+
+    /// Whether this level belongs to another service than the one it is read for.
+    var isForeign: Bool {
+        guard let program = log.program, let section = prefix.split(separator: ".").first.map(String.init) else {
+            return false
+        }
+        return section != program && ["collector", "decider", "actuator", "notifier"].contains(section)
     }
 
     /// The value of a field that is there and not null.

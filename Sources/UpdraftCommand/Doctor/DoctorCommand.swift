@@ -48,7 +48,7 @@ enum DoctorCommand {
         do {
             settings = try Settings.load(
                 file: options.file ?? ServiceMain.configurationFile(environment), environment: environment,
-                flags: options.fields)
+                flags: options.fields, for: "command")
             var cloud = try CloudConfiguration.load(
                 cloud: settings.openstack.cloud, file: settings.openstack.cloudsFile,
                 region: settings.openstack.region, environment: environment)

@@ -46,7 +46,8 @@ enum TelemetryDoctor {
         let settings: Settings
         do throws(SettingsErrors) {
             settings = try Settings.load(
-                file: file ?? ServiceMain.configurationFile(environment), environment: environment, flags: overrides)
+                file: file ?? ServiceMain.configurationFile(environment), environment: environment, flags: overrides,
+                for: "collector")
         } catch {
             Terminal.complaint(error.description)
             return 2

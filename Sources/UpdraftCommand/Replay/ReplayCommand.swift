@@ -75,7 +75,7 @@ enum ReplayCommand {
         _ file: String, _ overrides: [String], _ environment: [String: String]
     ) throws(CommandError) -> Settings {
         do throws(SettingsErrors) {
-            return try Settings.load(file: file, environment: environment, flags: overrides)
+            return try Settings.load(file: file, environment: environment, flags: overrides, for: "command")
         } catch {
             throw CommandError("\(error)", exitCode: 2)
         }

@@ -56,7 +56,7 @@ struct SuiteLink: Sendable {
         var file = arguments.value("--config") ?? environment["UPDRAFT_CONFIG"]
         if file == nil, access(ServiceMain.usualFile, F_OK) == 0 { file = ServiceMain.usualFile }
         do throws(SettingsErrors) {
-            return try Settings.load(file: file, environment: environment, flags: overrides)
+            return try Settings.load(file: file, environment: environment, flags: overrides, for: "command")
         } catch {
             let hint =
                 file == nil

@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// Requests share connections (HTTP/2 over TLS where the server has it). A stream has a connection of its own, so its
 /// slow reader holds up nobody else. Redirects are answers like others; proxies are used only where the environment
-/// (`https_proxy`, `no_proxy`) asks for it.
+/// (`https_proxy`, `no_proxy`) asks for it; never for this machine.
 public final class HTTPClient: Sendable {
     /// Streams open at once; more fail with `HTTPError.Code.overloaded`.
     public static let maximumStreams = 512

@@ -8,6 +8,12 @@ struct RequestURL {
     /// The URL with its host replaced, for `TLSSettings.serverName`.
     let text: String
 
+    /// Whether the host is this machine, by its name or a loopback address.
+    var isLoopback: Bool {
+        let host = host.lowercased()
+        return host == "localhost" || host.hasPrefix("127.") || host == "[::1]" || host == "::1"
+    }
+
     /// Refuses what is not an absolute `http` or `https` URL.
     static func parse(_ text: String, serverName: String?) throws(HTTPError) -> RequestURL {
         guard let handle = curl_url() else { throw HTTPError(.invalidURL, url: text, detail: "out of memory") }

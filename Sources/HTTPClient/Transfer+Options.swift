@@ -26,6 +26,8 @@ extension Transfer {
         check(easy.set(CURLOPT_URL, job.target.text), "URL")
         check(easy.set(CURLOPT_PROTOCOLS_STR, "http,https"), "protocols")
         check(easy.set(CURLOPT_FOLLOWLOCATION, 0), "redirects")
+        // http_proxy and its like count, but not for this machine: the proxy's 127.0.0.1 is another.
+        if job.target.isLoopback { check(easy.set(CURLOPT_NOPROXY, "*"), "no proxy") }
         check(easy.set(CURLOPT_NOSIGNAL, 1), "NOSIGNAL")
         // Without it, cancelling during a slow name lookup would wait for the lookup on the event thread.
         check(easy.set(CURLOPT_QUICK_EXIT, 1), "QUICK_EXIT")

@@ -51,7 +51,7 @@ extension CloudConfiguration {
         let secureFiles: [String] = secureFolders.flatMap { ["\($0)/secure.yaml", "\($0)/secure.yml"] }
         let secure = variables["OS_CLIENT_SECURE_FILE"] ?? secureFiles.first { access($0, R_OK) == 0 }
         let clouds = try CloudsFile.load(path, secure: secure)
-        return try from(clouds.settings(of: name))
+        return try from(clouds.settings(of: name), home: variables["HOME"], beside: beside)
     }
 
     // MARK: Environment
@@ -71,12 +71,24 @@ extension CloudConfiguration {
         return try from(
             CloudSettings(source: "environment", top: top, auth: auth) { key, isAuth in
                 isAuth || key != "interface" ? "OS_" + key.uppercased() : "OS_INTERFACE"
-            })
+            }, home: variables["HOME"])
     }
 
     // MARK: Settings → configuration
 
-    private static func from(_ settings: CloudSettings) throws(OpenStackError) -> CloudConfiguration {
+    /// A file named there: `~` is the home folder; a relative one may also lie beside the file that names it, since a service's
+    /// working folder is no place that a user chose.
+    private static func place(_ file: String?, _ home: String?, _ folder: String?) -> String? {
+        guard let file else { return nil }
+        if file.hasPrefix("~/"), let home { return home + file.dropFirst() }
+        if !file.hasPrefix("/"), let folder, access("\(folder)/\(file)", F_OK) == 0 { return "\(folder)/\(file)" }
+        return file
+    }
+
+    /// `beside`: the folder of the file that they come from.
+    private static func from(
+        _ settings: CloudSettings, home: String?, beside: String? = nil
+    ) throws(OpenStackError) -> CloudConfiguration {
         let url = try settings.authURL()
         let interface = try settings.interface()
         var overrides: [String: String] = [:]
@@ -85,8 +97,10 @@ extension CloudConfiguration {
             overrides[service.map { $0 == "_" ? "-" : String($0) }.joined()] = value
         }
         let tls = TLSSettings(
-            caFile: settings.top["cacert"], clientCertificateFile: settings.top["cert"],
-            clientKeyFile: settings.top["key"], insecureSkipVerify: settings.top["verify"]?.lowercased() == "false")
+            caFile: place(settings.top["cacert"], home, beside),
+            clientCertificateFile: place(settings.top["cert"], home, beside),
+            clientKeyFile: place(settings.top["key"], home, beside),
+            insecureSkipVerify: settings.top["verify"]?.lowercased() == "false")
         return CloudConfiguration(
             source: settings.source, authURL: url, region: settings.top["region_name"], interface: interface, tls: tls,
             endpointOverrides: overrides, credential: try settings.credential())

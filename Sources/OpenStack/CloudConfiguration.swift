@@ -32,7 +32,7 @@ public struct CloudConfiguration: Sendable, Hashable {
     /// Where these settings came from: `clouds.yaml cloud "prod"` or `environment`.
     public internal(set) var source: String
     /// Keystone's URL, with version.
-    public internal(set) var authURL: String
+    public var authURL: String
     /// The region to choose in the catalogue; nil if there is but one.
     public var region: String?
     /// `public`, `internal` or `admin`.

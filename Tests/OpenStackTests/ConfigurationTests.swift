@@ -150,6 +150,22 @@ struct ConfigurationTests {
         #expect(error([:], file: clouds)?.message.contains("name one of them") == true)
     }
 
+    @Test("Certificates are found from the home folder and from beside the file that names them")
+    func certificates() throws {
+        let clouds = try folder.write(
+            "clouds.yaml",
+            """
+            clouds:
+              prod: {auth: {auth_url: "https://k/v3", application_credential_id: a, application_credential_secret: s},
+                cacert: ~/ca.pem, cert: beside.pem, key: elsewhere.pem}
+            """)
+        let beside = try folder.write("beside.pem", "")
+        let cloud = try CloudConfiguration.load(cloud: "prod", file: clouds, environment: ["HOME": "/home/me"])
+        #expect(cloud.tls.caFile == "/home/me/ca.pem")
+        #expect(cloud.tls.clientCertificateFile == beside)
+        #expect(cloud.tls.clientKeyFile == "elsewhere.pem")
+    }
+
     @Test("Files are found in the home folder's place; without any the error lists where it looked")
     func search() throws {
         let home = folder.path

@@ -40,10 +40,10 @@ final class PracticeStage: Sendable {
     }
 
     /// `group`: the group as `POST /practice/stacks` takes it, for one that holds deletions or has policies; `stacks`: all of
-    /// them, instead.
+    /// them, instead; `keystone`: where the services look for it, if not where it is.
     init(
         desired: Int = 3, minimum: Int = 1, group: [String: JSONValue]? = nil, pace: Double = 0.05,
-        extra: [String] = [], stacks: JSONValue? = nil
+        extra: [String] = [], stacks: JSONValue? = nil, keystone: String? = nil
     ) throws {
         var options = PracticeCloudOptions()
         options.pace = pace
@@ -64,8 +64,9 @@ final class PracticeStage: Sendable {
         try cloud.cloudsYAML.write(toFile: clouds, atomically: true, encoding: .utf8)
         kubernetes = KubernetesClient(
             try KubernetesConfiguration.kubeconfig(text: cloud.kubeconfig, file: "practice"), maximumInFlight: 64)
-        openstack = OpenStackClient(
-            try CloudConfiguration.load(cloud: "practice", file: clouds, environment: [:]))
+        var configuration = try CloudConfiguration.load(cloud: "practice", file: clouds, environment: [:])
+        if let keystone { configuration.authURL = keystone }
+        openstack = OpenStackClient(configuration)
         settings = try Settings.load(
             file: nil, environment: [:],
             flags: [

@@ -232,6 +232,27 @@ struct PracticeTests {
         await stage.close()
     }
 
+    @Test(
+        "nobody listens where Keystone should be: said in condition, metric and one line of the log, with the address; nodes are seen"
+    )
+    func keystoneAway() async throws {
+        let stage = try PracticeStage(keystone: "http://127.0.0.1:1/v3")
+        try await stage.ready(3)
+        stage.startActuator()
+        try await stage.wait("it is said") { stage.readiness.all["group/workers"]?.ok == false }
+        let reason = stage.readiness.all["group/workers"]?.reason ?? ""
+        #expect(reason.hasPrefix(Reason.heatUnreachable.rawValue) && reason.contains("127.0.0.1:1"), "\(reason)")
+        // Until it was looked at some more times: a lasting trouble is no flood.
+        try await stage.wait("it is asked again") { stage.log.count { $0.contains("127.0.0.1:1") } >= 1 }
+        #expect(
+            stage.metrics.text().contains(
+                "updraft_actuator_troubles_total{reason=\"\(Reason.heatUnreachable.rawValue)\"} 1"))
+        let lines = stage.log.filter { $0.contains(#""level":"warning""#) && $0.contains("127.0.0.1:1") }
+        #expect(lines.count == 1, "\(lines)")
+        #expect(stage.readiness.all.filter { !$0.value.ok }.map(\.key) == ["group/workers"])
+        await stage.close()
+    }
+
     @Test("dry run changes nothing and says so")
     func dryRun() async throws {
         let stage = try PracticeStage(desired: 2, extra: ["actuator.dry_run=true"])

@@ -46,6 +46,29 @@ import UpdraftCommand
                 }, decidedAt: start, deadline: start + .minutes(5)))
     }
 
+    @Test("the cooldown counts down once a second, with how many pods have answered, and ends with the last node's")
+    func countsDown() {
+        func event(_ node: String, left seconds: Double) -> RemovalProgress {
+            var event = Self.progress(node)
+            event.deadline = Self.start + .seconds(seconds)
+            event.pods = 2
+            return event
+        }
+        var countdown = Countdown()
+        #expect(!countdown.isDue(at: Self.start))
+        countdown.received(.removalNoticed(RemovalNoticed(cluster: "demo", removal: event("n1", left: 8))))
+        countdown.received(.removalNoticed(RemovalNoticed(cluster: "demo", removal: event("n2", left: 5))))
+        #expect(
+            countdown.line(answered: 0, at: Self.start) == "cooldown: at most 8 s left, 0 of 4 pods have answered")
+        #expect(countdown.line(answered: 1, at: Self.start + .milliseconds(900)) == nil)
+        #expect(
+            countdown.line(answered: 3, at: Self.start + .milliseconds(1_100))
+                == "cooldown: at most 7 s left, 3 of 4 pods have answered")
+        countdown.received(.removalQuiesced(RemovalQuiesced(cluster: "demo", removal: event("n1", left: 8))))
+        countdown.received(.removalQuiesced(RemovalQuiesced(cluster: "demo", removal: event("n2", left: 5))))
+        #expect(!countdown.isDue(at: Self.start + .minutes(1)))
+    }
+
     /// A story whose pods run and whose load is gone.
     static func atItsHeight() -> Story {
         var story = Story(startedAt: start, podsWanted: 8)

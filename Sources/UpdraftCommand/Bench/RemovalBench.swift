@@ -211,7 +211,7 @@ enum RemovalBench {
         let deadline = Timestamp.now() + bound
         while true {
             if let value = await look() { return value }
-            if let dead = await suite.ended().first {
+            if let dead = await suite.endedByItself().first {
                 throw DemoRun.Failure(description: "\(dead.name) ended by itself; its log: \(dead.logFile)")
             }
             guard Timestamp.now() < deadline else {

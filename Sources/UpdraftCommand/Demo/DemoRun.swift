@@ -137,7 +137,7 @@ struct DemoRun: Sendable {
         let deadline = Timestamp.now() + bound
         while true {
             if let value = await look() { return value }
-            if let dead = await suite.ended().first {
+            if let dead = await suite.endedByItself().first {
                 throw Failure(description: "\(dead.name) ended by itself; its log: \(dead.logFile)")
             }
             guard Timestamp.now() < deadline else {

@@ -9,7 +9,7 @@ actor DemoStory {
     private var story: Story
     private var facts = Verdict.Facts()
     private var lastSummary = ""
-    private var saidCountdown = false
+    private var countdown = Countdown()
     private var killing: [String: Task<Void, Never>] = [:]
     private var complaint: String?
 
@@ -26,11 +26,6 @@ actor DemoStory {
         case .evaluation(let evaluation) where !evaluation.summary.isEmpty && evaluation.summary != lastSummary:
             lastSummary = evaluation.summary
             remark("Decider: \(evaluation.summary)")
-        case .removalNoticed(let noticed) where !saidCountdown && noticed.removal.pods > 0:
-            if let deadline = noticed.removal.deadline, deadline > Timestamp.now() {
-                saidCountdown = true
-                remark("cooldown: until all pods have answered, at most \(deadline - Timestamp.now())")
-            }
         case .scaleRefused(let refused):
             remark("Actuator refused: \(refused.scale.reason.reason.rawValue) \(refused.scale.reason.detail)")
         case .scaleFailed(let failed):
@@ -39,6 +34,7 @@ actor DemoStory {
             remark("removal failed: \(failed.removal.reason.reason.rawValue) \(failed.removal.reason.detail)")
         default: break
         }
+        countdown.received(event)
         passed(story.received(event, at: Timestamp.now()))
     }
 
@@ -53,6 +49,13 @@ actor DemoStory {
                 passed(
                     story.observed(.pods(pending: state.unschedulable, running: state.running), at: Timestamp.now()))
                 if story.waitingFor == .loadGone { try await removeLoad(state) }
+            }
+            if countdown.isDue(at: Timestamp.now()) {
+                let answered = Set(await control.journal("pod.answered").map(\.uid)).count
+                if let line = countdown.line(answered: answered, at: Timestamp.now()) { remark(line) }
+            }
+            if let ended = await suite.endedByItself().first {
+                throw DemoRun.Failure(description: "\(ended.name) ended by itself; the last lines of its log are below")
             }
             try await Task.sleep(for: .milliseconds(100))
         }

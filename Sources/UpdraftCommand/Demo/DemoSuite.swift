@@ -10,6 +10,8 @@ actor DemoSuite {
     private var running: [String: ChildProcess] = [:]
     private var healthPorts: [String: UInt16] = [:]
     private var answerPorts: [String: UInt16] = [:]
+    /// Those that are being killed.
+    private var victims: Set<String> = []
     private let http = HTTPClient(userAgent: "updraft-demo")
 
     /// `programs` is the folder of the executables.
@@ -78,6 +80,8 @@ actor DemoSuite {
         var victim = service
         if options.replicas > 1 { victim = try await active(of: service, other: nil) }
         guard let child = running[victim] else { return victim }
+        victims.insert(victim)
+        defer { victims.remove(victim) }
         await told("SIGKILL to \(victim)")
         child.signal(9)
         while child.isRunning { try? await Task.sleep(for: .milliseconds(5)) }
@@ -109,8 +113,8 @@ actor DemoSuite {
     }
 
     /// Processes that ended by themselves, which none should.
-    func ended() -> [ChildProcess] {
-        running.values.filter { !$0.isRunning }
+    func endedByItself() -> [ChildProcess] {
+        running.filter { !$0.value.isRunning && !victims.contains($0.key) }.map(\.value)
     }
 
     /// The process of a replica.

@@ -2,7 +2,7 @@
 # Installing packages whose services must not start. Source this file.
 #
 #   updraft_without_services COMMAND…   runs COMMAND while /usr/sbin/policy-rc.d forbids packages to start anything;
-#                                       what it made the machine start from now on is switched off again, and said
+#                                       a broker that it made the machine start from now on is switched off, and said
 #
 # That file is taken away afterwards, also by Ctrl-C. One that a killed run left is known by its second line and taken
 # away; somebody else's is left as it is.
@@ -12,11 +12,19 @@ _updraft_policy_mark='# Written by Updraft for one installation, by process'
 # shellcheck source=scripts/lib/processes.sh
 . "$(dirname "${BASH_SOURCE[0]}")/processes.sh"
 
-# What the machine starts by itself: the services and sockets that packages have enabled.
+# What listens, comes with the packages that are installed here, and is started with the machine once it is enabled.
+_updraft_listeners=(epmd.service epmd.socket iscsid.socket open-iscsi.service rabbitmq-server.service)
+
+# Those of them that are enabled.
 _updraft_enabled() {
-    find "${UPDRAFT_UNITS:-/etc/systemd/system}" -path '*.wants/*' \( -name '*.service' -o -name '*.socket' \) \
-        -printf '%f\n' 2>/dev/null | LC_ALL=C sort -u
+    local unit
+    for unit in "${_updraft_listeners[@]}"; do
+        [ -z "$(_updraft_wants "$unit")" ] || echo "$unit"
+    done
 }
+
+# The links by which a unit is enabled. systemctl is not everywhere.
+_updraft_wants() { find "${UPDRAFT_UNITS:-/etc/systemd/system}" -path "*.wants/$1" 2>/dev/null; }
 
 # In a subshell, so that its traps are its own.
 updraft_without_services() (
@@ -29,14 +37,15 @@ updraft_without_services() (
     owner() { sed -n "2s/^$_updraft_policy_mark \([0-9]* [0-9]*\)\$/\1/p" "$policy" 2>/dev/null; }
     written='' enabled=''
     cleanup() {
-        local status=$? unit new=()
+        local status=$? unit new=() links=()
         trap '' INT TERM HUP
         # A package's broker would else listen on all addresses from the next boot on.
         [ -z "$written" ] || mapfile -t new < <(LC_ALL=C comm -13 <(printf '%s\n' "$enabled") <(_updraft_enabled))
         for unit in "${new[@]}"; do
-            "${sudo[@]}" deb-systemd-helper disable "$unit" >/dev/null || echo "$unit could not be switched off" >&2
+            mapfile -t links < <(_updraft_wants "$unit")
+            "${sudo[@]}" rm -f "${links[@]}"
         done
-        [ ${#new[@]} -eq 0 ] || echo "installed with packages, but left switched off: ${new[*]}" >&2
+        [ ${#new[@]} -eq 0 ] || echo "installed, but not started with the machine: ${new[*]}" >&2
         if [ -n "$written" ] && [ "$(owner)" = "${mine#"$_updraft_policy_mark "}" ]; then "${sudo[@]}" rm -f "$policy"; fi
         exit "$status"
     }

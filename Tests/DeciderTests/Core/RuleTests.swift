@@ -431,6 +431,81 @@ struct RuleTests {
         try third.core.restore(Array(plain.utf8))
     }
 
+    /// A Decider with other rules goes on from the checkpoint of one.
+    private func takenOver(_ stage: Stage, _ rule: ScalingRule, _ configure: (inout Stage) -> Void = { _ in }) throws
+        -> Stage
+    {
+        var next = Self.stage(rule)
+        next.now = stage.now
+        try next.core.restore(try stage.core.engine.checkpoint())
+        configure(&next)
+        next.evaluate(after: .seconds(1))
+        return next
+    }
+
+    @Test("a rule that means something else under the same name inherits no time of its condition")
+    func sameNameOtherCondition() throws {
+        var stage = Self.stage(Self.rule(.up) { $0.duration = .minutes(2) })
+        stage.receive(Self.alarm(stage, "alarm"))
+        stage.evaluate(after: .minutes(1))
+        stage.evaluate(after: .seconds(50))
+        #expect(stage.scaled.isEmpty)
+        // Now it is about the load, which was never measured before.
+        let other = Self.rule(.up, when: Self.hot) { $0.duration = .minutes(2) }
+        var next = try takenOver(stage, other) { $0.receive(Self.load($0, Self.even)) }
+        #expect(entry(next)?.since == next.now, "\(String(describing: entry(next)))")
+        next.receive(Self.load(next, Self.even))
+        next.evaluate(after: .minutes(1))
+        #expect(next.scaled.isEmpty && entry(next)?.outcome.reason == .ruleNotLongEnough)
+        next.receive(Self.load(next, Self.even))
+        next.evaluate(after: .minutes(1))
+        #expect(next.sizes == ["workers": 4])
+        // The same condition with another duration: the time counts, as it held all along.
+        let same = try takenOver(stage, Self.rule(.up) { $0.duration = .seconds(100) })
+        #expect(same.sizes == ["workers": 4])
+    }
+
+    @Test("another rule under the same name rests after what was done to its group, not after what it never did")
+    func sameNameOtherGroup() throws {
+        func rule(_ group: String, _ name: String) -> ScalingRule {
+            ScalingRule("busy", group: group, .up, when: .alarm(ScalingRule.Alarm(name)))
+        }
+        var stage = Self.stage(rule("workers", "a1"))
+        stage.receive(Self.alarm(stage, "alarm"))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.sizes == ["workers": 4])
+        let memory = try #require(stage.core.engine.memory.rules?["busy"])
+        #expect(memory.askedAt == stage.now && memory.askedFor != nil)
+        let here = RuleMemory(of: rule("workers", "a2"), memory)
+        #expect(here.askedAt == stage.now && here.askedFor == nil && here.holdsSince == nil)
+        let there = RuleMemory(of: rule("others", "a1"), memory)
+        #expect(there.askedAt == nil && there.holdsSince == nil)
+        // A checkpoint of the time before rules had more than a name.
+        var old = memory
+        old.of = nil
+        #expect(RuleMemory(of: rule("workers", "a1"), old) == memory)
+    }
+
+    @Test("a request that waits is withdrawn when its rule is gone, or another one")
+    func withdrawnWithItsRule() throws {
+        let calm = Self.rule(.hold, when: .alarm(ScalingRule.Alarm("a2")), name: "calm")
+        var stage = Self.stage(Self.rule(.down), calm)
+        stage.receive(Self.alarm(stage, "alarm", id: "a2"))
+        stage.receive(Self.alarm(stage, "alarm"))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.core.engine.groups[0].memory.rule == "busy" && stage.removed.isEmpty)
+        let other = ScalingRule.Condition.alarm(ScalingRule.Alarm("a3"))
+        for rule in [Self.rule(.down, when: other), Self.rule(.down, when: other, name: "other")] {
+            let next = try takenOver(stage, rule)
+            #expect(next.removed.isEmpty && next.core.engine.groups[0].memory.signal == nil)
+            let outcome = next.record?.signals?.first?.outcome
+            #expect(outcome?.reason == .superseded, "\(rule.name): \(String(describing: next.record?.signals))")
+        }
+        // The same rule goes on: nothing forbids it now.
+        let same = try takenOver(stage, Self.rule(.down))
+        #expect(same.removed.flatMap(\.nodes).map(\.node) == ["n3"])
+    }
+
     // MARK: Thresholds
 
     static let hot = ScalingRule.Condition.threshold(ScalingRule.Threshold("cpu.utilization", .gt, 0.8))

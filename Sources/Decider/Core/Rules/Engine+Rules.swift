@@ -84,6 +84,7 @@ extension Engine {
     /// Looks at every rule: those whose time has come ask, or forbid removals.
     mutating func judgeRules(at now: Timestamp, _ result: inout EvaluationResult) {
         removalHolds = [:]
+        withdrawFromOthers(at: now)
         guard !configuration.rules.isEmpty else {
             memory.rules = nil
             memory.alarms = nil
@@ -93,7 +94,7 @@ extension Engine {
         var entries: [Evaluation.RuleEntry] = []
         let nodes = readyNodes()
         for rule in configuration.rules {
-            var own = memory.rules?[rule.name] ?? RuleMemory()
+            var own = RuleMemory(of: rule, memory.rules?[rule.name])
             guard let number = groups.firstIndex(where: { $0.rules.id == rule.group }) else { continue }
             let reading = reading(of: rule, nodes[number], at: now)
             let verdict = own.judge(
@@ -127,6 +128,18 @@ extension Engine {
         if !measurements.isEmpty { note(now + Self.pulse, in: &result) }
         for rule in configuration.rules {
             if let end = rule.schedule?.end(at: now) { note(end + .milliseconds(1), in: &result) }
+        }
+    }
+
+    /// Requests that wait and whose rule is gone, or is another of that name, are nobody's wish any more.
+    private mutating func withdrawFromOthers(at now: Timestamp) {
+        for number in groups.indices {
+            guard let name = groups[number].memory.rule else { continue }
+            let rule = configuration.rules.first { $0.name == name }
+            let asked = memory.rules?[name]?.of
+            if let rule, asked == nil || asked == RuleMemory.Identity(rule) { continue }
+            let why = rule == nil ? "there is no rule \(name) any more" : "rule \(name) is another one now"
+            end(number, 0, Explanation(.superseded, why), at: now)
         }
     }
 

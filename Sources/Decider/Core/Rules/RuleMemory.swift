@@ -4,6 +4,8 @@ import Support
 /// What a rule must not forget, and how it gets from "its condition holds" to "it asks for nodes". Pure: the caller gives
 /// reading and time.
 struct RuleMemory: Sendable, Codable, Equatable {
+    /// The rule that this is remembered of; nil in checkpoints of older releases.
+    var of: Identity?
     /// Since when the condition holds without a break.
     var holdsSince: Timestamp?
     /// When it last asked.
@@ -18,6 +20,41 @@ struct RuleMemory: Sendable, Codable, Equatable {
     struct Wanted: Sendable, Codable, Equatable {
         var from: Timestamp
         var size: Int
+    }
+
+    /// What makes a rule the same rule as before: its name alone does not, which may stand for something else in the
+    /// next configuration. How long, how much and how often are left out; they count as they are now.
+    struct Identity: Sendable, Codable, Equatable {
+        var group: String
+        var direction: String
+        var condition: String
+
+        init(_ rule: ScalingRule) {
+            group = rule.group
+            direction = "\(rule.direction)"
+            condition =
+                switch rule.condition {
+                case .alarm(let alarm): "alarm \(alarm.name) \(alarm.state.rawValue)"
+                case .threshold(let threshold):
+                    "\(threshold.source.rawValue) \(threshold.aggregate.rawValue) \(threshold.metric) "
+                        + "\(threshold.comparison.rawValue) \(threshold.value)"
+                }
+        }
+    }
+
+    /// What a rule knows that has known nothing yet.
+    init() {}
+
+    /// What a rule knows, from what is remembered under its name. Of another rule of that name nothing counts but that the
+    /// group was changed: its cooldown stays.
+    init(of rule: ScalingRule, _ remembered: RuleMemory?) {
+        let identity = Identity(rule)
+        if let remembered, remembered.of ?? identity == identity {
+            self = remembered
+        } else if let remembered, remembered.of?.group == rule.group {
+            (askedAt, refusedAt) = (remembered.askedAt, remembered.refusedAt)
+        }
+        of = identity
     }
 
     /// What follows from a reading.

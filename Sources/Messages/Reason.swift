@@ -158,8 +158,6 @@ public enum Reason: String, Sendable, Codable, CaseIterable {
     case currentlyBeingDeleted = "CurrentlyBeingDeleted"
     /// As many nodes as may go at once are going.
     case deletionBudgetReached = "DeletionBudgetReached"
-    /// As many nodes of the group as may go at once are going.
-    case groupDeletionLimitReached = "NodeGroupMaxDeletionCountReached"
     /// Without the node the cluster would be smaller than it has to be.
     case minimalResourceLimitExceeded = "MinimalResourceLimitExceeded"
     /// All nodes of the group go, or none, and not all can.
@@ -204,8 +202,6 @@ public enum Reason: String, Sendable, Codable, CaseIterable {
     case memberUnresolved = "MemberUnresolved"
     /// The Node object does not exist (any more).
     case nodeGone = "NodeGone"
-    /// The node was not ready for its removal.
-    case nodeNotReadyForRemoval = "NodeNotReadyForRemoval"
     /// Heat does not answer, or with an error of its own.
     case heatUnreachable = "HeatUnreachable"
     /// Heat does not accept the request.

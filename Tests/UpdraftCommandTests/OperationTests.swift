@@ -267,5 +267,12 @@ struct GapWatchTests {
         watch.note(delta(1, epoch: "f"))
         asked = [watch.wantsSnapshot(at: now + .seconds(40))]
         #expect(asked == [true], "a new epoch")
+        for part in [0, 2] {
+            watch.note(
+                .clusterSnapshot(
+                    ClusterSnapshot(cluster: "c", epoch: "f", sequence: 1, part: part, parts: 3, takenAt: now)))
+        }
+        asked = [watch.wantsSnapshot(at: now + .seconds(60))]
+        #expect(asked == [true], "the last part of a snapshot without the one before makes no whole")
     }
 }

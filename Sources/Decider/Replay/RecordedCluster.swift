@@ -2,12 +2,9 @@ import Messages
 
 /// The cluster as it was recorded: the last word about each thing. Pure.
 struct RecordedCluster: Sendable {
-    private(set) var epoch = ""
-    private var sequence: Int64 = 0
+    private var feed = ClusterFeed()
     /// How many shapes were left when those that nothing has were last forgotten.
     private var shapesKept = 0
-    private(set) var isComplete = false
-    private var parts: [ClusterSnapshot] = []
 
     private(set) var shapes: [Int: PodShape] = [:]
     /// Shapes that came since this was last taken: a recording of a day may bring many thousands.
@@ -19,24 +16,20 @@ struct RecordedCluster: Sendable {
     private(set) var claims: [String: Claim] = [:]
     private(set) var namespaces: [String: Namespace] = [:]
 
-    /// Takes a part of a snapshot; true when the snapshot is whole, and everything was replaced.
-    mutating func apply(_ snapshot: ClusterSnapshot) -> Bool {
-        if snapshot.part == 0 { parts = [] }
-        guard parts.count == snapshot.part,
-            parts.first.map({ $0.epoch == snapshot.epoch && $0.sequence == snapshot.sequence }) ?? true
-        else { return false }
-        parts.append(snapshot)
-        guard parts.count == snapshot.parts else { return false }
-        self = RecordedCluster(whole: parts)
-        return true
-    }
+    /// Whether a whole snapshot came.
+    var isComplete: Bool { feed.isComplete }
 
     init() {}
 
-    private init(whole: [ClusterSnapshot]) {
-        epoch = whole[0].epoch
-        sequence = whole[0].sequence
-        isComplete = true
+    /// Takes a part of a snapshot; true when the snapshot is whole, and everything was replaced.
+    mutating func apply(_ snapshot: ClusterSnapshot) -> Bool {
+        guard case .whole(let parts) = feed.take(snapshot) else { return false }
+        self = RecordedCluster(whole: parts, feed)
+        return true
+    }
+
+    private init(whole: [ClusterSnapshot], _ feed: ClusterFeed) {
+        self.feed = feed
         for part in whole {
             for item in part.shapes { take(item) }
             for item in part.nodes { nodes[item.name] = item }
@@ -48,12 +41,10 @@ struct RecordedCluster: Sendable {
         }
     }
 
-    /// Takes a delta; false when something is missing before it, and the next snapshot has to be waited for.
-    mutating func apply(_ delta: ClusterDelta) -> Bool {
-        guard isComplete, delta.epoch == epoch else { return false }
-        if delta.sequence <= sequence { return true }
-        guard delta.sequence == sequence + 1 else { return false }
-        sequence = delta.sequence
+    /// Takes a delta. After a gap the next snapshot has to be waited for.
+    mutating func apply(_ delta: ClusterDelta) -> ClusterFeed.DeltaStep {
+        let step = feed.take(delta)
+        guard step == .changed else { return step }
         for item in delta.shapes { take(item) }
         for name in delta.removedNodes { nodes[name] = nil }
         for uid in delta.removedPods { pods[uid] = nil }
@@ -68,7 +59,7 @@ struct RecordedCluster: Sendable {
         for item in delta.claims { claims[item.id] = item }
         for item in delta.namespaces { namespaces[item.name] = item }
         forgetShapes()
-        return true
+        return step
     }
 
     private mutating func take(_ item: NumberedShape) {

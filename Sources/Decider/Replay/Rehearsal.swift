@@ -52,12 +52,14 @@ public struct Rehearsal: Sendable {
         case .clusterSnapshot(let snapshot):
             if world.recorded.apply(snapshot) { noteWhole() }
         case .clusterDelta(let delta):
-            guard world.recorded.apply(delta), hasBegun else { break }
-            if delta.isEmpty {
-                send(ClusterDelta(cluster: delta.cluster, epoch: "", sequence: 0, takenAt: now))
-            } else {
+            let step = world.recorded.apply(delta)
+            guard hasBegun else { break }
+            switch step {
+            case .changed:
                 world.noteRecorded()
                 sync()
+            case .heartbeat: send(ClusterDelta(cluster: delta.cluster, epoch: "", sequence: 0, takenAt: now))
+            case .ignored, .gap: break
             }
         case .groupState(let state): heard(state)
         case .nodeStats: if hasBegun { _ = core.receive(entry.event, at: now) }

@@ -150,8 +150,7 @@ enum RecordCommand {
 
 /// Knows when the stream of states has a gap, and when to ask for a snapshot. Pure.
 struct GapWatch: Sendable {
-    private var epoch = ""
-    private var sequence: Int64 = -1
+    private var feed = ClusterFeed()
     private var isWanted = false
     private var askedAt: Timestamp?
 
@@ -164,15 +163,13 @@ struct GapWatch: Sendable {
     mutating func note(_ event: Event) {
         switch event {
         case .clusterSnapshot(let snapshot):
-            (epoch, sequence) = (snapshot.epoch, snapshot.sequence)
-            if snapshot.part == snapshot.parts - 1 { isWanted = false }
-        case .clusterDelta(let delta):
-            let next = delta.isEmpty ? sequence : sequence + 1
-            if delta.epoch != epoch || delta.sequence > next {
-                isWanted = true
-            } else {
-                sequence = max(sequence, delta.sequence)
+            switch feed.take(snapshot) {
+            case .whole: isWanted = false
+            case .gap: isWanted = true
+            case .waiting, .ignored: break
             }
+        case .clusterDelta(let delta):
+            if case .gap = feed.take(delta) { isWanted = true }
         default: break
         }
     }

@@ -19,13 +19,10 @@ struct ClusterModel: Sendable {
     let expendableCutoff: Int32
     /// Which nodes do their work, and which taints pass.
     let nodeRules: NodeRules
-    private(set) var epoch = ""
-    private(set) var sequence: Int64 = 0
-    /// Whether a whole snapshot has been applied.
-    private(set) var isComplete = false
+    /// Where in the Collector's stream it is.
+    private var feed = ClusterFeed()
     /// When the last word from the Collector was heard.
     private(set) var heardAt: Timestamp?
-    private var pendingParts: [ClusterSnapshot] = []
 
     var catalog = Catalog()
     var world = World(stride: 4)
@@ -82,6 +79,9 @@ struct ClusterModel: Sendable {
     /// Whether a node is ready and set up.
     func works(_ node: Node) -> Bool { node.isWorking && nodeRules.unfinished(node) == nil }
 
+    /// Whether a whole snapshot has been applied.
+    var isComplete: Bool { feed.isComplete }
+
     /// How many pods are known.
     var podCount: Int { podSlots.count }
 
@@ -93,28 +93,18 @@ struct ClusterModel: Sendable {
     /// Takes a part of a snapshot; the last part replaces everything.
     mutating func apply(_ snapshot: ClusterSnapshot, at now: Timestamp) -> Outcome {
         heardAt = now
-        if isComplete && snapshot.epoch == epoch && snapshot.sequence < sequence { return .ignored }
-        if snapshot.part == 0 {
-            pendingParts = []
-        } else {
-            guard let last = pendingParts.last, last.epoch == snapshot.epoch, last.sequence == snapshot.sequence,
-                last.part == snapshot.part - 1
-            else {
-                pendingParts = []
-                return .gap("part \(snapshot.part) of a snapshot came without the parts before")
-            }
+        switch feed.take(snapshot) {
+        case .whole(let parts):
+            rebuild(from: parts)
+            return .applied
+        case .waiting: return .heartbeat
+        case .ignored: return .ignored
+        case .gap(let why): return .gap(why)
         }
-        pendingParts.append(snapshot)
-        guard snapshot.part == snapshot.parts - 1 else { return .heartbeat }
-        let parts = pendingParts
-        rebuild(from: parts)
-        return .applied
     }
 
     private mutating func rebuild(from parts: [ClusterSnapshot]) {
         self = ClusterModel(after: self)
-        epoch = parts[0].epoch
-        sequence = parts[0].sequence
         for part in parts {
             for namespace in part.namespaces { catalog.namespaces[namespace.name] = namespace.labels }
             for item in part.shapes { shapes[item.id] = item.shape }
@@ -128,11 +118,11 @@ struct ClusterModel: Sendable {
         for part in parts { for node in part.nodes { upsert(node) } }
         for part in parts { for pod in part.pods { upsert(pod) } }
         settle()
-        isComplete = true
     }
 
     private init(after old: ClusterModel) {
         self.init(cluster: old.cluster, expendableCutoff: old.expendableCutoff, nodeRules: old.nodeRules)
+        feed = old.feed
         heardAt = old.heardAt
         revision = old.revision + 1
         nodesRevision = old.nodesRevision + 1
@@ -145,14 +135,12 @@ struct ClusterModel: Sendable {
     /// Takes a delta.
     mutating func apply(_ delta: ClusterDelta, at now: Timestamp) -> Outcome {
         heardAt = now
-        guard isComplete else { return .gap("no snapshot yet") }
-        guard delta.epoch == epoch else { return .gap("epoch \(delta.epoch) after \(epoch)") }
-        if delta.isEmpty && delta.shapes.isEmpty {
-            return delta.sequence > sequence ? .gap("sequence \(delta.sequence) after \(sequence)") : .heartbeat
+        switch feed.take(delta) {
+        case .changed: break
+        case .heartbeat: return .heartbeat
+        case .ignored: return .ignored
+        case .gap(let why): return .gap(why)
         }
-        if delta.sequence <= sequence { return .ignored }
-        guard delta.sequence == sequence + 1 else { return .gap("sequence \(delta.sequence) after \(sequence)") }
-        sequence = delta.sequence
         revision += 1
         for item in delta.shapes { shapes[item.id] = item.shape }
         for claim in delta.claims { claims[claim.id] = claim }
@@ -336,10 +324,7 @@ struct ClusterModel: Sendable {
         let numbers = shapeNumbers()
         let snapshot = parts(numbers)
         let gone = evicted.compactMap { item in numbers[Int(item.podClass)].map { (shape: $0, at: item.at) } }
-        let (oldEpoch, oldSequence) = (epoch, sequence)
         rebuild(from: [snapshot])
-        epoch = oldEpoch
-        sequence = oldSequence
         evicted = gone.map { EvictedPod(podClass: Int32(classNumber(shape: $0.shape, claims: [])), at: $0.at) }
         countedAt = catalog.classes.count
     }
@@ -348,7 +333,7 @@ struct ClusterModel: Sendable {
     private func parts(_ numbers: [Int: Int]) -> ClusterSnapshot {
         let used = shapesInUse(numbers)
         return ClusterSnapshot(
-            cluster: cluster, epoch: epoch, sequence: sequence, takenAt: heardAt ?? Timestamp(seconds: 0),
+            cluster: cluster, epoch: feed.epoch, sequence: feed.sequence, takenAt: heardAt ?? Timestamp(seconds: 0),
             shapes: shapes.filter { used.contains($0.key) }.map { NumberedShape(id: $0.key, shape: $0.value) },
             nodes: nodes.compactMap { $0?.node },
             pods: pods.enumerated().compactMap { index, record in

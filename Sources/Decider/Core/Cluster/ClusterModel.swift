@@ -20,7 +20,7 @@ struct ClusterModel: Sendable {
     /// Which nodes do their work, and which taints pass.
     let nodeRules: NodeRules
     /// Where in the Collector's stream it is.
-    private var feed = ClusterFeed()
+    private(set) var feed = ClusterFeed()
     /// When the last word from the Collector was heard.
     private(set) var heardAt: Timestamp?
 
@@ -43,15 +43,16 @@ struct ClusterModel: Sendable {
     /// Records of pods without a node.
     private(set) var unplaced: Set<Int32> = []
     /// Pods that wait for a node that does not exist (yet), by its name.
-    private var orphans: [String: Set<Int32>] = [:]
+    private(set) var orphans: [String: Set<Int32>] = [:]
     private(set) var budgets: [String: Budget] = [:]
     private(set) var workloads: [String: Workload] = [:]
     /// Pod scalers and what they could scale.
     private(set) var scaling = ScalingTable()
-    private var shapes: [Int: PodShape] = [:]
-    private var claims: [String: Claim] = [:]
-    private var podsWithClaims: [Int32: (shape: Int, claims: [String])] = [:]
-    private var classNumbers: [ClassKey: Int] = [:]
+    private(set) var shapes: [Int: PodShape] = [:]
+    private(set) var claims: [String: Claim] = [:]
+    private(set) var podsWithClaims: [Int32: (shape: Int, claims: [String])] = [:]
+    /// Numbers of the classes made so far (`ClusterModel+Classes`).
+    var classNumbers: [ClassKey: Int] = [:]
     /// Grows with each change that may alter a decision.
     private(set) var revision = 0
     /// Slots of nodes in the order of their names.
@@ -61,11 +62,12 @@ struct ClusterModel: Sendable {
     private var touched: [Int32] = []
     private var isTouched: [Bool] = []
     /// How many classes there were when those in use were last counted.
-    private var countedAt = 0
+    var countedAt = 0
     /// Pods that left a node under removal, for which room is kept until their owner has replaced them.
     var evicted: [EvictedPod] = []
 
-    private struct ClassKey: Hashable {
+    /// What a class is made of.
+    struct ClassKey: Hashable {
         var shape: Int
         var volumes: Catalog.Volumes
     }
@@ -103,7 +105,7 @@ struct ClusterModel: Sendable {
         }
     }
 
-    private mutating func rebuild(from parts: [ClusterSnapshot]) {
+    mutating func rebuild(from parts: [ClusterSnapshot]) {
         self = ClusterModel(after: self)
         for part in parts {
             for namespace in part.namespaces { catalog.namespaces[namespace.name] = namespace.labels }
@@ -167,31 +169,6 @@ struct ClusterModel: Sendable {
         return .applied
     }
 
-    /// Whether most classes belong to shapes that no pod has any more. Jobs bring a shape each: kept for ever they would be
-    /// most of the memory after some weeks.
-    private mutating func hasOutgrown() -> Bool {
-        // Counting is a pass over the pods: not for every message.
-        guard catalog.classes.count >= countedAt + Self.fewClasses else { return false }
-        countedAt = catalog.classes.count
-        return catalog.classes.count > 4 * shapesInUse(shapeNumbers()).count
-    }
-
-    /// Fewer classes than this are not worth a new beginning.
-    static let fewClasses = 2_000
-
-    /// The shape of each class.
-    private func shapeNumbers() -> [Int: Int] {
-        Dictionary(classNumbers.map { ($0.value, $0.key.shape) }, uniquingKeysWith: { first, _ in first })
-    }
-
-    private func shapesInUse(_ numbers: [Int: Int]) -> Set<Int> {
-        var used: Set<Int> = []
-        for pod in pods { if let pod, let shape = numbers[Int(pod.podClass)] { used.insert(shape) } }
-        for workload in workloads.values { if let template = workload.template { used.insert(template) } }
-        for item in evicted { if let shape = numbers[Int(item.podClass)] { used.insert(shape) } }
-        return used
-    }
-
     private mutating func changeNamespaces(_ delta: ClusterDelta) -> Bool {
         var changed = false
         for namespace in delta.namespaces where catalog.namespaces[namespace.name] != namespace.labels {
@@ -231,81 +208,6 @@ struct ClusterModel: Sendable {
         }
     }
 
-    // MARK: Classes
-
-    /// The class of a shape (and claims); made when new.
-    private mutating func classNumber(shape: Int, claims names: [String]) -> Int {
-        var volumes = Catalog.Volumes()
-        let value = shapes[shape] ?? PodShape()
-        for name in names {
-            if let claim = claims["\(value.namespace)/\(name)"] {
-                if claim.isBound, let terms = claim.nodeAffinity { volumes.terms.append(terms) }
-            } else {
-                volumes.missing = true
-            }
-        }
-        let key = ClassKey(shape: shape, volumes: volumes)
-        if let number = classNumbers[key] { return number }
-        let counters = catalog.counters.count
-        let number = catalog.addClass(catalog.compile(value, volumes: volumes))
-        classNumbers[key] = number
-        catalog.link(classesFrom: number, countersFrom: counters)
-        catalog.updateBehaviours(from: number, countersChanged: counters != catalog.counters.count)
-        widen()
-        return number
-    }
-
-    private mutating func compileAll(_ numbers: [Int]) {
-        let counters = catalog.counters.count
-        let first = catalog.classes.count
-        for number in numbers {
-            guard let shape = shapes[number] else { continue }
-            let key = ClassKey(shape: number, volumes: Catalog.Volumes())
-            // A shape number is never reused in an epoch; a repeated one is left alone.
-            guard classNumbers[key] == nil else { continue }
-            classNumbers[key] = catalog.addClass(catalog.compile(shape))
-        }
-        catalog.link(classesFrom: first, countersFrom: counters)
-        catalog.updateBehaviours(from: first, countersChanged: counters != catalog.counters.count)
-        widen()
-    }
-
-    /// Makes a class that no pod of the cluster has: for templates' DaemonSets and for headroom.
-    mutating func addClass(_ shape: PodShape) -> Int {
-        let counters = catalog.counters.count
-        let number = catalog.addClass(catalog.compile(shape))
-        catalog.link(classesFrom: number, countersFrom: counters)
-        catalog.updateBehaviours(from: number, countersChanged: counters != catalog.counters.count)
-        widen()
-        return number
-    }
-
-    /// The class that a DaemonSet's pods will have.
-    mutating func classNumber(template shape: Int) -> Int? {
-        shapes[shape] == nil ? nil : classNumber(shape: shape, claims: [])
-    }
-
-    private mutating func widen() {
-        let first = world.counters.count
-        world.widen(&catalog)
-        guard first < world.counters.count else { return }
-        for (slot, record) in nodes.enumerated() {
-            guard let record else { continue }
-            for index in record.pods { recount(index, on: slot, from: first) }
-        }
-        for index in unplaced {
-            if let pod = pods[Int(index)], pod.holds >= 0 { recount(index, on: Int(pod.holds), from: first) }
-        }
-    }
-
-    private mutating func recount(_ index: Int32, on slot: Int, from first: Int) {
-        guard let pod = pods[Int(index)], holdsRoom(pod), pod.holds == Int32(slot) else { return }
-        let podClass = catalog.classes[Int(pod.podClass)]
-        for number in pod.isTerminating ? podClass.terminatingBumps : podClass.bumps where number >= first {
-            world.bump(number, slot, 1, catalog)
-        }
-    }
-
     private mutating func recompileClaims() {
         for (index, item) in podsWithClaims {
             let number = classNumber(shape: item.shape, claims: item.claims)
@@ -316,49 +218,6 @@ struct ClusterModel: Sendable {
             podBriefs[Int(index)].podClass = Int32(number)
             hold(pod, 1)
         }
-    }
-
-    /// Namespace selectors resolve to other namespaces now, or most shapes are not in use any more: all classes are made anew,
-    /// pods keep their places.
-    private mutating func recompileEverything() {
-        let numbers = shapeNumbers()
-        let snapshot = parts(numbers)
-        let gone = evicted.compactMap { item in numbers[Int(item.podClass)].map { (shape: $0, at: item.at) } }
-        rebuild(from: [snapshot])
-        evicted = gone.map { EvictedPod(podClass: Int32(classNumber(shape: $0.shape, claims: [])), at: $0.at) }
-        countedAt = catalog.classes.count
-    }
-
-    /// The model as a snapshot.
-    private func parts(_ numbers: [Int: Int]) -> ClusterSnapshot {
-        let used = shapesInUse(numbers)
-        return ClusterSnapshot(
-            cluster: cluster, epoch: feed.epoch, sequence: feed.sequence, takenAt: heardAt ?? Timestamp(seconds: 0),
-            shapes: shapes.filter { used.contains($0.key) }.map { NumberedShape(id: $0.key, shape: $0.value) },
-            nodes: nodes.compactMap { $0?.node },
-            pods: pods.enumerated().compactMap { index, record in
-                guard let record else { return nil }
-                return message(record, shape: numbers[Int(record.podClass)] ?? 0, index: Int32(index))
-            },
-            budgets: Array(budgets.values), workloads: Array(workloads.values), claims: Array(claims.values),
-            namespaces: catalog.namespaces.map { Namespace(name: $0.key, labels: $0.value) }, scaling: scaling.message)
-    }
-
-    private func message(_ record: PodRecord, shape: Int, index: Int32) -> Pod {
-        let name = record.node >= 0 ? nodes[Int(record.node)]?.node.name : waitsFor(index)
-        let held = record.holds >= 0 ? nodes[Int(record.holds)]?.node.name : nil
-        let brief = podBriefs[Int(index)]
-        return Pod(
-            uid: record.uid, name: record.name, shape: shape, node: record.nominated ? nil : name,
-            nominatedNode: record.nominated ? (held ?? name) : nil, phase: record.phase,
-            scheduling: record.scheduling, ready: brief.isReady, createdAt: record.createdAt,
-            unschedulableSince: record.unschedulableSince, deletedAt: record.deletedAt,
-            claims: podsWithClaims[index]?.claims ?? [], startedAt: brief.startedAt,
-            readyChangedAt: brief.readyChangedAt)
-    }
-
-    private func waitsFor(_ index: Int32) -> String? {
-        orphans.first { $0.value.contains(index) }?.key
     }
 
     // MARK: Nodes

@@ -24,7 +24,7 @@ extension UpdraftCommand {
             await CancelCommand.run($0)
         },
         Subcommand(
-            name: "record", summary: "write what the Decider reads, for rehearsals", help: RecordCommand.usage.help
+            name: "record", summary: "write what the Decider reads, for replays", help: RecordCommand.usage.help
         ) {
             await RecordCommand.run($0)
         },
@@ -71,7 +71,7 @@ extension UpdraftCommand {
             ConvertCommand.run($0)
         },
         Subcommand(
-            name: "simulate", summary: "rehearse changed rules on a recording; answer scenario files",
+            name: "simulate", summary: "replay a recording under changed rules; answer scenario files",
             help: Simulate.usage.help
         ) {
             await Simulate.run($0)

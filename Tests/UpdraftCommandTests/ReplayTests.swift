@@ -7,8 +7,8 @@ import Testing
 
 @testable import UpdraftCommand
 
-/// Rehearsals on a stream that was recorded of the practice cloud (Recordings/README.md).
-@Suite("Rehearsals on a recorded stream")
+/// Replays of a stream that was recorded of the practice cloud (Recordings/README.md).
+@Suite("Replays of a recorded stream")
 struct ReplayTests {
     private static let folder = #filePath.replacing("ReplayTests.swift", with: "Recordings")
 
@@ -16,9 +16,9 @@ struct ReplayTests {
         (name, try Settings.load(file: "\(Self.folder)/\(name)", flags: flags))
     }
 
-    @Test("The recorded rules do in the rehearsal what was recorded")
+    @Test("The recorded rules do in the replay what was recorded")
     func asRecorded() async throws {
-        let result = try await ReplayCommand.rehearse(
+        let result = try await ReplayCommand.replay(
             "\(Self.folder)/practice.jsonl", changed: try rules("usual.yaml"), base: nil)
         #expect(result.provisionMeasured)
         #expect(result.removalMeasured)
@@ -33,23 +33,28 @@ struct ReplayTests {
 
     @Test("A smaller maximum: a node less, and pods that wait until the load goes")
     func smaller() async throws {
-        let result = try await ReplayCommand.rehearse(
+        let result = try await ReplayCommand.replay(
             "\(Self.folder)/practice.jsonl", changed: try rules("small.yaml"), base: try rules("usual.yaml"))
         #expect(result.base.report.peak == 4)
         #expect(result.changed.report.peak == 3)
         #expect(result.changed.report.nodeHours < result.base.report.nodeHours)
         #expect(result.changed.report.waited > result.base.report.waited)
-        let text = ReplayText.text(result, steps: 5)
+        var text = ReplayText.text(result, steps: 5)
+        #expect(result.podScalersNotPlayed == 0 && !text.contains("not played"))
         for expected in ["peak nodes            4             3             -1", "(measured)", "decisions, changed:"] {
             #expect(text.contains(expected), "'\(expected)' is missing in:\n\(text)")
         }
         #expect(ReplayText.json(result).contains("\"nodeHours\""))
+        var scaled = result
+        scaled.podScalersNotPlayed = 2
+        text = ReplayText.text(scaled, steps: 5)
+        #expect(text.contains("not played 2 pod scalers"), "\(text)")
     }
 
-    @Test("A recording of another cluster is refused, and says how it can be rehearsed all the same")
+    @Test("A recording of another cluster is refused, and says how it can be replayed all the same")
     func otherCluster() async throws {
         let error = await #expect(throws: CommandError.self) {
-            _ = try await ReplayCommand.rehearse(
+            _ = try await ReplayCommand.replay(
                 "\(Self.folder)/practice.jsonl", changed: try rules("usual.yaml", ["cluster=prod"]), base: nil)
         }
         #expect(error?.text.contains("--set cluster=demo") ?? false)

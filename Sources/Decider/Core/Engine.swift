@@ -88,7 +88,7 @@ public struct Engine: Sendable {
 
     mutating func noteGroupsChanged() { groupsRevision += 1 }
 
-    /// A group more, while running: for rehearsals.
+    /// A group more, while running: for scenarios.
     mutating func add(_ rules: GroupRules) {
         groupNumbers[rules.id] = groups.count
         groups.append(GroupRuntime(rules: rules))
@@ -96,7 +96,7 @@ public struct Engine: Sendable {
         noteGroupsChanged()
     }
 
-    /// Other rules for a group, while running: for rehearsals.
+    /// Other rules for a group, while running: for scenarios.
     mutating func change(_ rules: GroupRules) {
         guard let number = groupNumbers[rules.id], groups[number].rules != rules else { return }
         groups[number].rules = rules
@@ -104,7 +104,7 @@ public struct Engine: Sendable {
         noteGroupsChanged()
     }
 
-    /// What was decided is taken as done, for rehearsals: sizes are said anew before the next evaluation.
+    /// What was decided is taken as done, for scenarios: sizes are said anew before the next evaluation.
     mutating func forgetActs() {
         for number in groups.indices {
             groups[number].memory.scale = nil

@@ -1,7 +1,7 @@
 import Messages
 import Support
 
-/// What a recording says of itself, in the terms of a rehearsal, and how long things took in it. Pure.
+/// What a recording says of itself, in the terms of a replay, and how long things took in it. Pure.
 public struct RecordedHistory: Sendable {
     private let groups: Set<String>
     private var cluster = RecordedCluster()
@@ -16,6 +16,8 @@ public struct RecordedHistory: Sendable {
     public private(set) var counts: [EventType: Int] = [:]
     /// Whether it holds a whole snapshot.
     public var hasSnapshot: Bool { cluster.isComplete }
+    /// Ids of the pod scalers in it. They are not played: pods come and go as they did.
+    public private(set) var podScalers: Set<String> = []
     /// Groups that were heard.
     public var heardGroups: Set<String> { Set(sizes.keys) }
 
@@ -32,9 +34,12 @@ public struct RecordedHistory: Sendable {
         let wasThere = hasBegun
         if wasThere { meter.advance(to: at) }
         switch entry.event {
-        case .clusterSnapshot(let snapshot): _ = cluster.apply(snapshot)
+        case .clusterSnapshot(let snapshot):
+            _ = cluster.apply(snapshot)
+            podScalers.formUnion(snapshot.scaling?.scalers.map(\.id) ?? [])
         case .clusterDelta(let delta):
             _ = cluster.apply(delta)
+            podScalers.formUnion(delta.scaling?.changed.scalers.map(\.id) ?? [])
             if delta.isEmpty { return }
         case .groupState(let state):
             guard groups.contains(state.group) else { return }

@@ -1,11 +1,11 @@
 import Messages
 import Support
 
-/// The cluster of a rehearsal: pods as recorded, nodes of the groups as decided. Pure.
+/// The cluster of a replay: pods as recorded, nodes of the groups as decided. Pure.
 struct ReplayWorld: Sendable {
     /// Something that takes its time.
     enum Pending: Sendable {
-        /// Without a decision: it was on its way when the rehearsal began.
+        /// Without a decision: it was on its way when the replay began.
         case arrival(group: String, decision: ScaleDecided?, count: Int)
         case departure(node: String, decision: RemovalDecided, target: RemovalTarget)
     }
@@ -245,7 +245,7 @@ struct ReplayWorld: Sendable {
     /// A machine like the group's newest good node, else as configuration and flavor say.
     private mutating func add(to group: String, at now: Timestamp) {
         made += 1
-        let name = "\(group)-rehearsed-\(made)"
+        let name = "\(group)-replayed-\(made)"
         var node = models[group] ?? template(of: group)
         let source = node.name
         node.name = name

@@ -11,7 +11,7 @@ enum RecordCommand {
     static let usage = Usage(
         name: "record", words: "--output FILE", count: 0...0,
         about: """
-            Writes what the Decider reads to a file, for rehearsals with changed rules (updraft simulate --help): state of the
+            Writes what the Decider reads to a file, for replays under changed rules (updraft simulate --help): state of the
             cluster, states of the groups, what became of decisions, measurements. It listens on a queue of its own, which goes
             with it; nobody else loses a message. It begins with a request for a snapshot, so that the recording holds all
             that is needed. One JSON line a message, with the time of its arrival. Labels and annotations of pods are in it

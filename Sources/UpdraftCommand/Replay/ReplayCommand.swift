@@ -4,10 +4,10 @@ import ServiceRuntime
 import Settings
 import Support
 
-/// `updraft simulate RECORDING --config CHANGED.yaml`: a rehearsal of changed rules on a recorded stream.
+/// `updraft simulate RECORDING --config CHANGED.yaml`: a recorded stream played under changed rules.
 enum ReplayCommand {
     static let flags = [
-        Usage.Flag("--config", "FILE", "rehearse a recording with the rules of this configuration of the suite"),
+        Usage.Flag("--config", "FILE", "replay a recording with the rules of this configuration of the suite"),
         Usage.Flag("--against", "FILE", "compare with these rules; without it, with what was recorded"),
         Usage.Flag("--set", "FIELD=VALUE", "overrides a field of --config; may be repeated"),
         Usage.Flag(
@@ -24,13 +24,14 @@ enum ReplayCommand {
         With --config, RECORDING is a file of updraft record. It is played to the engine under the recorded clock, once
         with each set of rules, and the difference is printed: nodes (node-hours, peak), evictions, waiting pods,
         decisions, over time. The same recording and rules give the same answer.
-        What a rehearsal cannot know is what the cluster would have done. It assumes: pods come and go as recorded,
+        What a replay cannot know is what the cluster would have done. It assumes: pods come and go as recorded,
         whatever is decided; the groups begin as recorded, each new node is like the group's newest and ready after the
         provision time, each removed one gone after the removal time; nodes that the recorded Decider added are left
         out, and those that it removed stay until the rules at hand remove them. A pod stays on the node on which it was
         recorded if that is there and has room; else it goes to the emptiest node that takes it; else it waits. Heat, quota
-        races, refused evictions, answers of pods, slow images and other schedulers are not played. Pods that the recorded
-        cluster never had (an autoscaler of replicas would have made more) cannot appear.
+        races, refused evictions, answers of pods, slow images and other schedulers are not played; nor are pod scalers, and
+        the outcome says so where there were any. Pods that the recorded cluster never had (an autoscaler of replicas would
+        have made more) cannot appear.
         """
 
     /// Everything that is printed.
@@ -48,6 +49,8 @@ enum ReplayCommand {
         var provisionMeasured: Bool
         var removalSeconds: Double
         var removalMeasured: Bool
+        /// How many pod scalers were recorded, whose rules are not played.
+        var podScalersNotPlayed = 0
         var base: Side
         var changed: Side
     }
@@ -62,7 +65,7 @@ enum ReplayCommand {
         let base = try read.value("--against").map { file throws(CommandError) in
             (name: file, settings: try load(file, [], environment))
         }
-        let result = try await rehearse(
+        let result = try await replay(
             read.words[0], changed: (read.value("--config") ?? "", changed), base: base,
             provisionTime: try SuiteLink.interval(read, "--provision-time", in: .zero ... .minutes(24 * 60)),
             removalTime: try SuiteLink.interval(read, "--removal-time", in: .zero ... .minutes(24 * 60)))
@@ -82,7 +85,7 @@ enum ReplayCommand {
     }
 
     /// Plays `path` under the changed rules and, if given, the base rules.
-    static func rehearse(
+    static func replay(
         _ path: String, changed: (name: String, settings: Settings), base: (name: String, settings: Settings)?,
         provisionTime: Interval? = nil, removalTime: Interval? = nil
     ) async throws(CommandError) -> Result {
@@ -99,19 +102,19 @@ enum ReplayCommand {
             guard head.cluster == rules.cluster else {
                 throw CommandError(
                     "\(path) was recorded of cluster \(head.cluster), \(changed.name) is for \(rules.cluster) "
-                        + "(--set cluster=\(head.cluster) rehearses its rules there)", exitCode: 2)
+                        + "(--set cluster=\(head.cluster) replays it under its rules)", exitCode: 2)
             }
         } _: { (entry) throws(CommandError) in
             history.take(entry)
             messages += 1
         }
         guard history.hasSnapshot else { throw CommandError("\(path) holds no whole snapshot of the cluster") }
-        var model = Rehearsal.Model()
+        var model = Replay.Model()
         model.window = changed.settings.decider.batchWindow
         model.provisionTime = provisionTime ?? history.provisionTime ?? model.provisionTime
         model.removalTime = removalTime ?? history.removalTime ?? (changed.settings.notifier.cooldown + .seconds(60))
-        var sides = [Rehearsal(rules, model)]
-        if let base { sides.append(Rehearsal(DeciderConfiguration(base.settings), model)) }
+        var sides = [Replay(rules, model)]
+        if let base { sides.append(Replay(DeciderConfiguration(base.settings), model)) }
         let teller = ReplayProgress(total: messages)
         try await RecordingFile.read(path) { (_) throws(CommandError) in
         } _: { (entry) throws(CommandError) in
@@ -126,12 +129,13 @@ enum ReplayCommand {
             provisionMeasured: provisionTime == nil && history.provisionTime != nil,
             removalSeconds: model.removalTime.inSeconds,
             removalMeasured: removalTime == nil && history.removalTime != nil,
+            podScalersNotPlayed: history.podScalers.count,
             base: base.map { .init(name: $0.name, report: reports[1]) } ?? .init(name: "as recorded", report: recorded),
             changed: .init(name: changed.name, report: reports[0]))
     }
 }
 
-/// Says how far a rehearsal has come, on standard error, when it takes longer than two seconds.
+/// Says how far a replay has come, on standard error, when it takes longer than two seconds.
 final class ReplayProgress: Sendable {
     private struct State {
         var done = 0

@@ -2,7 +2,7 @@ import Decider
 import FoundationEssentials
 import Support
 
-/// The outcome of a rehearsal for people and programs. Pure.
+/// The outcome of a replay for people and programs. Pure.
 enum ReplayText {
     static func json(_ result: ReplayCommand.Result) -> String {
         let encoder = JSONEncoder()
@@ -18,8 +18,14 @@ enum ReplayText {
                 + "\(result.messages) messages",
             "assumed    new nodes take \(seconds(result.provisionSeconds))\(measured(result.provisionMeasured)), removals "
                 + "\(seconds(result.removalSeconds))\(measured(result.removalMeasured))",
-            "base       \(result.base.name)", "changed    \(result.changed.name)", "",
-            row("", "base", "changed", "difference"),
+            "base       \(result.base.name)", "changed    \(result.changed.name)",
+        ]
+        if result.podScalersNotPlayed > 0 {
+            let many = result.podScalersNotPlayed == 1 ? "1 pod scaler" : "\(result.podScalersNotPlayed) pod scalers"
+            lines.append("not played \(many): replicas come and go as recorded, whatever the rules of scalers say now")
+        }
+        lines += [
+            "", row("", "base", "changed", "difference"),
             row("node-hours", base.nodeHours, changed.nodeHours),
         ]
         for group in Set(base.groups.keys).union(changed.groups.keys).sorted() {

@@ -124,7 +124,7 @@ public enum Expander: Sendable, Equatable {
     case price
     /// Any, picked by a number made from the inputs.
     case random
-    /// The group of this id, for rehearsals.
+    /// The group of this id, for scenarios.
     case choose(String)
 }
 

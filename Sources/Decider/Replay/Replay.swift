@@ -9,7 +9,7 @@ import Support
 /// added are left out, those that it removed stay until they are removed here. A pod keeps to the node on which it was
 /// recorded while that is there and has room; else it goes to the emptiest node that can take it, by the engine's own
 /// constraints; else it waits.
-public struct Rehearsal: Sendable {
+public struct Replay: Sendable {
     /// How long things take that a recording cannot tell for decisions that were never made.
     public struct Model: Sendable, Equatable {
         /// From the decision until new nodes are ready.
@@ -37,10 +37,10 @@ public struct Rehearsal: Sendable {
     private var epoch = 0
     private var sequence: Int64 = 0
 
-    /// Rules to rehearse, and the times to assume.
+    /// The rules to play it under, and the times to assume.
     public init(_ configuration: DeciderConfiguration, _ model: Model = Model()) {
         self.model = model
-        core = DeciderCore(configuration, term: "rehearsal")
+        core = DeciderCore(configuration, term: "replay")
         world = ReplayWorld(configuration)
     }
 
@@ -199,7 +199,7 @@ public struct Rehearsal: Sendable {
         _ = core.receive(
             .clusterSnapshot(
                 ClusterSnapshot(
-                    cluster: core.engine.configuration.cluster, epoch: "rehearsal-\(epoch)", sequence: sequence,
+                    cluster: core.engine.configuration.cluster, epoch: "replay-\(epoch)", sequence: sequence,
                     takenAt: now, shapes: change.shapes, nodes: change.nodes, pods: change.pods,
                     budgets: change.budgets, workloads: change.workloads, claims: change.claims,
                     namespaces: change.namespaces)), at: now)
@@ -223,7 +223,7 @@ public struct Rehearsal: Sendable {
     private mutating func send(_ change: ClusterDelta) {
         var change = change
         if !change.isEmpty || !change.shapes.isEmpty { sequence += 1 }
-        change.epoch = "rehearsal-\(epoch)"
+        change.epoch = "replay-\(epoch)"
         change.sequence = sequence
         _ = core.receive(.clusterDelta(change), at: now)
     }

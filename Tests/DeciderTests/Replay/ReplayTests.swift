@@ -5,7 +5,7 @@ import Testing
 
 @testable import Decider
 
-/// A story as the bus would have carried it, to be rehearsed.
+/// A story as the bus would have carried it, to be replayed.
 struct Story {
     var entries: [Recording.Entry] = []
     var now = Stage.start
@@ -45,20 +45,20 @@ struct Story {
         }
     }
 
-    func rehearsed(
-        _ configure: (inout DeciderConfiguration) -> Void = { _ in }, model: Rehearsal.Model = Rehearsal.Model()
+    func replayed(
+        _ configure: (inout DeciderConfiguration) -> Void = { _ in }, model: Replay.Model = Replay.Model()
     ) -> ReplayReport {
         var configuration = DeciderConfiguration(
             cluster: "test", groups: [GroupRules(id: "workers", min: 1, max: 10, origin: "groups[0]")])
         configure(&configuration)
-        var rehearsal = Rehearsal(configuration, model)
-        for entry in entries { rehearsal.take(entry) }
-        return rehearsal.end()
+        var replay = Replay(configuration, model)
+        for entry in entries { replay.take(entry) }
+        return replay.end()
     }
 }
 
-@Suite("Rehearsals of changed rules")
-struct RehearsalTests {
+@Suite("Replays under changed rules")
+struct ReplayTests {
     private static let shapes = [Stage.shape(cpu: 1_000), Stage.shape(cpu: 3_500, app: "busy")]
 
     private func pod(_ name: String, shape: Int = 0, on node: String? = nil, at time: Timestamp) -> Pod {
@@ -81,9 +81,9 @@ struct RehearsalTests {
 
     @Test("What is decided takes effect: nodes come after the provision time and take the pods, once")
     func growth() {
-        var model = Rehearsal.Model()
+        var model = Replay.Model()
         model.provisionTime = .seconds(60)
-        let report = load().rehearsed({ $0.scaleDown.enabled = false }, model: model)
+        let report = load().replayed({ $0.scaleDown.enabled = false }, model: model)
         #expect(report.scaleUps == 1, "\(report.decisions)")
         #expect(report.nodesAdded == 2)
         #expect(report.peak == 3)
@@ -124,15 +124,15 @@ struct RehearsalTests {
             story.delta(pods: (0..<4).map { pod("web-\(round)-\($0)", at: story.now) })
             pass(.minutes(5))
         }
-        let report = story.rehearsed { $0.scaleDown.enabled = false }
+        let report = story.replayed { $0.scaleDown.enabled = false }
         #expect(report.nodesAdded == 2, "\(report.decisions)")
         #expect(report.waitingAtEnd == 4)
     }
 
     @Test("A smaller limit costs waiting pods, and fewer node-hours")
     func smallerLimit() {
-        let usual = load().rehearsed { $0.scaleDown.enabled = false }
-        let small = load().rehearsed {
+        let usual = load().replayed { $0.scaleDown.enabled = false }
+        let small = load().replayed {
             $0.scaleDown.enabled = false
             $0.groups[0].max = 2
         }
@@ -142,7 +142,7 @@ struct RehearsalTests {
         #expect(small.waited > usual.waited)
     }
 
-    @Test("Nodes that the recorded Decider added are no part of the rehearsal: only its own decisions count")
+    @Test("Nodes that the recorded Decider added are no part of the replay: only its own decisions count")
     func foreignSupply() {
         var story = load()
         // In the recording two nodes came and the pods went there.
@@ -151,13 +151,13 @@ struct RehearsalTests {
             nodes: [Stage.node("n2"), Stage.node("n3")],
             pods: (0..<8).map { pod("web-\($0)", on: $0 < 4 ? "n2" : "n3", at: story.now) })
         story.pass(.minutes(5), nodes: ["n1", "n2", "n3"])
-        let frozen = story.rehearsed {
+        let frozen = story.replayed {
             $0.scaleDown.enabled = false
             $0.groups[0].max = 1
         }
         #expect(frozen.peak == 1)
         #expect(frozen.waitingAtEnd == 8)
-        let usual = story.rehearsed { $0.scaleDown.enabled = false }
+        let usual = story.replayed { $0.scaleDown.enabled = false }
         #expect(usual.peak == 3)
         #expect(usual.nodesAdded == 2)
     }
@@ -181,14 +181,14 @@ struct RehearsalTests {
 
     @Test("A removal takes its node away after the removal time; rules that forbid removals keep all nodes")
     func removals() {
-        let off = emptyNodes().rehearsed { $0.scaleDown.enabled = false }
+        let off = emptyNodes().replayed { $0.scaleDown.enabled = false }
         #expect(off.nodesRemoved == 0)
         // The node that the recorded Decider removed stays.
         #expect(off.groups["workers"]?.atEnd == 3)
-        let on = emptyNodes().rehearsed { $0.scaleDown.unneededTime = .minutes(2) }
+        let on = emptyNodes().replayed { $0.scaleDown.unneededTime = .minutes(2) }
         #expect(on.nodesRemoved == 2, "\(on.decisions)")
         #expect(on.groups["workers"]?.atEnd == 1)
-        let slow = emptyNodes().rehearsed { $0.scaleDown.unneededTime = .minutes(20) }
+        let slow = emptyNodes().replayed { $0.scaleDown.unneededTime = .minutes(20) }
         #expect(slow.nodesRemoved == 2, "\(slow.decisions)")
         #expect(on.nodeHours < slow.nodeHours)
         #expect(slow.nodeHours < off.nodeHours)
@@ -202,13 +202,13 @@ struct RehearsalTests {
             pods: [pod("a", on: "n1", at: story.now), pod("b", on: "n2", at: story.now)], shapes: Self.shapes)
         story.say(.groupState(Stage.group("workers", ["n1", "n2"], at: story.now)))
         story.pass(.minutes(30), nodes: ["n1", "n2"])
-        let report = story.rehearsed { $0.scaleDown.unneededTime = .minutes(5) }
+        let report = story.replayed { $0.scaleDown.unneededTime = .minutes(5) }
         #expect(report.nodesRemoved == 1, "\(report.decisions)")
         #expect(report.evictions == 1)
         #expect(report.waitingAtEnd == 0)
     }
 
-    @Test("A node that fails by itself goes in the rehearsal too")
+    @Test("A node that fails by itself goes in the replay too")
     func failedNode() {
         var story = Story()
         story.snapshot(
@@ -219,12 +219,12 @@ struct RehearsalTests {
         story.pass(.minutes(1), nodes: ["n1", "n2"])
         story.delta(removedNodes: ["n2"], removedPods: ["b"])
         story.pass(.minutes(1), nodes: ["n1"])
-        #expect(story.rehearsed().groups["workers"]?.atEnd == 1)
+        #expect(story.replayed().groups["workers"]?.atEnd == 1)
     }
 
     @Test("The same recording and rules give the same answer")
     func deterministic() {
-        #expect(load().rehearsed() == load().rehearsed())
+        #expect(load().replayed() == load().replayed())
     }
 
     @Test("The recording's own account: node-hours from the groups, waiting pods from the cluster, times as measured")
@@ -254,6 +254,34 @@ struct RehearsalTests {
         #expect(report.podsWaited == 8)
         #expect(report.nodesAdded == 2)
         #expect(report.longestWait == .seconds(640))
+    }
+}
+
+@Suite("Pod scalers in recordings")
+struct RecordedScalerTests {
+    @Test("Scalers of a recording are counted once each, from every part and every delta")
+    func counted() {
+        func scaling(_ names: String...) -> PodScaling {
+            PodScaling(scalers: names.map { PodScaler(namespace: "default", name: $0, maximum: 3) })
+        }
+        var history = RecordedHistory(groups: [])
+        let now = Stage.start
+        for (part, names) in [scaling("a", "b"), scaling("c")].enumerated() {
+            history.take(
+                Recording.Entry(
+                    at: now,
+                    event: .clusterSnapshot(
+                        ClusterSnapshot(
+                            cluster: "test", epoch: "e", sequence: 1, part: part, parts: 2, takenAt: now,
+                            scaling: names))))
+        }
+        let change = PodScalingChange(changed: scaling("d", "a"), removedScalers: ["default/b"])
+        history.take(
+            Recording.Entry(
+                at: now,
+                event: .clusterDelta(
+                    ClusterDelta(cluster: "test", epoch: "e", sequence: 2, takenAt: now, scaling: change))))
+        #expect(history.podScalers.sorted() == ["a", "b", "c", "d"].map { "default/\($0)" })
     }
 }
 

@@ -35,12 +35,17 @@ struct Story {
                     removedNodes: removedNodes, pods: pods, removedPods: removedPods)))
     }
 
+    /// The Collector lives; an empty delta repeats the last number.
+    mutating func heartbeat() {
+        say(.clusterDelta(ClusterDelta(cluster: "test", epoch: "e1", sequence: sequence, takenAt: now)))
+    }
+
     /// Time passes; Collector and Actuator say every five seconds that they live.
     mutating func pass(_ interval: Interval, group: String = "workers", nodes: [String], max: Int = 10) {
         let end = now + interval
         while now < end {
             now = min(end, now + .seconds(5))
-            say(.clusterDelta(ClusterDelta(cluster: "test", epoch: "e1", sequence: sequence, takenAt: now)))
+            heartbeat()
             say(.groupState(Stage.group(group, nodes, max: max, at: now)))
         }
     }
@@ -113,7 +118,7 @@ struct ReplayTests {
             let end = story.now + interval
             while story.now < end {
                 story.now = min(end, story.now + .seconds(5))
-                story.delta()
+                story.heartbeat()
                 state.observedAt = story.now
                 story.say(.groupState(state))
             }

@@ -1,15 +1,18 @@
 #!/usr/bin/python3
-"""Publishing with pika (python3-pika of Debian), for comparison with Updraft's bus on the same broker.
+"""Publishing with pika and with amqp-publish (python3-pika, amqp-tools of Debian), for comparison with Updraft's bus on the
+same broker.
 
-pika_bench.py URL [--messages N] [--size BYTES] [--queue-type classic|quorum] [--in-flight N]
+other_clients.py URL [--messages N] [--size BYTES] [--queue-type classic|quorum] [--in-flight N]
 
-Prints one JSON object: confirmed messages a second when each confirm is waited for, and when confirms are pipelined
-(SelectConnection), each with the client's CPU time in microseconds a message. Messages are persistent.
+Prints one JSON object: confirmed messages a second of pika when each confirm is waited for, and when confirms are pipelined
+(SelectConnection); messages a second of amqp-publish, which asks for no confirm, until all are in the queue. Each with the
+client's CPU time in microseconds a message. Messages are persistent.
 """
 
 import argparse
 import json
 import resource
+import subprocess
 import time
 import urllib.parse
 
@@ -46,6 +49,30 @@ def waiting(where, queue, arguments, messages, body):
     channel.queue_delete(queue)
     connection.close()
     return result
+
+
+def amqp_publish(url, where, queue, arguments, messages, body):
+    """One process of amqp-publish that gets a message a line."""
+    connection = pika.BlockingConnection(where)
+    channel = connection.channel()
+    channel.queue_declare(queue, durable=True, arguments=arguments)
+    parts = urllib.parse.urlsplit(url.replace("rabbit://", "amqp://", 1))
+    path = parts.path if parts.path not in ("", "/", "//") else "/%2F"
+    command = ["amqp-publish", "-u", urllib.parse.urlunsplit(parts._replace(path=path)), "-r", queue, "-p", "-l"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    begun = time.monotonic()
+    subprocess.run(command, input=(body + b"\n") * messages, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    deadline = begun + 120
+    while channel.queue_declare(queue, passive=True).method.message_count < messages:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"amqp-publish: of {messages} messages some are not in the queue after 120 s")
+        time.sleep(0.005)
+    seconds = time.monotonic() - begun
+    channel.queue_delete(queue)
+    connection.close()
+    used = (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
+    return {"messages": messages, "rate": messages / seconds, "cpu_us": used / messages * 1e6}
 
 
 class Pipelined:
@@ -118,6 +145,9 @@ def main():
                 "pipelined": Pipelined(
                     where, name + ".p", arguments, options.messages, body, options.in_flight
                 ).result,
+                "amqp_publish": amqp_publish(
+                    options.url, where, name + ".a", arguments, options.messages, body
+                ),
             }
         )
     )

@@ -1,5 +1,6 @@
 import Glibc
 import HTTPClient
+import Support
 import YAML
 
 extension CloudConfiguration {

@@ -68,8 +68,8 @@ public struct CloudConfiguration: Sendable, Hashable {
     /// What error messages must not contain.
     var secrets: [String] {
         switch credential {
-        case .password(_, let password, _): [password.text]
-        case .applicationCredential(_, _, let secret): [secret.text]
+        case .password(_, let password, _): [password.revealed]
+        case .applicationCredential(_, _, let secret): [secret.revealed]
         }
     }
 }
@@ -88,7 +88,7 @@ extension CloudConfiguration {
     var loginBody: JSONValue {
         switch credential {
         case .applicationCredential(let reference, let user, let secret):
-            var inner: JSONValue = ["secret": .string(secret.text)]
+            var inner: JSONValue = ["secret": .string(secret.revealed)]
             switch reference {
             case .id(let id): inner["id"] = .string(id)
             case .name(let name): inner["name"] = .string(name)
@@ -99,7 +99,7 @@ extension CloudConfiguration {
             ]
         case .password(let user, let password, let scope):
             var account = Self.json(user)
-            account["password"] = .string(password.text)
+            account["password"] = .string(password.revealed)
             let scopeBody: JSONValue =
                 switch scope {
                 case .project(let project): ["project": Self.json(project)]

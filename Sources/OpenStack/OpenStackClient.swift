@@ -124,7 +124,7 @@ public final class OpenStackClient: Sendable {
                 method, url, headers: headers, body: body?.bytes,
                 timeouts: HTTPTimeouts(total: configuration.timeout), maximumResponseBytes: 64 << 20,
                 retry: method == .get || method == .head ? RetryPolicy(attempts: 3) : .none)
-            request.headers["X-Auth-Token"] = token.id.text
+            request.headers["X-Auth-Token"] = token.id.revealed
             request.headers["Accept"] = "application/json"
             if body != nil { request.headers["Content-Type"] = "application/json" }
             let response = try await send(request, service, name)
@@ -138,7 +138,7 @@ public final class OpenStackClient: Sendable {
                 token = try await keeper.another(than: token.id)
             default:
                 let error = OpenStackError.from(
-                    response, call: name, secrets: configuration.secrets + [token.id.text])
+                    response, call: name, secrets: configuration.secrets + [token.id.revealed])
                 throw error.code == .unauthorized ? freshTokenRefused(error) : error
             }
         }

@@ -1,5 +1,6 @@
 import Crypto
 import Settings
+import Support
 
 /// Tokens that a pod gives with its answer: each is good for one pod and one removal.
 ///

@@ -1,6 +1,7 @@
 import AMQP
 import Bus
 import Settings
+import Support
 
 extension BusSettings {
     /// What the configuration means for the bus. Throws for what only the bus' own modules can judge: the URL.

@@ -1,6 +1,7 @@
 import AMQP
 import Bus
 import Settings
+import Support
 
 extension ServiceContext {
     /// How Ceilometer's broker is reached: as the suite's own one, unless `collector.telemetry.transport_url` names

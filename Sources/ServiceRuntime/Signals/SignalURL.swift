@@ -1,6 +1,7 @@
 import Crypto
 import Messages
 import Settings
+import Support
 
 /// The address by which an alarm asks for a node more or less: `<base>/signal/<group>/<up|down>?step=N&token=…`.
 ///

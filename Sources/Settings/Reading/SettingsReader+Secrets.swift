@@ -1,4 +1,5 @@
 import Glibc
+import Support
 
 extension SettingsReader {
     /// A secret: in the field itself, or in the file that `<name>_file` names. Nil if neither is there.

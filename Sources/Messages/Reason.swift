@@ -218,6 +218,8 @@ public enum Reason: String, Sendable, Codable, CaseIterable {
     case credentialRefused = "CredentialRefused"
     /// The Kubernetes API does not answer, or with an error of its own.
     case kubernetesUnreachable = "KubernetesUnreachable"
+    /// Somebody else changed the object at the same moment, at each try until the deadline.
+    case kubernetesConflict = "KubernetesConflict"
     /// The Kubernetes API does not accept the request.
     case kubernetesRefused = "KubernetesRefused"
     /// A PodDisruptionBudget forbids an eviction just now.

@@ -163,6 +163,8 @@ public struct Evaluation: Payload {
         public var isObject: Bool
         /// Id of the target (`kind/namespace/name`); nil: none was found.
         public var target: String?
+        /// UID of the target, for Events; nil: it is not known.
+        public var targetUID: String?
         /// Replicas over the monitored set.
         public var current: Int
         /// Replicas wanted.
@@ -182,14 +184,16 @@ public struct Evaluation: Payload {
 
         /// From its parts.
         public init(
-            scaler: String, generation: Int64 = 0, isObject: Bool = true, target: String? = nil, current: Int = 0,
-            desired: Int = 0, outcome: Explanation, limits: [Explanation] = [], problem: Explanation? = nil,
+            scaler: String, generation: Int64 = 0, isObject: Bool = true, target: String? = nil,
+            targetUID: String? = nil, current: Int = 0, desired: Int = 0, outcome: Explanation,
+            limits: [Explanation] = [], problem: Explanation? = nil,
             thresholds: [Threshold] = [], scaledAt: Timestamp? = nil, isGone: Bool? = nil
         ) {
             self.scaler = scaler
             self.generation = generation
             self.isObject = isObject
             self.target = target
+            self.targetUID = targetUID
             self.current = current
             self.desired = desired
             self.outcome = outcome

@@ -52,11 +52,15 @@ public struct ExternalStats: Payload {
     public var samples: [Sample]
     /// What could not be got; nil: nothing is known of that.
     public var failures: [Failure]?
+    /// Time until the sender tells them again, an hour at most; nil: not said. A value that was fresh when it was told counts for
+    /// twice that, however short `decider.pods.stat_max_age` is.
+    public var interval: Interval?
 
     /// From its parts.
-    public init(cluster: String, samples: [Sample], failures: [Failure]? = nil) {
+    public init(cluster: String, samples: [Sample], failures: [Failure]? = nil, interval: Interval? = nil) {
         self.cluster = cluster
         self.samples = samples
         self.failures = failures
+        self.interval = interval
     }
 }

@@ -47,6 +47,11 @@ extension PodScaler {
                 .scalerInvalid,
                 "minReplicas: 0 needs an external stat that asks for the first pod again, or fallbackReplicas")
         }
+        if minimum == 0 && scaleUp.selection == .disabled {
+            return Explanation(
+                .scalerInvalid,
+                "minReplicas: 0 with behavior.scaleUp.selectPolicy Disabled would never have a pod again")
+        }
         if let wrong = sourceMistake { return Explanation(.scalerInvalid, wrong) }
         return scaleUp.mistake.map { Explanation(.scalerInvalid, "behavior.scaleUp: \($0)") }
             ?? scaleDown.mistake.map { Explanation(.scalerInvalid, "behavior.scaleDown: \($0)") }

@@ -81,21 +81,28 @@ public struct PodScaling: Sendable, Hashable, Codable {
     public var autoscalers: [PodAutoscaler]
     /// Why it is not known which HorizontalPodAutoscalers there are; empty: it is; nil: nothing new of that.
     public var autoscalersProblem: String?
+    /// In a snapshot: why `PodScaler` objects have never been listed, so that those known before stay; nil: these are all.
+    public var scalersProblem: String?
+    /// In a snapshot: why Deployments have never been listed, so that those known before stay; nil: these are all.
+    public var deploymentsProblem: String?
 
     /// Nothing unless said otherwise.
     public init(
         scalers: [PodScaler] = [], targets: [ScaleTarget] = [], autoscalers: [PodAutoscaler] = [],
-        autoscalersProblem: String? = nil
+        autoscalersProblem: String? = nil, scalersProblem: String? = nil, deploymentsProblem: String? = nil
     ) {
         self.scalers = scalers
         self.targets = targets
         self.autoscalers = autoscalers
         self.autoscalersProblem = autoscalersProblem
+        self.scalersProblem = scalersProblem
+        self.deploymentsProblem = deploymentsProblem
     }
 
     /// Whether it says nothing.
     public var isEmpty: Bool {
         scalers.isEmpty && targets.isEmpty && autoscalers.isEmpty && autoscalersProblem == nil
+            && scalersProblem == nil && deploymentsProblem == nil
     }
 }
 

@@ -199,6 +199,67 @@ struct PodScalerTests {
         }
     }
 
+    @Test(
+        "A rollout of a kind of somebody's own shows in what controllers of workloads have in common; what is not there says nothing",
+        arguments: [
+            (#"{}"#, false), (#"{"status": null}"#, false), (#"{"status": {"replicas": 3}}"#, false),
+            (#"{"metadata": {"annotations": {"updraft.io/rollout": "true"}}}"#, true),
+            (#"{"metadata": {"annotations": {"updraft.io/rollout": "false"}}}"#, false),
+            (#"{"metadata": {"generation": 4}, "status": {"observedGeneration": 3}}"#, true),
+            (#"{"metadata": {"generation": 4}, "status": {"observedGeneration": "3"}}"#, true),
+            (#"{"metadata": {"generation": 4}, "status": {"observedGeneration": "4"}}"#, false),
+            (#"{"metadata": {"generation": 4}, "status": {"observedGeneration": "?"}}"#, false),
+            (#"{"metadata": {"generation": 4}, "status": {}}"#, false),
+            (#"{"status": {"replicas": 3, "updatedReplicas": 1}}"#, true),
+            (#"{"status": {"replicas": 3, "updatedReplicas": 3}}"#, false),
+            (#"{"status": {"replicas": 3, "currentRevision": "a", "updateRevision": "b"}}"#, true),
+            (
+                #"{"status": {"replicas": 3, "updatedReplicas": 3, "currentRevision": "a", "updateRevision": "b"}}"#,
+                false
+            ),
+            (
+                #"{"status": {"replicas": 3, "updatedReplicas": 1, "currentRevision": "a", "updateRevision": "a"}}"#,
+                false
+            ),
+            (
+                #"{"status": {"conditions": [{"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"}]}}"#,
+                true
+            ),
+            (
+                #"{"status": {"conditions": [{"type": "Progressing", "status": "False", "reason": "ReplicaSetUpdated"}]}}"#,
+                false
+            ),
+            (
+                #"{"status": {"conditions": [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]}}"#,
+                false
+            ),
+            (#"{"status": {"conditions": [7, {"type": "Progressing", "status": "True"}]}}"#, false),
+        ])
+    func foreignRollout(object: String, isUnderWay: Bool) throws {
+        #expect(ForeignRollout.isUnderWay(try JSONValue.parse(Array(object.utf8))) == isUnderWay)
+    }
+
+    @Test(
+        "A StatefulSet whose old pods stay on purpose is not being rolled out",
+        arguments: [
+            (#"{"type": "OnDelete"}"#, 0, false), (#"{"type": "RollingUpdate"}"#, 2, true),
+            (#"{"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}"#, 0, true),
+            (#"{"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}"#, 1, false),
+            (#"{"type": "RollingUpdate", "rollingUpdate": {"partition": 9}}"#, 0, false),
+            (#"{"type": "RollingUpdate", "rollingUpdate": null}"#, 3, false), ("null", 0, true),
+        ])
+    func partition(strategy: String, updated: Int, isUnderWay: Bool) throws {
+        let text = #"""
+            {"metadata": {"name": "db", "namespace": "n"}, "spec": {"replicas": 3, "updateStrategy": \#(strategy),
+             "selector": {"matchLabels": {"app": "db"}}}, "status": {"replicas": 3, "updatedReplicas": \#(updated),
+             "currentRevision": "a", "updateRevision": "b"}}
+            """#
+        let object = try JSONReader.read(Array(text.utf8)) { (reader) throws(JSONError) in
+            try StatefulSetObject.read(&reader, version: "v1")
+        }
+        #expect(object.target?.isRollingOut == isUnderWay)
+    }
+
     @Test("A rollout is pods of an old version; who rolls out by other means says so")
     func rollouts() throws {
         func deployment(_ replicas: Int, updated: Int, _ conditions: String = "[]") throws -> ScaleTarget {

@@ -12,6 +12,8 @@ public enum AutoscalerConversion {
         public var manifest: String?
         /// What was left out or cannot work, for a person.
         public var notes: [String]
+        /// Whether it scales by the same as before: no metric was left out, and nothing keeps it from scaling.
+        public var isWhole = true
     }
 
     /// The fields of a HorizontalPodAutoscaler's spec that a PodScaler has by the same names.
@@ -54,13 +56,15 @@ public enum AutoscalerConversion {
         let name = namespace.map { "\($0)/\(own)" } ?? own
         guard object["kind"]?.stringValue == "HorizontalPodAutoscaler" else {
             let kind = object["kind"]?.stringValue ?? "without kind"
-            return Converted(name: name, manifest: nil, notes: ["is no HorizontalPodAutoscaler but \(kind)"])
+            return Converted(
+                name: name, manifest: nil, notes: ["is no HorizontalPodAutoscaler but \(kind)"], isWhole: false)
         }
         let version = object["apiVersion"]?.stringValue ?? ""
         guard ["autoscaling/v1", "autoscaling/v2", "autoscaling/v2beta2"].contains(version) else {
             return Converted(
                 name: name, manifest: nil,
-                notes: ["apiVersion \(version) is none of autoscaling/v1, autoscaling/v2beta2, autoscaling/v2"])
+                notes: ["apiVersion \(version) is none of autoscaling/v1, autoscaling/v2beta2, autoscaling/v2"],
+                isWhole: false)
         }
         var notes: [String] = []
         var old = object["spec"] ?? [:]
@@ -68,12 +72,17 @@ public enum AutoscalerConversion {
             do throws(PodScalerMistake) {
                 try OldAutoscaler.complete(&old, object)
             } catch {
-                return Converted(name: name, manifest: nil, notes: [error.description])
+                return Converted(name: name, manifest: nil, notes: [error.description], isWhole: false)
             }
         }
         var spec: JSONValue = [:]
         for key in kept { if let value = old[key] { spec[key] = value } }
-        spec["metrics"] = .array(metrics(old, &notes))
+        var isWhole = true
+        spec["metrics"] = .array(metrics(old, &notes, &isWhole))
+        if spec["minReplicas"]?.intValue == 0 {
+            notes.append(
+                "minReplicas: 0: a target that is at 0 replicas when the scaler comes stays there; scale it to 1 once")
+        }
         let unknown = (old.objectValue ?? [:]).keys.filter {
             !kept.contains($0) && !["metrics", "targetCPUUtilizationPercentage"].contains($0)
         }
@@ -91,11 +100,16 @@ public enum AutoscalerConversion {
         } catch {
             scaler.mistake = error.description
         }
-        if let problem = scaler.problem { notes.append("it will not scale: \(problem.detail)") }
-        return Converted(name: name, manifest: yaml(manifest), notes: notes)
+        if let problem = scaler.problem {
+            notes.append("it will not scale: \(problem.detail)")
+            isWhole = false
+        }
+        return Converted(name: name, manifest: yaml(manifest), notes: notes, isWhole: isWhole)
     }
 
-    private static func metrics(_ old: JSONValue, _ notes: inout [String]) -> [JSONValue] {
+    private static func metrics(
+        _ old: JSONValue, _ notes: inout [String], _ isWhole: inout Bool
+    ) -> [JSONValue] {
         let percent = old["targetCPUUtilizationPercentage"]
         guard let all = old["metrics"]?.arrayValue, !all.isEmpty else {
             if let percent { return [cpu(percent)] }
@@ -108,6 +122,7 @@ public enum AutoscalerConversion {
             switch metric["type"]?.stringValue {
             case "ContainerResource", "Object":
                 notes.append("\(path): \(metric["type"]?.stringValue ?? "") metrics have no counterpart; left out")
+                isWhole = false
             case "External":
                 var external = metric
                 if metric[path: "external", "metric", "selector"] != nil {

@@ -126,6 +126,8 @@ public struct WorkloadObject<Kind: WorkloadKind>: KubernetesResource, Hashable {
                     case "template" where isDaemonSet || (isScalable && full.controller == nil):
                         template = try WorkloadObject.template(&reader)
                     case "selector" where isScalable && !hasPlainSelector: selector = try LabelSelector.read(&reader)
+                    case "updateStrategy" where Kind.self == StatefulSetKind.self:
+                        try rollout.readStrategy(&reader)
                     case "selector" where hasPlainSelector: selector = LabelSelector(plain: try reader.strings())
                     default: try reader.skip()
                     }
@@ -196,7 +198,25 @@ struct RolloutStatus {
     var progress: String?
 
     /// Reasons that stand from the beginning of a rollout to its end, and that a change of replicas alone does not bring up.
-    private static let unfinished: Set<String> = ["NewReplicaSetCreated", "FoundNewReplicaSet", "ReplicaSetUpdated"]
+    static let unfinished: Set<String> = ["NewReplicaSetCreated", "FoundNewReplicaSet", "ReplicaSetUpdated"]
+
+    /// Pods with a lower ordinal keep the old version on purpose.
+    var partition: Int32 = 0
+    /// Somebody deletes the old pods by hand, some day.
+    var isByHand = false
+
+    mutating func readStrategy(_ reader: inout JSONReader) throws(JSONError) {
+        try reader.objectOrNull { (reader, key) throws(JSONError) in
+            switch key {
+            case "type": isByHand = try reader.stringOrNull() == "OnDelete"
+            case "rollingUpdate":
+                try reader.objectOrNull { (reader, key) throws(JSONError) in
+                    if key == "partition" { partition = try reader.int32() } else { try reader.skip() }
+                }
+            default: try reader.skip()
+            }
+        }
+    }
 
     mutating func readConditions(_ reader: inout JSONReader) throws(JSONError) {
         var found: String?
@@ -221,7 +241,9 @@ struct RolloutStatus {
         if kind == DeploymentKind.self {
             return replicas > updated || progress.map(Self.unfinished.contains) ?? false
         }
-        if kind == StatefulSetKind.self, let current, let wanted { return current != wanted && replicas > updated }
+        if kind == StatefulSetKind.self, let current, let wanted {
+            return !isByHand && current != wanted && Int64(replicas) - Int64(partition) > Int64(updated)
+        }
         return false
     }
 }

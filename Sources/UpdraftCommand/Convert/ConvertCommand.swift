@@ -10,7 +10,8 @@ enum ConvertCommand {
         JSON; `-` is standard input. What has no counterpart is left out and told on standard error. Delete the
         HorizontalPodAutoscaler before you apply the scaler: until then it owns the target (docs/podscaler.md).
 
-        Exit code: 0 if all were converted, 1 if one was not, 2 for wrong usage.
+        Exit code: 0 if all were converted, 1 if one was not, or not whole (a metric was left out, or it will not scale), 2 for
+        wrong usage.
         """
 
     static func run(_ arguments: [String]) -> Int32 {
@@ -36,10 +37,8 @@ enum ConvertCommand {
             do throws(PodScalerMistake) {
                 for one in try AutoscalerConversion.convert(text, file: file) {
                     for note in one.notes { Terminal.complaint("\(one.name): \(note)") }
-                    guard let manifest = one.manifest else {
-                        code = 1
-                        continue
-                    }
+                    if !one.isWhole { code = 1 }
+                    guard let manifest = one.manifest else { continue }
                     Terminal.line((isFirst ? "" : "---\n") + manifest.dropLast())
                     isFirst = false
                 }

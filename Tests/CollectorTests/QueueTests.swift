@@ -47,13 +47,13 @@ struct QueueTests {
         var failures: [String: String] = [:]
         var meter = RateMeter()
         let reader = try reader(server)
-        var samples = await reader.readAll(&failures, &meter, at: Timestamp(seconds: 1_000))
+        var samples = await reader.readAll(&failures, &meter, at: Timestamp(seconds: 1_000)).samples
         #expect(asked.withLock { $0 } == ["/api/queues/%2F/or%20ders Basic \(Array("stats:s3cret-word".utf8).base64)"])
         #expect(
             samples.map { "\($0.stat) \($0.value)" } == [
                 "orders.consumers 0.0", "orders.messages 28.0", "orders.ready 24.0", "orders.unacknowledged 4.0",
             ], "rates need two readings, whatever the API's own say")
-        samples = await reader.readAll(&failures, &meter, at: Timestamp(seconds: 1_020))
+        samples = await reader.readAll(&failures, &meter, at: Timestamp(seconds: 1_020)).samples
         let rates = samples.filter {
             ["orders.published", "orders.delivered", "orders.acknowledged"].contains($0.stat)
         }
@@ -89,9 +89,14 @@ struct QueueTests {
         }
         var failures: [String: String] = [:]
         var meter = RateMeter()
-        let samples = try await reader(server, ["a", "b"]).readAll(&failures, &meter, at: Timestamp(seconds: 1_000))
+        let stats = try await reader(server, ["a", "b"]).readAll(&failures, &meter, at: Timestamp(seconds: 1_000))
         #expect(Array(failures.values) == [label])
-        #expect(samples.count == 4)
+        #expect(stats.samples.count == 4)
+        // Whoever scales by it is told why it is missing.
+        let id = failures.keys.first ?? "?"
+        let missing = (stats.failures ?? []).filter { $0.stat == "\(id).ready" }
+        #expect(stats.failures?.count == 7 && missing.count == 1)
+        #expect(missing.first?.namespace == "shop" && missing.first?.why.hasPrefix("queue or ders: ") == true)
     }
 
     @Test("A broker that is away")
@@ -101,7 +106,8 @@ struct QueueTests {
         server.stop()
         var failures: [String: String] = [:]
         var meter = RateMeter()
-        #expect(await reader.readAll(&failures, &meter, at: Timestamp(seconds: 1_000)).isEmpty)
+        let stats = await reader.readAll(&failures, &meter, at: Timestamp(seconds: 1_000))
+        #expect(stats.samples.isEmpty && stats.failures?.map(\.stat).contains("orders.published") == true)
         #expect(failures == ["orders": "refused"])
     }
 

@@ -16,6 +16,8 @@ struct ScaleReaderTests {
         var replicas = 3
         var status = 200
         var selector = "app=web"
+        /// The object itself.
+        var object = (403, #"{"kind":"Status","message":"may not","code":403}"#)
     }
 
     private final class Cluster: Sendable {
@@ -40,6 +42,9 @@ struct ScaleReaderTests {
                             now.status == 200
                                 ? #"{"metadata":{"name":"web","namespace":"n","uid":"u"},"spec":{"replicas":\#(now.replicas)},"status":{"replicas":1,"selector":"\#(now.selector)"}}"#
                                 : #"{"kind":"Status","message":"no","code":\#(now.status)}"#))
+                case "/apis/example.org/v1/namespaces/n/shops/web":
+                    let (status, body) = answers.withLock { $0.object }
+                    return .response(.json(status, body))
                 default: return .response(.json(404, #"{"kind":"Status","message":"not there","code":404}"#))
                 }
             }
@@ -51,11 +56,13 @@ struct ScaleReaderTests {
             namespace: "n", reference: TargetReference(apiVersion: "example.org/v1", kind: kind, name: name))
     }
 
-    private func reader(_ cluster: Cluster) -> ScaleReader {
+    private func reader(
+        _ cluster: Cluster, _ write: @escaping @Sendable (String) -> Void = { _ in }
+    ) -> ScaleReader {
         ScaleReader(
             client: KubernetesClient(KubernetesConfiguration(server: "http://127.0.0.1:\(cluster.server.port)")),
             engine: CollectorEngine(.init(cluster: "test", replica: "r"), observer: CollectorObserver()),
-            configured: [], log: Logger(service: "collector", write: { _ in }))
+            configured: [], log: Logger(service: "collector", write: { write(String(decoding: $0, as: UTF8.self)) }))
     }
 
     @Test("Replicas and selector are those of the scale; a target that is gone is none")
@@ -78,6 +85,35 @@ struct ScaleReaderTests {
         #expect(await reader(cluster).read([wanted()], [:]).values.first?.problem?.reason == .targetNotScalable)
         let till = await reader(cluster).read([wanted("Till")], [:]).values.first
         #expect(till?.problem == Explanation(.targetNotScalable, "Till has no scale subresource"))
+    }
+
+    @Test("A rollout is seen in the object itself; without the right to read it none is, which is said once")
+    func rollout() async throws {
+        let cluster = try Cluster()
+        let lines = Lock<[String]>([])
+        let reader = reader(cluster) { line in lines.withLock { $0.append(line) } }
+        func target() async -> ScaleTarget? { await reader.read([wanted()], [:]).values.first }
+        for _ in 1...3 {
+            let found = await target()
+            #expect(found?.isRollingOut == false && found?.problem == nil && found?.replicas == 3)
+        }
+        #expect(
+            lines.withLock { $0.filter { $0.contains("rollouts of a pod scaler's target cannot be seen") }.count } == 1)
+        cluster.answers.withLock { $0.object = (200, #"{"status":{"replicas":3,"updatedReplicas":1}}"#) }
+        let found = await target()
+        #expect(found?.isRollingOut == true)
+        // What was seen a moment ago still holds while the server fails.
+        cluster.answers.withLock { $0.object = (500, #"{"kind":"Status","message":"no","code":500}"#) }
+        #expect(
+            await reader.read([wanted()], ["Shop.example.org/n/web": try #require(found)]).values.first?.isRollingOut
+                == true)
+        cluster.answers.withLock { $0.object = (200, #"{"status":{"replicas":3,"updatedReplicas":3}}"#) }
+        #expect(await target()?.isRollingOut == false)
+        for malformed in ["[]", "7", #"{"status":"x","metadata":[]}"#] {
+            cluster.answers.withLock { $0.object = (200, malformed) }
+            let found = await target()
+            #expect(found?.isRollingOut == false && found?.problem == nil, "\(malformed)")
+        }
     }
 
     @Test("While the server is away the target stays as it was; never read it is a problem")

@@ -93,25 +93,30 @@ struct ScalingTests {
     }
 
     @Test(
-        "Scalers whose first list fails are waited for a while: nobody is to take them for gone",
-        arguments: [true, false])
-    func patience(comesBack: Bool) throws {
+        "A first list that fails keeps nobody waiting: readers are told that it is unknown, and get the whole once it is known",
+        arguments: [ObservedKind.podScalers, .deployments])
+    func unlistedScaling(kind: ObservedKind) throws {
         var talk = Talk()
-        _ = talk.sync([(.deployments, target("web"))], but: .podScalers)
-        var actions = talk.say(0.5, .failed(.podScalers, reason: "500"), .probed)
-        actions += talk.say(1.1, .ticked) + talk.say(3, .probed, .failed(.podScalers, reason: "500"))
+        _ = talk.sync([(.podScalers, scaler()), (.deployments, target("web"))].filter { $0.0 != kind }, but: kind)
+        var actions = talk.say(0.5, .failed(kind, reason: "500"), .probed) + talk.say(0.6, .ticked)
+        let first = try #require(actions.snapshots.first?.first?.scaling)
+        #expect((kind == .podScalers ? first.scalersProblem : first.deploymentsProblem) == "500")
+        #expect((kind == .podScalers ? first.deploymentsProblem : first.scalersProblem) == nil)
+        #expect(first.targets.count == (kind == .podScalers ? 1 : 0), "a scaler may be there that means it")
+        _ = talk.say(0.7, .published(ok: true))
+        // It fails again: nothing new, and no second snapshot.
+        actions = talk.say(3, .probed, .failed(kind, reason: "503")) + talk.say(3.1, .ticked)
         #expect(actions.snapshots.isEmpty)
-        if comesBack {
-            actions = talk.say(4, .listing(.podScalers), .observed(.podScalers, [scaler()]), .listed(.podScalers))
-            actions += talk.say(4.1, .ticked)
-            #expect(actions.snapshots.first?.first?.scaling?.scalers.count == 1)
-            return
-        }
-        for second in stride(from: 4.0, through: 20, by: 4) {
-            #expect(talk.say(second, .probed, .ticked).snapshots.isEmpty, "after \(second) s")
-        }
-        #expect(talk.core.wakeAt == Talk.at(20.5))
-        #expect(!talk.say(20.6, .probed, .ticked).snapshots.isEmpty, "the rest is not kept back for ever")
+        let object = kind == .podScalers ? scaler() : target("web")
+        actions = talk.say(4, .listing(kind), .observed(kind, [object]), .listed(kind)) + talk.say(4.1, .ticked)
+        let second = try #require(actions.snapshots.first?.first?.scaling, "what readers kept may be gone by now")
+        #expect(second.scalersProblem == nil && second.deploymentsProblem == nil)
+        #expect(second.scalers.count == 1 && second.targets.count == 1)
+        // Known once, it is known while its watch fails.
+        _ = talk.say(4.2, .published(ok: true), .failed(kind, reason: "500"))
+        actions = talk.say(6, .snapshotRequested(why: "a new reader")) + talk.say(6.1, .ticked)
+        let third = try #require(actions.snapshots.first?.first?.scaling)
+        #expect(third.scalersProblem == nil && third.deploymentsProblem == nil && third.scalers.count == 1)
     }
 
     @Test("HorizontalPodAutoscalers that cannot be listed are not none: readers are told, and when they can be")

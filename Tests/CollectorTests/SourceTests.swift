@@ -5,6 +5,7 @@ import OpenStack
 import ServiceRuntime
 import Settings
 import Support
+import TestServer
 import Testing
 
 @testable import Collector
@@ -94,6 +95,21 @@ struct SourceTests {
     }
 
     private static let measures = "/metric/v1/resource/loadbalancer/\(balancer)/metric/connections/measures"
+
+    @Test("How often a source is read is told with its values, so that readers know what is late")
+    func interval() async throws {
+        let told = Lock<[ExternalStats]>([])
+        let sources = [wanted("web/load", metric())]
+        let reader = SourceReader(
+            wanted: { sources }, publish: { stats in told.withLock { $0.append(stats) } }, cluster: "test", nil,
+            log: Logger(service: "collector", write: { _ in }), metrics: Metrics())
+        let task = Task { await reader.run(Rounds(interval: .minutes(20)) { true }) }
+        try await eventually("the first reading") { told.withLock { !$0.isEmpty } }
+        task.cancel()
+        await task.value
+        #expect(told.withLock { $0.first?.interval } == .minutes(20))
+        #expect(told.withLock { $0.first?.failures?.first?.stat } == "web/load")
+    }
 
     @Test("A metric's newest whole granule, with the time of its end; the one that is still filled counts for nothing")
     func granule() async throws {

@@ -8,7 +8,7 @@ extension CollectorCore {
         var times = [active.heardAt + options.lease]
         if !active.isPublishing, isComplete {
             let batch = active.batch.dueAt
-            let snapshot = max(snapshotAt(active), patientUntil ?? active.heardAt)
+            let snapshot = snapshotAt(active)
             times.append(max(snapshot, batch ?? snapshot))
             if active.isFollowed {
                 if let batch { times.append(batch) }
@@ -27,15 +27,6 @@ extension CollectorCore {
             case .failed(_, _, let wasSynced): wasSynced || !kind.isRequired
             }
         }
-    }
-
-    /// Until when a first list that fails is waited for before all is told without it; nil: not, or something was told already.
-    private var patientUntil: Timestamp? {
-        guard active?.lastSnapshotAt == nil else { return nil }
-        return [ObservedKind.podScalers, .deployments, .scales].compactMap { kind in
-            guard case .failed(_, let since, wasSynced: false) = watches[kind] else { return nil }
-            return since + options.listPatience
-        }.max()
     }
 
     /// Whether a watch has failed for too long to go on saying that all is known.
@@ -64,7 +55,6 @@ extension CollectorCore {
             return
         }
         if !current.batch.isOpen, !cluster.isUnchanged { active?.batch.changed(at: now) }
-        if let patientUntil, now < patientUntil { return }
         guard !current.isPublishing, isComplete, let batch = active?.batch else { return }
         // Neither cuts a burst in two: whoever reads the first half would act on it.
         let isRipe = !batch.isOpen || batch.isDue(at: now)
@@ -94,10 +84,12 @@ extension CollectorCore {
     }
 
     private mutating func snapshot(_ current: Active, _ now: Timestamp) -> SnapshotParts {
+        let unlisted = Set(self.unlisted.keys)
         active?.isPublishing = true
         active?.wantsSnapshot = false
         active?.lastSnapshotAt = now
         active?.hasGap = false
+        active?.toldUnlisted = unlisted
         active?.batch.close()
         return cluster.snapshot(
             ClusterSnapshot(

@@ -65,9 +65,6 @@ public struct CollectorCore: Sendable {
         public var lease: Interval
         /// When a watch has failed for so long, heartbeats cease: what is known may be wrong.
         public var staleAfter: Interval
-        /// So long a first list of what pod scaling needs may fail before the rest is told without it: readers would take the scalers
-        /// and their targets for gone, and an API server that is just starting fails for less.
-        public var listPatience = Interval.seconds(20)
         /// Whether pod scalers are configured that are no objects of the cluster.
         public var wantsTargets = false
 
@@ -110,6 +107,8 @@ public struct CollectorCore: Sendable {
         var batch: BatchWindow
         /// A delta was lost, so the next ones are of no use before a snapshot.
         var hasGap = false
+        /// Kinds of which the last snapshot said that they could not be listed.
+        var toldUnlisted: Set<ObservedKind> = []
 
         /// Whether readers can follow: what was said has no gap.
         var isFollowed: Bool { lastSnapshotAt != nil && !hasGap }
@@ -195,6 +194,13 @@ public struct CollectorCore: Sendable {
         } else {
             cluster.autoscalers(areUnknown: nil)
         }
+        let unlisted = self.unlisted
+        cluster.scaling(isUnknown: unlisted)
+        if let told = active?.toldUnlisted, !told.allSatisfy({ unlisted[$0] != nil }) {
+            // What readers kept meanwhile may be gone: only the whole says so.
+            active?.wantsSnapshot = true
+            active?.toldUnlisted = told.filter { unlisted[$0] != nil }
+        }
         switch event {
         // Also while a batch is open already: it goes on a little for what comes with it.
         case .observed, .gone, .listed: if !cluster.isUnchanged { active?.batch.changed(at: now) }
@@ -202,6 +208,16 @@ public struct CollectorCore: Sendable {
         }
         settle(at: now, &actions)
         return actions
+    }
+
+    /// Kinds that pod scaling needs and whose first list fails, with the reason. Nobody waits for them, but readers are not to take
+    /// what they know for gone.
+    var unlisted: [ObservedKind: String] {
+        var problems: [ObservedKind: String] = [:]
+        for kind in [ObservedKind.podScalers, .deployments] {
+            if case .failed(let reason, _, wasSynced: false)? = watches[kind] { problems[kind] = reason }
+        }
+        return problems
     }
 
     private mutating func watchFailed(_ kind: ObservedKind, _ reason: String, _ now: Timestamp) {

@@ -17,12 +17,17 @@ struct ObservedScaling: Sendable {
     var autoscalersProblem: String?
     /// What readers have been told of that.
     private var toldProblem: String?
+    /// Why `PodScaler` objects have never been listed; nil: they have.
+    var scalersProblem: String?
+    /// Why Deployments have never been listed; nil: they have.
+    var deploymentsProblem: String?
 
     private static let targetKinds: [ObservedKind] = [
         .deployments, .replicaSets, .replicationControllers, .statefulSets, .scales,
     ]
 
-    var isWanted: Bool { isWantedAnyway || scalers.count > 0 }
+    /// Scalers that cannot be read may be there all the same.
+    var isWanted: Bool { isWantedAnyway || scalers.count > 0 || scalersProblem != nil }
 
     var isUnchanged: Bool {
         guard scalers.isUnchanged else { return false }
@@ -212,6 +217,16 @@ extension ClusterSnapshot {
     var autoscalersProblem: String? {
         get { scaling?.autoscalersProblem }
         set { scaling = with { $0.autoscalersProblem = newValue } }
+    }
+
+    var scalersProblem: String? {
+        get { scaling?.scalersProblem }
+        set { scaling = with { $0.scalersProblem = newValue } }
+    }
+
+    var deploymentsProblem: String? {
+        get { scaling?.deploymentsProblem }
+        set { scaling = with { $0.deploymentsProblem = newValue } }
     }
 
     var autoscalers: [PodAutoscaler] {

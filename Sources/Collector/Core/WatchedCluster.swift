@@ -46,6 +46,12 @@ struct WatchedCluster: Sendable {
     /// Why it is not known which HorizontalPodAutoscalers there are; nil: it is.
     mutating func autoscalers(areUnknown problem: String?) { scaling.autoscalersProblem = problem }
 
+    /// Why scalers or Deployments, of which a first list may fail for long, have never been listed.
+    mutating func scaling(isUnknown problems: [ObservedKind: String]) {
+        scaling.scalersProblem = problems[.podScalers]
+        scaling.deploymentsProblem = problems[.deployments]
+    }
+
     var isUnchanged: Bool {
         nodes.isUnchanged && pods.isUnchanged && budgets.isUnchanged && claims.isUnchanged && namespaces.isUnchanged
             && workloads.values.allSatisfy(\.isUnchanged) && scaling.isUnchanged
@@ -254,7 +260,11 @@ struct WatchedCluster: Sendable {
     /// The whole state in parts of a bounded size; shapes come before the pods that refer to them.
     mutating func snapshot(_ plain: ClusterSnapshot) -> SnapshotParts {
         var empty = plain
-        if scaling.isWanted, let problem = scaling.autoscalersProblem { empty.autoscalersProblem = problem }
+        if scaling.isWanted {
+            if let problem = scaling.autoscalersProblem { empty.autoscalersProblem = problem }
+            if let problem = scaling.scalersProblem { empty.scalersProblem = problem }
+            if let problem = scaling.deploymentsProblem { empty.deploymentsProblem = problem }
+        }
         var parts = SnapshotParts(empty, targetBytes: WatchedCluster.targetBytes)
         let targets = scaling.allTargets(&shapes)
         for shape in shapes.takeAll() { parts.add(shape, \.shapes, MessageSize.of(shape.shape)) }

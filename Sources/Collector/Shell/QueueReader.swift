@@ -39,17 +39,19 @@ struct QueueReader: Sendable {
         var failures: [String: String] = [:]
         var meter = RateMeter()
         await rounds.run { now in
-            let samples = await readAll(&failures, &meter, at: now)
-            if !samples.isEmpty { await publish(ExternalStats(cluster: cluster, samples: samples)) }
+            var stats = await readAll(&failures, &meter, at: now)
+            stats.interval = rounds.interval
+            if !stats.samples.isEmpty || stats.failures != nil { await publish(stats) }
         }
         await http.close()
     }
 
     /// One reading of each queue. A failure is told when it begins, changes or ends.
     func readAll(_ failures: inout [String: String], _ meter: inout RateMeter, at now: Timestamp) async
-        -> [ExternalStats.Sample]
+        -> ExternalStats
     {
         var samples: [ExternalStats.Sample] = []
+        var missing: [ExternalStats.Failure] = []
         await withTaskGroup(of: (Settings.Collector.Queue, Result<QueueReading, ScrapeError>).self) { group in
             for queue in queues { group.addTask { (queue, await result(of: queue)) } }
             for await (queue, result) in group {
@@ -67,6 +69,11 @@ struct QueueReader: Sendable {
                     }
                 case .failure(let error):
                     outcomes.increment(error.label)
+                    missing += QueueReading.stats.map {
+                        ExternalStats.Failure(
+                            stat: "\(queue.id).\($0)", namespace: queue.namespace,
+                            why: "queue \(queue.queue): \(error.what)", at: now)
+                    }
                     if failures.updateValue(error.label, forKey: queue.id) != error.label {
                         log.warning(
                             "a queue cannot be read",
@@ -78,7 +85,9 @@ struct QueueReader: Sendable {
                 }
             }
         }
-        return samples.sorted { $0.stat < $1.stat }
+        return ExternalStats(
+            cluster: cluster, samples: samples.sorted { $0.stat < $1.stat },
+            failures: missing.isEmpty ? nil : missing.sorted { $0.stat < $1.stat })
     }
 
     private func result(of queue: Settings.Collector.Queue) async -> Result<QueueReading, ScrapeError> {

@@ -25,6 +25,15 @@ struct ScaleReader: Sendable {
     /// Targets of scalers that are no objects.
     let configured: [Wanted]
     let log: Logger
+    /// Why the objects of targets could not be read, of which that was said.
+    private let hidden = Lock<[String: KubernetesError.Code]>([:])
+
+    init(client: KubernetesClient, engine: CollectorEngine, configured: [Wanted], log: Logger) {
+        self.client = client
+        self.engine = engine
+        self.configured = configured
+        self.log = log
+    }
 
     /// Runs until the task is cancelled.
     func run() async {
@@ -91,6 +100,7 @@ struct ScaleReader: Sendable {
                 target.uid = scale.meta.uid
                 target.replicas = Int(scale.replicas)
                 target.selector = LabelSelector(text: scale.selector)
+                target.isRollingOut = await isRollingOut(resource, wanted, before)
                 if target.selector == nil && !scale.selector.isEmpty {
                     target.problem = Explanation(
                         .targetNotScalable, "its scale has no selector that can be read: \(scale.selector.prefix(200))")
@@ -104,6 +114,23 @@ struct ScaleReader: Sendable {
             target.problem = Explanation(
                 error.isRetriable ? .kubernetesUnreachable : .kubernetesRefused, error.description)
             return target
+        }
+    }
+
+    /// The `scale` shows no rollout, the object itself may. Who has given no right to read it has none that could be seen.
+    private func isRollingOut(_ resource: ResourceName, _ wanted: Wanted, _ before: ScaleTarget?) async -> Bool {
+        do throws(KubernetesError) {
+            let object = try await client.getValue(resource, namespace: wanted.namespace, wanted.reference.name)
+            hidden.withLock { $0[wanted.id] = nil }
+            return ForeignRollout.isUnderWay(object)
+        } catch {
+            if error.isRetriable { return before?.isRollingOut ?? false }
+            if hidden.withLock({ $0.updateValue(error.code, forKey: wanted.id) }) != error.code {
+                log.warning(
+                    "rollouts of a pod scaler's target cannot be seen",
+                    [.resource: .string(wanted.id), .error: .text(error)])
+            }
+            return false
         }
     }
 }

@@ -47,7 +47,8 @@ struct SourceReader: Sendable {
     func run(_ rounds: Rounds) async {
         var troubles: [StatSource.Place: SourceTrouble] = [:]
         await rounds.run { now in
-            let stats = await read(&troubles, at: now)
+            var stats = await read(&troubles, at: now)
+            stats.interval = rounds.interval
             if !stats.samples.isEmpty || stats.failures != nil { await publish(stats) }
         }
         await client?.close()

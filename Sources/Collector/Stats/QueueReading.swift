@@ -24,6 +24,9 @@ struct QueueReading: Sendable, Equatable {
         for (field, name) in Self.counts { take(object[path: "message_stats", field], "\(name)_total") }
     }
 
+    /// The last parts of all stats that a queue may have.
+    static let stats = amounts.map(\.1) + counts.map(\.1)
+
     /// The name of the stat that a number becomes: a count becomes a rate.
     static func stat(_ number: String) -> Substring {
         number.hasSuffix("_total") ? number.dropLast("_total".count) : number[...]

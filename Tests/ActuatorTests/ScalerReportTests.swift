@@ -48,6 +48,20 @@ struct ScalerReportTests {
             conditions(entry { $0.outcome = Explanation(.scalerDisabled) })[1] == "ScalingActive false ScalerDisabled")
     }
 
+    @Test(
+        "What keeps the scaler from the target is AbleToScale False with its reason, and a warning",
+        arguments: [
+            Reason.kubernetesRefused, .kubernetesUnreachable, .kubernetesConflict, .credentialRefused, .targetNotFound,
+            .targetNotScalable, .scalerConflict, .autoscalerOwnsTarget,
+        ])
+    func unable(reason: Reason) throws {
+        let refused = entry { $0.problem = Explanation(reason, "why") }
+        #expect(conditions(refused)[0] == "AbleToScale false \(reason.rawValue)")
+        let well = try #require(ScalerReport(entry: entry()).patch(of: [:], at: now))
+        let news = ScalerReport(entry: refused).news(since: well)
+        #expect(news.map(\.1) == [Explanation(reason, "why")] && news.allSatisfy(\.isWarning))
+    }
+
     @Test("The status is patched once; a condition that has not turned keeps its time")
     func patch() throws {
         let first = try #require(ScalerReport(entry: entry()).patch(of: ["spec": [:]], at: now))

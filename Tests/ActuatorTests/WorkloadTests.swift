@@ -18,12 +18,15 @@ struct WorkloadTests {
         "What fails for as long as the decision lives is answered with what stood in the way: a conflict, an API that fails"
     )
     func expired() {
-        for why in ["conflict: PATCH scale: 409", "server: PATCH scale: 500"] {
+        let failures: [(Reason, String)] = [
+            (.kubernetesConflict, "conflict: PATCH scale: 409"), (.kubernetesUnreachable, "server: PATCH scale: 500"),
+        ]
+        for (reason, why) in failures {
             var world = World(nodes: 3)
-            world.scaleFailure = ActFailure(.kubernetesUnreachable, why, isRetriable: true)
+            world.scaleFailure = ActFailure(reason, why, isRetriable: true)
             world.send(decision(world))
             #expect(world.run { $0.story.contains(.scaleRefused) })
-            #expect(world.reasons(.scaleRefused) == [.kubernetesUnreachable])
+            #expect(world.reasons(.scaleRefused) == [reason])
             #expect(world.now - World.start >= .seconds(30), "it is tried until the deadline")
             #expect(world.core.workloadFailures.isEmpty)
         }
@@ -33,7 +36,7 @@ struct WorkloadTests {
     func passes() {
         var world = World(nodes: 3)
         let replicas = world.replicas
-        world.scaleFailure = ActFailure(.kubernetesUnreachable, "conflict: PATCH scale: 409", isRetriable: true)
+        world.scaleFailure = ActFailure(.kubernetesConflict, "conflict: PATCH scale: 409", isRetriable: true)
         world.send(decision(world))
         world.pass(.seconds(10))
         world.scaleFailure = nil

@@ -17,10 +17,12 @@ struct ScalerReport: Sendable, Equatable {
 
     /// Reasons that say that the target cannot be scaled, whatever the stats are.
     private static let unable: Set<Reason> = [
-        .kubernetesRefused, .kubernetesUnreachable, .credentialRefused, .targetNotFound, .targetNotScalable,
-        .scalerConflict,
-        .autoscalerOwnsTarget, .dryRun,
+        .kubernetesRefused, .kubernetesUnreachable, .kubernetesConflict, .credentialRefused, .targetNotFound,
+        .targetNotScalable, .scalerConflict, .autoscalerOwnsTarget, .dryRun,
     ]
+
+    /// Whether something is wrong, and not only as somebody wants it.
+    static func isWarning(_ reason: Reason) -> Bool { ![.scalerDisabled, .targetIsZero].contains(reason) }
 
     /// `AbleToScale`, `ScalingActive`, `ScalingLimited`.
     var conditions: [Condition] {
@@ -93,8 +95,7 @@ struct ScalerReport: Sendable, Equatable {
             let isSame = before?["reason"]?.stringValue == condition.reason
             guard let reason = Reason(rawValue: condition.reason) else { continue }
             if !condition.isTrue && (wasTrue || !isSame) {
-                let isWarning = ![.scalerDisabled, .targetIsZero].contains(reason)
-                news.append((isWarning, Explanation(reason, condition.message)))
+                news.append((Self.isWarning(reason), Explanation(reason, condition.message)))
             } else if condition.isTrue && !wasTrue {
                 news.append((false, Explanation(reason, "\(condition.type) again: \(condition.message)")))
             }

@@ -213,7 +213,8 @@ extension ActFailure {
         case .unauthorized: self.init(.credentialRefused, error.description, isRetriable: false)
         case .forbidden, .invalid, .configuration, .notFound, .alreadyExists, .twoBudgets:
             self.init(.kubernetesRefused, error.description, isRetriable: false)
-        case .conflict, .gone, .tooManyRequests, .disruptionBudget, .server, .transport, .malformed:
+        case .conflict: self.init(.kubernetesConflict, error.description, isRetriable: true)
+        case .gone, .tooManyRequests, .disruptionBudget, .server, .transport, .malformed:
             self.init(.kubernetesUnreachable, error.description, isRetriable: true)
         }
     }

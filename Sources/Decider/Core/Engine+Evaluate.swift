@@ -138,7 +138,7 @@ extension Engine {
         pass.upcoming = upcoming
         reopenReturning(&pass, at: now)
         collectDemands(&pass, at: now)
-        addComing(&pass)
+        addComing(&pass, at: now)
         reserveForRemovals(&pass, at: now)
         placeOnExisting(&pass)
         takeBack(&pass)

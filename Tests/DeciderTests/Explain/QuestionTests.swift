@@ -75,7 +75,7 @@ struct QuestionTests {
         var scaled = ScalerStage(pods: 2) { $0.scaler.target?.name = "gone" }
         scaled.evaluate(load: 1_600)
         let text = try ask(&scaled.stage, .podScaler, "default/web").text
-        #expect(text.contains("  target none: 0 replicas, wanted 0"), "\(text)")
+        #expect(text.contains("  target Deployment/default/gone: 0 replicas, wanted 0"), "\(text)")
         #expect(text.contains("there is no Deployment gone in default") && text.contains("[TargetNotFound]"), "\(text)")
     }
 

@@ -106,6 +106,7 @@ struct ClusterModel: Sendable {
     }
 
     mutating func rebuild(from parts: [ClusterSnapshot]) {
+        let scalingBefore = scaling
         self = ClusterModel(after: self)
         for part in parts {
             for namespace in part.namespaces { catalog.namespaces[namespace.name] = namespace.labels }
@@ -115,6 +116,7 @@ struct ClusterModel: Sendable {
             for workload in part.workloads { workloads[workload.id] = workload }
             if let scaling = part.scaling { self.scaling.add(scaling) }
         }
+        scaling.keepUnlisted(of: scalingBefore)
         // In one go: each new class may bring counters, and linking them is a pass over all classes.
         compileAll(parts.flatMap { $0.shapes.map(\.id) }.sorted())
         for part in parts { for node in part.nodes { upsert(node) } }

@@ -31,6 +31,9 @@ struct PodBrief: Sendable {
     var createdAt = Timestamp(seconds: 0)
     var startedAt: Timestamp?
     var readyChangedAt: Timestamp?
+
+    /// Whether its containers have ended for good.
+    var isOver: Bool { phase == .failed || phase == .succeeded }
 }
 
 /// A node as the model keeps it.

@@ -22,10 +22,14 @@ public struct PodScalingRules: Sendable, Equatable {
     public var decisionLifetime = Interval.seconds(30)
     /// For so long replicas that do not exist yet ask for room.
     public var comingLifetime = Interval.seconds(120)
+    /// So long after a step its pods may not have been made.
+    public var makingTime = Interval.seconds(30)
     /// For so long a node counts as freed by a target that was made smaller: once unneeded it goes at once.
     public var freedLifetime = Interval.minutes(10)
     /// For so long what was done by a scaler that is gone is remembered: it may only not have been read.
     public var goneLifetime = Interval.minutes(60)
+    /// For so long a target that was set to zero is remembered while nobody tells of it.
+    public var idleLifetime = Interval.minutes(30 * 1_440)
     /// Pause after a refusal; doubled each time.
     public var refusalPause = Interval.seconds(15)
     /// …up to this.

@@ -3,35 +3,50 @@ import Support
 
 /// What becomes of changes of replicas.
 extension Engine {
-    /// Pods of a target that will be fewer: the node of each that goes is freed.
-    mutating func awaitLeaving(_ target: String, _ classes: [Int32], at now: Timestamp) {
-        var pods: [String: String] = [:]
+    /// `count` pods of a target will be fewer: the node of each that goes is freed.
+    mutating func awaitLeaving(_ target: String, _ classes: [Int32], _ count: Int, at now: Timestamp) {
+        var pods: [String: String?] = [:]
         for slot in podScaling.index.pods(classes) {
-            guard let pod = model.pods[Int(slot)], pod.node >= 0, !model.podBriefs[Int(slot)].isTerminating else {
-                continue
-            }
-            pods[pod.uid] = key(Int(pod.node))
+            let brief = model.podBriefs[Int(slot)]
+            guard let pod = model.pods[Int(slot)], !brief.isTerminating, !brief.isOver else { continue }
+            pods.updateValue(pod.node >= 0 ? key(Int(pod.node)) : nil, forKey: pod.uid)
         }
-        podScaling.leaving[target] = LeavingPods(since: now, nodes: pods)
+        // Those of the shrink before that are still to go go as well.
+        let before = podScaling.leaving[target]?.count ?? 0
+        podScaling.leaving[target] = LeavingPods(since: now, count: before + count, nodes: pods)
+    }
+
+    /// `count` pods of a target fewer go than was expected.
+    mutating func expectFewerLeaving(_ target: String, _ count: Int) {
+        guard let leaving = podScaling.leaving[target] else { return }
+        podScaling.leaving[target]?.count = leaving.count - count
+        if leaving.count <= count { podScaling.leaving[target] = nil }
     }
 
     /// Nodes that pods of a smaller target have left: once one is unneeded its time is over at once, since the scaler's own
     /// window has passed already.
     mutating func noteFreed(at now: Timestamp) {
-        guard !podScaling.leaving.isEmpty else { return }
+        guard !podScaling.leaving.isEmpty, podScaling.leavingRevision != model.revision else { return }
+        podScaling.leavingRevision = model.revision
         for (target, leaving) in podScaling.leaving {
             guard now - leaving.since < configuration.podScaling.freedLifetime else {
                 podScaling.leaving[target] = nil
                 continue
             }
             var rest = leaving
-            for (pod, node) in leaving.nodes
-            where model.podIndex(pod).map({ model.podBriefs[Int($0)].isTerminating }) ?? true {
-                if memory.pods == nil { memory.pods = PodScalingMemory() }
-                memory.pods?.freed[node] = now
-                rest.nodes[pod] = nil
+            let gone = leaving.nodes.filter { pod, _ in
+                model.podIndex(pod).map { model.podBriefs[Int($0)].isTerminating } ?? true
             }
-            podScaling.leaving[target] = rest.nodes.isEmpty ? nil : rest
+            // In one order, so that of more than were expected always the same count.
+            for (pod, node) in gone.sorted(by: { $0.key < $1.key }).prefix(leaving.count) {
+                if let node {
+                    if memory.pods == nil { memory.pods = PodScalingMemory() }
+                    memory.pods?.freed[node] = now
+                }
+                rest.nodes[pod] = nil
+                rest.count -= 1
+            }
+            podScaling.leaving[target] = rest.nodes.isEmpty || rest.count <= 0 ? nil : rest
         }
     }
 
@@ -58,7 +73,7 @@ extension Engine {
         if let act { actFailed(id, act) }
         known.ups.removeAll { $0.at == act?.decidedAt }
         known.downs.removeAll { $0.at == act?.decidedAt }
-        if act?.to == 0, let target = act?.target { known.idled.remove(target) }
+        if act?.to == 0, let target = act?.target { memory.pods?.idled?[target] = nil }
         podScaling.runtimes[id]?.history.ups = known.ups
         podScaling.runtimes[id]?.history.downs = known.downs
         // What has changed meanwhile is looked at anew; what was refused is not asked for all the time.
@@ -72,13 +87,33 @@ extension Engine {
         return true
     }
 
-    /// Targets set to zero that are remembered of one scaler although they are missing.
-    private static let maximumIdled = 100
+    /// Targets set to zero that are remembered at most.
+    private static let maximumIdled = 10_000
 
     /// Nothing came of an act: what it was to begin begins not.
     private mutating func actFailed(_ id: String, _ act: PodsAct) {
         podScaling.runtimes[id]?.unmake(act)
-        podScaling.leaving[act.target] = nil
+        if act.from > act.to { expectFewerLeaving(act.target, act.from - act.to) }
+    }
+
+    /// What was set to zero is remembered until it has replicas again. One that is missing may be so only in what could be read, or
+    /// because nobody scales for a while.
+    private mutating func settleIdled(at now: Timestamp) {
+        guard let idled = memory.pods?.idled else { return }
+        let coming = Set(memory.pods?.scalers.values.compactMap { $0.act?.to == 0 ? $0.act?.target : nil } ?? [])
+        var kept = idled
+        for (id, idle) in idled {
+            if let target = model.scaling.targets[id] {
+                if idle.missingSince != nil { kept[id]?.missingSince = nil }
+                if target.replicas > 0 && !coming.contains(id) { kept[id] = nil }
+            } else if let since = idle.missingSince {
+                if now - since >= configuration.podScaling.idleLifetime { kept[id] = nil }
+            } else {
+                kept[id]?.missingSince = now
+            }
+        }
+        if kept.count > Self.maximumIdled { kept = kept.filter { $0.value.missingSince == nil } }
+        if kept != idled { memory.pods?.idled = kept.isEmpty ? nil : kept }
     }
 
     /// Acts end when their replicas are there, when somebody else changed them, or when their time is over.
@@ -91,17 +126,13 @@ extension Engine {
                 memory.pods?.scalers[id] = nil
                 continue
             }
-            // One that is missing may be so only in what could be read.
-            for target in known.idled where model.scaling.targets[target].map({ $0.replicas > 0 }) ?? false {
-                if known.act?.target == target && known.act?.to == 0 { continue }
-                known.idled.remove(target)
-            }
-            if known.idled.count > Self.maximumIdled { known.idled.formIntersection(model.scaling.targets.keys) }
             if let act = known.act {
                 let target = model.scaling.targets[act.target]
                 let isSeen = target?.replicas == act.to
+                // What could not be listed may be there as well as gone.
+                let isGone = target == nil && model.scaling.deploymentsProblem == nil
                 let isOver =
-                    target == nil || (target?.replicas != act.from && !isSeen)
+                    isGone || (target != nil && target?.replicas != act.from && !isSeen)
                     || (!isSeen && now > act.deadline + .seconds(5))
                     || (isSeen && (act.to <= act.from || now > act.decidedAt + rules.comingLifetime))
                 if isOver {
@@ -111,6 +142,7 @@ extension Engine {
             }
             memory.pods?.scalers[id] = known
         }
+        settleIdled(at: now)
         let kept = now - rules.freedLifetime
         if let freed = memory.pods?.freed, freed.contains(where: { $0.value <= kept }) {
             memory.pods?.freed = freed.filter { $0.value > kept }

@@ -67,7 +67,7 @@ extension Engine {
                 runtime.revision = roster.revision
                 if runtime.spec != scaler { runtime.begin(scaler, known) }
             }
-            var entry = look(at: item, bond, known?.act, &runtime, at: now)
+            var entry = look(at: item, bond, known, &runtime, at: now)
             if let sentence = decide(item, bond, &entry, &runtime, at: now, &result) {
                 sentences.append(sentence)
                 entry.scaledAt = memory.pods?.scalers[item.id]?.scaledAt
@@ -98,6 +98,8 @@ extension Engine {
     private mutating func forgetScalers(
         _ result: inout EvaluationResult, _ kept: Set<String>, at now: Timestamp
     ) -> [String] {
+        // Those that could not be listed are not gone.
+        if model.scaling.scalersProblem != nil && configuration.podScaling.enabled { return [] }
         let gone = podScaling.told.subtracting(kept).sorted()
         if !gone.isEmpty {
             result.evaluation.scalers = gone.map {
@@ -121,14 +123,16 @@ extension Engine {
     // MARK: One scaler
 
     /// What the scaler says now.
-    private func look(
-        at item: ScalerRoster.Item, _ bond: ScalerBond, _ act: PodsAct?, _ runtime: inout ScalerRuntime,
-        at now: Timestamp
+    private mutating func look(
+        at item: ScalerRoster.Item, _ bond: ScalerBond, _ known: PodScalingMemory.Scaler?,
+        _ runtime: inout ScalerRuntime, at now: Timestamp
     ) -> Evaluation.ScalerEntry {
-        let scaler = item.scaler
+        let (scaler, act) = (item.scaler, known?.act)
+        let target = bond.chosen ?? bond.largest
         var entry = Evaluation.ScalerEntry(
             scaler: item.id, generation: scaler.generation, isObject: scaler.origin == .object,
-            target: bond.chosen?.id, current: bond.current, desired: bond.current,
+            target: target?.id ?? item.target,
+            targetUID: target.flatMap { $0.uid.isEmpty ? nil : $0.uid }, current: bond.current, desired: bond.current,
             outcome: Explanation(.scalerSatisfied))
         if let problem = bond.problem {
             entry.problem = problem
@@ -147,15 +151,21 @@ extension Engine {
             // On its way: what the next step is depends on it.
             entry.desired = bond.current + act.to - act.from
             entry.outcome = Explanation(.replicasComing, "from \(act.from) to \(act.to), being carried out")
+            // A retry is no success yet.
+            entry.problem = known?.refusal?.reason
             entry.thresholds = runtime.entry?.thresholds ?? []
+            if act.to > act.from, let why = unmade(act, chosen, at: now) { entry.limits.append(why) }
             return entry
         }
-        let judge = ScalerJudge(scaler: scaler, readiness: configuration.podScaling.readiness, now: now)
+        let judge = ScalerJudge(
+            scaler: scaler, readiness: configuration.podScaling.readiness,
+            lead: configuration.podScaling.comingLifetime,
+            now: now)
         let verdict = judge.judge(scene(scaler, bond, at: now), &runtime)
         runtime.ahead = verdict.ahead
         entry.desired = verdict.desired
         entry.outcome = verdict.outcome
-        entry.limits = verdict.limits
+        entry.limits = verdict.limits + bond.others
         entry.thresholds = verdict.thresholds
         entry.problem = verdict.failure ?? verdict.blocked
         return entry
@@ -180,7 +190,8 @@ extension Engine {
                 let source = scaler.source(of: stat)
                 return external.value(
                     source.map(scaler.told) ?? stat, namespace: scaler.namespace,
-                    maximumAge: source?.usualMaximumAge(maximumAge) ?? maximumAge, at: now)
+                    maximumAge: source?.usualMaximumAge(maximumAge) ?? maximumAge,
+                    isStrict: source?.maximumAge != nil, at: now)
             })
         scene.isRollingOut = bond.isRollingOut
         scene.maximumAge = maximumAge
@@ -230,8 +241,13 @@ extension Engine {
             return nil
         }
         var known = memory.pods?.scalers[item.id] ?? PodScalingMemory.Scaler()
+        // It stands until a change is made: a retry that is refused as well would else look like a recovery.
+        if let refusal = known.refusal, now - refusal.until > configuration.podScaling.refusalMaximumPause {
+            // Long ago, and not tried since.
+            known.refusal = nil
+        }
+        if let refusal = known.refusal { entry.problem = refusal.reason }
         if let refusal = known.refusal, refusal.until > now {
-            entry.problem = refusal.reason
             entry.limits.append(Explanation(refusal.reason.reason, "tried again at \(refusal.until)"))
             return nil
         }
@@ -239,17 +255,28 @@ extension Engine {
         let act = PodsAct(
             id: decisionID("p", "\(scaler.namespace).\(target.name)", "\(target.replicas)-\(to)"), target: target.id,
             from: target.replicas, to: to, ahead: to > target.replicas ? runtime.ahead : 0, decidedAt: now,
+            previousAt: known.scaledAt,
             deadline: now + rules.decisionLifetime)
         runtime.history.changed(from: target.replicas, to: to, scaler, at: now)
         known.act = act
         known.ups = runtime.history.ups
         known.downs = runtime.history.downs
         known.scaledAt = now
-        if to == 0 { known.idled.insert(target.id) }
         if memory.pods == nil { memory.pods = PodScalingMemory() }
+        if to == 0 {
+            var idled = memory.pods?.idled ?? [:]
+            idled[target.id] = .init()
+            memory.pods?.idled = idled
+        }
         memory.pods?.scalers[item.id] = known
-        if to < target.replicas { awaitLeaving(target.id, bond.ofChosen, at: now) }
+        if to < target.replicas {
+            awaitLeaving(target.id, bond.ofChosen, target.replicas - to, at: now)
+        } else {
+            // Of those that were to go as many stay.
+            expectFewerLeaving(target.id, to - target.replicas)
+        }
         ScalerJudge(scaler: scaler, now: now).stepsMade(up: to > target.replicas, &runtime)
+        if act.to > act.from, let why = unmade(act, target, at: now) { entry.limits.append(why) }
         let reason = Explanation(entry.outcome.reason, "\(entry.outcome.detail) (PodScaler \(item.id))")
         result.decisions.append(
             .podsDecided(
@@ -264,16 +291,28 @@ extension Engine {
 }
 
 extension ScalerRuntime {
-    /// The spec is new: what was looked back at belongs to another, but what was done was done.
+    /// The spec is new. What was done was done, and a threshold that stands as it stood holds since when it did: neither a pause nor
+    /// another maximum costs its duration again.
     mutating func begin(_ scaler: PodScaler, _ known: PodScalingMemory.Scaler?) {
         if spec == nil {
             history.ups = known?.ups ?? []
             history.downs = known?.downs ?? []
         }
+        let old = (values: spec?.values ?? [], since: since, before: before)
+        let isSame =
+            spec?.sources == scaler.sources && spec?.target == scaler.target
+            && spec?.targetSelector == scaler.targetSelector && spec?.monitorSelector == scaler.monitorSelector
         since = [:]
-        fired = []
         before = [:]
-        failingSince = nil
+        fired = []
+        if isSame {
+            for (index, value) in scaler.values.enumerated() {
+                guard let place = old.values.firstIndex(of: value) else { continue }
+                since[index] = old.since[place]
+                before[index] = old.before[place]
+            }
+        }
+        if !isSame || spec?.values != scaler.values || spec?.intentions != scaler.intentions { failingSince = nil }
         spec = scaler
     }
 

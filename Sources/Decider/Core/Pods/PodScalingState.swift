@@ -70,6 +70,8 @@ struct PodScalingState: Sendable {
     var external = ExternalTable()
     /// By the target that became smaller.
     var leaving: [String: LeavingPods] = [:]
+    /// The state of the cluster in which it was last looked for them.
+    var leavingRevision = -1
     /// When scalers were last looked at.
     var evaluatedAt: Timestamp?
     /// What was looked at then.

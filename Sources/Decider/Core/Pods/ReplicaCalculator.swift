@@ -70,7 +70,7 @@ struct ReplicaCalculator: Sendable {
         let counts = Counts(ready: ready, missing: missing, starting: starting)
         switch goal {
         case .utilization(let percent):
-            let measured = Totals(sum: sum, base: requests)
+            let measured = Totals(sum: isCPU ? steps : sum, base: requests)
             return decide(
                 counts, ratio: { Self.utilization($0) / Double(percent) }, measured,
                 ifMissing: Totals(
@@ -106,7 +106,6 @@ struct ReplicaCalculator: Sendable {
     /// A number as Kubernetes counts it: in whole thousandths, rounded up. What is off by no more than the error of a binary
     /// fraction is whole: 8.4 is 8,400 thousandths.
     private static func steps(_ value: Double, _ scale: Double) -> Double {
-        guard scale != 1 else { return value }
         let steps = value * scale
         let whole = steps.rounded()
         return abs(steps - whole) <= 1e-9 * max(1, abs(whole)) ? whole : steps.rounded(.up)

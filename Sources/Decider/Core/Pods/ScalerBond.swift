@@ -5,6 +5,8 @@ import Support
 struct ScalerBond: Sendable {
     /// The target whose replicas change: the largest.
     var chosen: ScaleTarget?
+    /// The largest that was found, also where it may not be scaled: where people look.
+    var largest: ScaleTarget?
     /// Classes of the chosen target's pods.
     var ofChosen: [Int32] = []
     /// Classes of the pods that are measured and counted.
@@ -17,6 +19,8 @@ struct ScalerBond: Sendable {
     var problem: Explanation?
     /// Ids of all its targets.
     var targets: [String] = []
+    /// Who else scales the target of a scaler that only tries: in the way of a scaler that acts, of this one not.
+    var others: [Explanation] = []
 }
 
 extension Engine {
@@ -43,7 +47,8 @@ extension Engine {
                     bind(item, model.scaling.targets[id].map { [$0] } ?? [], &bond)
                 }
             }
-            if scaler.enabled && item.problem == nil {
+            // Who only tries is in nobody's way.
+            if scaler.enabled && !scaler.dryRun && item.problem == nil {
                 for target in bond.targets {
                     if let first = claims[target] {
                         rivals[target, default: [first]].append(number)
@@ -61,8 +66,20 @@ extension Engine {
     private mutating func bind(_ item: ScalerRoster.Item, _ found: [ScaleTarget], _ bond: inout ScalerBond) {
         let scaler = item.scaler
         let named = { scaler.target.map { "\($0.kind) \($0.name)" } ?? "a workload that targetSelector finds" }
+        if let problem = model.scaling.deploymentsProblem, scaler.target?.mayBeDeployment ?? true,
+            found.isEmpty || scaler.target == nil
+        {
+            bond.problem = Explanation(
+                .kubernetesRefused,
+                "Deployments cannot be listed, so it is not known which there are: \(problem.cut(utf8: 200))")
+            return
+        }
         guard !found.isEmpty else {
-            bond.problem = Explanation(.targetNotFound, "there is no \(named()) in \(scaler.namespace)")
+            // What another workload owns is not told as a target; of Deployments there are such that are.
+            let isOwnable = scaler.target.map { $0.isBuiltIn && $0.kind != "Deployment" } ?? true
+            bond.problem = Explanation(
+                .targetNotFound,
+                "there is no \(named()) in \(scaler.namespace)" + (isOwnable ? ", or another workload owns it" : ""))
             return
         }
         // Of a workload and the one that owns it the owner is meant: the owned one would be set back.
@@ -74,13 +91,13 @@ extension Engine {
                 .scalerInvalid, "\(named()) is owned by \(found[0].owner ?? "?"), which sets its replicas")
             return
         }
+        bond.largest = largest
         bond.targets = free.map(\.id)
         if let problem = free.lazy.compactMap(\.problem).first {
             bond.problem = problem
             return
         }
-        let idled = memory.pods?.scalers[item.id]?.idled ?? []
-        let active = free.filter { $0.replicas > 0 || idled.contains($0.id) }
+        let active = free.filter { $0.replicas > 0 || memory.pods?.idled?[$0.id] != nil }
         bond.isRollingOut = free.contains(where: \.isRollingOut)
         bond.chosen = active.first
         monitor(scaler, free, &bond)
@@ -88,7 +105,7 @@ extension Engine {
             bond.ofChosen = podScaling.bindings.classes(chosen.selector, in: chosen.namespace, model)
         } else {
             bond.problem = Explanation(
-                .targetIsZero, "somebody set \(largest.id) to 0 replicas: that is respected")
+                .targetIsZero, "\(largest.id) is at 0 replicas, and no scaler set it so: that is respected")
         }
     }
 
@@ -109,6 +126,13 @@ extension Engine {
         }
         bond.monitored = podScaling.bindings.classes(selector, in: scaler.namespace, model)
         let watched = Set(bond.monitored)
+        // Whoever rolls out marks what shrinks, which may be monitored only.
+        if !bond.isRollingOut {
+            for other in model.scaling.rolling where other.namespace == scaler.namespace {
+                let classes = podScaling.bindings.classes(other.selector, in: other.namespace, model)
+                if classes.contains(where: watched.contains) { bond.isRollingOut = true }
+            }
+        }
         // Replicas of the targets that are in the set, and pods of the set that are nobody's of them.
         var counted = 0
         var isIn = false
@@ -140,14 +164,27 @@ extension Engine {
             }
         }
         if let problem = model.scaling.autoscalersProblem {
-            for number in bonds.indices where bonds[number].problem == nil {
+            for number in bonds.indices where bonds[number].problem == nil && !scalers[number].scaler.dryRun {
                 bonds[number].problem = Explanation(
                     .kubernetesRefused,
                     "HorizontalPodAutoscalers cannot be read, so one may own the target: \(problem.cut(utf8: 200))")
             }
         }
+        let tried = bonds.indices.filter { scalers[$0].scaler.dryRun && scalers[$0].scaler.enabled }
+        for number in tried {
+            for target in bonds[number].targets {
+                if let other = claims[target] {
+                    bonds[number].others.append(
+                        Explanation(.scalerConflict, "\(target) is scaled by \(scalers[other].id)"))
+                }
+            }
+        }
         for autoscaler in model.scaling.autoscalers.values {
             let target = autoscaler.target.id(in: autoscaler.namespace)
+            for number in tried where bonds[number].targets.contains(target) {
+                bonds[number].others.append(
+                    Explanation(.autoscalerOwnsTarget, "HorizontalPodAutoscaler \(autoscaler.id) scales \(target)"))
+            }
             for number in rivals[target] ?? claims[target].map({ [$0] }) ?? [] {
                 bonds[number].problem = Explanation(
                     .autoscalerOwnsTarget, "HorizontalPodAutoscaler \(autoscaler.id) scales \(target)")
@@ -157,14 +194,32 @@ extension Engine {
 
     // MARK: Replicas that come
 
+    /// Why no nodes are asked for: those replicas that the target had long before have no pods either, so something (a quota, a
+    /// webhook) keeps them from being made. Nil: they have.
+    mutating func unmade(_ act: PodsAct, _ target: ScaleTarget, at now: Timestamp) -> Explanation? {
+        // The controller may not have made those of the step before; in a rollout some are missing on purpose.
+        if let before = act.previousAt, now - before < configuration.podScaling.makingTime { return nil }
+        if target.isRollingOut { return nil }
+        let classes = podScaling.bindings.classes(target.selector, in: target.namespace, model)
+        // Whose pods are not known by a selector, or never were there, are not counted.
+        if classes.isEmpty { return nil }
+        let made = podScaling.index.pods(classes).count { slot in
+            let brief = model.podBriefs[Int(slot)]
+            return !brief.isTerminating && !brief.isOver
+        }
+        guard made > 0, made < act.from else { return nil }
+        return Explanation(
+            .replicasComing, "only \(made) of \(act.from) replicas have pods, so no nodes are asked for more of them")
+    }
+
     /// Replicas that were decided on and that no scheduler has seen: their nodes are part of this evaluation.
-    mutating func comingReplicas() -> [ComingReplicas] {
+    mutating func comingReplicas(at now: Timestamp) -> [ComingReplicas] {
         guard let scalers = memory.pods?.scalers else { return [] }
         var coming: [ComingReplicas] = []
         for (_, known) in scalers.sorted(by: { $0.key < $1.key }) {
-            guard let act = known.act, act.to > act.from, let target = model.scaling.targets[act.target] else {
-                continue
-            }
+            guard let act = known.act, act.to > act.from, let target = model.scaling.targets[act.target],
+                unmade(act, target, at: now) == nil
+            else { continue }
             let classes = podScaling.bindings.classes(target.selector, in: target.namespace, model)
             var seen = 0
             var newest: (slot: Int32, at: Timestamp)?
@@ -186,4 +241,8 @@ extension Engine {
         }
         return coming
     }
+}
+
+extension TargetReference {
+    fileprivate var mayBeDeployment: Bool { isBuiltIn && kind == "Deployment" }
 }

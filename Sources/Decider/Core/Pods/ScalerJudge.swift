@@ -28,7 +28,7 @@ struct ScalerVerdict: Sendable, Equatable {
     var desired: Int
     var outcome: Explanation
     var limits: [Explanation] = []
-    /// Replicas wanted as soon as policies allow: nodes for them are asked for now, since a machine takes longer than the
+    /// Replicas wanted as soon as policies allow, and soon: nodes for them are asked for now, since a machine takes longer than the
     /// periods of the policies.
     var ahead = 0
     var thresholds: [Evaluation.ScalerEntry.Threshold] = []
@@ -46,6 +46,8 @@ struct ScalerVerdict: Sendable, Equatable {
 struct ScalerJudge: Sendable {
     let scaler: PodScaler
     var readiness = ReadinessRules()
+    /// Replicas that policies allow within this ask for nodes now.
+    var lead = Interval.zero
     let now: Timestamp
 
     /// The verdict; `runtime` remembers what the next one looks back at.
@@ -71,9 +73,8 @@ struct ScalerJudge: Sendable {
             if verdict.desired == stable.replicas { verdict.limits += stable.limits }
         }
         let limited = runtime.history.limit(verdict.desired, current: current, scaler, at: now)
-        if scaler.scaleUp.selection != .disabled {
-            verdict.ahead = max(0, min(verdict.desired, scaler.maximum) - limited.replicas)
-        }
+        let reachable = runtime.history.reachable(current, scaler, within: lead, at: now)
+        verdict.ahead = max(0, min(verdict.desired, scaler.maximum, reachable) - limited.replicas)
         verdict.desired = limited.replicas
         verdict.limits += limited.limits
         return bounded(verdict, scene)
@@ -145,7 +146,7 @@ struct ScalerJudge: Sendable {
             } else {
                 verdict.blocked = verdict.outcome
             }
-            if !scaler.intentions.isEmpty { verdict.intended = current }
+            // No recommendation: a look that saw only a part must not begin the windows anew.
             return verdict
         }
         let desired = best ?? current

@@ -11,6 +11,8 @@ struct PodsAct: Sendable, Codable, Equatable {
     /// Replicas beyond that, wanted as soon as policies allow.
     var ahead = 0
     var decidedAt: Timestamp
+    /// When the scaler decided before; nil: never, or it is not known.
+    var previousAt: Timestamp?
     /// Not seen by then: given up.
     var deadline: Timestamp
 }
@@ -24,8 +26,6 @@ struct PodScalingMemory: Sendable, Codable, Equatable {
         var ups: [ScalingHistory.Change] = []
         var downs: [ScalingHistory.Change] = []
         var scaledAt: Timestamp?
-        /// Targets that this scaler set to zero, and not somebody else.
-        var idled: Set<String> = []
         /// Since when there is no such scaler; nil: there is.
         var goneAt: Timestamp?
         /// An act was refused: it is not tried again before.
@@ -40,16 +40,26 @@ struct PodScalingMemory: Sendable, Codable, Equatable {
 
     /// By the scaler's id.
     var scalers: [String: Scaler] = [:]
+    /// Targets that a scaler set to zero, and not somebody else: whoever scales them wakes them. Nil: none.
+    var idled: [String: Idle]?
+
+    /// A target that a scaler set to zero.
+    struct Idle: Sendable, Codable, Equatable {
+        /// Since when it is not among the targets known; nil: it is.
+        var missingSince: Timestamp?
+    }
     /// Nodes that pods of a target have left that was made smaller, and when: by UID.
     var freed: [String: Timestamp] = [:]
 }
 
-/// Pods of a target that became smaller, with the nodes that they run on: those of them that go free their nodes. Not in the
-/// checkpoint: whoever takes over waits with those nodes as with others.
+/// Pods of a target that became smaller, with the nodes that they run on: so many of them as it became smaller free their nodes
+/// when they go. Not in the checkpoint: whoever takes over waits with those nodes as with others.
 struct LeavingPods: Sendable {
     var since: Timestamp
-    /// Nodes by the UIDs of pods.
-    var nodes: [String: String]
+    /// How many are still to go; what goes beyond that goes for other reasons.
+    var count: Int
+    /// Nodes by the UIDs of pods; nil: it has none yet.
+    var nodes: [String: String?]
 }
 
 /// What is known of a scaler between two evaluations, besides its memory.

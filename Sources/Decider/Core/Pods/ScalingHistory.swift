@@ -111,18 +111,34 @@ struct ScalingHistory: Sendable, Equatable {
         changes.reduce(0) { $0 + ($1.at > now - period ? $1.count : 0) }
     }
 
-    private func upLimit(_ current: Int, _ rules: ScalingRules, at now: Timestamp) -> Int {
+    /// How many replicas policies allow within a time from now, when each period is used to the full: what a machine that is
+    /// asked for now can be of use for. Slow policies are there to keep costs down, and ask for no machine before its time.
+    func reachable(_ current: Int, _ scaler: PodScaler, within lead: Interval, at now: Timestamp) -> Int {
+        upLimit(current, scaler.scaleUp, within: lead, at: now)
+    }
+
+    private func upLimit(
+        _ current: Int, _ rules: ScalingRules, within lead: Interval = .zero, at now: Timestamp
+    ) -> Int {
         if rules.selection == .disabled { return current }
         let proposals = rules.policies.map { policy -> Int in
-            let start =
+            var reached =
                 current - Self.sum(ups, within: policy.period, at: now)
                 + Self.sum(downs, within: policy.period, at: now)
-            switch policy.kind {
-            case .pods: return start + policy.value
-            case .percent: return Int((Double(start) * (1 + Double(policy.value) / 100)).rounded(.up))
+            // Periods that end within the lead; a bound for those of a second.
+            for _ in 0...min(1_000, lead.microseconds / max(1, policy.period.microseconds)) {
+                switch policy.kind {
+                case .pods: reached += policy.value
+                case .percent:
+                    reached = Int(min(1e9, (Double(reached) * (1 + Double(policy.value) / 100)).rounded(.up)))
+                }
+                if reached >= 1_000_000_000 { break }
             }
+            return reached
         }
-        return (rules.selection == .max ? proposals.max() : proposals.min()) ?? current
+        let limit = (rules.selection == .max ? proposals.max() : proposals.min()) ?? current
+        // A share of nothing would be nothing for ever.
+        return current == 0 ? max(1, limit) : limit
     }
 
     private func downLimit(_ current: Int, _ rules: ScalingRules, at now: Timestamp) -> Int {

@@ -7,34 +7,76 @@ struct ScalingTable: Sendable {
     private(set) var autoscalers: [String: PodAutoscaler] = [:]
     /// Why it is not known which HorizontalPodAutoscalers there are; nil: it is.
     private(set) var autoscalersProblem: String?
+    /// Why `PodScaler` objects could not be listed for the last snapshot, so that older ones are among these; nil: they were.
+    private(set) var scalersProblem: String?
+    /// The same of Deployments.
+    private(set) var deploymentsProblem: String?
     /// Grows with each change.
     var revision = 0
     /// Grows with each change of a scaler.
     var scalersRevision = 0
 
+    private var rollingIDs: Set<String> = []
+
+    private mutating func set(_ target: ScaleTarget) {
+        targets[target.id] = target
+        if target.isRollingOut {
+            rollingIDs.insert(target.id)
+        } else {
+            rollingIDs.remove(target.id)
+        }
+    }
+
     mutating func add(_ scaling: PodScaling) {
         revision += 1
         if !scaling.scalers.isEmpty { scalersRevision += 1 }
         for scaler in scaling.scalers { scalers[scaler.id] = scaler }
-        for target in scaling.targets { targets[target.id] = target }
+        for target in scaling.targets { set(target) }
         for autoscaler in scaling.autoscalers { autoscalers[autoscaler.id] = autoscaler }
         if let problem = scaling.autoscalersProblem { autoscalersProblem = problem.isEmpty ? nil : problem }
+        if let problem = scaling.scalersProblem { scalersProblem = problem }
+        if let problem = scaling.deploymentsProblem { deploymentsProblem = problem }
+    }
+
+    /// Keeps of the table before what the Collector could not list.
+    mutating func keepUnlisted(of old: ScalingTable) {
+        if scalersProblem != nil {
+            for (id, scaler) in old.scalers where scalers[id] == nil { scalers[id] = scaler }
+        }
+        for (id, target) in old.targets where targets[id] == nil {
+            let reference = TargetReference(apiVersion: target.apiVersion, kind: target.kind, name: target.name)
+            // Targets of other kinds are asked for only once scalers are known that name them.
+            let isUnlisted =
+                reference.isBuiltIn ? deploymentsProblem != nil && target.kind == "Deployment" : scalersProblem != nil
+            guard isUnlisted else { continue }
+            // Numbers of shapes are another snapshot's.
+            var target = target
+            target.template = nil
+            set(target)
+        }
     }
 
     mutating func change(_ change: PodScalingChange) {
         revision += 1
         if !change.removedScalers.isEmpty { scalersRevision += 1 }
         for id in change.removedScalers { scalers[id] = nil }
-        for id in change.removedTargets { targets[id] = nil }
+        for id in change.removedTargets {
+            targets[id] = nil
+            rollingIDs.remove(id)
+        }
         for id in change.removedAutoscalers { autoscalers[id] = nil }
         add(change.changed)
     }
+
+    /// Targets of which a new version is being rolled out; there are few at a time.
+    var rolling: [ScaleTarget] { rollingIDs.sorted().compactMap { targets[$0] } }
 
     /// As a snapshot says it; nil: nothing.
     var message: PodScaling? {
         let all = PodScaling(
             scalers: Array(scalers.values), targets: Array(targets.values), autoscalers: Array(autoscalers.values),
-            autoscalersProblem: autoscalersProblem)
+            autoscalersProblem: autoscalersProblem, scalersProblem: scalersProblem,
+            deploymentsProblem: deploymentsProblem)
         return all.isEmpty ? nil : all
     }
 }

@@ -242,7 +242,7 @@ extension Engine {
                 next = min(next ?? due, due)
                 continue
             }
-            if let held = cooldown(number, at: now) {
+            if let held = cooldown(number, isFreed: model.briefs[slot].isReady && isFreed(slot, at: now), at: now) {
                 waiting[slot] = held.reason
                 next = min(next ?? held.until, held.until)
                 continue
@@ -289,12 +289,15 @@ extension Engine {
         return (start + (rules.unreadyTime ?? configuration.scaleDown.unreadyTime), .notUnreadyLongEnough)
     }
 
-    private func cooldown(_ number: Int, at now: Timestamp) -> (reason: Explanation, until: Timestamp)? {
+    /// - Parameter isFreed: a pod scaler freed the node, whose own window has passed already: no growth is waited for.
+    private func cooldown(
+        _ number: Int, isFreed: Bool, at now: Timestamp
+    ) -> (reason: Explanation, until: Timestamp)? {
         let rules = configuration.scaleDown
         let own = groups[number].memory
         let local = rules.delaysPerGroup
         let delays: [(Timestamp?, Interval, String)] = [
-            (local ? own.grewAt : memory.grewAt, rules.delayAfterAdd, "scale-up"),
+            (local ? own.grewAt : memory.grewAt, isFreed ? .zero : rules.delayAfterAdd, "scale-up"),
             (local ? own.removedAt : memory.removedAt, rules.delayAfterDelete, "removal"),
             (local ? own.removalFailedAt : memory.removalFailedAt, rules.delayAfterFailure, "failed removal"),
         ]

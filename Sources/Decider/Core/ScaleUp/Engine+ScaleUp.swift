@@ -78,8 +78,8 @@ extension Engine {
     }
 
     /// Replicas that do not exist yet ask for room as pods do that wait for it; they are numbers below zero.
-    mutating func addComing(_ pass: inout ScaleUpPass) {
-        let coming = comingReplicas()
+    mutating func addComing(_ pass: inout ScaleUpPass, at now: Timestamp) {
+        let coming = comingReplicas(at: now)
         guard !coming.isEmpty else { return }
         for item in coming {
             let shape = model.catalog.classes[item.podClass].shape

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Messages
 import Support
 import Testing
@@ -97,11 +98,26 @@ struct PodScalingTests {
         #expect(stage.stage.core.engine.memory.pods?.scalers["default/web"]?.act == nil)
     }
 
-    @Test("Nodes that a smaller target frees go at once, others after their time")
-    func freed() {
-        var stage = ScalerStage(nodes: ["n1", "n2", "n3"], pods: 6, configure: { $0.scaleDown.delayAfterAdd = .zero }) {
-            $0.scaler.minimum = 2
-            $0.scaler.scaleDown.stabilization = .seconds(60)
+    @Test(
+        "Nodes that a smaller target frees go at once, also soon after the group grew; others after their time",
+        arguments: [false, true])
+    func freed(grewBefore: Bool) throws {
+        var stage = ScalerStage(
+            nodes: ["n1", "n2", "n3"], pods: 6, configure: { if !grewBefore { $0.scaleDown.delayAfterAdd = .zero } },
+            change: {
+                $0.scaler.minimum = 2
+                $0.scaler.scaleDown.stabilization = .seconds(60)
+            })
+        if grewBefore {
+            var saved = try JSONDecoder().decode(
+                EngineMemory.self, from: Data(try stage.stage.core.engine.checkpoint()))
+            saved.grewAt = stage.stage.now
+            stage.stage.core = DeciderCore(stage.stage.core.engine.configuration, term: "u")
+            try stage.stage.core.restore(Array(try JSONEncoder().encode(saved)))
+            stage.stage.snapshot(
+                nodes: ["n1", "n2", "n3"].map { Stage.node($0) }, pods: stage.pods,
+                scaling: PodScaling(scalers: [stage.scaler], targets: [stage.target]))
+            stage.stage.group("w", ["n1", "n2", "n3"])
         }
         // Two pods a node; the load goes.
         var pods = stage.pods
@@ -157,10 +173,20 @@ struct PodScalingTests {
         #expect(stage.entry()?.problem == Explanation(.kubernetesRefused, "403: may not"))
         stage.evaluate(after: .seconds(12), load: 1_000)
         #expect(stage.change == [2, 4])
+        // Neither the retry nor its being under way is a recovery.
+        #expect(stage.stage.record?.scalers?.allSatisfy { $0.problem != nil } ?? true)
+        #expect(
+            stage.entry()?.outcome.reason == .replicasComing && stage.entry()?.problem?.reason == .kubernetesRefused)
         refuse(.kubernetesRefused, &stage)
         stage.evaluate(after: .seconds(20), load: 1_000)
         #expect(stage.decided.isEmpty)
         stage.evaluate(after: .seconds(12), load: 1_000)
+        #expect(stage.change == [2, 4])
+        // Somebody else writes the object whenever we do: a problem as well.
+        refuse(.kubernetesConflict, &stage)
+        stage.evaluate(after: .seconds(5), load: 1_000)
+        #expect(stage.decided.isEmpty && stage.entry()?.problem?.reason == .kubernetesConflict)
+        stage.evaluate(after: .minutes(2), load: 1_000)
         #expect(stage.change == [2, 4])
         // Somebody else changed the replicas meanwhile: looked at anew, without a pause.
         refuse(.decisionStale, &stage)
@@ -168,6 +194,19 @@ struct PodScalingTests {
         stage.tellTarget()
         stage.evaluate(after: .seconds(5), load: 1_000)
         #expect(stage.decided.first?.from == 3)
+        // Done at last: now it is well.
+        let done = stage.decided.first
+        stage.stage.receive(
+            .scaleCompleted(
+                ScaleCompleted(
+                    cluster: "test",
+                    scale: ScaleProgress(
+                        id: done?.id ?? "", group: "Deployment/default/web", from: 3, to: done?.to ?? 0, size: done?.to,
+                        reason: Explanation(.statAbove), at: stage.stage.now))))
+        stage.target.replicas = done?.to ?? 0
+        stage.tellTarget()
+        stage.evaluate(after: .seconds(5), load: 500)
+        #expect(stage.entry()?.problem == nil)
     }
 
     @Test("Who takes over knows what is under way, and shrinks nothing before a window has passed")
@@ -265,6 +304,135 @@ struct PodScalingTests {
         stage.tell("queue", 100)
         stage.evaluate(after: .seconds(20), load: 100)
         #expect(stage.change == [8, 10])
+    }
+
+    @Test(
+        "One of several stats that is missing for a moment now and then does not keep the others from shrinking: that look recommends nothing"
+    )
+    func gaps() {
+        var stage = ScalerStage(pods: 10) {
+            $0.scaler.intentions.append(Intention(stat: "queue", isExternal: true, goal: .average(10)))
+        }
+        var changes: [[Int]] = []
+        for look in 1...40 {
+            // At every twelfth look the queue's value is more than a minute old.
+            if (1...8).contains(look % 12) { stage.tell("queue", 30) }
+            stage.evaluate(load: 200)
+            if !stage.decided.isEmpty {
+                changes.append(stage.change)
+                break
+            }
+        }
+        #expect(changes == [[10, 4]])
+        #expect(stage.stage.now - Stage.start >= .minutes(5), "the window holds all the same")
+    }
+
+    @Test(
+        "Nodes are asked for ahead of policies only as far as these allow within the time that a machine takes",
+        arguments: [
+            (ScalingRules.Policy(.pods, 1, per: .minutes(30)), 0), (.init(.percent, 10, per: .minutes(5)), 0),
+            (.init(.pods, 1, per: .seconds(60)), 2), (.init(.pods, 4, per: .seconds(15)), 32),
+            (.init(.percent, 100, per: .seconds(15)), 30),
+        ])
+    func ahead(policy: ScalingRules.Policy, expected: Int) {
+        var stage = ScalerStage(pods: 8) {
+            $0.scaler.maximum = 46
+            $0.scaler.scaleUp.policies = [policy]
+        }
+        stage.evaluate(load: 10_000)
+        let act = stage.stage.core.engine.memory.pods?.scalers["default/web"]?.act
+        #expect(act?.from == 8 && act?.ahead == min(expected, 46 - (act?.to ?? 0)), "\(String(describing: act))")
+    }
+
+    @Test("A slow policy buys no machines before its time")
+    func slowPolicy() {
+        var stage = ScalerStage(pods: 1) {
+            $0.scaler.maximum = 40
+            $0.scaler.scaleUp.policies = [.init(.pods, 1, per: .minutes(30))]
+        }
+        stage.evaluate(load: 1_000 * 20)
+        #expect(stage.change == [1, 2])
+        #expect(stage.stage.scaled.isEmpty, "the second pod has room on the node that is there")
+    }
+
+    @Test("Where something keeps pods from being made no nodes are asked for replicas that never become pods")
+    func quota() {
+        var stage = ScalerStage(pods: 3) { $0.scaler.maximum = 100 }
+        stage.evaluate(load: 1_000)
+        #expect(stage.change == [3, 6])
+        stage.carryOut()
+        // A quota lets no pod of these be made.
+        stage.evaluate(after: .seconds(60), load: 1_000)
+        stage.target.replicas = 6
+        stage.tellTarget()
+        var asked: [Int] = []
+        for _ in 1...12 {
+            stage.evaluate(load: 2_000)
+            asked += stage.stage.scaled.map(\.to)
+            if stage.change.first == 6 { break }
+        }
+        #expect(stage.change.first == 6 && asked.isEmpty, "\(stage.change) \(asked)")
+        #expect(
+            stage.entry()?.limits.contains { $0.detail.hasPrefix("only 3 of 6 replicas have pods") } == true,
+            "\(String(describing: stage.entry()))")
+    }
+
+    @Test("A scaler that only tries is in nobody's way, and says what it would do beside whoever scales")
+    func tries() {
+        let reference = TargetReference(apiVersion: "apps/v1", kind: "Deployment", name: "web")
+        var stage = ScalerStage { $0.scaler.dryRun = true }
+        let owner = PodAutoscaler(namespace: "default", name: "h", target: reference)
+        stage.stage.delta(scaling: PodScalingChange(changed: PodScaling(autoscalers: [owner])))
+        stage.evaluate(load: 1_000)
+        var entry = stage.entry()
+        #expect(stage.decided.isEmpty && entry?.problem == nil && entry?.desired == 4 && entry?.thresholds.count == 1)
+        #expect(entry?.limits.map(\.reason) == [.autoscalerOwnsTarget, .dryRun])
+        // Beside one that is at work.
+        stage = ScalerStage()
+        var second = stage.scaler
+        second.name = "trial"
+        second.dryRun = true
+        stage.stage.delta(scaling: PodScalingChange(changed: PodScaling(scalers: [second])))
+        stage.evaluate(load: 1_000)
+        #expect(stage.change == [2, 4])
+        entry = stage.entry("default/trial")
+        #expect(entry?.problem == nil && entry?.desired == 4)
+        #expect(entry?.limits.first == Explanation(.scalerConflict, "Deployment/default/web is scaled by default/web"))
+        // While HorizontalPodAutoscalers cannot be read it goes on as well.
+        stage = ScalerStage { $0.scaler.dryRun = true }
+        stage.stage.delta(scaling: PodScalingChange(changed: PodScaling(autoscalersProblem: "403")))
+        stage.evaluate(load: 1_000)
+        #expect(stage.entry()?.problem == nil && stage.entry()?.desired == 4)
+    }
+
+    @Test(
+        "A workload at zero gets its first pod also by policies that allow a share",
+        arguments: [ScalingRules.Selection.max, .min])
+    func wakesByPercent(selection: ScalingRules.Selection) {
+        var stage = ScalerStage(pods: 2) {
+            $0.scaler.minimum = 0
+            $0.scaler.intentions = [Intention(stat: "queue", isExternal: true, goal: .average(10))]
+            $0.scaler.scaleDown.stabilization = .zero
+            $0.scaler.scaleUp.policies = [
+                .init(.percent, 100, per: .seconds(15)), .init(.percent, 10, per: .seconds(15)),
+            ]
+            $0.scaler.scaleUp.selection = selection
+        }
+        stage.tell("queue", 0)
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.change == [2, 0])
+        stage.carryOut()
+        stage.evaluate(after: .seconds(20))
+        stage.tell("queue", 30)
+        stage.evaluate(after: .seconds(20))
+        #expect(stage.change == [0, 1])
+        stage = ScalerStage {
+            $0.scaler.minimum = 0
+            $0.scaler.intentions = [Intention(stat: "queue", isExternal: true, goal: .average(10))]
+            $0.scaler.scaleUp.selection = .disabled
+        }
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.entry()?.problem?.reason == .scalerInvalid, "it would never wake")
     }
 
     @Test("The ledger says the same once, and what changed again")

@@ -191,6 +191,29 @@ struct ProposalTests {
         #expect(hold(&stage, 20, seconds: 35) == [[4, 3]])
     }
 
+    @Test(
+        "A deployment that is told of on a replication controller that is monitored only disables negative thresholds as well"
+    )
+    func rolloutOfMonitored() {
+        var stage = onTraffic { $0.scaler.monitorSelector = LabelSelector([Requirement("app", .in, ["web", "old"])]) }
+        let shape = Stage.shape(cpu: 1_000, app: "old", owner: "old")
+        var old = ScaleTarget(
+            apiVersion: "v1", kind: "ReplicationController", namespace: "default", name: "old",
+            selector: LabelSelector([Requirement("app", .in, ["old"])]), replicas: 1, isRollingOut: true)
+        let pods = stage.stage.pods("old", 1, shape, on: "n1")
+        stage.stage.delta(pods: pods, scaling: PodScalingChange(changed: PodScaling(targets: [old])))
+        #expect(hold(&stage, 20, seconds: 60).isEmpty)
+        #expect(stage.entry()?.limits.contains { $0.reason == .rolloutInProgress } == true)
+        old.isRollingOut = false
+        stage.stage.delta(scaling: PodScalingChange(changed: PodScaling(targets: [old])))
+        #expect(hold(&stage, 20, seconds: 5) == [[3, 2]])
+        // Another service's rollout is none of ours.
+        old.isRollingOut = true
+        old.selector = LabelSelector([Requirement("app", .in, ["else"])])
+        stage.stage.delta(scaling: PodScalingChange(changed: PodScaling(targets: [old])))
+        #expect(hold(&stage, 20, seconds: 60) == [[2, 1]])
+    }
+
     @Test("A rollout stops intentions from shrinking as well")
     func rolloutAndIntentions() {
         var stage = ScalerStage(pods: 4) {
@@ -212,6 +235,81 @@ struct ProposalTests {
         #expect(decision?.apiVersion == "apps/v1" && decision?.kind == "Deployment" && decision?.name == "web")
         #expect(decision?.from == 2 && decision?.to == 4)
         #expect(decision?.reason.reason == .statAbove)
+    }
+
+    @Test(
+        "An intention based threshold defines no increment, the scaler will adjust accordingly and maintain once the intention is reached"
+    )
+    func intention() {
+        var stage = ScalerStage(pods: 2) { $0.scaler.scaleDown.stabilization = .zero }
+        // 1,600 thousandths in all, 500 for each pod: four.
+        stage.evaluate(load: 800)
+        #expect(stage.change == [2, 4])
+        stage.addPods(2, on: "n1")
+        stage.carryOut()
+        stage.tellTarget(pods: Array(stage.pods.suffix(2)))
+        for _ in 1...10 {
+            stage.evaluate(load: 400)
+            #expect(stage.decided.isEmpty)
+        }
+        #expect(stage.entry()?.outcome.reason == .scalerSatisfied)
+    }
+
+    @Test("Auto-scalers belong to the namespace just as a ReplicationController", arguments: [false, true])
+    func namespace(isSelected: Bool) {
+        var stage = ScalerStage {
+            $0.target.namespace = "other"
+            guard isSelected else { return }
+            $0.scaler.target = nil
+            $0.scaler.targetSelector = LabelSelector([Requirement("app", .in, ["web"])])
+        }
+        stage.evaluate(load: 1_000)
+        #expect(stage.decided.isEmpty && stage.entry()?.problem?.reason == .targetNotFound)
+    }
+
+    @Test(
+        "In a rolling deployment there will be multiple replication controllers, with one scaling up and another scaling down: the entire set of capacity is checked, and the deployer is not fought with"
+    )
+    func rollingDeployment() {
+        var stage = ScalerStage(pods: 6) {
+            $0.target = ScaleTarget(
+                apiVersion: "v1", kind: "ReplicationController", namespace: "default", name: "old",
+                labels: ["service": "shop"], selector: LabelSelector([Requirement("app", .in, ["web"])]), replicas: 6,
+                isRollingOut: true)
+            $0.scaler.target = nil
+            $0.scaler.targetSelector = LabelSelector([Requirement("service", .in, ["shop"])])
+            $0.scaler.monitorSelector = LabelSelector([Requirement("app", .in, ["web", "new"])])
+            $0.scaler.minimum = 5
+            $0.scaler.intentions = [Intention(stat: "rps", isExternal: true, goal: .average(10))]
+            $0.scaler.scaleDown.stabilization = .zero
+        }
+        var new = stage.target
+        new.name = "new"
+        new.selector = LabelSelector([Requirement("app", .in, ["new"])])
+        new.replicas = 2
+        let pods = stage.stage.pods("new", 2, Stage.shape(cpu: 1_000, app: "new", owner: "new"), on: "n1")
+        stage.stage.delta(pods: pods, scaling: PodScalingChange(changed: PodScaling(targets: [new])))
+        func ask(_ value: Double) -> [String] {
+            stage.tell("rps", value)
+            stage.evaluate(after: .seconds(15))
+            return stage.decided.map { "\($0.name) \($0.from) \($0.to)" }
+        }
+        // Twenty are wanted and ten allowed over both, which have eight.
+        #expect(ask(200) == ["old 6 8"])
+        stage.carryOut()
+        // The deployer goes on.
+        (stage.target.replicas, new.replicas) = (3, 7)
+        stage.stage.delta(scaling: PodScalingChange(changed: PodScaling(targets: [stage.target, new])))
+        #expect(ask(20) == [], "nothing is taken away meanwhile")
+        #expect(stage.entry()?.current == 10)
+        #expect(stage.entry()?.limits.contains { $0.reason == .rolloutInProgress } == true)
+        // It is done: five of ten are to stay over both, and the largest gives them.
+        (stage.target.isRollingOut, new.isRollingOut) = (false, false)
+        stage.stage.delta(scaling: PodScalingChange(changed: PodScaling(targets: [stage.target, new])))
+        #expect(ask(20) == ["new 7 2"])
+        (stage.target.replicas, new.replicas) = (2, 1)
+        stage.stage.delta(scaling: PodScalingChange(changed: PodScaling(targets: [stage.target, new])))
+        #expect(ask(20) == ["old 2 4"], "five are the least over both")
     }
 
     @Test(

@@ -161,6 +161,23 @@ struct ReplicaCalculatorTests {
         #expect(calculator.perPod(pods, .average(0.1), isCPU: false, scale: 1_000).replicas == 21)
     }
 
+    @Test("CPU is counted in whole thousandths, rounded up: 199.2 of 200 is 100 %")
+    func wholeThousandths() {
+        var pod = MonitoredPod()
+        (pod.value, pod.request, pod.isReady) = (199.2, 200, true)
+        (pod.startedAt, pod.readyChangedAt) = (Self.now - .minutes(60), Self.now - .minutes(59))
+        pod.measuredAt = Self.now
+        let calculator = ReplicaCalculator(current: 1, now: Self.now)
+        #expect(calculator.perPod([pod], .utilization(90), isCPU: true).value == 100)
+        // Missing pods count as fully used where the goal is more than that.
+        var missing = pod
+        missing.value = nil
+        let few = ReplicaCalculator(current: 4, now: Self.now)
+        pod.value = 200
+        let outcome = few.perPod([pod, pod, pod, missing], .utilization(200), isCPU: true)
+        #expect(outcome.replicas == 3, "(3 × 100 % + 200 %) / 4 of 200 %, over four pods: \(outcome)")
+    }
+
     @Test("No pod, no value, no request: an error, never a load of zero")
     func failures() {
         let calculator = ReplicaCalculator(current: 3, now: Self.now)

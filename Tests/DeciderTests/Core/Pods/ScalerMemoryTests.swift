@@ -39,17 +39,129 @@ struct ScalerMemoryTests {
         #expect(stage.change == [0, 3])
     }
 
-    @Test("A scaler that has been gone for an hour is forgotten: then a zero is somebody's")
-    func forgotten() {
+    @Test(
+        "What we set to zero is woken by whoever scales it, however long nobody did: switched off for hours, deleted and made anew, under another name"
+    )
+    func woken() throws {
+        func wakes(_ stage: inout ScalerStage, _ name: String = "web") -> Bool {
+            stage.scaler.name = name
+            stage.tellTarget()
+            stage.tell("queue", 30)
+            stage.evaluate(after: .seconds(20))
+            return stage.change == [0, 3]
+        }
+        for name in ["web", "renamed"] {
+            var stage = idle()
+            stage.stage.delta(
+                scaling: PodScalingChange(removedScalers: ["default/web"], removedTargets: [stage.target.id]))
+            stage.evaluate(after: .seconds(30))
+            stage.evaluate(after: .minutes(3 * 1_440))
+            #expect(wakes(&stage, name), "\(name)")
+        }
+        // `decider.pods.enabled: false` for a while.
         var stage = idle()
-        stage.stage.delta(scaling: PodScalingChange(removedScalers: ["default/web"]))
-        stage.evaluate(after: .seconds(30))
-        stage.evaluate(after: .minutes(61))
-        stage.evaluate(after: .seconds(30))
+        var configuration = stage.stage.core.engine.configuration
+        for isEnabled in [false, true] {
+            let saved = try stage.stage.core.engine.checkpoint()
+            configuration.podScaling.enabled = isEnabled
+            stage.stage.core = DeciderCore(configuration, term: "t\(isEnabled)")
+            try stage.stage.core.restore(saved)
+            stage.stage.snapshot(
+                nodes: [Stage.node("n1")], pods: [],
+                scaling: PodScaling(scalers: [stage.scaler], targets: [stage.target]))
+            stage.stage.group("w", ["n1"])
+            stage.evaluate(after: .seconds(30))
+            stage.evaluate(after: .minutes(120))
+        }
+        #expect(wakes(&stage))
+        // Once it has replicas again, the next zero is somebody's.
+        stage.carryOut()
+        stage.evaluate(after: .seconds(20))
+        stage.target.replicas = 0
         stage.tellTarget()
         stage.tell("queue", 30)
         stage.evaluate(after: .seconds(20))
         #expect(stage.decided.isEmpty && stage.entry()?.problem?.reason == .targetIsZero)
+    }
+
+    @Test("A target that nobody has told of for a month is forgotten")
+    func forgotten() {
+        var stage = idle()
+        stage.stage.delta(scaling: PodScalingChange(removedScalers: ["default/web"], removedTargets: [stage.target.id]))
+        stage.evaluate(after: .seconds(30))
+        stage.evaluate(after: .minutes(31 * 1_440))
+        stage.evaluate(after: .seconds(30))
+        #expect(stage.stage.core.engine.memory.pods?.idled == nil)
+    }
+
+    @Test("What the Collector could not list is not gone: scalers and targets stay as they were last known, and go on")
+    func unlisted() {
+        var stage = ScalerStage(pods: 2)
+        stage.evaluate(load: 500)
+        let nodes = [Stage.node("n1")]
+        stage.stage.snapshot(
+            nodes: nodes, pods: stage.pods, scaling: PodScaling(scalersProblem: "500", deploymentsProblem: "403"))
+        stage.evaluate(after: .seconds(10), load: 1_000)
+        #expect(stage.change == [2, 4])
+        stage.carryOut()
+        stage.stage.snapshot(
+            nodes: nodes, pods: stage.pods, scaling: PodScaling(scalers: [stage.scaler], deploymentsProblem: "403"))
+        stage.evaluate(after: .seconds(10), load: 500)
+        #expect(stage.entry()?.target == "Deployment/default/web" && stage.entry()?.problem == nil)
+        // Listed at last: now what is not there is gone.
+        stage.stage.snapshot(nodes: nodes, pods: stage.pods, scaling: PodScaling(scalers: [stage.scaler]))
+        stage.evaluate(after: .seconds(10), load: 500)
+        #expect(stage.entry()?.problem?.reason == .targetNotFound)
+        stage.stage.snapshot(nodes: nodes, pods: stage.pods, scaling: PodScaling(targets: [stage.target]))
+        stage.evaluate(after: .seconds(10), load: 500)
+        #expect(stage.stage.record?.scalers?.first?.isGone == true)
+    }
+
+    @Test(
+        "A Decider that never knew them says that Deployments cannot be listed; what a selector means is not known then either"
+    )
+    func neverListed() {
+        for isSelected in [false, true] {
+            var stage = ScalerStage(pods: 2) {
+                guard isSelected else { return }
+                $0.scaler.target = nil
+                $0.scaler.targetSelector = LabelSelector([Requirement("app", .in, ["web"])])
+            }
+            let controller = ScaleTarget(
+                apiVersion: "v1", kind: "ReplicationController", namespace: "default", name: "rc",
+                labels: ["app": "web"], selector: nil, replicas: 2)
+            let core = DeciderCore(stage.stage.core.engine.configuration, term: "u")
+            stage.stage.core = core
+            stage.stage.snapshot(
+                nodes: [Stage.node("n1")], pods: stage.pods,
+                scaling: PodScaling(scalers: [stage.scaler], targets: [controller], deploymentsProblem: "403"))
+            stage.stage.group("w", ["n1"])
+            stage.evaluate(after: .seconds(5), load: 1_000)
+            #expect(stage.decided.isEmpty)
+            #expect(stage.entry()?.problem?.reason == .kubernetesRefused)
+            #expect(stage.entry()?.problem?.detail.contains("Deployments cannot be listed") == true)
+        }
+    }
+
+    @Test("What a scaler did is remembered also while whoever takes over cannot list the scalers")
+    func takenOver() throws {
+        var stage = idle()
+        let saved = try stage.stage.core.engine.checkpoint()
+        stage.stage.core = DeciderCore(stage.stage.core.engine.configuration, term: "u")
+        try stage.stage.core.restore(saved)
+        stage.stage.snapshot(
+            nodes: [Stage.node("n1")], pods: [],
+            scaling: PodScaling(targets: [stage.target], scalersProblem: "500"))
+        stage.stage.group("w", ["n1"])
+        stage.evaluate(after: .seconds(30))
+        stage.evaluate(after: .minutes(90))
+        stage.evaluate(after: .seconds(30))
+        #expect(stage.entry()?.isGone == nil)
+        stage.stage.snapshot(
+            nodes: [Stage.node("n1")], pods: [], scaling: PodScaling(scalers: [stage.scaler], targets: [stage.target]))
+        stage.tell("queue", 30)
+        stage.evaluate(after: .seconds(20))
+        #expect(stage.change == [0, 3])
     }
 
     private func stepping(_ change: (inout ScalerStage) -> Void = { _ in }) -> ScalerStage {
@@ -109,10 +221,8 @@ struct ScalerMemoryTests {
         var stage = stepping { $0.scaler.pause = .up }
         #expect(hold(&stage, 60, .minutes(12)).isEmpty)
         stage.scaler.pause = .none
-        // The spec is new: its time begins anew.
         stage.tellTarget()
-        #expect(hold(&stage, 60, .seconds(590)).isEmpty)
-        #expect(hold(&stage, 60, .seconds(40)) == [[3, 5]])
+        #expect(hold(&stage, 60, .seconds(20)) == [[3, 5]])
         var rolling = stepping {
             $0.scaler.values[0].comparison = .below
             $0.scaler.values[0].step = .replicas(-1)
@@ -122,6 +232,29 @@ struct ScalerMemoryTests {
         rolling.target.isRollingOut = false
         rolling.tellTarget()
         #expect(hold(&rolling, 10, .seconds(20)) == [[3, 2]])
+    }
+
+    @Test(
+        "A threshold that a new spec leaves as it was holds since when it did; one that it changes begins its time anew"
+    )
+    func newSpec() {
+        var stage = stepping()
+        let threshold = stage.scaler.values[0]
+        #expect(hold(&stage, 60, .minutes(6)).isEmpty)
+        stage.scaler.maximum = 9
+        // The same, in another place.
+        var other = threshold
+        other.stat = "unheard"
+        stage.scaler.values = [other, threshold]
+        stage.tellTarget()
+        #expect(hold(&stage, 60, .seconds(200)).isEmpty)
+        #expect(hold(&stage, 60, .seconds(60)) == [[3, 5]])
+        stage = stepping()
+        #expect(hold(&stage, 60, .minutes(6)).isEmpty)
+        stage.scaler.values[0].value = 55
+        stage.tellTarget()
+        #expect(hold(&stage, 60, .seconds(590)).isEmpty)
+        #expect(hold(&stage, 60, .seconds(40)) == [[3, 5]])
     }
 
     @Test("Stabilization windows hold what intentions ask for, not steps")
@@ -170,6 +303,16 @@ struct ScalerMemoryTests {
             removed.formUnion(stage.stage.removed.flatMap { $0.nodes.map(\.node) })
         }
         #expect(removed == ["n3"])
+        // Three more go than the target became smaller: they go for other reasons, and free no node.
+        (stage, pods) = made()
+        stage.carryOut()
+        #expect(stage.stage.core.engine.podScaling.leaving["Deployment/default/web"]?.count == 4)
+        stage.tellTarget(removedPods: pods[2...].map(\.uid))
+        stage.evaluate(after: .seconds(15), load: 250)
+        #expect(stage.stage.core.engine.podScaling.leaving.isEmpty, "as many have gone as were to go")
+        stage.tellTarget(removedPods: pods[..<2].map(\.uid))
+        stage.evaluate(after: .seconds(15), load: 250)
+        #expect(Set(stage.stage.core.engine.memory.pods?.freed.keys.map { $0 } ?? []).count == 2, "n2 and n3")
         // Refused: what ends now ends for other reasons.
         (stage, pods) = made()
         if let decision = stage.decided.last { refuse(&stage, decision) }

@@ -78,11 +78,12 @@ struct ScalerStage {
     }
 
     /// An external value.
-    mutating func tell(_ stat: String, _ value: Double, at time: Timestamp? = nil) {
+    mutating func tell(_ stat: String, _ value: Double, at time: Timestamp? = nil, every interval: Interval? = nil) {
         stage.receive(
             .externalStats(
                 ExternalStats(
-                    cluster: "test", samples: [.init(stat: stat, value: value, at: time ?? stage.now)])))
+                    cluster: "test", samples: [.init(stat: stat, value: value, at: time ?? stage.now)],
+                    interval: interval)))
     }
 
     /// The Collector tells target and scaler as they are now, and pods that are new.

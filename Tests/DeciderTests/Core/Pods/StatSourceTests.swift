@@ -49,6 +49,36 @@ struct StatSourceTests {
         }
     }
 
+    @Test(
+        "What is told less often than it may be old counts until its sender has missed two turns; an age that the scaler names is kept",
+        arguments: [
+            (nil, 300.0, 599.0, 601.0), (nil, 7_200, 7_199, 7_201), (nil, -5, 59, 61),
+            (Interval.seconds(60), 300, 59, 61),
+        ]
+            as [(Interval?, Double, Double, Double)])
+    func rarely(maximumAge: Interval?, interval: Double, fresh: Double, stale: Double) {
+        for (age, isStale) in [(fresh, false), (stale, true)] {
+            var stage = stage(.alarm(AlarmPlace(name: "slow")), maximumAge: maximumAge)
+            stage.tell("web/load", 40, every: .seconds(interval))
+            stage.evaluate(after: .seconds(age))
+            #expect(stage.decided.isEmpty == isStale, "told every \(interval) s, \(age) s ago")
+            #expect(stage.entry()?.problem?.reason == (isStale ? .statStale : nil))
+            let isExplained = stage.entry()?.problem?.detail.contains("maxAgeSeconds is too short") ?? false
+            #expect(isExplained == (isStale && maximumAge != nil))
+        }
+    }
+
+    @Test("A value that was too old when it was told is not made fresh by telling it again")
+    func toldAgain() {
+        var stage = stage(.alarm(AlarmPlace(name: "slow")))
+        let measured = stage.stage.now
+        for minutes in [0, 5, 10] {
+            stage.tell("web/load", 40, at: measured, every: .minutes(5))
+            stage.evaluate(after: .minutes(5))
+            #expect((stage.entry()?.problem?.reason == .statStale) == (minutes > 0), "\(minutes)")
+        }
+    }
+
     @Test("Why a value could not be read is the scaler's problem, until it is read; nothing shrinks meanwhile")
     func failure() {
         var stage = stage(metric)

@@ -1,6 +1,8 @@
 """The broker: what was said on Updraft's exchange, and messages that should not be there. Uses the AMQP library that
 comes with Debian's OpenStack packages; nothing else here is outside the standard library."""
+import contextlib
 import json
+import os
 import re
 import socket
 import subprocess
@@ -61,6 +63,22 @@ class Broker:
         listed = subprocess.run([self.rabbitmqctl, "-q", "--formatter", "json", "list_queues", "name", "messages"],
                                 capture_output=True, text=True, timeout=60, check=True)
         return {q["name"]: q["messages"] for q in json.loads(listed.stdout)}
+
+    @contextlib.contextmanager
+    def management(self, port):
+        """The management API on a port of this machine for as long as it is needed: its URL, user and password."""
+        def tool(name, *arguments):
+            subprocess.run([os.path.join(os.path.dirname(self.rabbitmqctl), name), "-q", *arguments],
+                           capture_output=True, text=True, timeout=90, check=True)
+
+        # Before the plugin is loaded, which would set its own.
+        tool("rabbitmqctl", "eval", "application:set_env(rabbitmq_management, tcp_config, "
+                                    '[{port, %d}, {ip, "127.0.0.1"}], [{persistent, true}]).' % port)
+        tool("rabbitmq-plugins", "enable", "rabbitmq_management")
+        try:
+            yield "http://127.0.0.1:%d" % port, self.options["userid"], self.options["password"]
+        finally:
+            tool("rabbitmq-plugins", "disable", "rabbitmq_management")
 
     def delete_queues(self, part):
         """Deletes the queues that belong to a story."""

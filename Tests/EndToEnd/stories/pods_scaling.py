@@ -1,11 +1,16 @@
 """Replicas follow the load of their pods, and nodes follow the replicas."""
+import datetime
 import os
+import uuid
 
 from harness.hooks import PodServer
 from harness.kubernetes import DEFINITIONS, MERGE, all_running, running
 from harness.registry import story
+from harness.services import free_port
 from harness.waiting import NotYet, check, holds, until
 from harness.web import WebError
+
+from .removal_commands import says
 
 SCALERS = "/apis/updraft.io/v1alpha1/namespaces/%s/podscalers"
 TARGETS = {"web": ("apps/v1", "Deployment"), "work": ("v1", "ReplicationController")}
@@ -186,8 +191,13 @@ def bad_input(stage):
             check(False, "the API server took a scaler with %s" % wrong)
     stage.say("the schema refuses what it can")
 
-    # This API server knows no validation rules: what they would refuse comes through, and is told.
-    scaler(stage, "swapped", "web", minReplicas=5, maxReplicas=4)
+    # An API server of before 1.25 knows no validation rules: what they would refuse comes through, and is told.
+    try:
+        scaler(stage, "swapped", "web", minReplicas=5, maxReplicas=4)
+        comes_through = True
+    except WebError as error:
+        check(error.status == 422 and "minReplicas" in error.body, "swapped was answered with %s" % error)
+        comes_through = False
     scaler(stage, "owned", "work")
     stage.kubernetes.request(
         "POST", "/apis/autoscaling/v1/namespaces/%s/horizontalpodautoscalers" % stage.namespace, {
@@ -204,14 +214,17 @@ def bad_input(stage):
               lambda: any(e["reason"] == reason for e in events(stage, "PodScaler", name)), 30)
         stage.say("%s: %s" % (name, reason))
 
-    told("swapped", "ScalingActive", "ScalerInvalid")
+    if comes_through:
+        told("swapped", "ScalingActive", "ScalerInvalid")
     told("owned", "AbleToScale", "AutoscalerOwnsTarget")
     told("lost", "AbleToScale", "TargetNotFound")
+    says(stage, ["explain", "podscaler", stage.namespace + "/owned"], "AutoscalerOwnsTarget", "rival")
     holds("the replicas stay", lambda: spread(stage, use) or [replicas(stage, n) for n in TARGETS] == [2, 2], 15)
     check(not stage.recorder.all("pods.decided"), "replicas were decided on: %s" % stage.recorder.all("pods.decided"))
 
     stage.say("a good scaler comes, and its target goes")
-    stage.kubernetes.request("DELETE", SCALERS % stage.namespace + "/swapped")
+    if comes_through:
+        stage.kubernetes.request("DELETE", SCALERS % stage.namespace + "/swapped")
     scaler(stage, "web", minReplicas=3, maxReplicas=4)
     until("web grows", lambda: spread(stage, use) or replicas(stage, "web") >= 3, 90)
     stage.kubernetes.request("DELETE", "/apis/apps/v1/namespaces/%s/deployments/web" % stage.namespace)
@@ -255,11 +268,12 @@ class ShopController:
 
 def allow_shops(stage):
     """The rights that docs/podscaler.md asks of who has a kind of their own."""
-    for account, verbs in (("collector", ["get"]), ("actuator", ["get", "patch"])):
+    for account, resources, verbs in (("collector", ["shops", "shops/scale"], ["get"]),
+                                      ("actuator", ["shops/scale"], ["get", "patch"])):
         name = "e2e-shops-" + account
         stage.kubernetes.replace("/apis/rbac.authorization.k8s.io/v1/clusterroles", {
             "metadata": {"name": name},
-            "rules": [{"apiGroups": ["example.org"], "resources": ["shops/scale"], "verbs": verbs}]})
+            "rules": [{"apiGroups": ["example.org"], "resources": resources, "verbs": verbs}]})
         stage.kubernetes.replace("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", {
             "metadata": {"name": name},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
@@ -306,7 +320,12 @@ def kind_of_ones_own(stage):
     known = status(stage, "shop")
     check(known["target"] == "Shop.example.org/%s/corner" % stage.namespace, "the target is %s" % known["target"])
     check(events(stage, "Shop", "corner"), "no Event on the shop")
-    stage.say("load goes")
+    stage.say("load goes, during a rollout")
+    stage.kubernetes.request("PATCH", shop.path, {"metadata": {"annotations": {"updraft.io/rollout": "true"}}}, MERGE)
+    until("the rollout holds the tills back",
+          lambda: work(60) or condition(stage, "shop", "ScalingLimited", "True", "RolloutInProgress"), 90)
+    check(shop.tills() == 4, "%s tills during the rollout" % shop.tills())
+    stage.kubernetes.request("PATCH", shop.path, {"metadata": {"annotations": {"updraft.io/rollout": None}}}, MERGE)
     until("one till", lambda: work(60) or shop.tills() == 1, 120)
     check(not any(e["reason"] == "KubernetesRefused" for e in events(stage, "Shop", "corner")),
           "a change was refused: %s" % events(stage, "Shop", "corner"))
@@ -365,3 +384,74 @@ def stat_of_their_own(stage):
     holds("the replicas stay", lambda: replicas(stage, "web") == 4, 10)
     stage.say("they work again, and sessions go")
     until("one pod is left", lambda: sessions(3) or all_running(stage.pods("web"), 1), 90)
+
+
+class Metric:
+    """A metric in Gnocchi with one value for each second."""
+
+    def __init__(self, cloud, name):
+        self.cloud, self.name, self.resource, self.until = cloud, name, str(uuid.uuid4()), 0
+        self.gnocchi("POST", "/resource/generic", {
+            "id": self.resource, "metrics": {name: {"archive_policy_name": "kubernetes"}}})
+
+    def gnocchi(self, method, path, body=None):
+        return self.cloud.request("metric", method, "/v1" + path, body)
+
+    def tell(self, value):
+        now = int(datetime.datetime.now(datetime.timezone.utc).timestamp())
+        seconds = range(max(self.until + 1, now - 5), now + 1)
+        self.until = now
+        if seconds:
+            self.gnocchi("POST", "/resource/generic/%s/metric/%s/measures" % (self.resource, self.name), [
+                {"timestamp": datetime.datetime.fromtimestamp(s, datetime.timezone.utc).isoformat(), "value": value}
+                for s in seconds])
+
+    def delete(self):
+        self.gnocchi("DELETE", "/resource/generic/" + self.resource)
+
+
+@story("pods-stats-elsewhere")
+def stats_elsewhere(stage):
+    """A metric in Gnocchi and the depth of a RabbitMQ queue: each makes its workload grow and shrink; a metric that is gone is
+    said, and nothing shrinks."""
+    queue = "orders-" + stage.cluster
+    with stage.broker.management(free_port()) as (url, user, password):
+        stage.set(size=1, collector__openstack_stats={"enabled": True, "interval": "5s"}, collector__queues=[
+            {"id": "orders", "url": url, "user": user, "password": password, "queue": queue,
+             "namespace": stage.namespace}])
+        define(stage)
+        login = stage.environments()["actuator"]
+        stage.services["collector"].environment.update({k: v for k, v in login.items() if k.startswith("OS_")})
+        connections = Metric(stage.rigs.cloud, "connections")
+        connection = stage.broker.connect()
+        channel = connection.channel()
+        channel.queue_declare(queue, durable=True, auto_delete=False)
+        stage.kubernetes.deployment(stage.namespace, "web", 1, cpu="100m")
+        stage.kubernetes.replication_controller(stage.namespace, "work", 1, cpu="100m")
+        scaler(stage, "web", thresholds=[{"intention": {"stat": "connections", "external": True, "averageValue": 10}}],
+               sources=[{"stat": "connections", "maxAgeSeconds": 30, "gnocchi": {
+                   "metric": "connections", "resourceType": "generic", "resourceID": connections.resource,
+                   "granularitySeconds": 1, "aggregation": "mean"}}])
+        scaler(stage, "work", thresholds=[
+            {"intention": {"stat": "orders.ready", "external": True, "averageValue": 10}}])
+        connections.tell(9)
+        stage.start_services()
+        for name in TARGETS:
+            until("the stat of %s is known" % name,
+                  lambda: connections.tell(9) or condition(stage, name, "ScalingActive", "True"), 90)
+        stage.say("38 connections and 25 orders; ten for each pod")
+        for _ in range(25):
+            stage.broker.publish("", queue, "an order")
+        until("four pods serve connections", lambda: connections.tell(38) or all_running(stage.pods("web"), 4), 120)
+        until("three pods work on orders", lambda: connections.tell(38) or all_running(stage.pods("work"), 3), 60)
+        told = [stat["stat"] for message in stage.recorder.all("external.stats") for stat in message.payload["samples"]]
+        check({"web/connections", "orders.ready", "orders.messages"} <= set(told), "told were %s" % sorted(set(told)))
+        stage.say("the orders are done, and the metric is gone")
+        channel.queue_purge(queue)
+        connections.delete()
+        until("one pod works", lambda: all_running(stage.pods("work"), 1), 90)
+        until("the metric is missed", lambda: condition(stage, "web", "ScalingActive", "False", "StatStale"), 90)
+        said = next(c for c in status(stage, "web")["conditions"] if c["type"] == "ScalingActive")["message"]
+        check("Gnocchi has no connections" in said, "it is said: %s" % said)
+        check(replicas(stage, "web") == 4, "%s replicas without a stat" % replicas(stage, "web"))
+        connection.close()

@@ -24,6 +24,8 @@ struct GnocchiSinkTests {
             /// Resources whose attributes another project guards.
             var guarded: Set<String> = []
             var attributes: [String: JSONValue] = [:]
+            /// What every request for measures is answered.
+            var refusingAll: Int?
             /// Whether unknown resources are named.
             var isNaming = true
         }
@@ -70,6 +72,7 @@ struct GnocchiSinkTests {
                 }
                 guard let body = try? JSONValue.parse(request.body) else { return .json(400, "{}") }
                 if request.path == "/metric/v1/batch/resources/metrics/measures" {
+                    if let status = state.refusingAll { return .json(status, #"{"title":"No","description":""}"#) }
                     let unknown = (body.objectValue ?? [:]).keys.filter { !state.resources.contains($0) }
                     guard unknown.isEmpty else {
                         let detail = state.isNaming ? unknown.sorted() : []
@@ -362,6 +365,32 @@ struct GnocchiSinkTests {
         let again = await failure(sink, TelemetryCore.Batch(entries: entries, number: 3))
         #expect(again?.code == .forbidden)
         #expect(cloud.state.withLock { $0.calls.count } - searched <= 2)
+        // Nobody is left out for it: what was a fault of the whole service ends for all at once.
+        cloud.state.withLock { $0.foreign = [] }
+        #expect(await failure(sink, TelemetryCore.Batch(entries: entries, number: 4)) == nil)
+        #expect(partial.withLock { $0 } == nil)
+        await sink.close()
+    }
+
+    @Test("a request that is refused as a whole for a moment costs that batch, and no resource is left out afterwards")
+    func refusedOnce() async throws {
+        let cloud = try Cloud()
+        let sink = GnocchiSink(try cloud.client(), projectID: "p1", userID: nil, archivePolicy: "kubernetes")
+        let batch = TelemetryCore.Batch(entries: try (0..<5).map { try entry(.node, "n\($0)", [1]) }, number: 1)
+        #expect(await failure(sink, batch) == nil)
+        for status in [403, 400, 404] {
+            cloud.state.withLock { $0.refusingAll = status }
+            let refused = try #require(await failure(sink, batch))
+            // No Gnocchi answers 404 there: it is waited for.
+            #expect(refused.isRetriable == (status == 404), "\(refused)")
+            cloud.state.withLock { state in
+                state.refusingAll = nil
+                state.stored = [:]
+            }
+            #expect(await failure(sink, batch) == nil)
+            #expect(partial.withLock { $0 } == nil)
+            #expect(cloud.state.withLock { $0.stored.count } == 5)
+        }
         await sink.close()
     }
 }

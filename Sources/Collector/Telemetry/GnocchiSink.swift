@@ -10,26 +10,27 @@ actor GnocchiSink: TelemetrySink {
     private let archivePolicy: String
     private var written = WrittenAttributes()
     /// Metrics that Gnocchi lets us not write, by name within their resource, and until when they are left out.
-    private var barred: [Barred: Timestamp] = [:]
+    private var barred: [MetricKey: Timestamp] = [:]
     /// Resources that do not exist and that Gnocchi lets us not make, and until when they are left out.
     private var missing: [String: Timestamp] = [:]
-    /// Why the last of these are left out.
+    /// Resources of which none could be stored, and until when nobody looks why: it may well be no fault of theirs, so they
+    /// are sent all the same.
+    private var doubtful: [String: Timestamp] = [:]
+    /// Why the last of these were refused.
     private var lastRefusal: OpenStackError?
 
-    private struct Barred: Hashable {
+    private struct MetricKey: Hashable {
         var resource: String
         var metric: String
     }
 
-    /// One metric in a request.
-    private struct Piece {
-        var resource: String
-        var metric: GnocchiMeasures.Metric
-        var key: Barred { Barred(resource: resource, metric: metric.name) }
+    /// What became of a batch.
+    private struct Progress {
+        var taken: Set<MetricKey> = []
+        /// Why something was not taken, the last of it.
+        var refusal: OpenStackError?
     }
 
-    /// Gnocchi refuses a whole request for one metric; in so many requests the culprits of a batch are looked for.
-    private static let searches = 64
     /// So long a metric or a resource that was refused is left out.
     private static let barredFor = Interval.minutes(10)
 
@@ -44,23 +45,17 @@ actor GnocchiSink: TelemetrySink {
         _ batch: TelemetryCore.Batch, at now: Timestamp
     ) async throws(TelemetryFailure) -> TelemetryPartial? {
         do throws(OpenStackError) {
-            var lost = Loss()
-            do throws(OpenStackError) {
-                try await store(batch.entries, at: now, &lost)
-            } catch {
-                if Self.isOwn(error) { lastRefusal = error }
-                throw error
-            }
-            for entry in batch.entries where entry.withAttributes && missing[entry.id] == nil {
-                try await update(entry, &lost)
-            }
-            lastRefusal = lost.refusal ?? lastRefusal
-            let left = leftOut(batch.entries)
-            // Nothing of it could be tried: it is as refused as it was the first time.
+            var progress = Progress()
+            try await store(batch.entries, at: now, &progress)
+            lastRefusal = progress.refusal ?? lastRefusal
+            let left = leftOut(batch.entries, progress)
+            // Nothing of it was taken, or could be tried: then it is as refused as it was the first time.
             if left.points == batch.pointCount, let lastRefusal { throw lastRefusal }
-            guard let refusal = lost.refusal ?? (left.metrics > 0 ? lastRefusal : nil) else { return nil }
-            return TelemetryPartial(
-                metrics: max(lost.metrics, left.metrics), points: left.points, failure: Self.failure(refusal))
+            for entry in batch.entries where entry.withAttributes && missing[entry.id] == nil {
+                try await update(entry, &progress)
+            }
+            guard let refusal = progress.refusal ?? (left.metrics > 0 ? lastRefusal : nil) else { return nil }
+            return TelemetryPartial(metrics: left.metrics, points: left.points, failure: Self.failure(refusal))
         } catch {
             throw Self.failure(error)
         }
@@ -70,40 +65,31 @@ actor GnocchiSink: TelemetrySink {
         await client.close()
     }
 
-    /// What of a batch is left out, since it was refused before or just now: metrics, and points of which nothing is left.
-    private func leftOut(_ entries: [TelemetryCore.Entry]) -> (metrics: Int, points: Int) {
-        guard !missing.isEmpty || !barred.isEmpty else { return (0, 0) }
+    /// What of a batch was not taken: metrics, and points of which nothing was.
+    private func leftOut(_ entries: [TelemetryCore.Entry], _ progress: Progress) -> (metrics: Int, points: Int) {
         var (metrics, points) = (0, 0)
         for entry in entries {
             let all = Self.measures(entry).metrics
-            let out =
-                missing[entry.id] != nil
-                ? all.count : all.filter { barred[Barred(resource: entry.id, metric: $0.name)] != nil }.count
+            let out = all.filter { !progress.taken.contains(MetricKey(resource: entry.id, metric: $0.name)) }.count
             metrics += out
             if out == all.count { points += entry.points.count }
         }
         return (metrics, points)
     }
 
-    /// What of a batch was not taken.
-    private struct Loss {
-        var metrics = 0
-        /// Why, the last of them.
-        var refusal: OpenStackError?
-    }
-
     /// One unknown resource makes Gnocchi refuse all of a batch, and it names those that are. They are made, and it goes
     /// again.
     private func store(
-        _ entries: [TelemetryCore.Entry], at now: Timestamp, _ lost: inout Loss
+        _ entries: [TelemetryCore.Entry], at now: Timestamp, _ progress: inout Progress
     ) async throws(OpenStackError) {
         // Longer than any is barred: our clock was set back.
         barred = barred.filter { $0.value > now && $0.value - now <= Self.barredFor }
         missing = missing.filter { $0.value > now && $0.value - now <= Self.barredFor }
+        doubtful = doubtful.filter { $0.value > now && $0.value - now <= Self.barredFor }
         let usable = entries.filter { missing[$0.id] == nil }
         let unknown: Set<String>
         do throws(OpenStackError) {
-            return try await separate(usable.map(Self.measures), at: now, &lost)
+            return try await separate(usable, at: now, &progress)
         } catch {
             guard Self.isUnknownResource(error) else { throw error }
             // A Gnocchi that does not name them is asked to make all of them; those that exist stay as they are.
@@ -120,14 +106,11 @@ actor GnocchiSink: TelemetrySink {
             } catch {
                 // A server that Ceilometer has not learnt of: its resource is not ours to make.
                 guard Self.isOwn(error) else { throw error }
-                lost.refusal = error
-                lost.metrics += Self.measures(entry).metrics.count
+                progress.refusal = error
                 missing[entry.id] = now + Self.barredFor
             }
         }
-        let rest = usable.filter { missing[$0.id] == nil }
-        if rest.isEmpty, let refusal = lost.refusal { throw refusal }
-        try await separate(rest.map(Self.measures), at: now, &lost)
+        try await separate(usable.filter { missing[$0.id] == nil }, at: now, &progress)
     }
 
     private static func isUnknownResource(_ error: OpenStackError) -> Bool {
@@ -139,53 +122,62 @@ actor GnocchiSink: TelemetrySink {
         error.code == .badRequest || error.code == .notFound || error.code == .forbidden
     }
 
-    /// Stores all that Gnocchi takes. It refuses a request as a whole when one of its metrics is another project's (403), is
-    /// gone (404) or is not wanted (400): then the halves go by themselves, down to the metric that is to blame, which is
-    /// left out from then on.
+    /// Stores all that Gnocchi takes. It refuses a request as a whole when one of its metrics is another project's (403) or
+    /// is not wanted (400): then the metric that is to blame is looked for and left out from then on.
     private func separate(
-        _ measures: [GnocchiMeasures], at now: Timestamp, _ lost: inout Loss
+        _ entries: [TelemetryCore.Entry], at now: Timestamp, _ progress: inout Progress
     ) async throws(OpenStackError) {
-        let pieces = measures.flatMap { resource in
-            resource.metrics.map { Piece(resource: resource.resource, metric: $0) }
-        }
-        let wanted = pieces.filter { barred[$0.key] == nil }
-        guard !wanted.isEmpty else { return }
-        var rest: [[Piece]] = [wanted]
-        var requests = 0
-        var stored = 0
-        var refusal: OpenStackError?
-        while let part = rest.popLast() {
-            do throws(OpenStackError) {
-                requests += 1
-                try await client.storeMeasures(Self.joined(part), archivePolicy: archivePolicy)
-                stored += part.count
-            } catch {
-                // What concerns all of them is not looked for in each.
-                guard Self.isOwn(error), !Self.isUnknownResource(error), !error.message.contains("Archive policy")
-                else {
-                    throw error
-                }
-                refusal = error
-                if part.count == 1 || requests >= Self.searches {
-                    lost.metrics += part.count
-                    if part.count == 1 { barred[part[0].key] = now + Self.barredFor }
-                } else {
-                    rest.append(Array(part[(part.count / 2)...]))
-                    rest.append(Array(part[..<(part.count / 2)]))
-                }
+        var (usual, inDoubt): ([RefusalSearch.Piece], [RefusalSearch.Piece]) = ([], [])
+        for entry in entries {
+            for metric in Self.measures(entry).metrics {
+                let key = MetricKey(resource: entry.id, metric: metric.name)
+                guard barred[key] == nil, !progress.taken.contains(key) else { continue }
+                let piece = RefusalSearch.Piece(resource: entry.id, metric: metric)
+                if doubtful[entry.id] == nil { usual.append(piece) } else { inDoubt.append(piece) }
             }
         }
-        guard let refusal else { return }
-        guard stored > 0 else {
-            // All of it is another's, it seems: searched for once, not in every batch.
-            for piece in wanted { missing[piece.resource] = now + Self.barredFor }
-            throw refusal
+        if !inDoubt.isEmpty, try await take(inDoubt, &progress) {
+            for piece in inDoubt { doubtful[piece.resource] = nil }
         }
-        lost.refusal = refusal
+        var search = RefusalSearch(usual)
+        while let part = search.next() {
+            if try await take(part, &progress) { search.wasTaken() } else { search.wasRefused() }
+        }
+        guard search.taken.isEmpty else {
+            for piece in search.guilty {
+                barred[MetricKey(resource: piece.resource, metric: piece.metric.name)] = now + Self.barredFor
+            }
+            return
+        }
+        // Others in their place would have been refused as well, for all that is known: nobody is left out for it.
+        for piece in usual { doubtful[piece.resource] = now + Self.barredFor }
+    }
+
+    /// Sends a part; whether it was taken. What concerns more than a metric is thrown.
+    private func take(
+        _ part: [RefusalSearch.Piece], _ progress: inout Progress
+    ) async throws(OpenStackError) -> Bool {
+        do throws(OpenStackError) {
+            try await client.storeMeasures(Self.joined(part), archivePolicy: archivePolicy)
+            for piece in part {
+                progress.taken.insert(MetricKey(resource: piece.resource, metric: piece.metric.name))
+            }
+            return true
+        } catch {
+            guard error.code == .badRequest || error.code == .forbidden, !Self.isUnknownResource(error),
+                !error.message.contains("Archive policy")
+            else {
+                // Gnocchi has no such answer to measures: something else is at its address, for a moment perhaps.
+                guard error.code == .notFound else { throw error }
+                throw OpenStackError(.server, call: error.call, status: error.status, message: error.message)
+            }
+            progress.refusal = error
+            return false
+        }
     }
 
     /// Pieces as Gnocchi takes them: by resource.
-    private static func joined(_ pieces: [Piece]) -> [GnocchiMeasures] {
+    private static func joined(_ pieces: [RefusalSearch.Piece]) -> [GnocchiMeasures] {
         var measures: [GnocchiMeasures] = []
         for piece in pieces {
             // Those of one resource stand together.
@@ -200,7 +192,7 @@ actor GnocchiSink: TelemetrySink {
 
     /// Attributes that changed since they were written: a pod that came to another node. What was written before our start
     /// is not known, so it is written once.
-    private func update(_ entry: TelemetryCore.Entry, _ lost: inout Loss) async throws(OpenStackError) {
+    private func update(_ entry: TelemetryCore.Entry, _ progress: inout Progress) async throws(OpenStackError) {
         let last = entry.points[entry.points.count - 1]
         guard !last.attributes.isEmpty, !written.holds(last.attributes, entry.id) else { return }
         do throws(OpenStackError) {
@@ -212,7 +204,7 @@ actor GnocchiSink: TelemetrySink {
             if error.code == .notFound { return written.forget(entry.id) }
             // The measures are stored; they are worth more than the names.
             guard Self.isOwn(error) else { throw error }
-            lost.refusal = error
+            progress.refusal = error
         }
     }
 

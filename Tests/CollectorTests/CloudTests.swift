@@ -217,6 +217,41 @@ struct SignalTests {
         #expect(bus.taken.withLock { $0 }.isEmpty)
     }
 
+    @Test("rotating keys makes no address invalid until the old key is dropped; a refused one is told of once an hour")
+    func rotation() async throws {
+        let old = SignalURL(secret: "the old key", cluster: "prod").path(group: "workers", .up, step: 1)
+        let told = Lock<[String]>([])
+        let time = Lock(Self.start)
+        func server(_ urls: SignalURL) -> SignalServer {
+            SignalServer(
+                cluster: "prod", groups: ["workers"], urls: urls,
+                doors: .init(
+                    now: { time.withLock { $0 } }, publish: { _ in true }, publishAlarm: { _ in true },
+                    forged: { path in told.withLock { $0.append(path) } }))
+        }
+        func post(_ target: String, _ server: SignalServer) async throws -> Int {
+            await server.reply(
+                to: try ServerRequest(method: "POST", target: target, headers: ServerHeaders([]), body: [])
+            ).status
+        }
+        let both = SignalURL(secret: "the new key", others: ["the old key"], cluster: "prod")
+        let new = both.path(group: "workers", .up, step: 1)
+        #expect(new != old)
+        let during = server(both)
+        #expect(try await post(old, during) == 202)
+        #expect(try await post(new, during) == 202)
+        // Its body is no alarm, but the token is good.
+        #expect(try await post(SignalURL(secret: "the old key", cluster: "prod").alarmsPath, during) == 400)
+        #expect(told.withLock { $0 }.isEmpty)
+        let after = server(SignalURL(secret: "the new key", cluster: "prod"))
+        for _ in 0..<3 { #expect(try await post(old, after) == 401) }
+        #expect(try await post("/signal/nobody/up?token=x", after) == 401)
+        #expect(told.withLock { $0 } == ["/signal/workers/up"])
+        time.withLock { $0 = $0 + .minutes(61) }
+        #expect(try await post(old, after) == 401)
+        #expect(told.withLock { $0.count } == 2)
+    }
+
     @Test("too many at once are told to wait, and none is lost silently when the broker is away")
     func limits() async throws {
         let bus = Bus()

@@ -24,6 +24,8 @@ struct SignalServer: Sendable {
         var truncated: @Sendable (Int) -> Void = { _ in }
         /// Told why alerts of a message were passed over.
         var passedOver: @Sendable ([String]) -> Void = { _ in }
+        /// Told now and then that a token for an address that there is was wrong.
+        var forged: @Sendable (_ path: String) -> Void = { _ in }
         /// How it ended, for metrics: the HTTP status.
         var ended: @Sendable (Int) -> Void = { _ in }
     }
@@ -39,6 +41,8 @@ struct SignalServer: Sendable {
     private let doors: Doors
     private let gate = Lock(SignalGate.signals)
     private let alarmGate = Lock(SignalGate.alarms)
+    /// When a wrong token was last told of, by path: whoever posts it is most likely an alarm whose address holds no more.
+    private let toldForged = Lock<[String: Timestamp]>([:])
 
     init(cluster: String, groups: Set<String>, urls: SignalURL, doors: Doors) {
         self.cluster = cluster
@@ -71,6 +75,7 @@ struct SignalServer: Sendable {
         else { return error(400, "step is a number from 1 to \(ScaleRequested.maximumStep)") }
         // Before anything is said of groups: strangers learn nothing.
         guard let token = Self.token(of: request), urls.isValid(token, group: group, direction, step: step) else {
+            if groups.contains(group) { tellForged("/signal/\(group)/\(direction.rawValue)") }
             return error(401, "the token is missing or is not that of this address")
         }
         guard groups.contains(group) else { return error(404, "no such group") }
@@ -96,6 +101,7 @@ struct SignalServer: Sendable {
     private func takeAlarms(_ request: ServerRequest) async -> ServerResponse {
         guard request.method == "POST" else { return error(405, "POST") }
         guard let token = Self.token(of: request), urls.isValid(alarms: token) else {
+            tellForged("/alarms")
             return error(401, "the token is missing or is not that of this address")
         }
         let now = doors.now()
@@ -123,6 +129,17 @@ struct SignalServer: Sendable {
         var answer: JSONValue = ["alarms": .int(Int64(told.alarms.count))]
         if !told.faults.isEmpty { answer["passed_over"] = .array(told.faults.prefix(20).map { .string($0) }) }
         return .json(202, answer.text)
+    }
+
+    /// Once an hour for each path; those are few.
+    private func tellForged(_ path: String) {
+        let now = doors.now()
+        let isNews = toldForged.withLock { told in
+            if let last = told[path], now >= last, now - last < .minutes(60) { return false }
+            told[path] = now
+            return true
+        }
+        if isNews { doors.forged(path) }
     }
 
     private func error(_ status: Int, _ what: String) -> ServerResponse {
@@ -201,6 +218,11 @@ extension SignalServer {
                     log.warning(
                         "alerts of a message are not used; the others are",
                         [.total: .int(faults.count), .details: .string(faults.prefix(3).joined(separator: "; "))])
+                },
+                forged: { path in
+                    log.warning(
+                        "a signal was refused: its token is missing or wrong. If an alarm posts it, give it the address that "
+                            + "`updraft signal-url` prints", [.path: .string(path)])
                 }, ended: { answers.increment(String($0)) }))
     }
 }

@@ -6,35 +6,38 @@ import Support
 /// The address by which an alarm asks for a node more or less: `<base>/signal/<group>/<up|down>?step=N&token=…`.
 ///
 /// Whoever has the address may use it: the token is an HMAC of group, direction and step under a key that is made from
-/// a secret of the installation (the first of `bus.keys`, else the transport URL). Nothing is stored; the address holds
-/// until that secret changes, and only for this step. (Aodh sends no headers of its own, so the secret must be in the
-/// address.)
+/// a secret of the installation (`collector.signals.token_key`, else the first of `bus.keys`, else the transport URL).
+/// Nothing is stored; the address holds for this step only, until that secret is gone: those of the other keys are good
+/// as well, so that keys can be rotated. (Aodh sends no headers of its own, so the secret must be in the address.)
 public struct SignalURL: Sendable {
-    private let key: [UInt8]
+    /// Not empty.
+    private let keys: [[UInt8]]
     private let cluster: String
 
-    /// From a secret of the installation.
-    public init(secret: String, cluster: String) {
-        // A key of its own for this purpose: what signs messages does not also sign addresses.
-        key = hmacSHA256(key: Array(secret.utf8), Array("updraft signal url".utf8))
+    /// From secrets of the installation; the first makes addresses, all are good for checking.
+    public init(secret: String, others: [String] = [], cluster: String) {
+        // Keys of their own for this purpose: what signs messages does not also sign addresses.
+        keys = ([secret] + others).map { hmacSHA256(key: Array($0.utf8), Array("updraft signal url".utf8)) }
         self.cluster = cluster
     }
 
     /// From the configuration.
     public init(_ settings: Settings) {
+        var secrets = settings.bus.keys.map(\.secret.revealed)
+        if let own = settings.collector.signals.tokenKey { secrets.insert(own.revealed, at: 0) }
         self.init(
-            secret: (settings.bus.keys.first?.secret ?? settings.bus.transportURL).revealed, cluster: settings.cluster)
+            secret: secrets.first ?? settings.bus.transportURL.revealed, others: Array(secrets.dropFirst()),
+            cluster: settings.cluster)
     }
 
     /// The token: 64 hexadecimal digits.
     public func token(group: String, _ direction: ScaleRequested.Direction, step: Int) -> String {
-        mac(group, direction, step).hex
+        hmacSHA256(key: keys[0], text(group, direction, step)).hex
     }
 
     /// Whether it is that token. Takes the same time however wrong it is.
     public func isValid(_ token: String, group: String, _ direction: ScaleRequested.Direction, step: Int) -> Bool {
-        guard token.utf8.count <= 128, let given = [UInt8](hex: token) else { return false }
-        return constantTimeEquals(given, mac(group, direction, step))
+        isMade(token, of: text(group, direction, step))
     }
 
     /// Path and query. Group ids are identifiers, so nothing has to be encoded.
@@ -44,28 +47,24 @@ public struct SignalURL: Sendable {
     }
 
     /// The token of the address that takes the states of alarms.
-    public var alarmsToken: String { alarmsMAC.hex }
+    public var alarmsToken: String { hmacSHA256(key: keys[0], alarmsText).hex }
 
     /// Whether it is that token.
-    public func isValid(alarms token: String) -> Bool {
-        guard token.utf8.count <= 128, let given = [UInt8](hex: token) else { return false }
-        return constantTimeEquals(given, alarmsMAC)
-    }
+    public func isValid(alarms token: String) -> Bool { isMade(token, of: alarmsText) }
 
     /// Path and query of that address.
     public var alarmsPath: String { "/alarms?token=\(alarmsToken)" }
 
-    /// No group makes the same text: it has no direction.
-    private var alarmsMAC: [UInt8] {
-        hmacSHA256(key: key, Array("\(cluster.utf8.count)\n\(cluster)\nalarms".utf8))
+    private func isMade(_ token: String, of text: [UInt8]) -> Bool {
+        guard token.utf8.count <= 128, let given = [UInt8](hex: token) else { return false }
+        return keys.map { constantTimeEquals(given, hmacSHA256(key: $0, text)) }.contains(true)
     }
 
+    /// No group makes the same text: it has no direction.
+    private var alarmsText: [UInt8] { Array("\(cluster.utf8.count)\n\(cluster)\nalarms".utf8) }
+
     /// The lengths go first, so that no other parts make the same text.
-    private func mac(_ group: String, _ direction: ScaleRequested.Direction, _ step: Int) -> [UInt8] {
-        hmacSHA256(
-            key: key,
-            Array(
-                "\(cluster.utf8.count)\n\(cluster)\n\(group.utf8.count)\n\(group)\n\(direction.rawValue)\n\(step)".utf8)
-        )
+    private func text(_ group: String, _ direction: ScaleRequested.Direction, _ step: Int) -> [UInt8] {
+        Array("\(cluster.utf8.count)\n\(cluster)\n\(group.utf8.count)\n\(group)\n\(direction.rawValue)\n\(step)".utf8)
     }
 }

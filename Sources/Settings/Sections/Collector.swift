@@ -27,6 +27,8 @@ extension Settings {
             public var advertiseURL: String?
             /// Certificate of that address; nil: plain HTTP.
             public var tls: ListenerTLS?
+            /// Key of the tokens in the addresses; nil: the keys of the bus.
+            public var tokenKey: Secret?
             /// The base URL that addresses begin with, without a slash at the end; nil: nothing listens.
             public var baseURL: String? {
                 var base = advertiseURL ?? listen.map { "\(tls == nil ? "http" : "https")://\($0)" }
@@ -45,6 +47,14 @@ extension Settings {
                 )
                 tls = reader.section(
                     "tls", "The certificate of that address: what is posted there carries tokens.", ListenerTLS.read)
+                tokenKey = reader.secretOrVariable(
+                    "token_key",
+                    "Key of the tokens in the addresses, the same for all replicas; without it the first of `bus.keys`, without "
+                        + "any the transport URL. Addresses made with any of `bus.keys` are good too, so that keys can be rotated."
+                )
+                if let tokenKey, tokenKey.revealed.utf8.count < 16 {
+                    reader.mistake("token_key", "is too short", allowed: "at least 16 bytes")
+                }
             }
         }
 

@@ -18,9 +18,16 @@ extension OpenStackClient {
         public var projectID: String?
         /// Why it is in this state; releases before 2020 do not say.
         public var why: String?
+        /// What it watches, in words: `mean of kubernetes.node.cpu.utilization gt 0.8, 5 times 60 s`; of alarms without a
+        /// threshold their type. Nil: Aodh does not tell.
+        public var definition: String?
 
         /// From its parts.
-        public init(id: String, name: String, state: String, projectID: String? = nil, why: String? = nil) {
+        public init(
+            id: String, name: String, state: String, projectID: String? = nil, why: String? = nil,
+            definition: String? = nil
+        ) {
+            self.definition = definition
             self.id = id
             self.name = name
             self.state = state
@@ -31,7 +38,26 @@ extension OpenStackClient {
         static func decode(_ field: Field) throws(OpenStackError) -> Alarm {
             Alarm(
                 id: try field.string("alarm_id"), name: try field.string("name"), state: try field.string("state"),
-                projectID: try field.optionalString("project_id"), why: try field.optionalString("state_reason"))
+                projectID: try field.optionalString("project_id"), why: try field.optionalString("state_reason"),
+                definition: definition(field.value))
+        }
+
+        /// For people only: what is not as expected is left out.
+        private static func definition(_ alarm: JSONValue) -> String? {
+            guard let type = alarm["type"]?.stringValue else { return nil }
+            guard let rule = alarm["\(type)_rule"], let threshold = rule["threshold"],
+                let comparison = rule["comparison_operator"]?.stringValue
+            else { return type }
+            let metric =
+                rule["metric"]?.stringValue
+                ?? rule["metrics"]?.arrayValue.map { $0.compactMap(\.stringValue).joined(separator: ", ") }
+                ?? rule["query"]?.stringValue ?? "?"
+            var words = "\(metric) \(comparison) \(threshold.text)"
+            if let method = rule["aggregation_method"]?.stringValue { words = "\(method) of \(words)" }
+            if let periods = rule["evaluation_periods"], let seconds = rule["granularity"] {
+                words += ", \(periods.text) times \(seconds.text) s"
+            }
+            return words
         }
     }
 

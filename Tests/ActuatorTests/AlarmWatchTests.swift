@@ -16,7 +16,8 @@ struct AlarmWatchTests {
     private static func seen(
         _ state: String, since: Timestamp?, id: String = Self.id, name: String = "group cpu"
     ) -> AlarmWatch.Seen {
-        AlarmWatch.Seen(id: id, name: name, state: state, why: "1 sample outside", since: since)
+        AlarmWatch.Seen(
+            id: id, name: name, state: state, why: "1 sample outside", definition: "mean of cpu gt 0.8", since: since)
     }
 
     /// What the Collector says of a notification of Aodh's: without a name.
@@ -69,6 +70,32 @@ struct AlarmWatchTests {
         #expect(made.alarms.map(\.state) == ["alarm"])
     }
 
+    @Test("an alarm that this login cannot see is what others say of it, and is told to be unseen once")
+    func notOurs() {
+        var watch = Self.watch(Self.id)
+        watch.heard(Self.word("alarm", at: Self.start))
+        let first = watch.answered([], askedAt: Self.start + .minutes(1), seesAll: false)
+        #expect(first.alarms.isEmpty && first.missed.isEmpty && first.unseen == [Self.id])
+        let second = watch.answered([], askedAt: Self.start + .minutes(3), seesAll: false)
+        #expect(second == AlarmWatch.Answer())
+        // Also where only our project's are heard: a webhook may be anybody's.
+        let third = watch.answered([], askedAt: Self.start + .minutes(5))
+        #expect(third == AlarmWatch.Answer())
+        // A process that has heard nothing yet says nothing either.
+        var other = Self.watch(Self.id)
+        #expect(other.answered([], askedAt: Self.start, seesAll: false).alarms.isEmpty)
+    }
+
+    @Test("what was not read is not gone")
+    func notWhole() {
+        var watch = Self.watch("group cpu")
+        _ = watch.answered([Self.seen("alarm", since: Self.start)], askedAt: Self.start)
+        let cut = watch.answered([], askedAt: Self.start + .minutes(2), isWhole: false)
+        #expect(cut == AlarmWatch.Answer())
+        let whole = watch.answered([], askedAt: Self.start + .minutes(4))
+        #expect(whole.alarms.map(\.state) == ["insufficient data"])
+    }
+
     @Test("a look that failed is made again, later and later; a process that begins again looks soon")
     func failing() {
         var watch = Self.watch(Self.id)
@@ -106,7 +133,7 @@ struct AlarmWatchTests {
             answer.alarms == [
                 CloudAlarm(
                     cluster: "test", alarmID: Self.id, name: "group cpu", state: "alarm", why: "1 sample outside",
-                    at: changedAt)
+                    at: changedAt, definition: "mean of cpu gt 0.8")
             ])
         #expect(answer.missed.map(\.before) == ["ok"])
         // Nothing changed since: the same word with the same time.

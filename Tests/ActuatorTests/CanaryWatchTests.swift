@@ -55,4 +55,19 @@ struct CanaryWatchTests {
         // Our clock is set back.
         #expect(watch.isDue(at: Self.start + .minutes(30)))
     }
+
+    @Test("while Gnocchi does not answer nothing is known, and it is not said to be well")
+    func unknown() {
+        let start = Timestamp(seconds: 1_795_470_000)
+        var watch = CanaryWatch(interval: .minutes(1), began: start)
+        #expect(watch.verdict(at: start) == nil)
+        _ = watch.read(start, at: start + .seconds(10))
+        #expect(watch.verdict(at: start + .seconds(10)) == false)
+        watch.failed(at: start + .minutes(3))
+        #expect(watch.verdict(at: start + .minutes(3)) == false)
+        watch.failed(at: start + .minutes(6))
+        #expect(watch.verdict(at: start + .minutes(6)) == nil)
+        _ = watch.read(start, at: start + .minutes(7))
+        #expect(watch.verdict(at: start + .minutes(7)) == true)
+    }
 }

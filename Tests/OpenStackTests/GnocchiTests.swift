@@ -72,7 +72,9 @@ struct GnocchiTests {
         let alarm =
             #"{"alarm_id":"\#(id)","name":"group cpu","state":"alarm","project_id":"p1","user_id":"u1","type":"#
             + #""gnocchi_resources_threshold","state_timestamp":"2026-11-23T20:00:00","state_reason":"Transition to alarm","#
-            + #""severity":"low","repeat_actions":false,"alarm_actions":[]}"#
+            + #""severity":"low","repeat_actions":false,"alarm_actions":[],"gnocchi_resources_threshold_rule":{"#
+            + #""metric":"cpu.utilization","aggregation_method":"mean","comparison_operator":"gt","threshold":0.8,"#
+            + #""granularity":60,"evaluation_periods":5}}"#
         let cloud = FakeCloud { request in
             switch request.path {
             case "/aodh/v2/alarms/\(id)": .json(alarm)
@@ -88,7 +90,8 @@ struct GnocchiTests {
         }
         let client = try cloud.client(["OS_ALARMING_ENDPOINT_OVERRIDE": cloud.server.url + "/aodh"])
         let wanted = OpenStackClient.Alarm(
-            id: id, name: "group cpu", state: "alarm", projectID: "p1", why: "Transition to alarm")
+            id: id, name: "group cpu", state: "alarm", projectID: "p1", why: "Transition to alarm",
+            definition: "mean of cpu.utilization gt 0.8, 5 times 60 s")
         #expect(try await client.alarm(id) == wanted)
         #expect(try await client.alarm("nosuch") == nil)
         #expect(try await client.alarms(named: "group cpu") == [wanted])
@@ -99,6 +102,24 @@ struct GnocchiTests {
                 == .init(
                     state: "alarm", why: "1 sample outside", at: try #require(Timestamp("2026-11-23T22:25:09.507629Z")))
         )
+    }
+
+    @Test(
+        "what an alarm watches is for people: whatever Aodh says of it, the alarm is read",
+        arguments: [
+            (#","type":"event","event_rule":{"event_type":"orchestration.*"}"#, "event"), ("", nil),
+            (
+                #","type":"prometheus","prometheus_rule":{"query":"up","comparison_operator":"lt","threshold":1}"#,
+                "up lt 1"
+            ),
+            (#","type":7"#, nil), (#","type":"event","event_rule":"odd""#, "event"),
+        ] as [(String, String?)])
+    func definitions(more: String, words: String?) async throws {
+        let cloud = FakeCloud { _ in .json(#"{"alarm_id":"a","name":"n","state":"ok"\#(more)}"#) }
+        let client = try cloud.client(["OS_ALARMING_ENDPOINT_OVERRIDE": cloud.server.url + "/aodh"])
+        let alarm = try #require(try await client.alarm("a"))
+        #expect(alarm.definition == words && alarm.state == "ok")
+        await client.close()
     }
 
     @Test("Gnocchi's own words are in the error: a text, or an object in its place")

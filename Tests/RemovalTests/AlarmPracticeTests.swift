@@ -146,6 +146,7 @@ struct AlarmPracticeTests {
                 try await Task.sleep(for: .milliseconds(20))
             }
         }
+        #expect(!context.metrics.text().contains("updraft_actuator_canary_missing "), "nothing is known yet")
         try await until("it was read") { context.metrics.text().contains("updraft_actuator_canary_age_seconds") }
         #expect(context.readiness.all["statistics"]?.ok != false)
         try await until("it is missed") { context.readiness.all["statistics"]?.ok == false }
@@ -155,6 +156,10 @@ struct AlarmPracticeTests {
             "\(reason)")
         #expect(reason.contains("collector.telemetry.transport_url"), "\(reason)")
         #expect(context.metrics.text().contains("updraft_actuator_canary_missing 1"))
+        // The condition does not go on saying what was wrong then.
+        try await until("the cause is looked for again") {
+            context.readiness.all["statistics"].map { !$0.ok && $0.reason != reason } == true
+        }
         #expect(lines.withLock { $0 }.filter { $0.contains("statistics do not arrive in Gnocchi") }.count == 1)
         let sender = Task {
             while !Task.isCancelled {

@@ -13,6 +13,8 @@ struct AlarmWatch: Sendable {
         var name: String
         var state: String
         var why: String
+        /// What it watches, in words.
+        var definition: String?
         /// The last transition of its history, if that led to this state.
         var since: Timestamp?
     }
@@ -23,9 +25,13 @@ struct AlarmWatch: Sendable {
         var alarms: [CloudAlarm] = []
         /// Alarms whose state is another than the one said last: nobody had heard of it.
         var missed: [(alarm: CloudAlarm, before: String)] = []
+        /// Ids that rules name and that Aodh does not show to this login, each told once: deleted, mistyped, or another
+        /// project's.
+        var unseen: [String] = []
 
         static func == (left: Answer, right: Answer) -> Bool {
             left.alarms == right.alarms && left.missed.map(\.alarm) == right.missed.map(\.alarm)
+                && left.unseen == right.unseen
                 && left.missed.map(\.before) == right.missed.map(\.before)
         }
     }
@@ -43,6 +49,8 @@ struct AlarmWatch: Sendable {
     private let interval: Interval
     /// What was said last of each alarm, by whomever.
     private var said: [String: Said] = [:]
+    /// Ids that were told as unseen.
+    private var toldUnseen: Set<String> = []
     /// Ids whose names nobody knew, which have been asked for since.
     private var nameless: Set<String> = []
     private var wantsLook = true
@@ -108,21 +116,32 @@ struct AlarmWatch: Sendable {
     /// - Parameters:
     ///   - seen: the alarms that rules are for, those that exist.
     ///   - askedAt: when the question went out; what is said later on the bus is newer.
-    mutating func answered(_ seen: [Seen], askedAt: Timestamp) -> Answer {
+    ///   - isWhole: false: there are more alarms of these names than were read.
+    ///   - seesAll: whether this login would see every alarm that may be heard of: only those of its project are heard.
+    ///     Aodh answers 404 also for the alarms of other projects.
+    mutating func answered(
+        _ seen: [Seen], askedAt: Timestamp, isWhole: Bool = true, seesAll: Bool = true
+    ) -> Answer {
         var answer = Answer()
         var there: Set<String> = []
         pause = Self.spacing
         for alarm in seen.sorted(by: { $0.id < $1.id }) where there.insert(alarm.id).inserted {
             tell(alarm, askedAt, &answer)
         }
+        guard isWhole else { return answer }
         // One that was there and is not any more must not hold its last state for ever; nor one that a rule names by its
-        // id and that is not there: it may have gone while another process looked.
+        // id and that nobody says anything of: it may have gone while another process looked. What somebody else says, such
+        // as a webhook of another project, is theirs to end.
+        let ids = wanted.filter(Self.isID)
         var absent = said.filter { lookedFor($0.key, $0.value) && $0.value.wasSeen }.map(\.key)
-        absent += wanted.filter { Self.isID($0) && said[$0]?.wasSeen != true }
+        if seesAll { absent += ids.filter { said[$0] == nil } }
         for id in absent.sorted() where !there.contains(id) && said[id]?.state != Self.unknown {
             let gone = Seen(id: id, name: said[id]?.name ?? "", state: Self.unknown, why: "Aodh has no such alarm")
             tell(gone, askedAt, &answer)
         }
+        let unseen = ids.subtracting(there)
+        answer.unseen = unseen.subtracting(toldUnseen).sorted()
+        toldUnseen = unseen
         return answer
     }
 
@@ -147,7 +166,7 @@ struct AlarmWatch: Sendable {
         let name = alarm.name.isEmpty ? nil : String(alarm.name.prefix(200))
         let word = CloudAlarm(
             cluster: cluster, alarmID: alarm.id, name: name, state: alarm.state, why: String(alarm.why.prefix(300)),
-            at: at)
+            at: at, definition: alarm.definition.map { String($0.prefix(300)) })
         if let before, before.at > at, before.state != alarm.state {
             // The bus was quicker than Aodh's answer.
             return

@@ -18,6 +18,7 @@ struct CanaryWatch: Sendable {
     private let every: Interval
     private let began: Timestamp
     private var lookedAt: Timestamp?
+    private var answeredAt: Timestamp?
     private var sent: Timestamp?
     private(set) var isMissing = false
 
@@ -41,6 +42,7 @@ struct CanaryWatch: Sendable {
     /// - Parameter sent: when the newest canary was sent; nil: it has none.
     mutating func read(_ sent: Timestamp?, at now: Timestamp) -> Turn? {
         lookedAt = now
+        answeredAt = now
         self.sent = sent ?? self.sent
         let reference = max(self.sent ?? began, began)
         let isLate = now - reference > patience
@@ -52,6 +54,12 @@ struct CanaryWatch: Sendable {
     /// Gnocchi could not be asked: nothing is known, and nothing changes.
     mutating func failed(at now: Timestamp) {
         lookedAt = now
+    }
+
+    /// Whether statistics stay away; nil: Gnocchi has not answered for too long, so nothing is known.
+    func verdict(at now: Timestamp) -> Bool? {
+        guard let answeredAt, now - answeredAt <= patience else { return nil }
+        return isMissing
     }
 
     /// How old the last canary is that was read; nil: none was.

@@ -43,10 +43,16 @@ struct AlarmReader: Sendable {
         self.client = client
         self.cluster = cluster
         self.project = project
-        self.wanted = wanted
+        // What is not asked for is not taken for absent either.
+        self.wanted = Set(wanted.sorted().prefix(Self.mostAlarms))
         self.interval = interval
         self.log = log
-        watch = Lock(AlarmWatch(cluster: cluster, wanted: wanted, interval: interval))
+        if wanted.count > Self.mostAlarms {
+            log.warning(
+                "decider.rules are for more alarms than Aodh is asked for; of the others what the bus says counts",
+                [.total: .int(wanted.count), .count: .int(Self.mostAlarms)])
+        }
+        watch = Lock(AlarmWatch(cluster: cluster, wanted: self.wanted, interval: interval))
         reads = metrics.counter(
             "actuator_alarm_reads", "Looks at the alarms of Aodh that rules are for, by what came of it.",
             .label("outcome", Outcome.allCases.map(\.rawValue)))
@@ -89,11 +95,20 @@ struct AlarmReader: Sendable {
             if watch.withLock({ $0.isDue(busWorks: works, at: now) }) {
                 watch.withLock { $0.asked(at: now) }
                 do throws(OpenStackError) {
-                    let seen = try await read()
+                    let (seen, isWhole) = try await read()
+                    let own = try await client.projectID()
+                    let seesAll = project != nil && project == own
                     reads.increment(Outcome.read.rawValue)
                     if told != nil { log.info("Aodh answers again", [.total: .int(seen.count)]) }
                     told = nil
-                    let answer = watch.withLock { $0.answered(seen, askedAt: now) }
+                    let answer = watch.withLock {
+                        $0.answered(seen, askedAt: now, isWhole: isWhole, seesAll: seesAll)
+                    }
+                    for id in answer.unseen {
+                        log.warning(
+                            "an alarm of decider.rules is not shown to this login: it is deleted, mistyped or another project's; "
+                                + "what the bus and webhooks say of it counts", [.alarm: .string(id)])
+                    }
                     for (alarm, before) in answer.missed {
                         missed.increment()
                         log.info(
@@ -117,10 +132,10 @@ struct AlarmReader: Sendable {
         }
     }
 
-    /// The alarms that rules are for: by id, or by name.
-    private func read() async throws(OpenStackError) -> [AlarmWatch.Seen] {
+    /// The alarms that rules are for: by id, or by name; and whether those are all of them.
+    private func read() async throws(OpenStackError) -> (seen: [AlarmWatch.Seen], isWhole: Bool) {
         var alarms: [OpenStackClient.Alarm] = []
-        for word in wanted.sorted().prefix(Self.mostAlarms) {
+        for word in wanted.sorted() {
             if AlarmWatch.isID(word) {
                 if let alarm = try await client.alarm(word) { alarms.append(alarm) }
             } else {
@@ -141,8 +156,9 @@ struct AlarmReader: Sendable {
             seen.append(
                 AlarmWatch.Seen(
                     id: alarm.id, name: alarm.name, state: alarm.state,
-                    why: (isThis ? last?.why : nil) ?? alarm.why ?? "", since: isThis ? last?.at : nil))
+                    why: (isThis ? last?.why : nil) ?? alarm.why ?? "",
+                    definition: alarm.definition, since: isThis ? last?.at : nil))
         }
-        return seen
+        return (seen, alarms.count <= Self.mostAlarms)
     }
 }

@@ -11,8 +11,8 @@ struct CanaryReader: Sendable {
     private let look: TelemetryLook
     private let telemetry: Settings.Collector.Telemetry
     private let patience: Interval
-    private let age: Lock<Interval?>
-    private let missing: Gauge
+    /// For the metrics; nil while nobody looks.
+    private let seen: Lock<CanaryWatch?>
     private let failures: Counter
 
     /// The condition of `/readyz`.
@@ -28,14 +28,16 @@ struct CanaryReader: Sendable {
         self.context = context
         self.patience = patience ?? CanaryWatch.patience(telemetry.interval)
         look = TelemetryLook(context, client: client)
-        let age = Lock<Interval?>(nil)
-        self.age = age
+        let seen = Lock<CanaryWatch?>(nil)
+        self.seen = seen
         context.metrics.gauge(
             "actuator_canary_age_seconds",
-            "Age of the newest canary in Gnocchi when it was last looked for; not there before one was found."
-        ) { age.withLock { $0?.inSeconds } }
-        missing = context.metrics.gauge(
-            "actuator_canary_missing", "1 while statistics do not arrive in Gnocchi, as the canary shows.")
+            "Age of the newest canary in Gnocchi; not there before one was found, and while nobody looks."
+        ) { seen.withLock { $0?.age(at: .now())?.inSeconds } }
+        context.metrics.gauge(
+            "actuator_canary_missing",
+            "1 while statistics do not arrive in Gnocchi, as the canary shows; not there where that is not known."
+        ) { seen.withLock { $0?.verdict(at: .now()).map { $0 ? 1 : 0 } } }
         failures = context.metrics.counter(
             "actuator_canary_failures", "Looks for the canary that Gnocchi did not answer.")
     }
@@ -44,12 +46,12 @@ struct CanaryReader: Sendable {
     func run() async {
         defer {
             context.readiness.remove(Self.condition)
-            missing.set(0)
-            age.withLock { $0 = nil }
+            seen.withLock { $0 = nil }
         }
         guard await mayRead() else { return }
         var watch = CanaryWatch(interval: telemetry.interval, patience: patience, began: .now())
         var told: String?
+        var cause: (text: String, at: Timestamp)?
         while !Task.isCancelled {
             if watch.isDue(at: .now()) {
                 do throws(OpenStackError) {
@@ -57,9 +59,18 @@ struct CanaryReader: Sendable {
                     let now = Timestamp.now()
                     let turn = watch.read(sent, at: now)
                     told = nil
-                    age.withLock { $0 = watch.age(at: now) }
-                    missing.set(watch.isMissing ? 1 : 0)
-                    if let turn { await tell(turn) }
+                    seen.withLock { $0 = watch }
+                    switch turn {
+                    case .arrives:
+                        cause = nil
+                        context.log.info("statistics arrive in Gnocchi again")
+                        context.readiness.ok(Self.condition)
+                    case .missing: cause = await tell(watch.age(at: now), nil)
+                    case nil:
+                        // One cause is mended and another one is left: what the condition says must not be old.
+                        guard let last = cause, now < last.at || now - last.at >= patience * 0.5 else { break }
+                        cause = await tell(watch.age(at: now), last.text)
+                    }
                 } catch {
                     watch.failed(at: .now())
                     failures.increment()
@@ -86,6 +97,9 @@ struct CanaryReader: Sendable {
                     "whether statistics arrive in Gnocchi is not looked for: the login is of another project than "
                         + "collector.telemetry.project_id",
                     [.from: .string(own ?? ""), .to: .string(telemetry.projectID)])
+                context.readiness.note(
+                    Self.condition,
+                    "not looked for: the Actuator's login is of another project than collector.telemetry.project_id")
                 return false
             } catch {
                 guard (try? await Task.sleep(for: .seconds(30))) != nil else { return false }
@@ -94,18 +108,16 @@ struct CanaryReader: Sendable {
         return false
     }
 
-    private func tell(_ turn: CanaryWatch.Turn) async {
-        switch turn {
-        case .arrives:
-            context.log.info("statistics arrive in Gnocchi again")
-            context.readiness.ok(Self.condition)
-        case .missing(let age):
-            let seen = age.map { "the last canary is \(Int($0.inSeconds)) s old" } ?? "no canary has arrived"
-            let cause = await cause()
+    /// Says that they stay away, and why; in the log if that is news.
+    private func tell(_ age: Interval?, _ before: String?) async -> (text: String, at: Timestamp) {
+        let seen = age.map { "the last canary is \(Int($0.inSeconds)) s old" } ?? "no canary has arrived"
+        let cause = await cause()
+        if cause != before {
             context.log.error(
                 "statistics do not arrive in Gnocchi", [.details: .string(seen), .reason: .string(cause)])
-            context.readiness.failed(Self.condition, "\(seen); \(cause)")
         }
+        context.readiness.failed(Self.condition, "\(seen); \(cause)")
+        return (cause, .now())
     }
 
     /// The first thing that is wrong on the way, with how to mend it.

@@ -30,6 +30,8 @@ public struct NodeStats: Payload {
         public var diskBytes: Double?
         /// The same as a part of its size.
         public var diskUtilization: Double?
+        /// When network and disk were measured, which kubelets are asked for less often; nil: as the rest.
+        public var detailsAt: Timestamp?
         /// Pods that run on it; nil where that is not known.
         public var podsRunning: Int?
         /// Pods that were given to it and do not run yet.
@@ -205,15 +207,21 @@ public struct CloudAlarm: Payload {
     public var why: String
     /// When.
     public var at: Timestamp
+    /// What it watches, in words, where the Actuator has looked that up.
+    public var definition: String?
 
     /// From its parts.
-    public init(cluster: String, alarmID: String, name: String? = nil, state: String, why: String, at: Timestamp) {
+    public init(
+        cluster: String, alarmID: String, name: String? = nil, state: String, why: String, at: Timestamp,
+        definition: String? = nil
+    ) {
         self.cluster = cluster
         self.alarmID = alarmID
         self.name = name
         self.state = state
         self.why = why
         self.at = at
+        self.definition = definition
     }
 }
 

@@ -32,7 +32,8 @@ extension Engine {
         let since = known[alarm.alarmID].flatMap { $0.state == state ? $0.at : nil } ?? at
         known[alarm.alarmID] = AlarmMemory(
             name: name, state: state, why: String(alarm.why.prefix(300)),
-            at: since, saidAt: at, heardAt: now)
+            at: since, saidAt: at, heardAt: now,
+            definition: alarm.definition.map { String($0.prefix(300)) } ?? known[alarm.alarmID]?.definition)
         if known.count > Self.rememberedAlarms {
             // Those that do not fire first, of them the oldest.
             let least = known.min {
@@ -201,7 +202,9 @@ extension ScalingRule.Alarm {
         // One that fires makes all of them fire; they are well when all are.
         let now = firing ?? most(.insufficientData) ?? known.max { ($0.at, $0.why) < ($1.at, $1.why) }
         guard let now else { return RuleReading(holds: nil, detail: "nothing is known of alarm \(name)") }
-        let detail = "alarm \(name) is in state \(now.state.rawValue)" + (now.why.isEmpty ? "" : ": \(now.why)")
+        let detail =
+            "alarm \(name) is in state \(now.state.rawValue)" + (now.why.isEmpty ? "" : ": \(now.why)")
+            + (now.definition.map { " (\($0))" } ?? "")
         return RuleReading(holds: now.state == state, detail: detail, since: now.at)
     }
 }

@@ -170,4 +170,6 @@ struct AlarmMemory: Sendable, Codable, Equatable {
     var saidAt: Timestamp?
     /// When that was last said.
     var heardAt: Timestamp
+    /// What it watches, in words, once that was said.
+    var definition: String?
 }

@@ -117,20 +117,41 @@ struct KubeletReadingTests {
                     + #"container_network_transmit_bytes_total{id="/",interface="ens3"} 0"#,
                 KubeletReading.Traffic(received: 1_000, sent: 0), nil
             ),
-            // A size without what is used; the fullest of two, and not the sum of one's use and the other's size.
-            (#"container_fs_limit_bytes{id="/",device="vda1"} 100"#, nil, nil),
-            (#"container_fs_usage_bytes{id="/",device="vda1"} 70"#, nil, KubeletReading.Disk(usedBytes: 70)),
-            (
-                #"container_fs_usage_bytes{id="/",device="vda1"} 95|container_fs_usage_bytes{id="/",device="vdb"} 50|"#
-                    + #"container_fs_limit_bytes{id="/",device="vdb"} 1000|container_fs_limit_bytes{id="/",device="vda1"} 100"#,
-                nil, KubeletReading.Disk(usedBytes: 95, capacityBytes: 100)
-            ),
+            // A size without what is used.
+            (#"container_fs_limit_bytes{id="/",device="/dev/vda1"} 100"#, nil, nil),
+            (#"container_fs_usage_bytes{id="/",device="/dev/vda1"} 70"#, nil, KubeletReading.Disk(usedBytes: 70)),
         ] as [(String, KubeletReading.Traffic?, KubeletReading.Disk?)])
     func cadvisorParts(lines: String, traffic: KubeletReading.Traffic?, disk: KubeletReading.Disk?) throws {
         let text =
             #"container_memory_working_set_bytes{id="/"} 2000"# + "\n" + lines.replacing("|", with: "\n") + "\n"
         let reading = try #require(KubeletReading.cadvisor(bytes(text)))
         #expect(reading.node.traffic == traffic && reading.node.disk == disk)
+    }
+
+    /// Devices, each with what is used and its size, and which of them is meant.
+    @Test(
+        "/metrics/cadvisor: a node's disk is its root file system, never the sum of one's use and another's size",
+        arguments: [
+            // A pod's volume is larger, or fuller: neither counts. A machine begins at /boot.
+            ([("/dev/vda1", 95, 100), ("/dev/vdb", 50, 1_000), ("/dev/vda15", 9, 10)], "/dev/vda1"),
+            ([("/dev/vdb", 999, 1_000), ("/dev/sda2", 5, 40), ("tmpfs", 2_000, 9_000)], "/dev/sda2"),
+            ([("/dev/nvme1n1", 9, 900), ("/dev/nvme0n1p2", 5, 40), ("/dev/shm", 0, 9_000)], "/dev/nvme0n1p2"),
+            ([("/dev/root", 5, 40), ("/dev/vdb", 9, 900)], "/dev/root"),
+            // LVM, or names that say nothing: the largest.
+            ([("/dev/vda1", 9, 10), ("/dev/mapper/vg-root", 5, 40), ("tmpfs", 9, 900)], "/dev/mapper/vg-root"),
+            ([("/dev/vdc", 9, 10), ("/dev/vdab", 5, 40)], "/dev/vdab"),
+            ([("a", 9, 10), ("b", 5, 40)], "b"),
+        ] as [([(name: String, used: Int, size: Int)], String)])
+    func cadvisorDisk(devices: [(name: String, used: Int, size: Int)], meant: String) throws {
+        let lines =
+            devices.map { #"container_fs_usage_bytes{id="/",device="\#($0.name)"} \#($0.used)"# }
+            + devices.reversed().map { #"container_fs_limit_bytes{id="/",device="\#($0.name)"} \#($0.size)"# }
+        let text = #"container_memory_working_set_bytes{id="/"} 2000"# + "\n" + lines.joined(separator: "\n") + "\n"
+        let device = try #require(devices.first { $0.name == meant })
+        let reading = try #require(KubeletReading.cadvisor(bytes(text)))
+        #expect(
+            reading.node.disk
+                == .init(usedBytes: Double(device.used), capacityBytes: Double(device.size)))
     }
 
     @Test("metrics.k8s.io: quantities, and only the pods of the node")
@@ -482,7 +503,7 @@ struct UsageMeterTests {
 
     @Test("network and file systems have times of their own, and are repeated between two pages that tell them")
     func details() {
-        var meter = UsageMeter(interval: .seconds(15))
+        var meter = UsageMeter(interval: .seconds(15), details: .minutes(1))
         func detailed(_ seconds: Double, _ received: Double) -> KubeletReading {
             var reading = reading(seconds, cpu: seconds)
             reading.node.traffic = .init(received: received, sent: received / 2)
@@ -499,6 +520,7 @@ struct UsageMeterTests {
         let third = meter.take(reading(75, cpu: 75), of: target, at: time(75))
         #expect(third.node.receivedPerSecond == 100)
         #expect(third.node.diskBytes == 25)
+        #expect(second.node.detailsAt == nil && third.node.detailsAt == time(60))
         // Of pods it is said when they were measured.
         func withPod(_ reading: KubeletReading, _ disk: Double?) -> KubeletReading {
             var reading = reading
@@ -509,11 +531,31 @@ struct UsageMeterTests {
         #expect(fresh?.diskBytes == 7 && fresh?.detailsAt == nil)
         let repeated = meter.take(withPod(reading(105, cpu: 105), nil), of: target, at: time(105)).pods.first
         #expect(repeated?.diskBytes == 7 && repeated?.at == time(105) && repeated?.detailsAt == time(90))
-        // Long gone: not known any more, and not zero.
-        #expect(meter.take(reading(800, cpu: 800), of: target, at: time(800)).node.diskBytes == nil)
+        // One page with details failed, then the next: not known any more, and not zero.
+        #expect(meter.take(reading(195, cpu: 195), of: target, at: time(195)).node.diskBytes == 25)
+        let late = meter.take(reading(210, cpu: 210), of: target, at: time(210)).node
+        #expect(late.diskBytes == nil && late.receivedPerSecond == nil && late.detailsAt == nil)
+        // When it comes again, the rate is the mean over the gap.
+        #expect(meter.take(detailed(260, 27_000), of: target, at: time(260)).node.receivedPerSecond == 100)
         // A counter that was reset has no rate.
         _ = meter.take(detailed(860, 50), of: target, at: time(860))
         #expect(meter.take(detailed(920, 20), of: target, at: time(920)).node.receivedPerSecond == nil)
+    }
+
+    @Test("pages with details that are far apart still make a rate")
+    func rareDetails() {
+        var meter = UsageMeter(interval: .seconds(60), details: .minutes(15))
+        func detailed(_ seconds: Double, _ received: Double) -> KubeletReading {
+            var reading = reading(seconds, cpu: seconds)
+            reading.node.traffic = .init(received: received, sent: 0)
+            return reading
+        }
+        _ = meter.take(detailed(0, 0), of: target, at: time(0))
+        for minute in 1..<15 {
+            let seconds = Double(minute * 60)
+            _ = meter.take(reading(seconds, cpu: seconds), of: target, at: time(seconds))
+        }
+        #expect(meter.take(detailed(900, 9_000), of: target, at: time(900)).node.receivedPerSecond == 10)
     }
 
     @Test("a pod whose time is years before its node's is not used; the node and its other pods are")

@@ -68,7 +68,7 @@ struct UsageCollector: Sendable {
     }
 
     private func measure(_ outbox: AsyncStream<UsageMessage>.Continuation) async {
-        var meter = UsageMeter(interval: settings.interval)
+        var meter = UsageMeter(interval: settings.interval, details: settings.detailsInterval)
         var nodes: [NodeStats.Sample] = []
         var pods: [PodStats.Sample] = []
         var report = ScrapeReport(every: settings.interval)

@@ -45,41 +45,11 @@ private struct PageTable {
         var parts = CgroupParts()
 
         /// With what its parts make together.
-        var whole: KubeletReading.Use {
+        func whole(_ page: UnsafeRawBufferPointer) -> KubeletReading.Use {
             var whole = use
             whole.traffic = parts.traffic
-            whole.disk = parts.disk
+            whole.disk = parts.disk(page)
             return whole
-        }
-    }
-
-    /// What cAdvisor says in lines of their own, which mean something only together: a part that is missing is not zero.
-    private struct CgroupParts {
-        var received = 0.0
-        var sent = 0.0
-        /// Interfaces with a usable line of each.
-        var receivedLines = 0
-        var sentLines = 0
-        /// A line could not be used.
-        var isBroken = false
-        var disks: [(device: Span, used: Double?, size: Double?)] = []
-
-        /// Both ways of every interface, or nothing: a sum that an interface leaves and joins again has no rate.
-        var traffic: KubeletReading.Traffic? {
-            guard receivedLines > 0, receivedLines == sentLines, !isBroken else { return nil }
-            return .init(received: received, sent: sent)
-        }
-
-        /// The one that is fullest; of those of unknown size the one that holds most.
-        var disk: KubeletReading.Disk? {
-            let known = disks.compactMap { disk in disk.used.map { (used: $0, size: disk.size) } }
-            let sized = known.compactMap { disk in
-                disk.size.flatMap { $0 > 0 ? (part: disk.used / $0, used: disk.used, size: $0) : nil }
-            }
-            if let fullest = sized.max(by: { ($0.part, $0.used) < ($1.part, $1.used) }) {
-                return .init(usedBytes: fullest.used, capacityBytes: fullest.size)
-            }
-            return known.map(\.used).max().map { .init(usedBytes: $0, capacityBytes: nil) }
         }
     }
 
@@ -222,31 +192,13 @@ private struct PageTable {
         case .containerMemory:
             entry.use.memoryBytes = Int64(value)
             entry.use.at = entry.use.at ?? time
-        case .received:
-            entry.parts.received += value
-            entry.parts.receivedLines += 1
-        case .sent:
-            entry.parts.sent += value
-            entry.parts.sentLines += 1
-        case .diskUsed, .diskLimit:
-            let device = sample.label("device") ?? 0..<0
-            var index = entry.parts.disks.firstIndex { PrometheusText.equal(page, $0.device, device) }
-            if index == nil, entry.parts.disks.count < Self.mostDisks {
-                entry.parts.disks.append((device, nil, nil))
-                index = entry.parts.disks.count - 1
-            }
-            guard let index else { return }
-            if family == .diskUsed {
-                entry.parts.disks[index].used = value
-            } else {
-                entry.parts.disks[index].size = value
-            }
+        case .received: entry.parts.received.add(value)
+        case .sent: entry.parts.sent.add(value)
+        case .diskUsed: entry.parts.put(used: value, device: sample.label("device"), page)
+        case .diskLimit: entry.parts.put(size: value, device: sample.label("device"), page)
         case .nodeCPU, .nodeMemory, .podCPU, .podMemory, .other: break
         }
     }
-
-    /// More devices of one cgroup are not looked at.
-    private static let mostDisks = 256
 
     /// Loopback and the node's ends of its pods' cables would count the same bytes twice.
     private func isCounted(_ interface: Span) -> Bool {
@@ -290,14 +242,14 @@ private struct PageTable {
 
     func finished() -> KubeletReading {
         var reading = KubeletReading(node: node, rejected: rejected)
-        if isCadvisor { reading.node = nodeCgroup.whole }
+        if isCadvisor { reading.node = nodeCgroup.whole(page) }
         var podIndex: [Key: Int] = [:]
         for entry in entries {
             let key = Key(
                 page: page, namespace: entry.namespace, pod: entry.pod,
                 container: entry.pod.lowerBound..<entry.pod.lowerBound)
             guard let position = position(of: key, entry, &podIndex, &reading) else { continue }
-            let use = entry.whole
+            let use = entry.whole(page)
             if entry.container.isEmpty {
                 reading.pods[position].use = use
             } else {
@@ -319,23 +271,5 @@ private struct PageTable {
         podIndex[key] = reading.pods.count
         reading.pods.append(.init(key: .init(namespace: text(entry.namespace), name: text(entry.pod))))
         return reading.pods.count - 1
-    }
-}
-
-/// Which of a node's network interfaces carry what leaves and enters the machine.
-enum KubeletInterface {
-    private static let virtual: [StaticString] = [
-        "lo", "veth", "cali", "cni", "cbr", "flannel", "docker", "br-", "lxc", "tap", "kube-", "vxlan", "dummy",
-        "virbr", "nodelocaldns", "tunl", "weave", "cilium", "ovn", "genev", "lxdbr", "podman",
-    ]
-
-    /// Loopback, bridges, tunnels and the node's ends of its pods' cables.
-    static func isVirtual(_ name: some Collection<UInt8>) -> Bool {
-        virtual.contains { prefix in
-            // `lo` is a whole name, the others begin one.
-            let matches = name.starts(
-                with: UnsafeBufferPointer(start: prefix.utf8Start, count: prefix.utf8CodeUnitCount))
-            return matches && (prefix.utf8CodeUnitCount > 2 || name.count == prefix.utf8CodeUnitCount)
-        }
     }
 }

@@ -66,9 +66,20 @@ struct UsageMeter {
     private var names = StringPool()
     /// Older measurements are stale.
     private let staleAfter: Interval
+    /// So long what a page with details said is repeated between two of them.
+    private let detailsLast: Interval
+    /// Between two pages with details that are further apart there is no rate.
+    private let longestRate: Interval
 
-    init(interval: Interval) {
+    /// - Parameters:
+    ///   - interval: between two readings of a node.
+    ///   - details: between two that tell network and file systems too; nil: every one does, or none.
+    init(interval: Interval, details: Interval? = nil) {
         staleAfter = interval * 2
+        let details = max(details ?? interval, interval)
+        // One page that failed is bridged, and no more.
+        detailsLast = details * 2 + interval
+        longestRate = max(.minutes(10), details * 3)
     }
 
     /// Nodes that something is remembered of.
@@ -92,11 +103,14 @@ struct UsageMeter {
             memoryBytes: limit.memory(reading.node.memoryBytes, &rejected), stale: clock.isStale)
         sample.cpuUtilization = ratio(sample.cpuMillis, target.allocatable.cpuMillis)
         sample.memoryUtilization = ratio(sample.memoryBytes.map(Double.init), target.allocatable.memoryBytes)
-        sample.receivedPerSecond = rates.details?.receivedPerSecond
-        sample.sentPerSecond = rates.details?.sentPerSecond
-        sample.diskBytes = rates.details?.disk?.usedBytes
-        if let disk = rates.details?.disk, let capacity = disk.capacityBytes, capacity > 0 {
-            sample.diskUtilization = disk.usedBytes / capacity
+        if let details = current(rates.details, kubelet) {
+            sample.receivedPerSecond = details.receivedPerSecond
+            sample.sentPerSecond = details.sentPerSecond
+            sample.diskBytes = details.disk?.usedBytes
+            if let disk = details.disk, let capacity = disk.capacityBytes, capacity > 0 {
+                sample.diskUtilization = disk.usedBytes / capacity
+            }
+            if details.at < kubelet { sample.detailsAt = min(details.at + (clock.at - kubelet), now) }
         }
         sample.podsRunning = known?.running
         sample.podsPending = known?.pending
@@ -122,10 +136,12 @@ struct UsageMeter {
             let rates = advance(place.map { before.pod(at: $0) }, pod.use, at, limit, &rejected)
             sample.cpuMillis = rates.cpuMillis
             sample.memoryBytes = limit.memory(pod.use.memoryBytes, &rejected)
-            sample.receivedPerSecond = rates.details?.receivedPerSecond
-            sample.sentPerSecond = rates.details?.sentPerSecond
-            sample.diskBytes = rates.details?.disk?.usedBytes
-            if let detailed = rates.details?.at, detailed < at { sample.detailsAt = min(detailed + shift, now) }
+            if let details = current(rates.details, at) {
+                sample.receivedPerSecond = details.receivedPerSecond
+                sample.sentPerSecond = details.sentPerSecond
+                sample.diskBytes = details.disk?.usedBytes
+                if details.at < at { sample.detailsAt = min(details.at + shift, now) }
+            }
             // The watch's own copy of the name, else the one that is kept here already.
             var key = place.map { before.key(at: $0) }
             if let index = known?.facts.index(forKey: pod.key), let (kept, fact) = known?.facts[index] {
@@ -151,15 +167,15 @@ struct UsageMeter {
         samples.reserveCapacity(pod.containers.count)
         for (position, container) in pod.containers.enumerated() {
             let known = place.flatMap { before.container(container.name, at: position, ofPod: $0) }
-            let rates = advance(
-                known?.counters, container.use, container.use.at ?? podTime, limit, &rejected)
+            let at = container.use.at ?? podTime
+            let rates = advance(known?.counters, container.use, at, limit, &rejected)
             memory.add(container: known?.name ?? names.shared(container.name), rates)
             var sample = PodStats.Container(name: container.name)
             sample.cpuMillis = rates.cpuMillis
             sample.memoryBytes = limit.memory(container.use.memoryBytes, &rejected)
             sample.cpuUtilization = ratio(sample.cpuMillis, target.allocatable.cpuMillis)
             sample.memoryUtilization = ratio(sample.memoryBytes.map(Double.init), target.allocatable.memoryBytes)
-            sample.diskBytes = rates.details?.disk?.usedBytes
+            sample.diskBytes = current(rates.details, at)?.disk?.usedBytes
             samples.append(sample)
         }
         return samples
@@ -253,8 +269,6 @@ struct UsageMeter {
     /// What a page says of a pod is no older than what it says of the node by more; else nothing is known of when it was
     /// measured.
     private static let oldest = Interval.minutes(60)
-    /// So long what a page with details said is repeated between two of them.
-    private static let detailsLast = Interval.minutes(10)
 
     /// The counters of `use` and the rates that are known now, after what was known before.
     private func advance(
@@ -279,10 +293,10 @@ struct UsageMeter {
 
     private func details(_ before: UsageDetails?, _ use: KubeletReading.Use, _ at: Timestamp) -> UsageDetails? {
         guard use.traffic != nil || use.disk != nil else {
-            guard let before, at - before.at < Self.detailsLast else { return nil }
+            guard let before, at - before.at < longestRate else { return nil }
             return before
         }
-        guard let before, at - before.at < Self.detailsLast, before.at - at < Self.backwards else {
+        guard let before, at - before.at < longestRate, before.at - at < Self.backwards else {
             return UsageDetails(at: at, traffic: use.traffic, disk: use.disk)
         }
         guard at - before.at >= Self.shortest else { return before }
@@ -290,6 +304,11 @@ struct UsageMeter {
             at: at, traffic: use.traffic,
             receivedPerSecond: rate(use.traffic?.received, before.traffic?.received, at - before.at),
             sentPerSecond: rate(use.traffic?.sent, before.traffic?.sent, at - before.at), disk: use.disk)
+    }
+
+    /// What still says something at a time.
+    private func current(_ details: UsageDetails?, _ at: Timestamp) -> UsageDetails? {
+        details.flatMap { at - $0.at <= detailsLast ? $0 : nil }
     }
 
     private func rate(_ new: Double?, _ old: Double?, _ passed: Interval) -> Double? {

@@ -46,7 +46,7 @@ extension DeciderConfiguration {
         scaleDown = ScaleDownRules(decider.scaleDown)
         limits = ClusterLimits(decider.limits)
         headroom = HeadroomRule.rules(decider.headroom)
-        rules = decider.rules.map { ScalingRule($0, kubelets: settings.collector.stats.interval) }
+        rules = decider.rules.map { ScalingRule($0, kubelets: settings.collector.stats) }
         podScalers = settings.podScalers
         podScaling.enabled = decider.pods.enabled
         podScaling.interval = decider.pods.interval

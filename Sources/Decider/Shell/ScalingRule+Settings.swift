@@ -1,10 +1,11 @@
+import Messages
 import Settings
 import Support
 
 extension ScalingRule {
     /// As the settings write it.
-    /// - Parameter kubelets: between two readings of a kubelet.
-    init(_ rule: Settings.Decider.Rule, kubelets: Interval) {
+    /// - Parameter kubelets: how often they are read.
+    init(_ rule: Settings.Decider.Rule, kubelets: Settings.Collector.Stats) {
         let condition: Condition
         if let alarm = rule.alarm {
             let state: Alarm.State =
@@ -39,7 +40,7 @@ extension ScalingRule {
 }
 
 extension ScalingRule.Threshold {
-    fileprivate init(_ rule: Settings.Decider.Rule, kubelets: Interval) {
+    fileprivate init(_ rule: Settings.Decider.Rule, kubelets: Settings.Collector.Stats) {
         let comparison: Comparison =
             switch rule.comparison {
             case .gt: .gt
@@ -56,9 +57,11 @@ extension ScalingRule.Threshold {
             }
         // Ceilometer's compute agents measure every five minutes unless they are told otherwise.
         let isKubelet = rule.source == .kubelet
+        let isDetail = TelemetryGauge(rawValue: rule.metric ?? "")?.isDetail ?? false
+        let interval = isDetail ? max(kubelets.interval, kubelets.detailsInterval ?? .zero) : kubelets.interval
         self.init(
             rule.metric ?? "", comparison, rule.threshold, aggregate: aggregate,
             source: isKubelet ? .kubelet : .hypervisor,
-            maximumAge: rule.maximumAge ?? (isKubelet ? max(.minutes(2), kubelets * 3) : .minutes(15)))
+            maximumAge: rule.maximumAge ?? (isKubelet ? max(.minutes(2), interval * 3) : .minutes(15)))
     }
 }

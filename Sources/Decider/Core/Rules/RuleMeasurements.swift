@@ -33,8 +33,11 @@ struct RuleMeasurements: Sendable {
     mutating func take(_ sample: NodeStats.Sample, at now: Timestamp) {
         guard !sample.stale else { return }
         for key in series.keys where key.source == .kubelet {
-            guard let value = TelemetryGauge(rawValue: key.metric)?.value(of: sample), value.isFinite else { continue }
-            set(key, sample.node, Point(value: value, at: min(sample.at, now)))
+            guard let gauge = TelemetryGauge(rawValue: key.metric), let value = gauge.value(of: sample),
+                value.isFinite
+            else { continue }
+            let at = gauge.isDetail ? sample.detailsAt ?? sample.at : sample.at
+            set(key, sample.node, Point(value: value, at: min(at, now)))
         }
     }
 
@@ -79,6 +82,14 @@ struct RuleMeasurements: Sendable {
 }
 
 extension TelemetryGauge {
+    /// Whether kubelets are asked for it less often (`collector.stats.details_interval`).
+    var isDetail: Bool {
+        switch self {
+        case .received, .sent, .disk, .diskUtilization: true
+        default: false
+        }
+    }
+
     /// The gauges of a node.
     func value(of sample: NodeStats.Sample) -> Double? {
         switch self {

@@ -28,7 +28,13 @@ public enum ActuatorService {
             environment: environment)
         cloud.timeout = settings.openstack.requestTimeout
         if let interface = settings.openstack.interface { cloud.interface = interface.rawValue }
-        let openstack = OpenStackClient(cloud)
+        let openstack = OpenStackClient(
+            cloud,
+            reload: { () throws(OpenStackError) in
+                try .load(
+                    cloud: settings.openstack.cloud, file: settings.openstack.cloudsFile,
+                    region: settings.openstack.region, environment: environment)
+            })
         let bus = try context.openBus(standing: [Self.decisions, Self.lifecycle, Self.cloudReports])
         let isDryRun = settings.actuator.dryRun
         let cloudDoor = HeatDoor(openstack, groups: settings.groups, isDryRun: isDryRun)

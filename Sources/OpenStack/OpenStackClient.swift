@@ -25,19 +25,27 @@ public final class OpenStackClient: Sendable {
     private let onCall: (@Sendable (CallRecord) -> Void)?
 
     /// A client; nothing is sent before the first call.
-    /// - Parameter onCall: told of each call to a service.
-    public convenience init(_ configuration: CloudConfiguration, onCall: (@Sendable (CallRecord) -> Void)? = nil) {
-        self.init(configuration, onCall: onCall, now: { Timestamp.now() })
+    /// - Parameters:
+    ///   - reload: reads the same settings anew, when Keystone refuses the login: another credential that stands there is
+    ///     used from then on. What else changed there is not.
+    ///   - onCall: told of each call to a service.
+    public convenience init(
+        _ configuration: CloudConfiguration,
+        reload: (@Sendable () throws(OpenStackError) -> CloudConfiguration)? = nil,
+        onCall: (@Sendable (CallRecord) -> Void)? = nil
+    ) {
+        self.init(configuration, reload: reload, onCall: onCall, now: { Timestamp.now() })
     }
 
     init(
-        _ configuration: CloudConfiguration, onCall: (@Sendable (CallRecord) -> Void)? = nil,
-        now: @escaping @Sendable () -> Timestamp
+        _ configuration: CloudConfiguration,
+        reload: (@Sendable () throws(OpenStackError) -> CloudConfiguration)? = nil,
+        onCall: (@Sendable (CallRecord) -> Void)? = nil, now: @escaping @Sendable () -> Timestamp
     ) {
         self.configuration = configuration
         self.onCall = onCall
         http = HTTPClient(tls: configuration.tls, maximumInFlight: 16, userAgent: "updraft")
-        keeper = TokenKeeper(configuration, http, now: now)
+        keeper = TokenKeeper(configuration, http, reload: reload, now: now)
     }
 
     /// Ends everything under way and frees connections and threads.

@@ -5,7 +5,9 @@ import Support
 /// never by two callers at once. Nobody waits for Keystone while the token is good for a while yet: one that hangs would
 /// make every call slow.
 actor TokenKeeper {
-    private let configuration: CloudConfiguration
+    private var configuration: CloudConfiguration
+    /// Reads the settings anew.
+    private let reload: (@Sendable () throws(OpenStackError) -> CloudConfiguration)?
     private let http: HTTPClient
     private let now: @Sendable () -> Timestamp
 
@@ -19,8 +21,13 @@ actor TokenKeeper {
     /// How long Keystone is then left alone.
     private static let renewalPause = Interval.seconds(30)
 
-    init(_ configuration: CloudConfiguration, _ http: HTTPClient, now: @escaping @Sendable () -> Timestamp) {
+    init(
+        _ configuration: CloudConfiguration, _ http: HTTPClient,
+        reload: (@Sendable () throws(OpenStackError) -> CloudConfiguration)? = nil,
+        now: @escaping @Sendable () -> Timestamp
+    ) {
         self.configuration = configuration
+        self.reload = reload
         self.http = http
         self.now = now
     }
@@ -64,8 +71,11 @@ actor TokenKeeper {
     }
 
     private func login() async -> Result<Token, OpenStackError> {
-        let result: Result<Token, OpenStackError>
+        var result: Result<Token, OpenStackError>
         do throws(OpenStackError) { result = .success(try await request()) } catch { result = .failure(error) }
+        if case .failure(let error) = result, error.code == .unauthorized, takeNewCredential() {
+            do throws(OpenStackError) { result = .success(try await request()) } catch { result = .failure(error) }
+        }
         flight = nil
         switch result {
         case .success(let new):
@@ -84,6 +94,14 @@ actor TokenKeeper {
             renewAgainFrom = until
         }
         return result
+    }
+
+    /// A trust or application credential that is gone never works again: another one has another id, and stands where this
+    /// one stood. True if there is one. A small file, read only after a refusal.
+    private func takeNewCredential() -> Bool {
+        guard let new = try? reload?(), new.credential != configuration.credential else { return false }
+        configuration.credential = new.credential
+        return true
     }
 
     private func request() async throws(OpenStackError) -> Token {

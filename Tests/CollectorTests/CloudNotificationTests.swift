@@ -78,6 +78,19 @@ struct CloudNotificationTests {
         #expect(cut?.why.count == 500)
     }
 
+    @Test("what Ceilometer 19's own code says of two servers is read, in whole and signed as it is")
+    func recorded() throws {
+        let text = String(decoding: try Recorded.bytes("telemetry-polling-compute.json"), as: UTF8.self)
+        let server = "35d5e2b0-6f1c-4dd0-9d3e-0d9b8b1f7f11"
+        let read = try HypervisorNotification(text, meters: ["cpu", "memory.usage"], nodes: [server: "n1"])
+        #expect(read.refused.isEmpty)
+        #expect(
+            read.samples.map { "\($0.node) \($0.meter) \($0.kind) \($0.unit) \($0.value)" } == [
+                "n1 cpu cumulative ns 1015000000000.0", "n1 memory.usage gauge MB 512.5",
+            ])
+        #expect(read.samples.allSatisfy { $0.serverID == server && $0.at.rfc3339.hasPrefix("2026-11-26T13:4") })
+    }
+
     @Test("samples of the nodes' servers, of the wanted meters; the rest is passed over or refused by name")
     func hypervisor() throws {
         func sample(_ meter: String, _ server: String, _ volume: String, _ time: String = "2026-11-23T22:25:50")

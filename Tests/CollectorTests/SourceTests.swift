@@ -89,9 +89,11 @@ struct SourceTests {
     private func reader(
         _ client: OpenStackClient?, _ wanted: [WantedSource], log: @escaping @Sendable (String) -> Void = { _ in }
     ) -> SourceReader {
-        SourceReader(
+        let now = now
+        return SourceReader(
             wanted: { wanted }, publish: { _ in }, cluster: "test", client,
-            log: Logger(service: "collector", write: { log(String(decoding: $0, as: UTF8.self)) }), metrics: Metrics())
+            log: Logger(service: "collector", write: { log(String(decoding: $0, as: UTF8.self)) }), metrics: Metrics(),
+            clock: { now })
     }
 
     private static let measures = "/metric/v1/resource/loadbalancer/\(balancer)/metric/connections/measures"
@@ -229,6 +231,60 @@ struct SourceTests {
         #expect(lines.withLock { $0.count } == 2, "\(lines.withLock { $0 })")
         #expect(lines.withLock { $0 }.first?.contains("cannot be read") == true)
         #expect(lines.withLock { $0 }.last?.contains("is read again") == true)
+    }
+
+    @Test("A Gnocchi that hangs keeps no alarm waiting, and an alarm is as of its answer")
+    func hanging() async throws {
+        let isHanging = Lock(true)
+        let server = try HTTPServer { request in
+            let base = "http://\(request.headers["Host"] ?? "")"
+            if request.path == "/identity/v3/auth/tokens" {
+                let services = ["metric", "alarming"].map {
+                    #"{"type":"\#($0)","endpoints":[{"interface":"public","region_id":"R","region":"R","url":"\#(base)/\#($0)"}]}"#
+                }
+                return .response(
+                    .json(
+                        201,
+                        #"{"token":{"expires_at":"2099-01-01T00:00:00.000000Z","issued_at":"2026-01-01T00:00:00.000000Z","#
+                            + #""project":{"id":"p1"},"user":{"id":"u1"},"catalog":[\#(services.joined(separator: ","))]}}"#,
+                        headers: [("X-Subject-Token", "token-1")]))
+            }
+            while request.path.hasPrefix("/metric/"), isHanging.withLock({ $0 }) {
+                try? await Task.sleep(for: .milliseconds(10))
+            }
+            guard request.path.hasPrefix("/alarming/") else {
+                return .response(.json(200, #"[["2026-11-23T22:22:00+00:00",60.0,7.0]]"#))
+            }
+            return .response(.json(200, #"[{"alarm_id":"a1","name":"slow","state":"alarm"}]"#))
+        }
+        let client = OpenStackClient(
+            try CloudConfiguration.load(environment: [
+                "OS_AUTH_URL": "http://127.0.0.1:\(server.port)/identity/v3",
+                "OS_AUTH_TYPE": "v3applicationcredential", "OS_APPLICATION_CREDENTIAL_ID": "abc",
+                "OS_APPLICATION_CREDENTIAL_SECRET": "hidden-word",
+            ]))
+        let told = Lock<[ExternalStats]>([])
+        // More of Gnocchi's than there are places for.
+        let all =
+            [wanted("web/slow", .alarm(AlarmPlace(name: "slow", firing: 1)))]
+            + (0..<20).map { number in wanted("web/\(number)", metric { $0.metric = "m\(number)" }) }
+        let start = Timestamp.now()
+        let reader = SourceReader(
+            wanted: { all }, publish: { stats in told.withLock { $0.append(stats) } }, cluster: "test", client,
+            log: Logger(service: "collector", write: { _ in }), metrics: Metrics())
+        let task = Task { await reader.run(Rounds(interval: .milliseconds(300), isActive: { true })) }
+        func alarms() -> [ExternalStats.Sample] {
+            told.withLock { $0 }.flatMap(\.samples).filter { $0.stat == "web/slow" }
+        }
+        let end = start + .seconds(60)
+        while alarms().count < 3, Timestamp.now() < end { try await Task.sleep(for: .milliseconds(10)) }
+        #expect(alarms().count >= 3, "\(told.withLock { $0 })")
+        #expect(Set(alarms().map(\.at)).count == alarms().count && alarms().allSatisfy { $0.at > start })
+        #expect(told.withLock { $0 }.flatMap(\.samples).allSatisfy { $0.stat == "web/slow" })
+        isHanging.withLock { $0 = false }
+        task.cancel()
+        await task.value
+        server.stop()
     }
 
     @Test("A login that is refused says so, without its secret; a cloud that is away, likewise")

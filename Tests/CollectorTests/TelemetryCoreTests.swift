@@ -1,5 +1,6 @@
 import Crypto
 import Messages
+import Settings
 import Support
 import Testing
 
@@ -51,6 +52,36 @@ struct TelemetryCoreTests {
         let nothing = core.next(at: time(9))
         #expect(nothing == nil)
         #expect(core.waiting == 0)
+    }
+
+    @Test("one Collector on each node: all begin at once, and neither send nor write attributes in step")
+    func inTurn() throws {
+        let nodes = (0..<200).map { "worker-\($0)" }
+        var sent: [Int: Int] = [:]
+        var attributes: [Int: Int] = [:]
+        for node in nodes {
+            let settings = try Settings.load(
+                file: nil, environment: [:],
+                flags: [
+                    "cluster=test", "bus.transport_url=rabbit://x/", "collector.telemetry.to=ceilometer",
+                    "collector.telemetry.project_id=p",
+                ])
+            var core = TelemetryCore(.init(settings.collector.telemetry, node: node))
+            var mine: [Double] = []
+            for second in stride(from: 0.0, to: 1_500, by: 15) {
+                core.take([try point("p", second)], at: time(second))
+                guard let batch = core.next(at: time(second)) else { continue }
+                core.ended(.sent, at: time(second), jitter: 0)
+                mine.append(second)
+                if second < 60 { sent[Int(second), default: 0] += 1 }
+                // Those of the beginning are needed at once.
+                if batch.entries[0].withAttributes, mine.count > 1 { attributes[Int(second) / 60, default: 0] += 1 }
+            }
+            #expect(mine.count >= 23, "\(node): \(mine)")
+        }
+        // Readings come every 15 s: four moments in a minute, which the nodes share.
+        #expect(sent.values.reduce(0, +) >= 120 && (sent.values.max() ?? 0) < 90, "\(sent)")
+        #expect((attributes.values.max() ?? 0) < 50, "\(attributes)")
     }
 
     @Test("each resource once an interval; attributes at first, when they change, and now and then")

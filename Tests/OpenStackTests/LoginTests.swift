@@ -186,6 +186,52 @@ struct LoginTests {
         #expect(error?.requestID == "req-1")
     }
 
+    @Test("A refused login is made with another credential as soon as one stands where the first one stood")
+    func newCredential() async throws {
+        let good = Lock("first")
+        let logins = Lock<[String]>([])
+        let cloud = FakeCloud(
+            login: { request in
+                let (isGood, number) = logins.withLock { logins in
+                    let isGood = request.text.contains(good.withLock { "\"\($0)\"" })
+                    logins.append(isGood ? "good" : "bad")
+                    return (isGood, logins.count)
+                }
+                guard isGood else { return .json(#"{"error": {"code": 401, "title": "Unauthorized"}}"#, 401) }
+                let body =
+                    #"{"token": {"issued_at": "2026-11-23T00:00:00Z", "expires_at": "2026-11-23T01:00:00Z","#
+                    + #""project": {"id": "p1"}, "user": {"id": "u1"}, "catalog": [{"type": "orchestration","#
+                    + #""endpoints": [{"interface": "public", "region_id": "One", "#
+                    + #""url": "http://\#(request.headers["host"] ?? "")/heat/v1/p1"}]}]}}"#
+                return Reply(status: 201, headers: [("X-Subject-Token", "token-\(number)")], body: body)
+            },
+            { request in
+                // The service honours only tokens of the credential that is good now.
+                let isOld = good.withLock { $0 } == "second" && request.headers["x-auth-token"] == "token-1"
+                return isOld ? .json("{}", 401) : .json(#"{"stacks": []}"#)
+            }, isChecked: false)
+        let inFile = Lock("first")
+        @Sendable func load() throws(OpenStackError) -> CloudConfiguration {
+            try .load(environment: [
+                "OS_AUTH_URL": cloud.server.url + "/v3", "OS_APPLICATION_CREDENTIAL_ID": "x",
+                "OS_APPLICATION_CREDENTIAL_SECRET": inFile.withLock { $0 },
+            ])
+        }
+        let time = Lock(Timestamp(seconds: 50))
+        let client = OpenStackClient(
+            try load(), reload: { () throws(OpenStackError) in try load() }, now: { time.withLock { $0 } })
+        _ = try await client.stacks()
+        // Revoked, and nothing new in the file yet.
+        good.withLock { $0 = "second" }
+        let refused = await failure { () async throws(OpenStackError) in try await client.stacks() }
+        #expect(refused?.code == .unauthorized)
+        inFile.withLock { $0 = "second" }
+        time.withLock { $0 = $0 + .seconds(120) }
+        _ = try await client.stacks()
+        #expect(logins.withLock { $0 } == ["good", "bad", "bad", "good"])
+        await client.close()
+    }
+
     @Test(
         "A login answer that is not one",
         arguments: [

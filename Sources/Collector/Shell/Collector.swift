@@ -153,7 +153,10 @@ public enum Collector {
             // What takes longer holds up the next round; the value before serves meanwhile.
             cloud.timeout = min(cloud.timeout, .seconds(10))
             context.log.info("metrics and alarms are read for pod scalers", [.cloud: .string(cloud.summary)])
-            return (OpenStackClient(cloud), .switchedOff)
+            let chosen = openstack
+            return (
+                OpenStackClient(cloud, reload: { () throws(OpenStackError) in try .chosen(chosen) }), .switchedOff
+            )
         } catch {
             context.log.error("no metrics and alarms are read for pod scalers", [.error: .string("\(error)")])
             return (nil, SourceTrouble(label: "no_login", what: "collector.openstack_stats: \(error)"))

@@ -5,10 +5,25 @@ import Settings
 import Support
 
 /// Reads the metrics of Gnocchi and the alarms of Aodh that pod scalers name, once an interval, and tells them as external stats:
-/// the replica that speaks for the cluster, and only it.
+/// the replica that speaks for the cluster, and only it. Each service is read in rounds of its own: one that hangs makes the
+/// values of the other no older.
 struct SourceReader: Sendable {
+    /// The services.
+    enum Service: CaseIterable {
+        case gnocchi, aodh
+
+        /// That of a place.
+        init(_ place: StatSource.Place) {
+            switch place {
+            case .gnocchi: self = .gnocchi
+            case .alarm: self = .aodh
+            }
+        }
+    }
+
     /// More are not read; who names them is told so.
     private static let maximum = 500
+    /// So many at a time of each service.
     private static let parallel = 8
     /// Alarms of a project that are looked through for a name.
     private static let alarms = 1_000
@@ -24,13 +39,15 @@ struct SourceReader: Sendable {
     let client: OpenStackClient?
     let absence: SourceTrouble
     let log: Logger
+    /// The time of an answer.
+    private let clock: @Sendable () -> Timestamp
     private let outcomes: Counter
 
     init(
         wanted: @escaping @Sendable () async -> [WantedSource],
         publish: @escaping @Sendable (ExternalStats) async -> Void,
         cluster: String, _ client: OpenStackClient?, absence: SourceTrouble = .switchedOff, log: Logger,
-        metrics: Metrics
+        metrics: Metrics, clock: @escaping @Sendable () -> Timestamp = { .now() }
     ) {
         self.wanted = wanted
         self.publish = publish
@@ -38,6 +55,7 @@ struct SourceReader: Sendable {
         self.client = client
         self.absence = absence
         self.log = log
+        self.clock = clock
         outcomes = metrics.counter(
             "stats_source_reads", "Metrics of Gnocchi and alarms of Aodh that pod scalers name, by what came of it.",
             .label("outcome", atMost: 30))
@@ -45,17 +63,28 @@ struct SourceReader: Sendable {
 
     /// Runs until the task is cancelled.
     func run(_ rounds: Rounds) async {
-        var troubles: [StatSource.Place: SourceTrouble] = [:]
-        await rounds.run { now in
-            var stats = await read(&troubles, at: now)
-            stats.interval = rounds.interval
-            if !stats.samples.isEmpty || stats.failures != nil { await publish(stats) }
+        await withTaskGroup { group in
+            for service in Service.allCases {
+                group.addTask {
+                    var troubles: [StatSource.Place: SourceTrouble] = [:]
+                    await rounds.run { now in
+                        var stats = await read(&troubles, only: service, at: now)
+                        stats.interval = rounds.interval
+                        if !stats.samples.isEmpty || stats.failures != nil { await publish(stats) }
+                    }
+                }
+            }
         }
         await client?.close()
     }
 
     /// One reading of each source. What is wrong is told when it begins, changes or ends.
-    func read(_ troubles: inout [StatSource.Place: SourceTrouble], at now: Timestamp) async -> ExternalStats {
+    /// - Parameters:
+    ///   - service: whose sources are read; nil: those of all.
+    ///   - now: which granules are over.
+    func read(
+        _ troubles: inout [StatSource.Place: SourceTrouble], only service: Service? = nil, at now: Timestamp
+    ) async -> ExternalStats {
         let wanted = Dictionary(grouping: await wanted(), by: \.place)
         var stats = ExternalStats(cluster: cluster, samples: [])
         var failures: [ExternalStats.Failure] = []
@@ -63,17 +92,20 @@ struct SourceReader: Sendable {
         // In the same order each time, so that of too many the same are read.
         let places = wanted.map { (place: $0.key, name: $0.value.map { "\($0.namespace) \($0.stat)" }.min() ?? "") }
             .sorted { $0.name < $1.name }.map(\.place)
-        for (place, value) in await readAll(places, at: now) {
+        let isMine = { (place: StatSource.Place) in service.map { $0 == Service(place) } ?? true }
+        let trouble = SourceTrouble(label: "too_many", what: "scalers name more than \(Self.maximum) sources")
+        let rest = places.dropFirst(Self.maximum).filter(isMine).map { ($0, SourceValue.missing(trouble)) }
+        for (place, value) in await readAll(places.prefix(Self.maximum).filter(isMine), at: now) + rest {
             for source in wanted[place] ?? [] {
                 switch value {
                 case .known(let number, let at):
                     stats.samples.append(
                         ExternalStats.Sample(
-                            stat: source.stat, namespace: source.namespace, value: number, at: min(at, now)))
+                            stat: source.stat, namespace: source.namespace, value: number, at: min(at, clock())))
                 case .missing(let trouble):
                     failures.append(
                         ExternalStats.Failure(
-                            stat: source.stat, namespace: source.namespace, why: trouble.what, at: now))
+                            stat: source.stat, namespace: source.namespace, why: trouble.what, at: clock()))
                 }
             }
             guard case .missing(let trouble) = value else {
@@ -106,19 +138,25 @@ struct SourceReader: Sendable {
         let list = places.contains(where: \.isNamedAlarm) ? await allAlarms(client) : nil
         return await withTaskGroup(of: (StatSource.Place, SourceValue).self) { group in
             var values: [(StatSource.Place, SourceValue)] = []
-            for (number, place) in places.prefix(Self.maximum).enumerated() {
+            for (number, place) in places.enumerated() {
                 if number >= Self.parallel, let value = await group.next() { values.append(value) }
                 group.addTask { (place, await read(place, client, list, at: now)) }
             }
             for await value in group { values.append(value) }
-            let trouble = SourceTrouble(label: "too_many", what: "scalers name more than \(Self.maximum) sources")
-            return values + places.dropFirst(Self.maximum).map { ($0, .missing(trouble)) }
+            return values
         }
     }
 
-    private func allAlarms(_ client: OpenStackClient) async -> Result<[OpenStackClient.Alarm], SourceTrouble> {
+    /// The alarms of the project.
+    private struct AllAlarms: Sendable {
+        var found: [OpenStackClient.Alarm]
+        /// When Aodh told them.
+        var at: Timestamp
+    }
+
+    private func allAlarms(_ client: OpenStackClient) async -> Result<AllAlarms, SourceTrouble> {
         do throws(OpenStackError) {
-            return .success(try await client.alarms(limit: Self.alarms))
+            return .success(AllAlarms(found: try await client.alarms(limit: Self.alarms), at: clock()))
         } catch {
             return .failure(SourceTrouble(error))
         }
@@ -126,7 +164,7 @@ struct SourceReader: Sendable {
 
     private func read(
         _ place: StatSource.Place, _ client: OpenStackClient,
-        _ alarms: Result<[OpenStackClient.Alarm], SourceTrouble>?, at now: Timestamp
+        _ alarms: Result<AllAlarms, SourceTrouble>?, at now: Timestamp
     ) async -> SourceValue {
         do throws(OpenStackError) {
             switch place {
@@ -138,11 +176,11 @@ struct SourceReader: Sendable {
                             SourceTrouble(
                                 label: "alarm_unknown", what: "Aodh has no alarm \(id) that this login may see"))
                     }
-                    return SourceValue.of(found, alarm, at: now)
+                    return SourceValue.of(found, alarm, at: clock())
                 }
                 switch alarms {
                 case .success(let all)?:
-                    return SourceValue.of(all, isWhole: all.count < Self.alarms, alarm, at: now)
+                    return SourceValue.of(all.found, isWhole: all.found.count < Self.alarms, alarm, at: all.at)
                 case .failure(let trouble)?: return .missing(trouble)
                 case nil: return .missing(SourceTrouble(label: "alarm_unknown", what: "the alarms were not asked for"))
                 }

@@ -23,6 +23,9 @@ struct TelemetryCore: Sendable {
         var maximumWaiting: Int
         /// Time between two times that the attributes of a resource travel.
         var attributesEvery: Interval
+        /// Where this process stands among many that begin at once, 0..<1: so much of an interval later it begins, and its
+        /// attributes travel again. Nil: it is alone.
+        var turn: Double?
     }
 
     /// One resource in a batch.
@@ -83,6 +86,8 @@ struct TelemetryCore: Sendable {
     private var lanes = [Lane](repeating: Lane(), count: 3)
     private var known: [UUID5: Known] = [:]
     private var sending: Batch?
+    /// When the first points came.
+    private var began: Timestamp?
     private var nextAt: Timestamp?
     private var backoff: Backoff
     private var isDown = false
@@ -109,6 +114,12 @@ struct TelemetryCore: Sendable {
 
     /// Takes points in; those of resources whose turn it is not yet are passed over.
     mutating func take(_ points: [TelemetryPoint], at now: Timestamp) {
+        if let turn = options.turn {
+            let began = began ?? now
+            self.began = began
+            // Set back, our clock would keep it waiting.
+            if now >= began, now - began < options.interval * turn { return }
+        }
         for point in points {
             if let before = known[point.id] {
                 // A little early is on time: readings are not quite regular. Long before the last one: a clock was set back.
@@ -221,7 +232,9 @@ struct TelemetryCore: Sendable {
             backoff.succeeded()
             for entry in batch.entries where entry.withAttributes {
                 let last = entry.points[entry.points.count - 1]
-                known[last.id]?.attributesAt = now
+                // The second time comes sooner, so that many processes do not stay in step.
+                let isFirst = known[last.id]?.attributesAt == nil
+                known[last.id]?.attributesAt = now - (isFirst ? options.attributesEvery * (options.turn ?? 0) : .zero)
                 known[last.id]?.attributesHash = last.attributes.hashValue
             }
         case .refused:

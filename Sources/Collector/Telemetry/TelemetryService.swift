@@ -28,7 +28,7 @@ actor TelemetryService {
 
     init(
         _ settings: Settings.Collector.Telemetry, cluster: String, sink: any TelemetrySink,
-        login: OpenStackClient? = nil, log: Logger, metrics: Metrics
+        node: String? = nil, login: OpenStackClient? = nil, log: Logger, metrics: Metrics
     ) {
         self.login = login
         if login != nil {
@@ -38,7 +38,7 @@ actor TelemetryService {
                 "Until the application credential or trust for Gnocchi ends; not there where it does not, or is a password."
             ) { ends.withLock { $0.map { ($0 - .now()).inSeconds } } }
         }
-        let options = TelemetryCore.Options(settings)
+        let options = TelemetryCore.Options(settings, node: node)
         core = TelemetryCore(options)
         pause = max(.milliseconds(1), min(.milliseconds(100), options.pace))
         points = TelemetryPoints(
@@ -173,11 +173,13 @@ actor TelemetryService {
 }
 
 extension TelemetryCore.Options {
-    init(_ settings: Settings.Collector.Telemetry) {
+    /// - Parameter node: the only one that is measured, by one process of many such; nil: the whole cluster.
+    init(_ settings: Settings.Collector.Telemetry, node: String? = nil) {
         self.init(
             interval: settings.interval, perBatch: settings.resourcesPerMessage,
             pace: .seconds(1 / settings.messagesPerSecond), maximumWaiting: settings.maximumWaiting,
-            attributesEvery: settings.attributesInterval)
+            attributesEvery: settings.attributesInterval,
+            turn: node.map { Double(StableHash.of($0) % 10_000) / 10_000 })
     }
 }
 
@@ -231,14 +233,19 @@ extension TelemetryService {
             openstack.cloudsFile = settings.cloudsFile ?? openstack.cloudsFile
             let cloud = try CloudConfiguration.chosen(openstack, environment: environment)
             context.log.info("statistics go to Gnocchi", [.cloud: .string(cloud.summary)])
-            let client = OpenStackClient(cloud)
+            let chosen = openstack
+            let client = OpenStackClient(
+                cloud,
+                reload: { () throws(OpenStackError) in try .chosen(chosen, environment: environment) })
             login = client
             sink = GnocchiSink(
                 client, projectID: settings.projectID, userID: settings.userID,
                 archivePolicy: settings.archivePolicy)
         }
         return TelemetryService(
-            settings, cluster: context.settings.cluster, sink: sink, login: login, log: context.log,
+            settings, cluster: context.settings.cluster, sink: sink, node: context.settings.collector.node,
+            login: login,
+            log: context.log,
             metrics: context.metrics)
     }
 }
@@ -247,7 +254,7 @@ extension CloudConfiguration {
     /// The cloud that the settings choose.
     static func chosen(
         _ settings: Settings.OpenStack, environment: [String: String] = ServiceMain.environmentVariables()
-    ) throws -> CloudConfiguration {
+    ) throws(OpenStackError) -> CloudConfiguration {
         var cloud = try load(
             cloud: settings.cloud, file: settings.cloudsFile, region: settings.region, environment: environment)
         cloud.timeout = settings.requestTimeout

@@ -40,7 +40,11 @@ struct GnocchiSweepTests {
             case "/v1/metric/m4/measures":
                 return .response(
                     .json(404, #"{"description":"Aggregation method 'mean' at granularity '3600.0' does not exist"}"#))
-            default: return .response(.json(request.method == "DELETE" ? 204 : 404, ""))
+            case _ where request.method == "DELETE":
+                // As seen.
+                let wantsJSON = request.headers["Accept"]?.contains("json") == true
+                return .response(.json(wantsJSON ? 406 : 204, ""))
+            default: return .response(.json(404, ""))
             }
         }
         defer { server.stop() }

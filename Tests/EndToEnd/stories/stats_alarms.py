@@ -2,8 +2,10 @@
 import json
 import os
 import subprocess
+import sys
 
 from harness.kubernetes import all_running
+from harness.processes import Process
 from harness.registry import story
 from harness.services import free_port
 from harness.waiting import NotYet, check, holds, until
@@ -114,6 +116,10 @@ def alarm_on_the_bus(stage):
         stage.start_services()
         until("the alarm is ok", lambda: alarm.is_in("ok"), 120, every=2)
         until("the Collector tells of it", lambda: stage.recorder.first("cloud.alarm", alarmID=alarm.id, state="ok"), 30)
+        until("name and definition are looked up", lambda: [
+            message for message in stage.recorder.all("cloud.alarm")
+            if message.payload["alarmID"] == alarm.id and message.payload.get("name") == "group cpu %s" % stage.cluster
+            and "kubernetes.node.cpu.utilization" in message.payload.get("definition", "")], 30)
         kept = until("the ledger says why the node stays", lambda: [
             entry["outcome"] for message in stage.recorder.all("evaluation")
             for entry in message.payload.get("signals") or [] if entry["who"] == "rule cool" and entry["decided"] == 0], 30)[0]
@@ -125,6 +131,28 @@ def alarm_on_the_bus(stage):
         stage.machines.load(IDLE)
         until("the alarm is ok again", lambda: alarm.is_in("ok"), 120, every=2)
         shrinks_with_notice(stage, "rule cool", "RuleFired")
+
+
+@story("stats-hypervisor-rule")
+def hypervisors(stage):
+    """What Ceilometer's compute agent says of the nodes' servers, by its own code, makes the group grow: no kubelet is asked."""
+    stage.set(size=1, most=2, collector__hypervisor={"enabled": True}, collector__stats={"enabled": False},
+              decider__scale_down={"enabled": False}, decider__rules=[{
+                  "name": "hot", "group": "workers", "direction": "up", "source": "hypervisor", "metric": "cpu",
+                  "threshold": 1.2, "repeat": False}])
+    stage.start_services()
+    until("one node everywhere", lambda: stage.sizes_agree(1), 60)
+    server = next(iter(stage.kubernetes.nodes().values()))["spec"]["providerID"].rsplit("/", 1)[-1]
+    agent = Process("compute agent", [
+        sys.executable, "-B", os.path.join(stage.rigs.project, "Tests/EndToEnd/compute_agent.py"), stage.broker.url, "1.5",
+        server], os.path.join(stage.folder, "compute-agent.log")).start()
+    stage.extra.append(agent)
+    said = until("its samples are passed on", lambda: stage.recorder.first("cloud.stats"), 60)
+    check({s["meter"] for s in said.payload["samples"]} == {"cpu", "memory.usage"}, "samples: %s" % said.payload["samples"])
+    decided = until("the group is to grow", lambda: stage.recorder.first("scale.decided", group="workers"), 60)
+    check(decided.payload["to"] == 2 and decided.payload["reason"]["reason"] == "RuleFired", "%s" % decided.payload)
+    stage.say("grows: %s" % decided.payload["reason"]["detail"])
+    until("two nodes everywhere", lambda: stage.sizes_agree(2), 120)
 
 
 @story("stats-alarm-missed")

@@ -159,6 +159,78 @@ struct GroupsOfOneStackTests {
         #expect(pair.asked.filter { $0 == "a 3, b 4" }.count == 1)
     }
 
+    /// A Heat that takes a while to answer, with two groups in its stack and a drained node in the first.
+    struct SlowCloud {
+        var core: ActuatorCore
+        var now = World.start
+        let takes: Interval
+        var answers: [(at: Timestamp, event: ActuatorEvent)] = []
+        var markedAt: Timestamp?
+        var sentAt: Timestamp?
+
+        init(takes: Interval) {
+            self.takes = takes
+            let groups = ["a", "b"].map { ActuatorPolicy.Group(id: $0, stack: "k8s", min: 1, max: 9) }
+            core = ActuatorCore(policy: ActuatorPolicy(cluster: "prod", groups: groups))
+            var record = RemovalRecord(
+                id: "r1", group: "a", nodeUID: "u1", serverID: "s-a-1", member: "m1-a", memberID: "id-a-1",
+                decidedAt: now, startedAt: now, deadline: now + .seconds(3_600), reason: Explanation(.nodeUnneeded))
+            record.phase = .removing
+            record.change = RemovalRecord.Change(survivors: ["id-a-0", "id-a-2"])
+            act(.tick)
+            act(.nodesListed([NodeView(name: "n1", uid: "u1", serverID: "s-a-1", record: record)]))
+        }
+
+        /// Lets time pass until the size was sent.
+        mutating func run(within limit: Interval) {
+            let end = now + limit
+            while sentAt == nil, now < end {
+                now = now + .milliseconds(100)
+                let due = answers.filter { $0.at <= now }
+                answers.removeAll { $0.at <= now }
+                for answer in due { act(answer.event) }
+                act(.tick)
+            }
+        }
+
+        private mutating func act(_ event: ActuatorEvent) {
+            for action in core.handle(event, at: now) {
+                switch action {
+                case .readGroup(let id, _): answers.append((now + takes, .groupRead(group: id, reading(id))))
+                case .mark(let id, let member, _, _):
+                    markedAt = now + takes
+                    answers.append((now + takes, .marked(group: id, member: member, unhealthy: true, nil)))
+                case .resize: sentAt = sentAt ?? now
+                default: break
+                }
+            }
+        }
+
+        private func reading(_ id: String) -> GroupReading {
+            let isMarked = markedAt.map { now >= $0 } ?? false
+            let members = (0..<3).map { number in
+                GroupState.Member(
+                    name: "m\(number)-\(id)", physicalID: "id-\(id)-\(number)", serverID: "s-\(id)-\(number)",
+                    status: isMarked && id == "a" && number == 1 ? "CHECK_FAILED" : "CREATE_COMPLETE",
+                    statusReason: isMarked && id == "a" && number == 1 ? "updraft removal r1" : "",
+                    createdAt: World.start + .seconds(-3_600))
+            }
+            return GroupReading(begunAt: now, stackID: "stack", desired: 3, members: members)
+        }
+    }
+
+    @Test(
+        "however slowly the cloud answers, a marked member stands so for a bounded time before the size goes",
+        arguments: [0.05, 0.4, 2, 4, 8, 20, 45])
+    func marksStand(seconds: Double) throws {
+        var cloud = SlowCloud(takes: .seconds(seconds))
+        cloud.run(within: .minutes(30))
+        let markedAt = try #require(cloud.markedAt)
+        let sentAt = try #require(cloud.sentAt)
+        let bound = ActuatorPolicy(cluster: "", groups: []).markPatience + .seconds(seconds) + .seconds(1)
+        #expect(sentAt - markedAt <= max(bound, .seconds(2 * seconds + 1)), "\(sentAt - markedAt)")
+    }
+
     @Test("the other group is scaled by a signal: its change would be lost, so ours waits, and says for what")
     func signal() {
         var pair = Pair(b: 3, desired: 3, scaling: true)

@@ -186,10 +186,13 @@ extension ActuatorCore {
         if let why = strangersThatFailed(Set(chosen), reading, in: change.group) {
             return giveUp(names, change, reading, Explanation(.memberFailed, why))
         }
-        // Looked at anew as soon as the other groups were.
-        guard othersAllowUpdate(of: change.group) else { return }
         let stack = change.stackKey(groups)
         let unmarked = present.filter { !$0.isFailed }
+        let markedAt = unmarked.isEmpty ? change.markedAt ?? now : nil
+        changes[stack]?.markedAt = markedAt
+        let isPressed = markedAt.map { now - $0 >= policy.markPatience } ?? false
+        // Looked at anew as soon as the other groups were.
+        guard othersAllowUpdate(of: change.group, whateverTheirAge: isPressed) else { return }
         if !unmarked.isEmpty {
             changes[stack]?.step = .marking(Set(unmarked.map(\.name)), nil)
             for member in unmarked {
@@ -202,7 +205,7 @@ extension ActuatorCore {
         }
         // What took long to come shows what was: somebody's update may have met the marks since, and then the size would
         // cost a member that nobody chose. Heat has no way to send a size on a condition, so the time between is kept short.
-        if now - reading.begunAt > policy.freshness && change.rereads < 3 {
+        if now - reading.begunAt > policy.freshness && change.rereads < 3 && !isPressed {
             changes[stack]?.rereads += 1
             return readGroup(change.group)
         }
@@ -240,7 +243,13 @@ extension ActuatorCore {
             if case .unmark = change.kind { return endChange(of: id) }
             changes[stack]?.step = .looking
             changes[stack]?.lastFailure = worst
-            guard let worst else { return readGroup(id) }
+            guard let worst else {
+                changes[stack]?.markedAt = now
+                // All of the stack at once, so that what is known of one does not get old while the other is read.
+                readGroup(id)
+                for other in others(inStackOf: id) { readGroup(other) }
+                return
+            }
             note(.warning, id, worst.reason, "marking: \(worst.detail)")
             // For good: no attempt is left. Otherwise (the member is in progress): wait, look, go on.
             changes[stack]?.attempts = worst.isRetriable ? change.attempts + 1 : policy.heatAttempts

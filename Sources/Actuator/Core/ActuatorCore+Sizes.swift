@@ -6,6 +6,9 @@ import Support
 /// leaves it alone, and so does an update that failed half-way. Then the update would take members of a group that nobody
 /// has spoken of. So each update says for the other groups of the stack what they have.
 extension ActuatorCore {
+    /// How often the other groups are read once more for one update.
+    private static let triesForOthers = 3
+
     /// The other groups of the same stack, in the order of their names.
     func others(inStackOf id: String) -> [String] {
         guard let stack = groups[id]?.policy.stack else { return [] }
@@ -35,8 +38,9 @@ extension ActuatorCore {
     /// Whether the stack may be updated as far as its other groups go: none of them is changing by a signal, and what is
     /// known of them is fresh, or an update would take back what a signal did since. If that is all that is missing they
     /// are read, and this group after them; what changes is looked at in its own time.
-    mutating func othersAllowUpdate(of id: String) -> Bool {
-        let tries = groups[id]?.triesForOthers ?? 0
+    /// - Parameter whateverTheirAge: There is no time left to read them once more.
+    mutating func othersAllowUpdate(of id: String, whateverTheirAge: Bool = false) -> Bool {
+        let tries = whateverTheirAge ? ActuatorCore.triesForOthers : groups[id]?.triesForOthers ?? 0
         var obstacle: String?
         var areOld = false
         for other in others(inStackOf: id) {
@@ -44,7 +48,7 @@ extension ActuatorCore {
             guard let track = groups[other], track.failure?.isRetriable ?? true else { continue }
             // Nor does one that fails again and again: what was seen of it last must do.
             if track.failure != nil {
-                guard tries < 3 else { continue }
+                guard tries < ActuatorCore.triesForOthers else { continue }
                 obstacle = obstacle ?? "group \(other) of the same stack could not be read"
                 areOld = true
                 groups[id]?.waitsForOthers = true
@@ -61,7 +65,7 @@ extension ActuatorCore {
                 continue
             }
             // A cloud that answers slowly never shows both at one moment.
-            guard now - reading.begunAt > policy.freshness, tries < 3 else { continue }
+            guard now - reading.begunAt > policy.freshness, tries < ActuatorCore.triesForOthers else { continue }
             obstacle = obstacle ?? "the size of group \(other) of the same stack is looked up"
             areOld = true
             groups[id]?.waitsForOthers = true

@@ -46,6 +46,9 @@ public struct ActuatorPolicy: Sendable, Equatable {
     public var pollInterval: Interval = .seconds(2)
     /// How old a reading of the group may be on which a lower size is sent.
     public var freshness: Interval = .seconds(1)
+    /// How long members may stand marked, and not be taken out yet, because what is known of their stack is older than that.
+    /// While they are marked anybody's update of the stack replaces them.
+    public var markPatience: Interval = .seconds(10)
     /// A drained node that has waited for its stack longer than this is looked at again before its machine goes.
     public var lookAgainAfter: Interval = .seconds(1)
     /// How long a stack may go on saying what it said before an accepted change.

@@ -110,6 +110,8 @@ struct StackChange: Sendable {
     var group: String
     var kind: Kind
     var step: Step
+    /// Since when all that are to go are marked.
+    var markedAt: Timestamp?
     /// When Heat accepted the last size.
     var sentAt: Timestamp?
     /// Whether the stack was seen busy since.

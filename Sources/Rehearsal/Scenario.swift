@@ -167,6 +167,7 @@ struct Scenario: Sendable {
         policy.forceTimeout = forceTimeout
         policy.surgeTimeout = surgeTimeout
         policy.loadBalancerWait = loadBalancerWait
+        policy.evictsDaemonSets = evictsDaemonSets
         return policy
     }
 
@@ -174,8 +175,12 @@ struct Scenario: Sendable {
         var policy = NotifierPolicy(cluster: Scenario.cluster)
         policy.terms = PodTerms(cooldown: .seconds(10), maximumCooldown: .seconds(60), mayRefuse: mayRefuse)
         policy.resync = .seconds(15)
+        policy.tellsDaemonSets = evictsDaemonSets
         return policy
     }
+
+    /// Pods of DaemonSets go last in half of the scenarios.
+    private var evictsDaemonSets: Bool { nodes.isMultiple(of: 2) }
 
     var decider: DeciderConfiguration {
         var configuration = DeciderConfiguration(

@@ -35,6 +35,19 @@ struct DrainPlanTests {
         #expect(step == .drained)
     }
 
+    @Test("a DaemonSet pod that was not told of this removal stays")
+    func untoldDaemonSet() {
+        var told = pod("ds-1", owner: "DaemonSet")
+        told.annotations[RemovalNames.podNotice] = "r1 annotation=told"
+        var before = pod("ds-2", owner: "DaemonSet")
+        before.annotations[RemovalNames.podNotice] = "r0 annotation=told"
+        var plan = DrainPlan()
+        let step = plan.nextOfDaemonSets(
+            pods: [told, before, pod("ds-3", owner: "DaemonSet")], of: "r1", at: now, deadline: now + .seconds(60),
+            policy: policy)
+        #expect(names(step) == ["ds-1"])
+    }
+
     @Test("lower priority first; critical pods when the others are gone")
     func priorities() {
         var plan = DrainPlan()

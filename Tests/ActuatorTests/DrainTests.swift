@@ -82,7 +82,7 @@ struct DrainTests {
             world.addPod("web-1", on: "node-m2", grace: 5)
             world.addPod("agent-1", on: "node-m2", owner: "DaemonSet")
             world.addPod("agent-stays", on: "node-m2", owner: "DaemonSet")
-            world.pods["agent-stays"]?.annotations[DrainPlan.daemonSetAnnotation] = "false"
+            world.pods["agent-stays"]?.annotations[RemovalNames.daemonSetEviction] = "false"
             world.addPod("static", on: "node-m2", owner: "Node")
             world.send(world.removal("r1", ["m2"]))
             #expect(world.run { $0.pods["web-1"] == nil })
@@ -110,6 +110,24 @@ struct DrainTests {
         world.send(world.removal("r1", ["m2"]))
         #expect(world.run { $0.story.contains(.removalCompleted) })
         #expect(world.now - World.start >= .seconds(60))
+    }
+
+    @Test("force: a pod on which its notice cannot be written is not deleted either, and the failure names it")
+    func forcedUntold() {
+        var world = World(nodes: 3)
+        world.policy.forceTimeout = .seconds(60)
+        world.policy.drainTimeout = .seconds(60)
+        world.restart()
+        world.addPod("web-1", on: "node-m2")
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.told.contains("node-m2") })
+        world.pods["web-1"]?.annotations = [:]
+        #expect(world.run(within: .minutes(10)) { $0.record("node-m2")?.drain?.forced != nil })
+        #expect(world.run(within: .minutes(10)) { $0.story.contains(.removalFailed) })
+        #expect(world.deletions.isEmpty && world.evictions.isEmpty)
+        #expect(world.reasons(.removalFailed) == [.podNotTold])
+        #expect(world.record("node-m2")?.outcome?.detail.contains("web-1 has no notice") == true)
+        #expect(!world.isCordoned("node-m2"))
     }
 
     @Test("force: only after the deadline, recorded before the first deletion, with the pods' own grace")

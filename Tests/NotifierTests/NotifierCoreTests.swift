@@ -21,6 +21,26 @@ struct NotifierCoreTests {
         #expect(village.noticed.last?.deadline == village.core.end(ofNode: "n1"))
     }
 
+    @Test("pods of DaemonSets that are evicted last are told like the others, and are waited for")
+    func daemonSets() {
+        var village = Village { $0.tellsDaemonSets = true }
+        village.addPod("web-1")
+        village.addPod("ds-1", hook: true, owner: "DaemonSet")
+        village.addPod("ds-stays", owner: "DaemonSet")
+        village.pods["ds-stays"]?.annotations[RemovalNames.daemonSetEviction] = "false"
+        village.addPod("static", owner: "Node")
+        village.cordon()
+        village.run(.seconds(1))
+        #expect(village.deliveries["ds-1"] == [.annotation, .hook, .bus, .event])
+        #expect(village.deliveries["ds-stays"] == nil && village.deliveries["static"] == nil)
+        #expect(village.answer("web-1", .done) == .accepted)
+        village.run(.seconds(5))
+        #expect(!village.story.contains(.removalQuiesced))
+        #expect(village.answer("ds-1", .done) == .accepted)
+        village.run(.seconds(1))
+        #expect(village.quiesced.map(\.reason.reason) == [.allPodsAnswered])
+    }
+
     @Test("all answer done: the cooldown ends at once")
     func allDone() {
         var village = Village()

@@ -91,11 +91,23 @@ extension ActuatorCore {
             // It is noted when each way was tried.
             guard let marks = NoticeMarks(pod.annotations, removal: removal.record.id),
                 let deadline = pod.annotations[RemovalNames.podDeadline].flatMap({ Timestamp($0) })
-            else { return (pod, "pod \(pod.id) has no notice of this removal yet") }
+            else { return (pod, "pod \(pod.id) has no notice of this removal on it, and goes by no force without one") }
             // Of those told before, each has answered, or its time is over: all deadlines lie before the record.
             guard now < deadline, deadline > removal.record.since, marks.answer != "done" else { return nil }
             return (pod, "pod \(pod.id) came after the cooldown and has until \(deadline.rfc3339)")
         }
+    }
+
+    /// UIDs of DaemonSet pods whose notice gives them time that is not over.
+    private func untimely(_ pods: [NodePod], _ removal: Removal) -> Set<String> {
+        if isHurried(removal) { return [] }
+        return Set(
+            pods.filter { pod in
+                guard pod.isEvictedLast, let marks = NoticeMarks(pod.annotations, removal: removal.record.id),
+                    let deadline = pod.annotations[RemovalNames.podDeadline].flatMap({ Timestamp($0) })
+                else { return false }
+                return now < deadline && deadline > removal.record.since && marks.answer != "done"
+            }.map(\.uid))
     }
 
     /// StatefulSets of these pods of which a pod is on its way from another node.
@@ -180,7 +192,8 @@ extension ActuatorCore {
         let isLate = now >= removal.record.deadline
         if policy.evictsDaemonSets && !isLate {
             let step = removal.drain.nextOfDaemonSets(
-                pods: pods, at: now, deadline: removal.record.deadline, policy: policy)
+                pods: pods, of: removal.record.id, held: untimely(pods, removal), at: now,
+                deadline: removal.record.deadline, policy: policy)
             removals[node]?.drain = removal.drain
             if case .evict(let evictions, let again) = step {
                 carryOut(evictions, node, isForced: false)

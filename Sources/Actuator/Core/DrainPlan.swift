@@ -101,18 +101,21 @@ public struct DrainPlan: Sendable {
         return deletions
     }
 
-    /// The next step with DaemonSet pods, when the others are gone.
+    /// The next step with DaemonSet pods, when the others are gone. Those that were not told of `removal` stay: they came when
+    /// the others had been told, or nobody tells them.
     public mutating func nextOfDaemonSets(
-        pods: [NodePod], at now: Timestamp, deadline: Timestamp, policy: ActuatorPolicy
+        pods: [NodePod], of removal: String, held: Set<String> = [], at now: Timestamp, deadline: Timestamp,
+        policy: ActuatorPolicy
     ) -> Step {
         var known =
             daemonSets
             ?? Dictionary(
-                pods.filter(DrainPlan.isDaemonSetPod).map { ($0.uid, Attempt()) },
+                pods.filter { $0.isEvictedLast && NoticeMarks($0.annotations, removal: removal) != nil }
+                    .map { ($0.uid, Attempt()) },
                 uniquingKeysWith: { first, _ in first })
         let left = pods.filter { known[$0.uid] != nil }.sorted(by: DrainPlan.precedes)
         var evictions: [Eviction] = []
-        for pod in left where pod.deletedAt == nil {
+        for pod in left where pod.deletedAt == nil && !held.contains(pod.uid) {
             guard let attempt = known[pod.uid], !attempt.isInFlight, !attempt.isAccepted else { continue }
             if let retryAt = attempt.retryAt, retryAt > now { continue }
             known[pod.uid]?.isInFlight = true
@@ -121,14 +124,6 @@ public struct DrainPlan: Sendable {
         daemonSets = known
         return left.isEmpty ? .drained : .evict(evictions, again: min(now + policy.drainPoll, deadline))
     }
-
-    /// Those that their owner wants to stay (cluster-autoscaler's annotation) do.
-    private static func isDaemonSetPod(_ pod: NodePod) -> Bool {
-        pod.ownerKind == "DaemonSet" && pod.annotations[RemovalNames.mirror] == nil && pod.phase != .succeeded
-            && pod.phase != .failed && pod.annotations[daemonSetAnnotation] != "false"
-    }
-
-    static let daemonSetAnnotation = "cluster-autoscaler.kubernetes.io/enable-ds-eviction"
 
     /// Why a pod that the node has to wait for is not evicted yet.
     mutating func waits(_ podUID: String, _ why: Explanation) {

@@ -95,4 +95,11 @@ public struct NodePod: Sendable, Hashable {
         ownerKind != "DaemonSet" && ownerKind != "Node" && annotations[RemovalNames.mirror] == nil
             && phase != .succeeded && phase != .failed
     }
+
+    /// Whether a removal ends it after all others, where `actuator.drain.daemonsets` says so. Those that their owner wants to
+    /// stay do.
+    public var isEvictedLast: Bool {
+        ownerKind == "DaemonSet" && annotations[RemovalNames.mirror] == nil && phase != .succeeded && phase != .failed
+            && annotations[RemovalNames.daemonSetEviction] != "false"
+    }
 }

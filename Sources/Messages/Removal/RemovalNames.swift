@@ -3,6 +3,9 @@
 public enum RemovalNames {
     /// On a Node: the `RemovalRecord` as JSON. Written by the Actuator only.
     public static let record = "updraft.io/removal"
+    /// On a Node, from the call to Heat until the end of its removal was published: the finalizer that keeps the object, and the
+    /// record on it, when a cloud controller deletes Nodes whose server is gone.
+    public static let finalizer = "updraft.io/removal"
     /// On a Node: `<group> <why>`, an incident stopped all changes of this group and the Node that it happened on is gone.
     /// Written by the Actuator on a node that lives; whoever has looked takes it away.
     public static let pausedGroup = "updraft.io/paused-group"
@@ -36,6 +39,8 @@ public enum RemovalNames {
     public static let servingGate = "updraft.io/serving"
     /// In Heat, the reason that stands at a member marked for removal, before the removal's id: tells whose mark it is.
     public static let markPrefix = "updraft removal "
+    /// On a Pod of a DaemonSet, set by its owner: `false`, it stays with its node (cluster-autoscaler's).
+    public static let daemonSetEviction = "cluster-autoscaler.kubernetes.io/enable-ds-eviction"
     /// On a Pod: it belongs to a static manifest of its node (Kubernetes' own).
     public static let mirror = "kubernetes.io/config.mirror"
 }

@@ -32,6 +32,8 @@ extension NotifierCore {
         // The Actuator goes on in a moment; then all that are there are looked at once more.
         case .over: return false
         case .draining:
+            // One of a DaemonSet that comes now takes the place of one that was evicted, and stays with the node.
+            guard pod.isMoved else { return false }
             guard NoticeMarks(pod.annotations, removal: cooldown.record.id) != nil,
                 let deadline = pod.annotations[RemovalNames.podDeadline].flatMap({ Timestamp($0) })
             else { return true }

@@ -213,7 +213,7 @@ public struct NotifierCore: Sendable {
             if pod.deletedAt != nil { notice.isSettled = true }
             notices[pod.uid] = notice
             hearAnnotation(pod, cooldown)
-        } else if pod.isMoved, pod.deletedAt == nil, isToBeTold(pod, cooldown) {
+        } else if policy.isConcerned(pod), pod.deletedAt == nil, isToBeTold(pod, cooldown) {
             tell(pod, name, cooldown)
         }
     }

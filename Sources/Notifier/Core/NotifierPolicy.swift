@@ -9,6 +9,8 @@ public struct NotifierPolicy: Sendable, Equatable {
     public var terms = PodTerms(cooldown: .seconds(60), maximumCooldown: .seconds(600), mayRefuse: false)
     /// What particular pods may claim: the first that matches counts.
     public var rules: [TermsRule] = []
+    /// Pods of DaemonSets are evicted after the others, and so are told like them.
+    public var tellsDaemonSets = false
     /// Node-wide webhooks.
     public var webhooks: [WebhookPlan] = []
     /// How often a delivery is tried. Annotation and readiness gate are tried until the cooldown is over.
@@ -28,6 +30,11 @@ public struct NotifierPolicy: Sendable, Equatable {
     /// With the default times.
     public init(cluster: String) {
         self.cluster = cluster
+    }
+
+    /// Whether a removal ends this pod.
+    func isConcerned(_ pod: NodePod) -> Bool {
+        pod.isMoved || (tellsDaemonSets && pod.isEvictedLast)
     }
 
     /// What a pod may claim.

@@ -14,6 +14,7 @@ extension NotifierPolicy {
                 terms: PodTerms(
                     cooldown: policy.cooldown, maximumCooldown: policy.maximumCooldown, mayRefuse: policy.mayRefuse))
         }
+        tellsDaemonSets = settings.actuator.drain.daemonSets == .last
         attempts = notifier.hooks.attempts
         webhooks = notifier.webhooks.map { webhook in
             WebhookPlan(

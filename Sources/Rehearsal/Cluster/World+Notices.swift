@@ -39,6 +39,7 @@ extension World {
 
     private func hook(_ pod: ClusterState.Pod, _ notice: Notice) -> DeliveryOutcome {
         guard pod.phase == .running else { return .failed("the hook did not answer: refused", isRetriable: true) }
+        guard isOnline(pod) else { return .failed("the hook did not answer: no route", isRetriable: true) }
         switch cluster.workloads[pod.workload].plan.temper {
         case .silent: return .failed("the hook did not answer: timeout", isRetriable: true)
         case .broken: return .failed("the hook answered 500", isRetriable: true)
@@ -52,27 +53,35 @@ extension World {
         }
     }
 
+    /// Nothing on a machine that died says anything.
+    private func isOnline(_ pod: ClusterState.Pod) -> Bool {
+        pod.node.flatMap { cluster.node($0) }.map { cluster.nodes[$0].kubeletWorks } ?? false
+    }
+
     /// Answers that come by another way than the hook.
     private func answerLater(_ pod: ClusterState.Pod, _ removal: String) {
         let answer = Answer(removal: removal, podUID: pod.uid, token: "token")
         switch cluster.workloads[pod.workload].plan.temper {
         case .doneOnBus(let seconds):
             after(.seconds(Double(seconds))) {
+                guard self.isOnline(pod) else { return }
                 self.audit(answered: pod.uid, removal)
                 self.publish(.podShutdownDone(PodShutdownDone(cluster: Scenario.cluster, answer: answer)))
             }
         case .extend(let seconds):
             after(.seconds(Double(seconds / 2))) {
+                guard self.isOnline(pod) else { return }
                 self.audit(answered: pod.uid, removal)
                 self.publish(.podShutdownDone(PodShutdownDone(cluster: Scenario.cluster, answer: answer)))
             }
         case .refuseOnBus:
             after(.seconds(1)) {
+                guard self.isOnline(pod) else { return }
                 self.publish(.podShutdownRefuse(PodShutdownRefuse(cluster: Scenario.cluster, answer: answer)))
             }
         case .doneByAnnotation(let seconds):
             after(.seconds(Double(seconds))) {
-                guard let index = self.cluster.pod(uid: pod.uid),
+                guard self.isOnline(pod), let index = self.cluster.pod(uid: pod.uid),
                     self.cluster.pods[index].annotations[RemovalNames.podRemoval] == removal
                 else { return }
                 self.cluster.pods[index].annotations[RemovalNames.podAnswer] = "done"

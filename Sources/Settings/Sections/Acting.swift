@@ -66,8 +66,9 @@ extension Settings {
                 parallel = reader.count("parallel", default: 10, in: 1...1_000, "Evictions at once, per node.")
                 daemonSets = reader.choice(
                     "daemonsets", default: .leave,
-                    "Pods of DaemonSets stay with their node (`leave`) or are evicted after all others (`last`); one "
-                        + "annotated `cluster-autoscaler.kubernetes.io/enable-ds-eviction: \"false\"` stays.")
+                    "Pods of DaemonSets stay with their node (`leave`), or are told like the others and evicted after them "
+                        + "(`last`); one annotated `cluster-autoscaler.kubernetes.io/enable-ds-eviction: \"false\"` stays."
+                )
                 volumeDetachTimeout = reader.interval(
                     "volume_detach_timeout", default: .minutes(2), in: .zero ... .minutes(1_440),
                     "How long volumes of pods that are gone may stay attached to the node; 0: nobody looks.")
@@ -76,7 +77,8 @@ extension Settings {
                     "When they stay longer, the removal goes on with a warning (`continue`) or fails (`fail`).")
                 force = reader.choice(
                     "force", default: .never,
-                    "Whether pods that are left at the deadline are deleted, budgets or not, with their grace period.")
+                    "Whether pods that are left at the deadline are deleted, budgets or not, with their grace period. "
+                        + "One on which its notice cannot be written is not.")
                 forceTimeout = reader.interval(
                     "force_timeout", default: .minutes(5), in: .seconds(1) ... .minutes(1_440),
                     "How long deleted pods have to be gone; then the removal fails after all.")

@@ -17,7 +17,7 @@ struct ExternalTests {
     }
 
     static let wholeStory: [EventType] = [
-        .removalCordoned, .removalDrained, .removalCompleted,
+        .removalCordoned, .removalDrained, .removalCommitted, .removalCompleted,
     ]
 
     @Test(

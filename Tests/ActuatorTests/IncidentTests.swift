@@ -14,10 +14,8 @@ struct IncidentTests {
         world.wrongVictim = "m1"
         world.send(world.removal("r1", ["m3"]))
         #expect(world.run { $0.story.contains(.removalFailed) }, "\(world.story)")
-        for name in ["node-m1", "node-m3"] {
-            world.nodes[name] = nil
-            world.feed(.nodeGone(name: name, uid: "uid-\(name.dropFirst(5))"))
-        }
+        for name in ["node-m1", "node-m3"] { world.deleteNode(name) }
+        world.pass(.seconds(1))
         return world
     }
 
@@ -117,15 +115,15 @@ struct IncidentTests {
         world.desired = 2
         world.send(world.removal("r1", ["m2"]))
         #expect(world.run { $0.story.contains(.removalFailed) }, "\(world.story)")
-        for name in ["node-m1", "node-m2"] {
-            world.nodes[name] = nil
-            world.feed(.nodeGone(name: name, uid: "uid-\(name.dropFirst(5))"))
-        }
+        for name in ["node-m1", "node-m2"] { world.deleteNode(name) }
         #expect(Self.telling(world).isEmpty)
+        // Nobody else can tell, so the Node of the chosen one stays.
+        #expect(world.nodes["node-m2"] != nil && world.nodes["node-m1"] == nil)
         world.addMember(isReady: true)
         for name in world.nodes.keys.sorted() { world.see(name) }
         world.pass(.seconds(1))
         #expect(Self.telling(world).count == 1, "\(world.nodes.keys.sorted())")
+        #expect(world.nodes["node-m2"] == nil)
     }
 
     @Test("what the annotation may hold", arguments: ["", " ", "workers", "workers the wrong one went", "other x"])

@@ -14,7 +14,7 @@ struct RemovalTests {
         world.send(world.removal("r1", ["m3"]))
         #expect(world.run { $0.isCordoned("node-m3") && $0.isTainted("node-m3") })
         #expect(world.run { $0.story.last == .removalCompleted && $0.nodes["node-m3"] == nil })
-        #expect(world.story == [.removalCordoned, .removalDrained, .removalCompleted])
+        #expect(world.story == [.removalCordoned, .removalDrained, .removalCommitted, .removalCompleted])
         #expect(world.memberNames == ["m1", "m2", "m4"])
         #expect(world.marks == ["+m3"])
         #expect(world.resizes == [3])

@@ -1,3 +1,4 @@
+import JSONReader
 import Messages
 import Support
 
@@ -78,9 +79,34 @@ extension World {
     }
 
     /// The machine is off: what ran on it does not run any more, and a cloud controller may take its Node away.
-    private mutating func lose(_ member: Member) {
+    mutating func lose(_ member: Member) {
         guard others.controllerDeletesNodes, nodes["node-\(member.name)"] != nil else { return }
-        nodes["node-\(member.name)"] = nil
-        feed(.nodeGone(name: "node-\(member.name)", uid: "uid-\(member.name)"))
+        deleteNode("node-\(member.name)")
+    }
+
+    /// Somebody deletes a Node: it goes, unless a finalizer keeps it. The watch tells, if anybody listens.
+    mutating func deleteNode(_ name: String, isHeard: Bool = true) {
+        if World.finalizers(nodes[name] ?? .null).isEmpty {
+            nodes[name] = nil
+            if isHeard { feed(.nodeGone(name: name, uid: "uid-\(name.dropFirst(5))")) }
+        } else {
+            merge(name, ["metadata": ["deletionTimestamp": "2027-01-15T08:00:00Z"]])
+            if isHeard { see(name) }
+        }
+    }
+
+    static func finalizers(_ node: JSONValue) -> [String] {
+        (node[path: "metadata", "finalizers"]?.arrayValue ?? []).compactMap(\.stringValue)
+    }
+
+    /// What was published of the end of a node's removal.
+    func ends(of node: String) -> [EventType] {
+        published.compactMap { event in
+            switch event {
+            case .removalCompleted(let completed) where completed.removal.node == node: event.type
+            case .removalFailed(let failed) where failed.removal.node == node: event.type
+            default: nil
+            }
+        }
     }
 }

@@ -66,6 +66,8 @@ struct World {
     var version = 1
     /// Nodes that changed since the watch last told.
     var changed: Set<String> = []
+    /// Nodes that were let go before anybody had said how their removal ended.
+    var untoldReleases: [String] = []
     var pods: [String: NodePod] = [:]
     /// Nodes that are not ready, and when those registered that are no old ones.
     var unready: Set<String> = []
@@ -318,6 +320,8 @@ struct World {
                 == RemovalNames.excludedByUs, isCordoned: isCordoned(name))
         view.pausedGroup = raw[path: "metadata", "annotations", RemovalNames.pausedGroup]?.stringValue
             .flatMap { PausedGroup($0) }
+        view.isHeld = (raw[path: "metadata", "finalizers"]?.arrayValue ?? []).contains(.string(RemovalNames.finalizer))
+        view.isBeingDeleted = raw[path: "metadata", "deletionTimestamp"] != nil
         view.delays = (raw[path: "metadata", "annotations"]?.objectValue?.keys.map(\.self) ?? [])
             .filter { $0.hasPrefix(RemovalNames.delayPrefix) }
             .map { String($0.dropFirst(RemovalNames.delayPrefix.count)) }.sorted()
@@ -495,6 +499,10 @@ struct World {
             next = World.merge(next, ["metadata": ["resourceVersion": .string("\(version)")]])
             nodes[edit.node] = next
             changed.insert(edit.node)
+            if edit.kind == .release, ends(of: edit.node).isEmpty { untoldReleases.append(edit.node) }
+            if next[path: "metadata", "deletionTimestamp"] != nil, World.finalizers(next).isEmpty {
+                nodes[edit.node] = nil
+            }
             return .done(record)
         } catch {
             switch error {
@@ -578,7 +586,9 @@ struct World {
     }
 
     private mutating func worldStep() {
-        for name in changed.sorted() where nodes[name] != nil { see(name) }
+        for name in changed.sorted() {
+            if nodes[name] != nil { see(name) } else { feed(.nodeGone(name: name, uid: "uid-\(name.dropFirst(5))")) }
+        }
         changed = []
         for (name, end) in terminating where end <= now {
             pods[name] = nil
@@ -605,8 +615,9 @@ struct World {
         while staying > desired {
             if let victim = wrongVictim, let index = members.firstIndex(where: { $0.name == victim }) {
                 wrongVictim = nil
-                members.remove(at: index)
+                lose(members.remove(at: index))
                 // And the marked one as well, as a signal would do.
+                for member in members where member.status.hasSuffix("_FAILED") { lose(member) }
                 members.removeAll { $0.status.hasSuffix("_FAILED") }
                 continue
             }
@@ -619,7 +630,7 @@ struct World {
                 return (left.bornAt, left.name) < (right.bornAt, right.name)
             }
             guard let victim = order.first else { return }
-            members.remove(at: victim)
+            lose(members.remove(at: victim))
         }
         for index in members.indices where members[index].status.hasSuffix("_FAILED") {
             born += 1

@@ -136,7 +136,7 @@ import Testing
     }
 
     @Test func everyEventTypeHasOneTopicAndIsDecoded() {
-        #expect(EventType.allCases.count == 35)
+        #expect(EventType.allCases.count == 36)
         for type in EventType.allCases {
             let error = Self.failure(Self.text(#"{"schema":1}"#, event: type.rawValue))
             #expect(error?.code == .invalidField, "\(type) was not looked at")

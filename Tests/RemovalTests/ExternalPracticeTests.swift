@@ -23,7 +23,8 @@ struct ExternalPracticeTests {
     }
 
     static let order: [EventType] = [
-        .removalCordoned, .removalNoticed, .removalQuiesced, .removalDrained, .removalCompleted,
+        .removalCordoned, .removalNoticed, .removalQuiesced, .removalDrained,
+        .removalCommitted, .removalCompleted,
     ]
 
     /// The steps in the order of their firsts: each is published at least once.

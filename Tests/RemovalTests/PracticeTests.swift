@@ -60,7 +60,10 @@ struct PracticeTests {
             order.append(event)
         }
         #expect(
-            order == [.removalCordoned, .removalNoticed, .removalQuiesced, .removalDrained, .removalCompleted])
+            order == [
+                .removalCordoned, .removalNoticed, .removalQuiesced, .removalDrained, .removalCommitted,
+                .removalCompleted,
+            ])
         await stage.close()
     }
 
@@ -118,7 +121,7 @@ struct PracticeTests {
     @Test(
         "both services are ended at each step and started anew: the story ends the same",
         arguments: [
-            EventType.removalCordoned, .removalNoticed, .removalQuiesced, .removalDrained,
+            EventType.removalCordoned, .removalNoticed, .removalQuiesced, .removalDrained, .removalCommitted,
         ])
     func restarts(at step: EventType) async throws {
         let stage = try PracticeStage(desired: 3)
@@ -134,6 +137,30 @@ struct PracticeTests {
         await stage.stop("notifier")
         stage.startActuator()
         stage.startNotifier()
+        try await stage.wait("completed") { stage.story.contains(.removalCompleted) }
+        try await stage.wait("the Node is gone") { try await stage.nodes().count == 2 }
+        let left = try await stage.group()
+        #expect(Set(left.members.compactMap(\.serverID)) == Set([nodes[0], nodes[1]].compactMap(\.serverID)))
+        await stage.close()
+    }
+
+    @Test("the Node is deleted while Heat works and no Actuator runs: it stays for the next, which ends the removal")
+    func deletedMeanwhile() async throws {
+        let stage = try PracticeStage(desired: 3)
+        try await stage.ready(3)
+        stage.startActuator()
+        stage.startNotifier()
+        let nodes = try await stage.nodes()
+        let decision = stage.removal("r1", of: nodes[2], from: 3)
+        try await stage.decide { .removalDecided(decision, ticket: $0) }
+        try await stage.wait("Heat is called") { stage.story.contains(.removalCommitted) }
+        await stage.stop("actuator")
+        #expect(!stage.story.contains(.removalCompleted))
+        // As a cloud controller does whose server is gone.
+        try await stage.kubernetes.deleteNode(nodes[2].name)
+        let held = try await stage.nodes().first { $0.uid == nodes[2].uid }
+        #expect(held?.deletedAt != nil, "it is gone, and its record with it")
+        stage.startActuator()
         try await stage.wait("completed") { stage.story.contains(.removalCompleted) }
         try await stage.wait("the Node is gone") { try await stage.nodes().count == 2 }
         let left = try await stage.group()

@@ -46,6 +46,7 @@ extension ActuatorCore {
         let servers = Set((track.reading?.members ?? []).compactMap(\.serverID))
         let fit = nodes.values.filter {
             removals[$0.name] == nil && tidying[$0.name] == nil && !untidied.contains($0.uid) && $0.pausedGroup == nil
+                && !$0.isBeingDeleted
         }
         let best = fit.min { left, right in
             let isLeft = left.serverID.map(servers.contains) ?? false
@@ -95,9 +96,10 @@ extension ActuatorCore {
             return false
         }
         // (Its own record is about to be written right after the incident.)
-        return !removals.values.contains {
-            $0.record.group == id && !$0.nodeIsGone
-                && ($0.record.outcome?.reason == .wrongMemberRemoved || $0.isAskedFor(.failed))
+        // One that was deleted stays only as long as we hold it.
+        return !removals.contains { name, removal in
+            removal.record.group == id && !removal.nodeIsGone && nodes[name]?.isBeingDeleted != true
+                && (removal.record.outcome?.reason == .wrongMemberRemoved || removal.isAskedFor(.failed))
         }
     }
 }

@@ -11,6 +11,7 @@ extension ActuatorCore {
         for (name, node) in nodes.sorted(by: { $0.key < $1.key })
         where node.record != nil || node.recordMistake != nil || node.hasTraces {
             lookForLeftovers(name)
+            if removals[name] != nil { release(name) }
         }
     }
 
@@ -51,8 +52,11 @@ extension ActuatorCore {
                 // Another group's incident looks for another node, also before the watch shows this.
                 nodes[node]?.pausedGroup = paused
                 groups[paused.group]?.pauseStandsOn = node
+                for name in removals.keys.sorted() { release(name) }
                 return
             }
+            nodes[node]?.isHeld = false
+            if case .release = edit.kind { return }
             nodes[node]?.record = nil
             nodes[node]?.hasTaint = false
             nodes[node]?.hasLabel = false
@@ -80,12 +84,12 @@ extension ActuatorCore {
         tidy(view, .discard)
     }
 
-    /// The taint or our label, and no record.
+    /// The taint, our label or our finalizer, and no record.
     mutating func takeTracesAway(_ view: NodeView) {
         guard mayTidy(view) else { return }
         note(
             .warning, view.name, .leftover,
-            "it carries taint or label of a removal whose record is gone: taken away\(cordonRemark(view))")
+            "it carries taint, label or finalizer of a removal whose record is gone: taken away\(cordonRemark(view))")
         tidy(view, .untaint)
     }
 
@@ -102,10 +106,20 @@ extension ActuatorCore {
                 .error, view.name, .groupUnknown,
                 "under removal \(record.id) for group '\(record.group)', which is not configured")
         }
-        guard record.phase.isReversible, now >= record.deadline + policy.cooldownMargin else { return }
+        if record.phase.isOver { return release(view.name) }
+        if record.phase == .removed {
+            // The machine is gone: what is left to do is the same for any group.
+            removals[view.name] = Removal(record: record, uid: view.uid)
+            return entered(view.name)
+        }
+        guard record.phase.isReversible || record.phase == .removing,
+            now >= record.deadline + policy.cooldownMargin
+        else { return }
         removals[view.name] = Removal(record: record, uid: view.uid)
+        // (What became of a machine that Heat was called for nobody here can tell.)
         fail(
             view.name,
-            Explanation(.groupUnknown, "group '\(record.group)' is not configured, and its time is over"))
+            Explanation(.groupUnknown, "group '\(record.group)' is not configured, and its time is over"),
+            stayCordoned: record.phase == .removing)
     }
 }

@@ -29,6 +29,8 @@ extension ActuatorCore {
     }
 
     mutating func nodeSeen(_ view: NodeView) {
+        // (A finalizer of somebody else's may keep it for long.)
+        if nodesDeleted.contains(view.uid) { return }
         nodes[view.name] = view
         lookForArrival(view)
         lookForIncident(view)
@@ -39,6 +41,7 @@ extension ActuatorCore {
         if view.recordMistake != nil { return }
         let removal = removals[view.name]
         guard removal?.editing == nil, removal?.isDeleting != true, removal?.isMachine != true else { return }
+        if removal != nil { release(view.name) }
         guard let record = view.record else {
             // The watch may lag behind our own write, so look again before believing that a person was here.
             if removal != nil || view.hasTraces { emit(.checkNode(view.name)) }

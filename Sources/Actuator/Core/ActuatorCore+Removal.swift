@@ -101,8 +101,9 @@ extension ActuatorCore {
             case .failed(_, let stayCordoned): undo = !stayCordoned
             default: break
             }
-            let edit = NodeEdit(
+            var edit = NodeEdit(
                 node: node, uid: removal.uid, kind: .advance(from: removal.record.phase, next, undo: undo))
+            edit.holds = mayHold(node, removal, as: next)
             removal.editing = edit
             removal.editRequest = Removal.Request(transition: transition, ticket: ticket)
             removals[node] = removal
@@ -241,6 +242,13 @@ extension ActuatorCore {
             returnSurges(node)
             readGroup(record.group)
         case .removing:
+            // (Of a machine that never became a Node only the end is told.)
+            if !removal.isMachine {
+                emit(
+                    .publish(
+                        .removalCommitted(
+                            RemovalCommitted(cluster: policy.cluster, removal: record.progress(node: node, at: now)))))
+            }
             removalIsWritten(node)
             // Left to Heat: the next reading lets it go.
             if record.change == nil { readGroup(record.group) }
@@ -265,6 +273,7 @@ extension ActuatorCore {
             if record.outcome?.reason == .wrongMemberRemoved, let outcome = record.outcome {
                 pauseGroup(record.group, outcome)
             }
+            release(node)
             if removal.nodeIsGone {
                 removals[node] = nil
                 if record.outcome?.reason == .wrongMemberRemoved { keepIncident(of: record.group) }
@@ -358,11 +367,12 @@ extension ActuatorCore {
     }
 
     mutating func nodeDeleted(_ node: String, _ failure: ActFailure?) {
-        guard removals[node]?.isDeleting == true else { return }
+        guard let removal = removals[node], removal.isDeleting else { return }
         removals[node]?.isDeleting = false
         guard let failure else {
             removals[node] = nil
             nodes[node] = nil
+            nodesDeleted.insert(removal.uid)
             return timers.cancel(.removal(node))
         }
         note(.warning, node, failure.reason, failure.detail)

@@ -64,6 +64,8 @@ public struct ActuatorCore: Sendable {
     var postponed = RecentIDs()
     /// Removals of machines without a Node that are over, `<decision>/<server>`: their delivery may come once more.
     var machinesEnded = RecentIDs()
+    /// Nodes that we have deleted, by UID: what the watch still says of them is old.
+    var nodesDeleted = RecentIDs()
     /// Servers that Nova is being asked for.
     var serversAsked: Set<String> = []
     /// Servers in ERROR, and when the removal of their node was begun.

@@ -11,6 +11,8 @@ public struct NodeEdit: Sendable, Equatable {
         case cordon(RemovalRecord)
         /// Go on: the record must still be the one of `id` in `from`. `undo`: take back what is ours.
         case advance(from: RemovalPhase, RemovalRecord, undo: Bool)
+        /// The removal is over and that was published: the Node need not stay for it any more.
+        case release
         /// Take the record of a removal that is over away.
         case forget(id: String)
         /// The taint or our label is there and no record: somebody took the record away by hand.
@@ -29,6 +31,8 @@ public struct NodeEdit: Sendable, Equatable {
     public var uid: String
     /// What to do.
     public var kind: Kind
+    /// The Node shall stay until the removal is over, whoever deletes it: it gets our finalizer.
+    public var holds = false
 
     /// From its parts.
     public init(node: String, uid: String, kind: Kind) {
@@ -42,7 +46,7 @@ public struct NodeEdit: Sendable, Equatable {
         switch kind {
         case .cordon(let record), .advance(_, let record, _): record.id
         case .forget(let id): id
-        case .untaint, .discard, .dress, .pauseGroup: ""
+        case .untaint, .discard, .dress, .pauseGroup, .release: ""
         }
     }
 
@@ -96,11 +100,21 @@ public struct NodeEdit: Sendable, Equatable {
                 }
                 spec["taints"] = NodeEdit.taints(raw, ours: false)
             }
+            // (None can be added to one that is deleted already: somebody else's keeps that.)
+            if holds, !NodeEdit.isHeld(raw), raw[path: "metadata", "deletionTimestamp"] == nil {
+                metadata["finalizers"] = NodeEdit.finalizers(raw, ours: true)
+            }
             metadata["annotations"] = try NodeEdit.annotation(record)
             result = record
+        case .release:
+            guard current?.phase.isOver != false else { throw .overtaken(current) }
+            guard NodeEdit.isHeld(raw) else { throw .nothingToDo }
+            metadata["finalizers"] = NodeEdit.finalizers(raw, ours: false)
+            result = current
         case .forget(let id):
             guard let current, current.id == id, current.phase.isOver else { throw .overtaken(current) }
             metadata["annotations"] = .object([RemovalNames.record: .null])
+            if NodeEdit.isHeld(raw) { metadata["finalizers"] = NodeEdit.finalizers(raw, ours: false) }
             result = nil
         case .untaint:
             if let current { throw .overtaken(current) }
@@ -146,6 +160,32 @@ public struct NodeEdit: Sendable, Equatable {
         if label == RemovalNames.excludedByUs {
             metadata["labels"] = .object([RemovalNames.excludeFromLoadBalancers: .null])
         }
+        if NodeEdit.isHeld(raw) { metadata["finalizers"] = NodeEdit.finalizers(raw, ours: false) }
+    }
+
+    /// The JSON merge patch that takes our finalizer from `raw`, a Node as just read that shall be deleted; nil: it has none.
+    /// The patch names the resource version.
+    static func releasing(_ raw: JSONValue) -> JSONValue? {
+        guard isHeld(raw) else { return nil }
+        return [
+            "metadata": [
+                "resourceVersion": raw[path: "metadata", "resourceVersion"] ?? .null,
+                "finalizers": finalizers(raw, ours: false),
+            ]
+        ]
+    }
+
+    private static func isHeld(_ raw: JSONValue) -> Bool {
+        (raw[path: "metadata", "finalizers"]?.arrayValue ?? []).contains { $0.stringValue == RemovalNames.finalizer }
+    }
+
+    /// The list of finalizers with or without ours; those of others as they were read.
+    private static func finalizers(_ raw: JSONValue, ours: Bool) -> JSONValue {
+        var list = (raw[path: "metadata", "finalizers"]?.arrayValue ?? []).filter {
+            $0.stringValue != RemovalNames.finalizer
+        }
+        if ours { list.append(.string(RemovalNames.finalizer)) }
+        return list.isEmpty ? .null : .array(list)
     }
 
     private static func value(_ taint: Taint) -> JSONValue {

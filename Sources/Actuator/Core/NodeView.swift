@@ -30,6 +30,10 @@ public struct NodeView: Sendable, Equatable {
 
     /// Whether it may be any server of OpenStack (`Node.mayBeAnyServer`).
     public var mayBeAnyServer: Bool
+    /// Whether it has our finalizer: it stays, once deleted, until that is taken away.
+    public var isHeld = false
+    /// Whether somebody has deleted it and a finalizer keeps it.
+    public var isBeingDeleted = false
     /// The group that an incident stopped, if this Node says so.
     public var pausedGroup: PausedGroup?
 
@@ -57,7 +61,7 @@ public struct NodeView: Sendable, Equatable {
     var isOfUnknownMachine: Bool { mayBeAnyServer && !isControlPlane }
 
     /// Whether a removal left something on it that a record should explain.
-    var hasTraces: Bool { hasTaint || hasLabel }
+    var hasTraces: Bool { hasTaint || hasLabel || isHeld }
 
     /// From the model.
     public init(_ node: Node) {
@@ -68,6 +72,7 @@ public struct NodeView: Sendable, Equatable {
             isCordoned: node.unschedulable,
             isControlPlane: node.isControlPlane)
         mayBeAnyServer = node.mayBeAnyServer
+        isBeingDeleted = node.deletedAt != nil
         pausedGroup = node.annotations[RemovalNames.pausedGroup].flatMap { PausedGroup($0) }
         delays = node.annotations.keys.filter { $0.hasPrefix(RemovalNames.delayPrefix) }
             .map { String($0.dropFirst(RemovalNames.delayPrefix.count)) }.sorted()

@@ -113,6 +113,14 @@ final class ActuatorEngine: Sendable {
                     // Only the order matters to the outbox: it does not wait for the answer.
                     Task { await self.delete(node, uid) }
                 }
+            case .editNode(let edit) where edit.kind == .release:
+                // With it the Node may go, and what was to be told of it with it.
+                outbox.then {
+                    Task {
+                        guard let event = await self.perform(action) else { return }
+                        self.input.yield(event)
+                    }
+                }
             case .note(let note):
                 observer.note(note)
                 if note.level == .error || note.level == .warning, note.subject.isEmpty == false {

@@ -55,6 +55,7 @@ struct ActuatorObserver: Sendable {
         case .scaleRefused(let event): (event.scale.group, event.scale.id, event.scale.reason)
         case .removalCordoned(let event): (event.removal.node, event.removal.id, event.removal.reason)
         case .removalDrained(let event): (event.removal.node, event.removal.id, event.removal.reason)
+        case .removalCommitted(let event): (event.removal.node, event.removal.id, event.removal.reason)
         case .removalCompleted(let event): (event.removal.node, event.removal.id, event.removal.reason)
         case .removalFailed(let event): (event.removal.node, event.removal.id, event.removal.reason)
         case .nodeJoined(let event): (event.arrival.node, "", nil)

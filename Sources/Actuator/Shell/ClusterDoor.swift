@@ -54,7 +54,7 @@ final class ClusterDoor: ClusterActing {
         await Reflector<NodeObject>(client).run { event in
             switch event {
             case .listing: listing.withLock { $0 = [] }
-            case .page(let page): listing.withLock { $0 += page.map { NodeView($0.node) } }
+            case .page(let page): listing.withLock { $0 += page.map { NodeView($0) } }
             case .listed:
                 nodes.replace(
                     listing.withLock { views -> [NodeView] in
@@ -62,8 +62,8 @@ final class ClusterDoor: ClusterActing {
                         views = []
                         return all
                     })
-            case .upserted(let object): nodes.set(NodeView(object.node))
-            case .deleted(let object): nodes.remove(NodeView(object.node))
+            case .upserted(let object): nodes.set(NodeView(object))
+            case .deleted(let object): nodes.remove(NodeView(object))
             case .watching: trouble(nil)
             case .rejected(let error): trouble("a node cannot be read: \(error)")
             case .failed(let error, _): trouble(error.description)
@@ -73,7 +73,7 @@ final class ClusterDoor: ClusterActing {
 
     func node(_ name: String) async throws(ActFailure) -> NodeView? {
         do throws(KubernetesError) {
-            return NodeView(try await client.get(NodeObject.self, name).node)
+            return NodeView(try await client.get(NodeObject.self, name))
         } catch {
             if error.code == .notFound { return nil }
             throw ActFailure(error)
@@ -130,6 +130,15 @@ final class ClusterDoor: ClusterActing {
     }
 
     func deleteNode(_ name: String, uid: String) async throws(ActFailure) {
+        do throws(KubernetesError) {
+            // What kept it for its removal goes first: the end was published.
+            _ = try await client.edit(Self.nodes, name, dryRun: isDryRun) { raw in
+                raw[path: "metadata", "uid"]?.stringValue == uid ? NodeEdit.releasing(raw) : nil
+            }
+        } catch {
+            if error.code == .notFound { return }
+            throw ActFailure(error)
+        }
         do throws(KubernetesError) {
             try await client.deleteNode(name, uid: uid, dryRun: isDryRun)
         } catch {
@@ -191,6 +200,14 @@ final class ClusterDoor: ClusterActing {
         try? await recorder.record(
             EventText(isWarning: isWarning, reason: explanation.reason.rawValue, message: explanation.detail),
             on: .node(node), at: .now())
+    }
+}
+
+extension NodeView {
+    /// From the object.
+    init(_ object: NodeObject) {
+        self.init(object.node)
+        isHeld = object.finalizers.contains(RemovalNames.finalizer)
     }
 }
 

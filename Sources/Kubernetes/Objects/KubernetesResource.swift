@@ -72,6 +72,7 @@ struct FullMeta {
     /// Only those that `ObservedAnnotations` names.
     var annotations: [String: String] = [:]
     var controller: ControllerReference?
+    var finalizers: [String] = []
 
     struct ControllerReference {
         var kind = ""
@@ -96,6 +97,8 @@ struct FullMeta {
             case "deletionTimestamp": full.meta.deletedAt = try reader.time()
             case "labels": full.labels = try reader.strings()
             case "annotations": full.annotations = try ObservedAnnotations.read(&reader)
+            case "finalizers":
+                try reader.arrayOrNull { (reader) throws(JSONError) in full.finalizers.append(try reader.string()) }
             case "ownerReferences": full.controller = try FullMeta.controller(&reader)
             default: try reader.skip()
             }

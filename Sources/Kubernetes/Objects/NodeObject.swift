@@ -11,6 +11,8 @@ public struct NodeObject: KubernetesResource, Hashable {
     public var meta: ObjectMeta
     /// The node.
     public var node: Node
+    /// What keeps the object after it was deleted, until whoever set it takes it away.
+    public var finalizers: [String]
 
     /// Decodes one object.
     public static func read(_ reader: inout JSONReader, version: String) throws(JSONError) -> NodeObject {
@@ -31,7 +33,7 @@ public struct NodeObject: KubernetesResource, Hashable {
         node.annotations = full.annotations
         node.createdAt = full.meta.createdAt
         node.deletedAt = full.meta.deletedAt
-        return NodeObject(meta: full.meta, node: node)
+        return NodeObject(meta: full.meta, node: node, finalizers: full.finalizers)
     }
 }
 

@@ -28,6 +28,7 @@ public enum Event: Sendable, Equatable {
     case removalNoticed(RemovalNoticed)
     case removalQuiesced(RemovalQuiesced)
     case removalDrained(RemovalDrained)
+    case removalCommitted(RemovalCommitted)
     case removalCompleted(RemovalCompleted)
     case removalFailed(RemovalFailed)
     case podShutdown(PodShutdown)
@@ -83,6 +84,8 @@ public enum Event: Sendable, Equatable {
         case .removalQuiesced:
             self = .removalQuiesced(try MessageCoder.payload(ours: RemovalQuiesced.self, of: received))
         case .removalDrained: self = .removalDrained(try MessageCoder.payload(ours: RemovalDrained.self, of: received))
+        case .removalCommitted:
+            self = .removalCommitted(try MessageCoder.payload(ours: RemovalCommitted.self, of: received))
         case .removalCompleted:
             self = .removalCompleted(try MessageCoder.payload(ours: RemovalCompleted.self, of: received))
         case .removalFailed: self = .removalFailed(try MessageCoder.payload(ours: RemovalFailed.self, of: received))
@@ -129,6 +132,7 @@ public enum Event: Sendable, Equatable {
         case .removalNoticed(let payload): payload
         case .removalQuiesced(let payload): payload
         case .removalDrained(let payload): payload
+        case .removalCommitted(let payload): payload
         case .removalCompleted(let payload): payload
         case .removalFailed(let payload): payload
         case .podShutdown(let payload): payload

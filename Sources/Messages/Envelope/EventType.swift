@@ -26,6 +26,7 @@ public enum EventType: String, Sendable, CaseIterable, Codable {
     case removalNoticed = "updraft.removal.noticed"
     case removalQuiesced = "updraft.removal.quiesced"
     case removalDrained = "updraft.removal.drained"
+    case removalCommitted = "updraft.removal.committed"
     case removalCompleted = "updraft.removal.completed"
     case removalFailed = "updraft.removal.failed"
     case podShutdown = "updraft.pod.shutdown"
@@ -47,7 +48,8 @@ public enum EventType: String, Sendable, CaseIterable, Codable {
         case .groupState: .groups
         case .scaleDecided, .podsDecided, .removalDecided, .removalCancelled: .decisions
         case .scaleStarted, .scaleCompleted, .scaleFailed, .scaleRefused, .nodeJoined, .nodeReady, .nodeOverdue,
-            .removalCordoned, .removalNoticed, .removalQuiesced, .removalDrained, .removalCompleted, .removalFailed:
+            .removalCordoned, .removalNoticed, .removalQuiesced, .removalDrained, .removalCommitted,
+            .removalCompleted, .removalFailed:
             .lifecycle
         case .podShutdown, .nodeRemoval: .notices
         case .podShutdownDone, .podShutdownExtend, .podShutdownRefuse: .answers

@@ -1,6 +1,6 @@
 import Support
 
-/// Where the removal of one node stands: the fields that its six events share.
+/// Where the removal of one node stands: the fields that its seven events share.
 public struct RemovalProgress: Sendable, Hashable, Codable {
     /// The removal (id of the `RemovalDecided`).
     public var id: String
@@ -121,6 +121,30 @@ public struct RemovalQuiesced: Payload {
 public struct RemovalDrained: Payload {
     /// Its event type on the bus.
     public static let eventType = EventType.removalDrained
+
+    /// The cluster.
+    public var cluster: String
+    /// What happened.
+    public var removal: RemovalProgress
+
+    /// From its parts.
+    public init(cluster: String, removal: RemovalProgress) {
+        self.cluster = cluster
+        self.removal = removal
+    }
+
+    /// Ids must be there.
+    public func validate() throws(MessageError) {
+        try Check.identifier(removal.id, "removal.id")
+        try Check.identifier(removal.node, "removal.node")
+        try Check.identifier(removal.nodeUID, "removal.nodeUID")
+    }
+}
+
+/// Heat is called next, or the hold that somebody else's deletion waits for is let go: there is no way back (Actuator).
+public struct RemovalCommitted: Payload {
+    /// Its event type on the bus.
+    public static let eventType = EventType.removalCommitted
 
     /// The cluster.
     public var cluster: String

@@ -14,6 +14,7 @@ struct RemovalStep: Sendable {
         case .removalNoticed(let event): self.init(event.removal, .noticed)
         case .removalQuiesced(let event): self.init(event.removal, .quiesced)
         case .removalDrained(let event): self.init(event.removal, .drained)
+        case .removalCommitted(let event): self.init(event.removal, .removing)
         case .removalCompleted(let event): self.init(event.removal, .removed)
         case .removalFailed(let event):
             guard let phase = event.removal.phase else { return nil }

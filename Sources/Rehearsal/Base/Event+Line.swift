@@ -31,6 +31,7 @@ extension Event {
         case .removalQuiesced(let event):
             "\(type) \(event.removal.id) \(event.removal.node): \(event.removal.reason.reason.rawValue)"
         case .removalDrained(let event): "\(type) \(event.removal.id) \(event.removal.node)"
+        case .removalCommitted(let event): "\(type) \(event.removal.id) \(event.removal.node)"
         case .removalCompleted(let event): "\(type) \(event.removal.id) \(event.removal.node)"
         case .removalFailed(let event):
             "\(type) \(event.removal.id) \(event.removal.node): \(event.removal.reason.reason.rawValue), \(event.removal.reason.detail)"

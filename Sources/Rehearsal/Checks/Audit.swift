@@ -27,6 +27,8 @@ struct Audit {
     /// Sizes decided that were not yet used for an increase, by decision; in order.
     var growth: [(id: String, group: Int, to: Int)] = []
     var decisions: Set<String> = []
+    /// Removals for which Heat was called and whose end was not published yet, by decision and node.
+    var untold: Set<String> = []
     var incidents = 0
     var messages = 0
     var evictions = 0

@@ -157,8 +157,9 @@ extension World {
             }
         case .advance(_, let record, let undo):
             if record.phase == .removing { audit.chosen.insert(record.memberID) }
+            if edit.holds { audit.untold.insert("\(record.id)/\(node.name)") }
             if record.phase == .failed && undo { audit.chosen.remove(record.memberID) }
-        case .forget, .untaint, .discard, .dress, .pauseGroup: break
+        case .forget, .untaint, .discard, .dress, .pauseGroup, .release: break
         }
     }
 
@@ -193,6 +194,11 @@ extension World {
             audit.decisions.insert(decision.id).inserted
         {
             audit.growth.append((decision.id, group, decision.to))
+        }
+        switch event {
+        case .removalCompleted(let event): audit.untold.remove("\(event.removal.id)/\(event.removal.node)")
+        case .removalFailed(let event): audit.untold.remove("\(event.removal.id)/\(event.removal.node)")
+        default: break
         }
     }
 }

@@ -14,8 +14,10 @@ extension World {
             troubles.append("\(queue.messages.count) messages wait in \(queue.name)")
         }
         for node in cluster.nodes { troubles += troublesOf(node, isPaused: isPaused) }
+        for removal in audit.untold.sorted() { troubles.append("nobody said how \(removal) ended") }
         if heat.isBusy { troubles.append("the stack is \(heat.status)") }
         guard !isPaused else { return troubles }
+        for node in cluster.nodes where node.isBeingDeleted { troubles.append("\(node.name) is deleted and held") }
         if !heat.scaling.isEmpty { troubles.append("scaling_in_progress stands") }
         for member in heat.members {
             if !member.counts { troubles.append("member \(member.name) is \(member.status)") }

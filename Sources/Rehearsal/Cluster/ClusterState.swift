@@ -21,6 +21,9 @@ struct ClusterState {
         var record: RemovalRecord?
         /// The annotation that tells of an incident.
         var pausedGroup: String?
+        /// Whether it has our finalizer, and whether somebody has deleted it.
+        var isHeld = false
+        var isBeingDeleted = false
     }
 
     struct Pod {

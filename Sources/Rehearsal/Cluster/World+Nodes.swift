@@ -83,11 +83,19 @@ extension World {
         after(random.pause(2_000...40_000)) {
             guard let index = self.cluster.node(node.name), self.cluster.nodes[index].uid == node.uid else { return }
             self.say("cluster", "the cloud controller deletes node \(node.name)")
-            self.removeNode(index)
+            self.deleteNode(at: index)
         }
     }
 
-    func removeNode(_ index: Int) {
+    /// A deletion, by whomever: what is held stays until it is let go.
+    private func deleteNode(at index: Int) {
+        guard cluster.nodes[index].isHeld else { return removeNode(index) }
+        guard !cluster.nodes[index].isBeingDeleted else { return }
+        cluster.nodes[index].isBeingDeleted = true
+        changed(node: index)
+    }
+
+    private func removeNode(_ index: Int) {
         let node = cluster.nodes.remove(at: index)
         tell(.nodeGone(node))
         // Garbage collection of pods whose node is not there.
@@ -166,15 +174,27 @@ extension World {
         cluster.nodes[index].take(next, record)
         say("cluster", "node \(edit.node): \(record.map { "\($0.id) \($0.phase.rawValue)" } ?? "no record")")
         auditNode(at: index)
+        if cluster.nodes[index].isBeingDeleted && !cluster.nodes[index].isHeld { return removeNode(index) }
         changed(node: index)
         planScheduling()
+    }
+
+    /// What keeps a Node for its removal is taken away, before it is deleted.
+    func releaseNode(_ name: String, uid: String) -> ActFailure? {
+        guard let index = cluster.node(name), cluster.nodes[index].uid == uid, cluster.nodes[index].isHeld else {
+            return nil
+        }
+        say("cluster", "node \(name) is held no more")
+        cluster.nodes[index].isHeld = false
+        if cluster.nodes[index].isBeingDeleted { removeNode(index) } else { changed(node: index) }
+        return nil
     }
 
     func deleteNode(_ name: String, uid: String) -> ActFailure? {
         guard let index = cluster.node(name), cluster.nodes[index].uid == uid else { return nil }
         audit(deletionOf: cluster.nodes[index])
         say("cluster", "the Actuator deletes node \(name)")
-        removeNode(index)
+        deleteNode(at: index)
         return nil
     }
 }
@@ -192,13 +212,13 @@ extension ClusterState.Node {
         if isTainted {
             spec["taints"] = [["key": .string(RemovalNames.taint), "effect": "NoSchedule"]]
         }
-        return [
-            "metadata": [
-                "name": .string(name), "uid": .string(uid), "resourceVersion": .string("\(version)"),
-                "labels": .object(labels), "annotations": .object(annotations),
-            ],
-            "spec": .object(spec),
+        var metadata: [String: JSONValue] = [
+            "name": .string(name), "uid": .string(uid), "resourceVersion": .string("\(version)"),
+            "labels": .object(labels), "annotations": .object(annotations),
         ]
+        if isHeld { metadata["finalizers"] = [.string(RemovalNames.finalizer)] }
+        if isBeingDeleted { metadata["deletionTimestamp"] = "2027-01-15T08:00:00Z" }
+        return ["metadata": .object(metadata), "spec": .object(spec)]
     }
 
     mutating func take(_ json: JSONValue, _ record: RemovalRecord?) {
@@ -210,6 +230,7 @@ extension ClusterState.Node {
         recordText = json[path: "metadata", "annotations", RemovalNames.record]?.stringValue
         self.record = recordText == nil ? nil : record
         pausedGroup = json[path: "metadata", "annotations", RemovalNames.pausedGroup]?.stringValue
+        isHeld = json[path: "metadata", "finalizers"]?.arrayValue?.isEmpty == false
     }
 
     var view: NodeView {
@@ -217,6 +238,8 @@ extension ClusterState.Node {
             name: name, uid: uid, serverID: server, isReady: isReady, createdAt: createdAt, record: record,
             hasTaint: isTainted, hasLabel: label == RemovalNames.excludedByUs, isCordoned: unschedulable)
         view.pausedGroup = pausedGroup.flatMap { PausedGroup($0) }
+        view.isHeld = isHeld
+        view.isBeingDeleted = isBeingDeleted
         return view
     }
 
@@ -228,13 +251,15 @@ extension ClusterState.Node {
         if unschedulable { taints.append(Taint(key: "node.kubernetes.io/unschedulable", effect: .noSchedule)) }
         var annotations: [String: String] = [:]
         if let recordText { annotations[RemovalNames.record] = recordText }
-        return Node(
+        var node = Node(
             name: name, uid: uid, providerID: "openstack:///\(server)", labels: ["kubernetes.io/hostname": name],
             annotations: annotations, taints: taints, unschedulable: unschedulable,
             allocatable: ResourceList(
                 cpuMillis: Int64(scenario.nodeCPU), memoryBytes: 8 << 30, ephemeralStorageBytes: 50 << 30,
                 pods: Int64(scenario.nodePods)),
             readiness: isReady ? .ready : .notReady, readinessChangedAt: readinessChangedAt, createdAt: createdAt)
+        if isBeingDeleted { node.deletedAt = createdAt }
+        return node
     }
 }
 

@@ -96,6 +96,8 @@ final class ActuatorProcess: Process {
             }
         case .deleteNode(let node, let uid):
             outbox?.then { [unowned self] in deleteNode(node, uid) }
+        case .editNode(let edit) where edit.kind == .release:
+            outbox?.then { [unowned self] in request(action) }
         default: request(action)
         }
     }
@@ -103,11 +105,18 @@ final class ActuatorProcess: Process {
     private func deleteNode(_ node: String, _ uid: String) {
         let failure = ActFailure(.kubernetesUnreachable, "the node could not be deleted", isRetriable: true)
         world.call(self, .kubernetes) { [world] in
-            world.deleteNode(node, uid: uid)
+            world.releaseNode(node, uid: uid)
         } failed: { _ in
             failure
-        } then: { [unowned self] in
-            handle(.nodeDeleted(node: node, $0))
+        } then: { [unowned self] refused in
+            if let refused { return handle(.nodeDeleted(node: node, refused)) }
+            world.call(self, .kubernetes) { [world] in
+                world.deleteNode(node, uid: uid)
+            } failed: { _ in
+                failure
+            } then: { [unowned self] in
+                handle(.nodeDeleted(node: node, $0))
+            }
         }
     }
 

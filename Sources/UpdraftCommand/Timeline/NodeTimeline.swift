@@ -84,6 +84,7 @@ struct NodeTimeline: Sendable, Encodable {
             progress("noticed", event.removal, isTrusted, "\(event.removal.pods) pods told")
         case .removalQuiesced(let event): progress("quiesced", event.removal, isTrusted)
         case .removalDrained(let event): progress("drained", event.removal, isTrusted, "its pods are gone")
+        case .removalCommitted(let event): progress("removing", event.removal, isTrusted, Self.calling)
         case .removalCompleted(let event):
             progress("completed", event.removal, isTrusted, "member and Node are gone")
         case .removalFailed(let event):
@@ -134,7 +135,7 @@ struct NodeTimeline: Sendable, Encodable {
     ) {
         seen.insert(removal.node)
         guard removal.node == node else { return }
-        // The call has no event of its own.
+        // Also where the event of the call itself is not known any more.
         if let calledAt = removal.calledAt {
             step(removal.id, removal.group, "removing", removal.reason, at: calledAt, isTrusted, Self.calling)
         }

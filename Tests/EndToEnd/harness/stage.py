@@ -153,7 +153,7 @@ class Stage:
         yield from self._section("messages", lambda: [repr(m) for m in self.recorder.all(
             "scale.decided", "scale.started", "scale.completed", "scale.failed", "scale.refused", "removal.decided",
             "removal.cancelled", "removal.cordoned", "removal.noticed", "removal.quiesced", "removal.drained",
-            "removal.completed", "removal.failed", "node.joined", "node.ready")][-40:])
+            "removal.committed", "removal.completed", "removal.failed", "node.joined", "node.ready")][-40:])
         yield from self._section("last evaluations", lambda: [repr(m) for m in self.recorder.all("evaluation")[-3:]])
         yield from self._section("pods", lambda: ["%s %s on %s" % (
             p["metadata"]["name"], p["status"].get("phase"), p["spec"].get("nodeName")) for p in self.pods()])

@@ -59,6 +59,15 @@ struct ScaleTests {
         #expect(world.resizes.isEmpty)
     }
 
+    @Test("a group below its minimum comes nearer to it, as far as other limits let it")
+    func belowMinimum() {
+        var world = World(nodes: 1, min: 4, max: 6)
+        world.send(world.scale(from: 1, to: 3))
+        #expect(world.run { $0.story.contains(.scaleCompleted) })
+        #expect(world.resizes == [3])
+        #expect(world.reasons(.scaleRefused).isEmpty)
+    }
+
     @Test("a decision that saw another size is stale")
     func stale() {
         var world = World(nodes: 3)

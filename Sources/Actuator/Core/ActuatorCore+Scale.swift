@@ -65,7 +65,8 @@ extension ActuatorCore {
         if decision.to > group.max {
             return Explanation(.maximumReached, "\(decision.to) wanted, max is \(group.max) (\(group.origin).max)")
         }
-        if decision.to < group.min {
+        // A group below its minimum comes nearer to it as far as other limits let it.
+        if decision.to < group.min && decision.to <= decision.from {
             return Explanation(.minimumReached, "\(decision.to) wanted, min is \(group.min) (\(group.origin).min)")
         }
         if decision.to < 1 {

@@ -177,14 +177,15 @@ extension Engine {
         }
         for (number, bounds) in plan.bounds { pass.bounds[number, default: []] += bounds }
         if limit == 0 {
-            for number in groups.indices {
-                pass.bounds[number, default: []].append(
-                    Explanation(
-                        origin == "decider.limits.nodes" ? .totalNodesReached : .batchLimitReached,
-                        "no further node now (\(origin))"))
-            }
+            for number in groups.indices { pass.bounds[number, default: []].append(Self.noFurtherNode(origin)) }
         }
         pass.plan = plan
+    }
+
+    private static func noFurtherNode(_ origin: String) -> Explanation {
+        Explanation(
+            origin == "decider.limits.nodes" ? .totalNodesReached : .batchLimitReached,
+            "no further node now (\(origin))")
     }
 
     /// What is most pressing gives the reason its name; the words tell all of it.
@@ -238,15 +239,19 @@ extension Engine {
     mutating func enforceMinimums(_ pass: inout ScaleUpPass, _ standings: [GroupStanding], at now: Timestamp) {
         guard configuration.scaleUp.enforcesMinimum else { return }
         var allowance = allowance()
-        var (rest, _) = nodeLimit(at: now)
+        var (rest, origin) = nodeLimit(at: now)
         for (number, growth) in pass.growth {
             if let template = templates[number] { allowance.take(growth.count, group: number, template) }
             rest -= growth.count
         }
         for number in groups.indices where standings[number].refusal == nil {
             let target = groups[number].target + (pass.growth[number]?.count ?? 0)
-            var missing = min(groups[number].minimum - target, groups[number].maximum - target, rest)
+            var missing = min(groups[number].minimum, groups[number].maximum) - target
             guard missing > 0 else { continue }
+            if rest < missing {
+                missing = max(0, rest)
+                pass.bounds[number, default: []].append(Self.noFurtherNode(origin))
+            }
             if let template = templates[number] {
                 let (allowed, bound) = allowance.allowed(missing, group: number, template)
                 if let bound { pass.bounds[number, default: []].append(bound) }

@@ -147,6 +147,31 @@ struct ConsolidationTests {
         #expect(wait(&minimum, .minutes(60)).isEmpty)
     }
 
+    @Test("A group that is paused, or whose stack is not well, keeps its nodes, also when that begins on the way")
+    func hindered() throws {
+        func hinder(_ stage: inout Stage, _ isPaused: Bool) {
+            var state = Stage.group("big", ["b1", "b2"], at: stage.now)
+            state.paused = isPaused
+            state.problem = isPaused ? nil : Explanation(.heatUnreachable, "no answer")
+            stage.group(state)
+        }
+        for isPaused in [true, false] {
+            var stage = stage()
+            hinder(&stage, isPaused)
+            #expect(wait(&stage, .minutes(60)).isEmpty)
+            var later = self.stage()
+            _ = wait(&later, .minutes(12))
+            started(&later, try #require(later.scaled.first))
+            hinder(&later, isPaused)
+            later.group("small", ["s1"])
+            later.delta(nodes: [Stage.node("s1", createdAt: later.now)])
+            #expect(wait(&later, .minutes(10)).isEmpty)
+            later.group("big", ["b1", "b2"])
+            #expect(!wait(&later, .minutes(1)).isEmpty)
+            #expect(later.removed.flatMap(\.nodes).map(\.node) == ["b1"])
+        }
+    }
+
     @Test("Load that comes and goes replaces nothing")
     func unsteady() {
         // One small node for b1's pods is worth it, two for those and one more are not.

@@ -39,7 +39,7 @@ struct LimitTests {
             ("instances", 10, 13, 3, "10 of 13 used, 1 per node"), ("cores", 30, 43, 3, "30 of 43 used, 4 per node"),
             (
                 "ramMiB", 100, 100 + 3 * 8_192 + 5, 3,
-                "104857600 of 25879904256 used, 8589934592 per node"
+                "100Mi of 24681Mi used, 8192Mi per node"
             ),
         ])
     func projectQuota(name: String, used: Int64, limit: Int64, nodes: Int, text: String) throws {

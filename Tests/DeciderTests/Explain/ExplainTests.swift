@@ -131,6 +131,49 @@ struct ExplainTests {
         #expect(json.contains("\"groups\":{\"w\":{\"detail\":") && json.contains("\"reason\":\"\(reason)\""), "\(json)")
     }
 
+    @Test("A pod that pods of the same plan keep out: by what, and never that no group is configured")
+    func samePlan() throws {
+        var stage = Stage(groups: [GroupRules(id: "a", min: 0, max: 9), GroupRules(id: "b", min: 0, max: 9)])
+        let apart = Stage.shape(cpu: 1_000) {
+            $0.podAntiAffinity = [
+                PodAffinityTerm(selector: LabelSelector([Requirement("app", .in, ["web"])]), topologyKey: Self.zone)
+            ]
+        }
+        let occupying = Stage.shape(cpu: 4_000, app: "full")
+        let full = stage.pods("full-a", 1, occupying, on: "a1") + stage.pods("full-b", 1, occupying, on: "b1")
+        stage.snapshot(
+            nodes: [Stage.node("a1", zone: "z"), Stage.node("b1", zone: "z")],
+            pods: full + stage.pods("web", 2, apart))
+        stage.group("a", ["a1"])
+        stage.group("b", ["b1"])
+        stage.evaluate()
+        #expect(stage.sizes == ["a": 2])
+        let left = try #require(stage.record?.pods.first { $0.group == nil })
+        #expect(left.count == 1)
+        #expect(left.outcome.reason == .podAntiAffinityConflict, "\(left)")
+        #expect(left.groups.mapValues(\.reason) == ["a": .podAntiAffinityConflict, "b": .podAntiAffinityConflict])
+        var none = Stage(groups: [])
+        none.snapshot(nodes: [], pods: none.pods("web", 1, Stage.shape(cpu: 100)))
+        none.evaluate()
+        #expect(none.record?.pods.first?.outcome.detail == "no group is configured")
+    }
+
+    @Test("Of groups that fail for the same reason the first by its id gives the words")
+    func sameReason() throws {
+        for turned in [false, true] {
+            let ids = (0..<8).map { "g\($0)" }
+            var stage = Stage(groups: (turned ? ids.reversed() : ids).map { GroupRules(id: $0, min: 0, max: 9) })
+            stage.snapshot(
+                nodes: ids.enumerated().map { Stage.node($0.element, cpu: 1_000 + Int64($0.offset)) },
+                pods: stage.pods("web", 1, Stage.shape(cpu: 2_000)))
+            for id in ids { stage.group(id, [id]) }
+            stage.evaluate()
+            #expect(
+                stage.record?.pods.first?.outcome
+                    == Explanation(.insufficientCPU, "needs 2000m cpu, 1000m free"))
+        }
+    }
+
     @Test("A taint, and which group was chosen instead of another, by which expander and values")
     func groups() throws {
         var big = GroupRules(id: "big", min: 0, max: 9)

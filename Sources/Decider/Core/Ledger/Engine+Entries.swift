@@ -52,10 +52,10 @@ extension Engine {
         if let refusal = pass.plan?.refusal { return refusal }
         let possible = groups.indices.filter { pass.plan?.obstacles[number][$0] == nil }
         for group in possible { if let bound = pass.bounds[group]?.last { return bound } }
-        // When every group says the same, that is the reason.
+        // When every group says the same, that is the reason; in the words of the first by its id.
         let reasons = Set(obstacles.values.map(\.reason))
-        if reasons.count == 1, let only = obstacles.values.first { return only }
-        return Explanation(.groupUnknown, obstacles.isEmpty ? "no group is configured" : "no group can take it")
+        if reasons.count == 1, let first = obstacles.min(by: { $0.key < $1.key }) { return first.value }
+        return Explanation(.groupUnknown, groups.isEmpty ? "no group is configured" : "no group can take it")
     }
 
     private func append(

@@ -201,8 +201,16 @@ extension Engine {
         var selection = RemovalSelection(rules: configuration.scaleDown, now: now)
         selection.budgetsInUse(self)
         var waiting: [Int: Explanation] = [:]
-        let candidates = slots.map { selection.candidate($0, Int(groupOfSlot[$0]), self) }
+        let candidates = slots.filter { !isHindered(Int(groupOfSlot[$0])) }.map {
+            selection.candidate($0, Int(groupOfSlot[$0]), self)
+        }
         return selection.choose(candidates, self, &waiting)
+    }
+
+    /// Whether nothing leaves the group now: an operator holds it, or its stack is not well.
+    private func isHindered(_ number: Int) -> Bool {
+        guard let state = groups[number].state else { return true }
+        return state.paused || state.problem != nil
     }
 
     // MARK: Looking for one
@@ -236,7 +244,7 @@ extension Engine {
             rules: configuration.scaleDown.drain, now: now, budgets: BudgetTracker(Array(model.budgets.values)))
         let slots = model.order.map { Int($0) }.filter { slot in
             let number = Int(groupOfSlot[slot])
-            guard number >= 0, !groups[number].rules.zeroOrMax, model.briefs[slot].isReady,
+            guard number >= 0, !groups[number].rules.zeroOrMax, !isHindered(number), model.briefs[slot].isReady,
                 model.briefs[slot].createdAt + configuration.scaleDown.unneededTime < now
             else { return false }
             return eligibility.mark(slot, model) == nil

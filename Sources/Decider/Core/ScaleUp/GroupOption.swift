@@ -35,6 +35,11 @@ struct Allowance: Sendable {
         var limit: Int64
         var reason: Reason
         var origin: String
+
+        /// An amount for a person.
+        func words(_ amount: Int64) -> String {
+            dimension == Catalog.memory || dimension == Catalog.storage ? World.mebibytes(amount) : "\(amount)"
+        }
     }
 
     var items: [Item] = []
@@ -58,8 +63,9 @@ struct Allowance: Sendable {
             if fits < count {
                 count = fits
                 bound = Explanation(
-                    item.reason, "\(item.name): \(item.used) of \(item.limit) used, \(weight) per node (\(item.origin))"
-                )
+                    item.reason,
+                    "\(item.name): \(item.words(item.used)) of \(item.words(item.limit)) used, "
+                        + "\(item.words(weight)) per node (\(item.origin))")
             }
         }
         return (count, bound)

@@ -64,7 +64,24 @@ extension ScaleUpPlanner {
         }
         demands = best.demands
         world = best.world
+        explainRest(demands, world, &catalog, &best.plan)
         return best.plan
+    }
+
+    /// A fresh node could have taken them before the plan was made: what keeps them off now are the pods and nodes of the plan.
+    private func explainRest(
+        _ demands: [Demand], _ world: World, _ catalog: inout Catalog, _ plan: inout ScaleUpPlan
+    ) {
+        for (group, candidate) in candidates.enumerated() {
+            guard let template = candidate.template else { continue }
+            let rest = demands.indices.filter { demands[$0].open > 0 && plan.obstacles[$0][group] == nil }
+            guard !rest.isEmpty else { continue }
+            var scratch = world
+            let node = scratch.addTemplate(template, number: 0, group: group, &catalog)
+            for index in rest {
+                plan.obstacles[index][group] = scratch.obstacle(catalog.classes[demands[index].podClass], node, catalog)
+            }
+        }
     }
 
     /// How many plans may be made: the more pods the dearer is each.

@@ -139,6 +139,7 @@ extension Engine {
     public func checkpoint() throws -> [UInt8] {
         var saved = memory
         for group in groups { saved.groups[group.rules.id] = group.memory }
+        saved.pods?.trimIdled()
         return Array(try JSONEncoder().encode(saved))
     }
 
@@ -160,6 +161,7 @@ extension Engine {
             throw DeciderError(.invalidCheckpoint, "of cluster \(saved.cluster), not \(configuration.cluster)")
         }
         memory = saved
+        memory.pods?.mergeIdled()
         podScaling.keptRevision = -1
         for number in groups.indices {
             if let known = saved.groups[groups[number].rules.id] { groups[number].memory = known }

@@ -161,7 +161,7 @@ public struct Evaluation: Payload {
         public var generation: Int64
         /// Whether the scaler is a `PodScaler` object.
         public var isObject: Bool
-        /// Id of the target (`kind/namespace/name`); nil: none was found.
+        /// Id of the target (`kind/namespace/name`), also of one that is named and not there; nil: the selector finds none.
         public var target: String?
         /// UID of the target, for Events; nil: it is not known.
         public var targetUID: String?

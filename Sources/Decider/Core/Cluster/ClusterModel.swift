@@ -124,6 +124,9 @@ struct ClusterModel: Sendable {
         settle()
     }
 
+    /// We changed the replicas of a target that could not be listed.
+    mutating func changeKept(_ target: String, to replicas: Int) { scaling.changeKept(target, to: replicas) }
+
     private init(after old: ClusterModel) {
         self.init(cluster: old.cluster, expendableCutoff: old.expendableCutoff, nodeRules: old.nodeRules)
         feed = old.feed

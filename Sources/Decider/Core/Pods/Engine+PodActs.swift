@@ -66,6 +66,7 @@ extension Engine {
         guard refused else {
             known.refusal = nil
             memory.pods?.scalers[id] = known
+            if let act = known.act { model.changeKept(act.target, to: act.to) }
             return true
         }
         let act = known.act
@@ -78,7 +79,9 @@ extension Engine {
         podScaling.runtimes[id]?.history.downs = known.downs
         // What has changed meanwhile is looked at anew; what was refused is not asked for all the time.
         let harmless: Set<Reason> = [.decisionStale, .decisionExpired, .superseded]
-        if !harmless.contains(progress.reason.reason) {
+        // Of a target that cannot be listed nothing new will be heard: asked at once it would be refused again.
+        let isBlind = progress.reason.reason == .decisionStale && act.map { model.scaling.isKept($0.target) } ?? false
+        if isBlind || !harmless.contains(progress.reason.reason) {
             let rules = configuration.podScaling
             let pause = min(rules.refusalMaximumPause, known.refusal.map { $0.pause * 2 } ?? rules.refusalPause)
             known.refusal = .init(reason: progress.reason, until: now + pause, pause: pause)
@@ -129,6 +132,8 @@ extension Engine {
             if let act = known.act {
                 let target = model.scaling.targets[act.target]
                 let isSeen = target?.replicas == act.to
+                // The retry has come through, whether or not the answer has come yet.
+                if isSeen { known.refusal = nil }
                 // What could not be listed may be there as well as gone.
                 let isGone = target == nil && model.scaling.deploymentsProblem == nil
                 let isOver =

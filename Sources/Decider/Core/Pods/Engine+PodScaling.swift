@@ -267,6 +267,7 @@ extension Engine {
             var idled = memory.pods?.idled ?? [:]
             idled[target.id] = .init()
             memory.pods?.idled = idled
+            known.idled.insert(target.id)
         }
         memory.pods?.scalers[item.id] = known
         if to < target.replicas {

@@ -26,6 +26,9 @@ struct PodScalingMemory: Sendable, Codable, Equatable {
         var ups: [ScalingHistory.Change] = []
         var downs: [ScalingHistory.Change] = []
         var scaledAt: Timestamp?
+        /// Those of `PodScalingMemory.idled` that this scaler set to zero: older releases know no other, and take no checkpoint
+        /// without it.
+        var idled: Set<String> = []
         /// Since when there is no such scaler; nil: there is.
         var goneAt: Timestamp?
         /// An act was refused: it is not tried again before.
@@ -50,6 +53,34 @@ struct PodScalingMemory: Sendable, Codable, Equatable {
     }
     /// Nodes that pods of a target have left that was made smaller, and when: by UID.
     var freed: [String: Timestamp] = [:]
+
+    /// Takes over what older releases wrote with each scaler.
+    mutating func mergeIdled() {
+        var all = idled ?? [:]
+        for target in scalers.values.flatMap(\.idled) where all[target] == nil { all[target] = Idle() }
+        idled = all.isEmpty ? nil : all
+    }
+
+    /// Each scaler has those of its targets that are still at zero.
+    mutating func trimIdled() {
+        for (id, scaler) in scalers where !scaler.idled.isEmpty {
+            scalers[id]?.idled = scaler.idled.filter { idled?[$0] != nil }
+        }
+    }
+}
+
+extension PodScalingMemory.Scaler {
+    init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        act = try values.decodeIfPresent(PodsAct.self, forKey: .act)
+        ups = try values.decode([ScalingHistory.Change].self, forKey: .ups)
+        downs = try values.decode([ScalingHistory.Change].self, forKey: .downs)
+        scaledAt = try values.decodeIfPresent(Timestamp.self, forKey: .scaledAt)
+        // There were releases that wrote none.
+        idled = try values.decodeIfPresent(Set<String>.self, forKey: .idled) ?? []
+        goneAt = try values.decodeIfPresent(Timestamp.self, forKey: .goneAt)
+        refusal = try values.decodeIfPresent(Refusal.self, forKey: .refusal)
+    }
 }
 
 /// Pods of a target that became smaller, with the nodes that they run on: so many of them as it became smaller free their nodes

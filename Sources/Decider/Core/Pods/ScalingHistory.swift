@@ -17,6 +17,8 @@ struct ScalingHistory: Sendable, Equatable {
     }
 
     private var recommendations: [Recommendation] = []
+    /// Looks since the last recommendation, with the one that is being made.
+    private var looks = 0
     /// Changes upwards, the oldest first.
     var ups: [Change] = []
     /// Changes downwards, the oldest first; counts above zero.
@@ -30,6 +32,7 @@ struct ScalingHistory: Sendable, Equatable {
 
     /// Who looks for the first time recommends what is there: so nothing shrinks before a window has passed.
     mutating func begin(_ current: Int, at now: Timestamp) {
+        looks += 1
         if recommendations.isEmpty { recommendations = [Recommendation(at: now, replicas: current)] }
     }
 
@@ -38,6 +41,12 @@ struct ScalingHistory: Sendable, Equatable {
         var up = proposal
         var down = proposal
         let (upFrom, downFrom) = (now - scaler.scaleUp.stabilization, now - scaler.scaleDown.stabilization)
+        // Looks that recommended nothing for longer than both windows: it is as with the first. Where looks are further apart than
+        // a window is long, none was without.
+        if looks > 1, let last = recommendations.last, last.at <= min(upFrom, downFrom) {
+            recommendations = [Recommendation(at: now, replicas: current)]
+        }
+        looks = 0
         for item in recommendations {
             if item.at > upFrom { up = min(up, item.replicas) }
             if item.at > downFrom { down = max(down, item.replicas) }

@@ -17,6 +17,8 @@ struct ScalingTable: Sendable {
     var scalersRevision = 0
 
     private var rollingIDs: Set<String> = []
+    /// Targets that were kept though they could not be listed: no delta will change them.
+    private var keptIDs: Set<String> = []
 
     private mutating func set(_ target: ScaleTarget) {
         targets[target.id] = target
@@ -31,7 +33,10 @@ struct ScalingTable: Sendable {
         revision += 1
         if !scaling.scalers.isEmpty { scalersRevision += 1 }
         for scaler in scaling.scalers { scalers[scaler.id] = scaler }
-        for target in scaling.targets { set(target) }
+        for target in scaling.targets {
+            keptIDs.remove(target.id)
+            set(target)
+        }
         for autoscaler in scaling.autoscalers { autoscalers[autoscaler.id] = autoscaler }
         if let problem = scaling.autoscalersProblem { autoscalersProblem = problem.isEmpty ? nil : problem }
         if let problem = scaling.scalersProblem { scalersProblem = problem }
@@ -52,8 +57,19 @@ struct ScalingTable: Sendable {
             // Numbers of shapes are another snapshot's.
             var target = target
             target.template = nil
+            keptIDs.insert(id)
             set(target)
         }
+    }
+
+    /// Whether what is known of a target is from before it could not be listed any more.
+    func isKept(_ id: String) -> Bool { keptIDs.contains(id) }
+
+    /// Replicas of a kept target were changed by us: nobody else will tell it.
+    mutating func changeKept(_ id: String, to replicas: Int) {
+        guard keptIDs.contains(id) else { return }
+        targets[id]?.replicas = replicas
+        revision += 1
     }
 
     mutating func change(_ change: PodScalingChange) {
@@ -63,6 +79,7 @@ struct ScalingTable: Sendable {
         for id in change.removedTargets {
             targets[id] = nil
             rollingIDs.remove(id)
+            keptIDs.remove(id)
         }
         for id in change.removedAutoscalers { autoscalers[id] = nil }
         add(change.changed)

@@ -327,6 +327,37 @@ struct PodScalingTests {
         #expect(stage.stage.now - Stage.start >= .minutes(5), "the window holds all the same")
     }
 
+    @Test("After a gap in one of several stats that is longer than the window it is as at the first look")
+    func longGap() {
+        var stage = ScalerStage(pods: 10) {
+            $0.scaler.intentions.append(Intention(stat: "queue", isExternal: true, goal: .average(10)))
+        }
+        func looks(_ count: Int, queue: Double?) -> [[Int]] {
+            var changes: [[Int]] = []
+            for _ in 0..<count {
+                if let queue { stage.tell("queue", queue) }
+                stage.evaluate(load: 200)
+                if !stage.decided.isEmpty { changes.append(stage.change) }
+            }
+            return changes
+        }
+        #expect(looks(8, queue: 30).isEmpty)
+        #expect(looks(24, queue: nil).isEmpty)
+        #expect(looks(19, queue: 30).isEmpty, "six minutes without, then five with it")
+        #expect(looks(3, queue: 30).first == [10, 4])
+    }
+
+    @Test("A window that is shorter than looks are apart holds nothing up")
+    func shortWindow() {
+        var stage = ScalerStage(pods: 4) { $0.scaler.scaleDown.stabilization = .seconds(10) }
+        var changes: [[Int]] = []
+        for _ in 1...2 {
+            stage.evaluate(load: 100)
+            if !stage.decided.isEmpty { changes.append(stage.change) }
+        }
+        #expect(changes.first == [4, 1])
+    }
+
     @Test(
         "Nodes are asked for ahead of policies only as far as these allow within the time that a machine takes",
         arguments: [

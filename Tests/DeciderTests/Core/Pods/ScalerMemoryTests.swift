@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Messages
 import Support
 import Testing
@@ -162,6 +163,107 @@ struct ScalerMemoryTests {
         stage.tell("queue", 30)
         stage.evaluate(after: .seconds(20))
         #expect(stage.change == [0, 3])
+    }
+
+    @Test(
+        "A checkpoint of the release that kept with each scaler what it set to zero is read, and ours can be read by it"
+    )
+    func formBefore() throws {
+        var stage = idle()
+        let written = try stage.stage.core.engine.checkpoint()
+        let text = String(decoding: written, as: UTF8.self)
+        #expect(text.contains(#""idled":["Deployment\/default\/web"]"#), "\(text)")
+        let before = #"""
+            {"version":1,"cluster":"test","number":7,"groups":{},"unneededSince":{},"recentGrowth":[],"pods":{"freed":{},"scalers":{
+              "default/web":{"ups":[],"downs":[],"idled":["Deployment/default/web"]},
+              "default/other":{"ups":[],"downs":[],"idled":[]}}}}
+            """#
+        // Between the two was one that wrote none.
+        let between = #"""
+            {"version":1,"cluster":"test","number":7,"groups":{},"unneededSince":{},"recentGrowth":[],"pods":{"freed":{},"idled":{"Deployment/default/web":{}},"scalers":{
+              "default/web":{"ups":[],"downs":[]}}}}
+            """#
+        for checkpoint in [before, between] {
+            stage.stage.core = DeciderCore(stage.stage.core.engine.configuration, term: "u")
+            try stage.stage.core.restore(Array(checkpoint.utf8))
+            stage.stage.snapshot(
+                nodes: [Stage.node("n1")], pods: [],
+                scaling: PodScaling(scalers: [stage.scaler], targets: [stage.target]))
+            stage.stage.group("w", ["n1"])
+            stage.tell("queue", 30)
+            stage.evaluate(after: .seconds(20))
+            #expect(stage.change == [0, 3], "\(checkpoint)")
+        }
+        // Woken: it is nobody's any more, in either form.
+        stage.carryOut()
+        stage.evaluate(after: .seconds(20))
+        let after = try stage.stage.core.engine.checkpoint()
+        let scalers = try #require(JSONDecoder().decode(EngineMemory.self, from: Data(after)).pods?.scalers)
+        #expect(!scalers.isEmpty && scalers.values.allSatisfy { $0.idled.isEmpty })
+        let keys = String(decoding: after, as: UTF8.self).ranges(of: #""idled":[]"#).count
+        #expect(keys == scalers.count, "each has the key")
+    }
+
+    @Test(
+        "A target that cannot be listed any more is scaled by what the Actuator answers; what it refuses waits, and buys nothing"
+    )
+    func kept() {
+        var stage = ScalerStage(pods: 2) { $0.scaler.maximum = 40 }
+        stage.evaluate(load: 500)
+        stage.stage.snapshot(
+            nodes: [Stage.node("n1")], pods: stage.pods,
+            scaling: PodScaling(scalers: [stage.scaler], deploymentsProblem: "403"))
+        stage.evaluate(after: .seconds(10), load: 1_000)
+        #expect(stage.change == [2, 4])
+        func progress(_ reason: Explanation) -> ScaleProgress {
+            ScaleProgress(
+                id: stage.decided.last?.id ?? "", group: "Deployment/default/web", from: 2, to: 4, reason: reason,
+                at: stage.stage.now)
+        }
+        stage.stage.receive(
+            .scaleCompleted(ScaleCompleted(cluster: "test", scale: progress(Explanation(.statAbove)))))
+        stage.evaluate(after: .seconds(1), load: 500)
+        #expect(stage.entry()?.current == 4, "no delta has told it")
+        for _ in 1...20 where stage.change.first != 4 { stage.evaluate(load: 2_000) }
+        #expect(stage.change.first == 4)
+        let refused = progress(Explanation(.decisionStale, "it has 7 replicas"))
+        stage.stage.receive(.scaleRefused(ScaleRefused(cluster: "test", scale: refused)))
+        for _ in 1...4 {
+            stage.evaluate(after: .seconds(3), load: 2_000)
+            #expect(stage.decided.isEmpty && stage.stage.scaled.isEmpty)
+            #expect(stage.entry()?.problem?.reason == .decisionStale)
+        }
+        // It is tried again in the end.
+        for _ in 1...5 where stage.change.first != 4 { stage.evaluate(load: 2_000) }
+        #expect(stage.change.first == 4)
+    }
+
+    @Test("A retry that the target shows ends the refusal, also if the answer comes late")
+    func refusalEnds() {
+        var stage = ScalerStage(pods: 2)
+        stage.evaluate(load: 1_000)
+        if let decision = stage.decided.last { refuse(&stage, decision) }
+        stage.evaluate(after: .seconds(10), load: 1_000)
+        #expect(stage.entry()?.problem?.reason == .kubernetesRefused)
+        for _ in 1...3 where stage.change.isEmpty { stage.evaluate(after: .seconds(10), load: 1_000) }
+        let retry = stage.decided.last
+        #expect(retry?.to == 4)
+        stage.carryOut()
+        stage.addPods(2, on: "n1")
+        stage.tellTarget(pods: stage.pods)
+        stage.evaluate(load: 500)
+        if let retry {
+            let progress = ScaleProgress(
+                id: retry.id, group: "Deployment/default/web", from: retry.from, to: retry.to, reason: retry.reason,
+                at: stage.stage.now)
+            stage.stage.receive(.scaleCompleted(ScaleCompleted(cluster: "test", scale: progress)))
+        }
+        var next: [Int] = []
+        for _ in 1...6 where next.isEmpty {
+            stage.evaluate(load: 1_000)
+            next = stage.change
+        }
+        #expect(next.first == 4 && stage.entry()?.problem == nil, "\(String(describing: stage.entry()?.problem))")
     }
 
     private func stepping(_ change: (inout ScalerStage) -> Void = { _ in }) -> ScalerStage {

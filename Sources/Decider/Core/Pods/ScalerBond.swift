@@ -203,9 +203,13 @@ extension Engine {
         let classes = podScaling.bindings.classes(target.selector, in: target.namespace, model)
         // Whose pods are not known by a selector, or never were there, are not counted.
         if classes.isEmpty { return nil }
-        let made = podScaling.index.pods(classes).count { slot in
+        var made = 0
+        for slot in podScaling.index.pods(classes) {
             let brief = model.podBriefs[Int(slot)]
-            return !brief.isTerminating && !brief.isOver
+            if brief.isTerminating || brief.isOver { continue }
+            // A StatefulSet makes its pods one after the other: the next has to wait for this one, not for a quota.
+            if target.kind == "StatefulSet" && !brief.isReady { return nil }
+            made += 1
         }
         guard made > 0, made < act.from else { return nil }
         return Explanation(

@@ -408,6 +408,31 @@ struct PodScalingTests {
             "\(String(describing: stage.entry()))")
     }
 
+    @Test(
+        "A StatefulSet makes its pods one after the other: while one is not ready the rest are not held by a quota",
+        arguments: [true, false])
+    func orderedReady(isReady: Bool) {
+        var stage = ScalerStage(nodes: ["n1", "n2"], pods: 3) {
+            $0.scaler.maximum = 100
+            $0.target.kind = "StatefulSet"
+            $0.scaler.target?.kind = "StatefulSet"
+        }
+        stage.evaluate(load: 1_000)
+        #expect(stage.change == [3, 6])
+        stage.carryOut()
+        stage.evaluate(after: .seconds(60), load: 1_000)
+        var last = stage.pods[2]
+        last.ready = isReady
+        stage.tellTarget(pods: [last])
+        var asked: [Int] = []
+        for _ in 1...12 {
+            stage.evaluate(load: 4_000)
+            asked += stage.stage.scaled.map(\.to)
+            if stage.change.first == 6 { break }
+        }
+        #expect(stage.change.first == 6 && asked.isEmpty == isReady, "\(stage.change) \(asked)")
+    }
+
     @Test("A scaler that only tries is in nobody's way, and says what it would do beside whoever scales")
     func tries() {
         let reference = TargetReference(apiVersion: "apps/v1", kind: "Deployment", name: "web")

@@ -233,6 +233,27 @@ struct PodScalerTests {
                 #"{"status": {"conditions": [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]}}"#,
                 false
             ),
+            (
+                #"{"spec": {"updateStrategy": {"partition": 3}}, "status": {"replicas": 5, "updatedReplicas": 2}}"#,
+                false
+            ),
+            (#"{"spec": {"updateStrategy": {"partition": 2}}, "status": {"replicas": 5, "updatedReplicas": 2}}"#, true),
+            (
+                #"{"spec": {"updateStrategy": {"partition": "x"}}, "status": {"replicas": 5, "updatedReplicas": 2}}"#,
+                true
+            ),
+            (
+                #"{"spec": {"updateStrategy": {"partition": -9223372036854775808}}, "status": {"replicas": 5, "updatedReplicas": 2}}"#,
+                true
+            ),
+            (
+                #"{"spec": {"updateStrategy": {"rollingUpdate": {"partition": 3}}}, "status": {"replicas": 5, "updatedReplicas": 2}}"#,
+                false
+            ),
+            (
+                #"{"spec": {"updateStrategy": {"type": "OnDelete"}}, "status": {"replicas": 5, "updatedReplicas": 0}}"#,
+                false
+            ),
             (#"{"status": {"conditions": [7, {"type": "Progressing", "status": "True"}]}}"#, false),
         ])
     func foreignRollout(object: String, isUnderWay: Bool) throws {

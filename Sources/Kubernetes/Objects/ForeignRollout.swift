@@ -25,7 +25,11 @@ public enum ForeignRollout {
             updated = updated ?? 0
         }
         guard let updated, let replicas = number(status["replicas"]) else { return false }
-        return replicas > updated
+        // Old pods that stay on purpose are no rollout.
+        let strategy = object[path: "spec", "updateStrategy"] ?? .null
+        if strategy["type"]?.stringValue == "OnDelete" { return false }
+        let partition = strategy["partition"]?.intValue ?? strategy[path: "rollingUpdate", "partition"]?.intValue ?? 0
+        return replicas - min(max(0, partition), max(0, replicas)) > updated
     }
 
     /// Some controllers write numbers as text (`status.observedGeneration` of Argo's Rollouts).

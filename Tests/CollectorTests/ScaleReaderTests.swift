@@ -16,6 +16,9 @@ struct ScaleReaderTests {
         var replicas = 3
         var status = 200
         var selector = "app=web"
+        var version = ""
+        /// How often the object was asked for.
+        var reads = 0
         /// The object itself.
         var object = (403, #"{"kind":"Status","message":"may not","code":403}"#)
     }
@@ -40,10 +43,13 @@ struct ScaleReaderTests {
                         .json(
                             now.status,
                             now.status == 200
-                                ? #"{"metadata":{"name":"web","namespace":"n","uid":"u"},"spec":{"replicas":\#(now.replicas)},"status":{"replicas":1,"selector":"\#(now.selector)"}}"#
+                                ? #"{"metadata":{"name":"web","namespace":"n","uid":"u","resourceVersion":"\#(now.version)"},"spec":{"replicas":\#(now.replicas)},"status":{"replicas":1,"selector":"\#(now.selector)"}}"#
                                 : #"{"kind":"Status","message":"no","code":\#(now.status)}"#))
                 case "/apis/example.org/v1/namespaces/n/shops/web":
-                    let (status, body) = answers.withLock { $0.object }
+                    let (status, body) = answers.withLock {
+                        $0.reads += 1
+                        return $0.object
+                    }
                     return .response(.json(status, body))
                 default: return .response(.json(404, #"{"kind":"Status","message":"not there","code":404}"#))
                 }
@@ -57,12 +63,13 @@ struct ScaleReaderTests {
     }
 
     private func reader(
-        _ cluster: Cluster, _ write: @escaping @Sendable (String) -> Void = { _ in }
+        _ cluster: Cluster, pause: Interval = .zero, _ write: @escaping @Sendable (String) -> Void = { _ in }
     ) -> ScaleReader {
         ScaleReader(
             client: KubernetesClient(KubernetesConfiguration(server: "http://127.0.0.1:\(cluster.server.port)")),
             engine: CollectorEngine(.init(cluster: "test", replica: "r"), observer: CollectorObserver()),
-            configured: [], log: Logger(service: "collector", write: { write(String(decoding: $0, as: UTF8.self)) }))
+            configured: [], log: Logger(service: "collector", write: { write(String(decoding: $0, as: UTF8.self)) }),
+            pause: pause)
     }
 
     @Test("Replicas and selector are those of the scale; a target that is gone is none")
@@ -114,6 +121,30 @@ struct ScaleReaderTests {
             let found = await target()
             #expect(found?.isRollingOut == false && found?.problem == nil, "\(malformed)")
         }
+    }
+
+    @Test("An object is read again when its scale has another version; one that may not be read not at once")
+    func sparing() async throws {
+        let cluster = try Cluster()
+        func look(_ reader: ScaleReader, _ version: String, _ status: Int = 200, updated: Int = 1) async -> (Bool?, Int)
+        {
+            cluster.answers.withLock {
+                $0.version = version
+                $0.object = (status, #"{"status":{"replicas":3,"updatedReplicas":\#(updated)}}"#)
+            }
+            let found = await reader.read([wanted()], [:]).values.first
+            return (found?.isRollingOut, cluster.answers.withLock { $0.reads })
+        }
+        let reader = reader(cluster, pause: .minutes(10))
+        #expect(await look(reader, "7") == (true, 1))
+        #expect(await look(reader, "7") == (true, 1))
+        #expect(await look(reader, "8", updated: 3) == (false, 2))
+        #expect(await look(reader, "8", updated: 3) == (false, 2))
+        #expect(await look(reader, "9", 403) == (false, 3))
+        #expect(await look(reader, "10", 403) == (false, 3))
+        // Nobody names it any more, then somebody does.
+        #expect(await reader.read([], [:]).isEmpty)
+        #expect(await look(reader, "10") == (true, 4))
     }
 
     @Test("While the server is away the target stays as it was; never read it is a problem")

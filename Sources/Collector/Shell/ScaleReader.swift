@@ -25,10 +25,24 @@ struct ScaleReader: Sendable {
     /// Targets of scalers that are no objects.
     let configured: [Wanted]
     let log: Logger
-    /// Why the objects of targets could not be read, of which that was said.
-    private let hidden = Lock<[String: KubernetesError.Code]>([:])
+    /// How long an object that may not be read is not asked for again.
+    private let pause: Interval
+    /// What was last seen of the objects of targets, by id.
+    private let seen = Lock<[String: Seen]>([:])
 
-    init(client: KubernetesClient, engine: CollectorEngine, configured: [Wanted], log: Logger) {
+    private struct Seen: Sendable {
+        /// The version of the scale, which is that of its object; empty: not known.
+        var version = ""
+        var isRollingOut = false
+        /// Why the object could not be read, which was said, and when it was last tried.
+        var refusal: (code: KubernetesError.Code, at: ContinuousClock.Instant)?
+    }
+
+    init(
+        client: KubernetesClient, engine: CollectorEngine, configured: [Wanted], log: Logger,
+        pause: Interval = .minutes(1)
+    ) {
+        self.pause = pause
         self.client = client
         self.engine = engine
         self.configured = configured
@@ -39,13 +53,18 @@ struct ScaleReader: Sendable {
     func run() async {
         var known: [String: ScaleTarget] = [:]
         var problems: [String: Explanation] = [:]
+        var last: (wanted: Set<Wanted>, at: ContinuousClock.Instant)?
         while !Task.isCancelled {
-            guard let wanted = await engine.foreignTargets else {
-                // The scalers are not known yet.
+            // Nil: the scalers are not known yet. Who names another target does not wait: a snapshot may wait for it.
+            let wanted = await engine.foreignTargets.map { Set($0 + configured) }
+            guard let wanted,
+                last.map({ $0.wanted != wanted || $0.at.duration(to: .now) >= Self.interval.duration }) ?? true
+            else {
                 try? await Task.sleep(for: Self.shortest.duration)
                 continue
             }
-            let all = Set(wanted + configured).sorted { $0.id < $1.id }
+            last = (wanted, .now)
+            let all = wanted.sorted { $0.id < $1.id }
             if all.isEmpty && known.isEmpty {
                 await engine.handle(.absent(.scales))
             } else {
@@ -56,7 +75,7 @@ struct ScaleReader: Sendable {
                 await engine.handle(.observed(.scales, targets))
                 await engine.handle(.listed(.scales))
             }
-            try? await Task.sleep(for: Self.interval.duration)
+            try? await Task.sleep(for: Self.shortest.duration)
         }
     }
 
@@ -74,7 +93,11 @@ struct ScaleReader: Sendable {
 
     /// The targets by id; those that are not there are left out.
     func read(_ wanted: [Wanted], _ before: [String: ScaleTarget]) async -> [String: ScaleTarget] {
-        await withTaskGroup(of: (String, ScaleTarget?).self) { group in
+        let ids = Set(wanted.map(\.id))
+        seen.withLock { seen in
+            for id in seen.keys where !ids.contains(id) { seen[id] = nil }
+        }
+        return await withTaskGroup(of: (String, ScaleTarget?).self) { group in
             var found: [String: ScaleTarget] = [:]
             func take(_ result: (String, ScaleTarget?)) { found[result.0] = result.1 }
             for (number, item) in wanted.prefix(Self.maximum).enumerated() {
@@ -100,7 +123,7 @@ struct ScaleReader: Sendable {
                 target.uid = scale.meta.uid
                 target.replicas = Int(scale.replicas)
                 target.selector = LabelSelector(text: scale.selector)
-                target.isRollingOut = await isRollingOut(resource, wanted, before)
+                target.isRollingOut = await isRollingOut(resource, wanted, scale.meta.resourceVersion, before)
                 if target.selector == nil && !scale.selector.isEmpty {
                     target.problem = Explanation(
                         .targetNotScalable, "its scale has no selector that can be read: \(scale.selector.prefix(200))")
@@ -118,14 +141,27 @@ struct ScaleReader: Sendable {
     }
 
     /// The `scale` shows no rollout, the object itself may. Who has given no right to read it has none that could be seen.
-    private func isRollingOut(_ resource: ResourceName, _ wanted: Wanted, _ before: ScaleTarget?) async -> Bool {
+    /// What has not changed is not read again.
+    private func isRollingOut(
+        _ resource: ResourceName, _ wanted: Wanted, _ version: String, _ before: ScaleTarget?
+    ) async -> Bool {
+        let known = seen.withLock { $0[wanted.id] }
+        if let known {
+            if let refusal = known.refusal {
+                if refusal.at.duration(to: .now) < pause.duration { return false }
+            } else if !version.isEmpty && known.version == version {
+                return known.isRollingOut
+            }
+        }
         do throws(KubernetesError) {
             let object = try await client.getValue(resource, namespace: wanted.namespace, wanted.reference.name)
-            hidden.withLock { $0[wanted.id] = nil }
-            return ForeignRollout.isUnderWay(object)
+            let isUnderWay = ForeignRollout.isUnderWay(object)
+            seen.withLock { $0[wanted.id] = Seen(version: version, isRollingOut: isUnderWay) }
+            return isUnderWay
         } catch {
             if error.isRetriable { return before?.isRollingOut ?? false }
-            if hidden.withLock({ $0.updateValue(error.code, forKey: wanted.id) }) != error.code {
+            seen.withLock { $0[wanted.id] = Seen(refusal: (error.code, .now)) }
+            if known?.refusal?.code != error.code {
                 log.warning(
                     "rollouts of a pod scaler's target cannot be seen",
                     [.resource: .string(wanted.id), .error: .text(error)])

@@ -139,6 +139,51 @@ struct ScalingTests {
         #expect(delta.scaling?.changed.autoscalers.map(\.id) == ["n/h"])
     }
 
+    @Test(
+        "That there are no scalers is known also while the server is away, and a missing right alone sends no targets")
+    func notThere() throws {
+        var talk = Talk()
+        _ = talk.sync([(.deployments, target("web"))], but: .podScalers)
+        var actions = talk.say(0.5, .absent(.podScalers), .probed) + talk.say(0.6, .ticked)
+        #expect(try #require(actions.snapshots.first?.first).scaling == nil)
+        actions = talk.say(0.7, .published(ok: true), .failed(.podScalers, reason: "500")) + talk.say(1, .ticked)
+        actions += talk.say(2, .observed(.deployments, [target("web", replicas: 5)])) + talk.say(2.1, .ticked)
+        actions += talk.say(3, .snapshotRequested(why: "a new reader")) + talk.say(3.1, .ticked)
+        #expect(actions.deltas.allSatisfy { $0.scaling == nil }, "\(actions.deltas)")
+        #expect(actions.snapshots.first?.first != nil)
+        #expect(actions.snapshots.joined().allSatisfy { $0.scaling == nil }, "\(actions.snapshots)")
+        talk = Talk()
+        _ = talk.sync([(.deployments, target("web"))], but: .podScalers)
+        actions = talk.say(0.5, .failed(.podScalers, reason: "403", isForbidden: true), .probed)
+        actions += talk.say(0.6, .ticked)
+        let told = try #require(actions.snapshots.first?.first?.scaling, "what readers know is not gone")
+        #expect(told.scalersProblem == "403" && told.targets.isEmpty)
+    }
+
+    @Test("The snapshot that says which scalers there are waits for targets of other kinds that they name")
+    func foreignFirst() throws {
+        var talk = Talk()
+        _ = talk.sync([(.deployments, target("web"))], but: .podScalers)
+        var actions = talk.say(0.4, .absent(.scales))
+        actions += talk.say(0.5, .failed(.podScalers, reason: "500"), .probed) + talk.say(0.6, .ticked)
+        #expect(actions.snapshots.count == 1)
+        _ = talk.say(0.7, .published(ok: true))
+        let reference = TargetReference(apiVersion: "example.org/v1", kind: "Rollout", name: "shop")
+        let scaler = ObservedObject.scaler(PodScaler(namespace: "n", name: "s", target: reference, maximum: 5))
+        actions = talk.say(4, .probed, .listing(.podScalers), .observed(.podScalers, [scaler]), .listed(.podScalers))
+        // Who asked before the scalers were known says that nothing was to be read.
+        actions += talk.say(4.1, .absent(.scales)) + talk.say(4.4, .ticked)
+        #expect(actions.snapshots.isEmpty && actions.deltas.isEmpty)
+        let found = ScaleTarget(
+            apiVersion: "example.org/v1", kind: "Rollout", namespace: "n", name: "shop", selector: selector, replicas: 3
+        )
+        actions = talk.say(
+            4.5, .listing(.scales), .observed(.scales, [.target(ObservedTarget(found))]), .listed(.scales))
+        actions += talk.say(5, .ticked)
+        let part = try #require(actions.snapshots.first?.first?.scaling)
+        #expect(part.scalersProblem == nil && part.targets.map(\.id).contains("Rollout.example.org/n/shop"))
+    }
+
     @Test("A cluster without the CRD is complete all the same")
     func absent() {
         var talk = Talk()

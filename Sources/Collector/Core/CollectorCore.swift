@@ -13,8 +13,8 @@ public enum CollectorEvent: Sendable {
     case listed(ObservedKind)
     /// The watch of a kind is open: what is known is up to date.
     case watching(ObservedKind)
-    /// A kind cannot be had at the moment.
-    case failed(ObservedKind, reason: String)
+    /// A kind cannot be had at the moment. `isForbidden`: nobody has given the right to it.
+    case failed(ObservedKind, reason: String, isForbidden: Bool = false)
     /// The server does not have the kind.
     case absent(ObservedKind)
     /// A request for a snapshot reached this replica.
@@ -179,8 +179,15 @@ public struct CollectorCore: Sendable {
         case .listed(let kind):
             cluster.endList(kind)
             watches[kind] = .synced
+            // A snapshot without the targets that new scalers name would say that there are none.
+            if kind == .podScalers, case .absent? = watches[.scales], !cluster.foreignTargets.isEmpty {
+                watches[.scales] = .waiting
+            }
         case .watching(let kind): watches[kind] = .synced
-        case .failed(let kind, let reason): watchFailed(kind, reason, now)
+        case .failed(let kind, let reason, let isForbidden):
+            watchFailed(kind, reason, now)
+            if kind == .podScalers { cluster.scalers(areForbidden: isForbidden) }
+        case .absent(.scales) where awaitsScales: break
         case .absent(let kind): watches[kind] = .absent
         case .snapshotRequested:
             heard(at: now, &actions)
@@ -220,12 +227,19 @@ public struct CollectorCore: Sendable {
         return problems
     }
 
+    /// Whether targets of other kinds are named and have not been asked for yet: who said before that none are had not heard of them.
+    private var awaitsScales: Bool {
+        guard case .synced? = watches[.podScalers], case .waiting? = watches[.scales] else { return false }
+        return !cluster.foreignTargets.isEmpty
+    }
+
     private mutating func watchFailed(_ kind: ObservedKind, _ reason: String, _ now: Timestamp) {
         switch watches[kind] ?? .waiting {
         case .failed(_, let since, let wasSynced):
             watches[kind] = .failed(reason: reason, since: since, wasSynced: wasSynced)
-        case .synced: watches[kind] = .failed(reason: reason, since: now, wasSynced: true)
-        case .waiting, .absent: watches[kind] = .failed(reason: reason, since: now, wasSynced: false)
+        // That there is no such kind was known as well.
+        case .synced, .absent: watches[kind] = .failed(reason: reason, since: now, wasSynced: true)
+        case .waiting: watches[kind] = .failed(reason: reason, since: now, wasSynced: false)
         }
     }
 

@@ -19,6 +19,8 @@ struct ObservedScaling: Sendable {
     private var toldProblem: String?
     /// Why `PodScaler` objects have never been listed; nil: they have.
     var scalersProblem: String?
+    /// The right to read scalers is missing.
+    var areScalersForbidden = false
     /// Why Deployments have never been listed; nil: they have.
     var deploymentsProblem: String?
 
@@ -26,8 +28,11 @@ struct ObservedScaling: Sendable {
         .deployments, .replicaSets, .replicationControllers, .statefulSets, .scales,
     ]
 
-    /// Scalers that cannot be read may be there all the same.
-    var isWanted: Bool { isWantedAnyway || scalers.count > 0 || scalersProblem != nil }
+    /// Scalers that cannot be read may be there all the same. Where nobody has given the right to read them nobody scales: such a
+    /// cluster may stay so for ever.
+    var isWanted: Bool {
+        isWantedAnyway || scalers.count > 0 || (scalersProblem != nil && !areScalersForbidden)
+    }
 
     var isUnchanged: Bool {
         guard scalers.isUnchanged else { return false }

@@ -46,6 +46,9 @@ struct WatchedCluster: Sendable {
     /// Why it is not known which HorizontalPodAutoscalers there are; nil: it is.
     mutating func autoscalers(areUnknown problem: String?) { scaling.autoscalersProblem = problem }
 
+    /// Whether the right to read scalers is missing.
+    mutating func scalers(areForbidden: Bool) { scaling.areScalersForbidden = areForbidden }
+
     /// Why scalers or Deployments, of which a first list may fail for long, have never been listed.
     mutating func scaling(isUnknown problems: [ObservedKind: String]) {
         scaling.scalersProblem = problems[.podScalers]
@@ -260,9 +263,10 @@ struct WatchedCluster: Sendable {
     /// The whole state in parts of a bounded size; shapes come before the pods that refer to them.
     mutating func snapshot(_ plain: ClusterSnapshot) -> SnapshotParts {
         var empty = plain
+        // Also where no targets go out: readers are not to take the scalers that they know for gone.
+        if let problem = scaling.scalersProblem { empty.scalersProblem = problem }
         if scaling.isWanted {
             if let problem = scaling.autoscalersProblem { empty.autoscalersProblem = problem }
-            if let problem = scaling.scalersProblem { empty.scalersProblem = problem }
             if let problem = scaling.deploymentsProblem { empty.deploymentsProblem = problem }
         }
         var parts = SnapshotParts(empty, targetBytes: WatchedCluster.targetBytes)

@@ -141,7 +141,7 @@ struct ClusterWatches: Sendable {
         if error.code == .notFound, kind != .nodes, kind != .pods {
             await engine.handle(.absent(kind))
         } else {
-            await engine.handle(.failed(kind, reason: error.description))
+            await engine.handle(.failed(kind, reason: error.description, isForbidden: error.code == .forbidden))
         }
     }
 }

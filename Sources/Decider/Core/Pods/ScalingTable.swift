@@ -48,12 +48,14 @@ struct ScalingTable: Sendable {
         if scalersProblem != nil {
             for (id, scaler) in old.scalers where scalers[id] == nil { scalers[id] = scaler }
         }
+        // Who may not read scalers tells of no targets at all.
+        let isUntold = scalersProblem != nil && targets.isEmpty
         for (id, target) in old.targets where targets[id] == nil {
             let reference = TargetReference(apiVersion: target.apiVersion, kind: target.kind, name: target.name)
             // Targets of other kinds are asked for only once scalers are known that name them.
             let isUnlisted =
                 reference.isBuiltIn ? deploymentsProblem != nil && target.kind == "Deployment" : scalersProblem != nil
-            guard isUnlisted else { continue }
+            guard isUnlisted || isUntold else { continue }
             // Numbers of shapes are another snapshot's.
             var target = target
             target.template = nil

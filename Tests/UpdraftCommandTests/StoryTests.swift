@@ -64,6 +64,9 @@ import UpdraftCommand
         #expect(
             countdown.line(answered: 3, at: Self.start + .milliseconds(1_100))
                 == "cooldown: at most 7 s left, 3 of 4 pods have answered")
+        #expect(
+            countdown.line(answered: 4, at: Self.start + .milliseconds(2_200))
+                == "cooldown: all of 4 pods have answered; a last look for late ones is due")
         countdown.received(.removalQuiesced(RemovalQuiesced(cluster: "demo", removal: event("n1", left: 8))))
         countdown.received(.removalQuiesced(RemovalQuiesced(cluster: "demo", removal: event("n2", left: 5))))
         #expect(!countdown.isDue(at: Self.start + .minutes(1)))

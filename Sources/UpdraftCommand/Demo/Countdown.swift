@@ -34,7 +34,9 @@ public struct Countdown: Sendable {
         guard isDue(at: now), let last = running.values.map(\.deadline).max() else { return nil }
         saidAt = now
         let pods = running.values.reduce(0) { $0 + $1.pods }
+        // What Notifier and Actuator still wait for then: that no pod comes that was bound before the cordon.
+        if answered >= pods { return "cooldown: all of \(pods) pods have answered; a last look for late ones is due" }
         let left = max(0, (last - now).microseconds + 999_999) / 1_000_000
-        return "cooldown: at most \(left) s left, \(min(answered, pods)) of \(pods) pods have answered"
+        return "cooldown: at most \(left) s left, \(answered) of \(pods) pods have answered"
     }
 }

@@ -24,7 +24,7 @@ extension Engine {
             return result
         }
         expireActs(at: now)
-        assign()
+        assign(at: now)
         healRemovals(at: now)
         var sentences = scalePods(at: now, &result, complete: complete)
         let standings = standings(at: now)
@@ -133,7 +133,7 @@ extension Engine {
     // MARK: Scale up
 
     private mutating func scaleUp(_ standings: [GroupStanding], at now: Timestamp) -> ScaleUpPass {
-        let (world, upcoming) = worldWithUpcoming(standings)
+        let (world, upcoming) = worldWithUpcoming(standings, at: now)
         var pass = ScaleUpPass(world: world)
         pass.upcoming = upcoming
         reopenReturning(&pass, at: now)

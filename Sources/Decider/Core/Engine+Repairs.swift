@@ -32,7 +32,7 @@ extension Engine {
             for repair in repairs {
                 let sentence =
                     switch repair {
-                    case .unregistered: removeUnregistered(number, standings[number], at: now, &result)
+                    case .unregistered: removeUnregistered(number, standings, at: now, &result)
                     case .overdueGrowth: takeBackGrowth(number, at: now, &result)
                     case .target: correctTarget(number, at: now, &result)
                     }
@@ -48,17 +48,18 @@ extension Engine {
     static let unregisteredUID = RemovalNames.unregistered
 
     private mutating func removeUnregistered(
-        _ number: Int, _ standing: GroupStanding, at now: Timestamp, _ result: inout EvaluationResult
+        _ number: Int, _ standings: [GroupStanding], at now: Timestamp, _ result: inout EvaluationResult
     ) -> String? {
         // It may be any of these machines.
         guard nodeOfUnknownMachine == nil else { return nil }
         let group = groups[number]
         let servers = Set((group.state?.members ?? []).compactMap(\.serverID))
-        var ids = standing.readiness.longUnregistered.filter { servers.contains($0) }.sorted()
+        var ids = machinesToRemove(number, standings).ids
         guard !ids.isEmpty else { return nil }
         if !configuration.health.replacesAtMinimum {
             ids = Array(ids.prefix(max(0, group.target - group.minimum)))
         }
+        if !configuration.peer.repairsFirst { ids = Array(ids.prefix(max(1, configuration.scaleDown.maximumParallel))) }
         guard !ids.isEmpty else { return nil }
         if group.rules.zeroOrMax && configuration.peer.wholeGroupsAreRepairedWhole { ids = servers.sorted() }
         let act = RemovalAct(
@@ -79,6 +80,41 @@ extension Engine {
                     }, decidedAt: now, deadline: act.deadline)))
         result.evaluation.decisions.append(act.id)
         return "remove from \(group.rules.id) \(ids.count) machines that never became nodes"
+    }
+
+    /// Machines of a group whose time to become a Node is over and that may go for it, and why others may not.
+    ///
+    /// Where more machines lack a Node than chance explains, it may be that Nodes were deleted or are not seen, or that the stack is
+    /// another cluster's: their machines do their work. Then only those go that were seen without a Node when they were new.
+    func machinesToRemove(_ number: Int, _ standings: [GroupStanding]) -> (ids: [String], hold: Explanation?) {
+        guard !standings[number].readiness.longUnregistered.isEmpty else { return ([], nil) }
+        let lost = Set(standings[number].readiness.longUnregistered)
+        let members = (groups[number].state?.members ?? []).filter { $0.serverID.map(lost.contains) ?? false }
+        let ids = members.compactMap(\.serverID).sorted()
+        guard !ids.isEmpty, !configuration.peer.repairsFirst else { return (ids, nil) }
+        let rules = configuration.health
+        func isTooMany(_ lost: Int, of all: Int) -> Bool {
+            lost > rules.toleratedUnready && Double(lost) > rules.maximumUnreadyPercent / 100 * Double(all)
+        }
+        let all = groups.reduce(0) { $0 + ($1.state?.size ?? 0) }
+        let allLost = standings.reduce(0) { $0 + $1.readiness.longUnregistered.count }
+        let size = groups[number].state?.size ?? 0
+        guard isTooMany(lost.count, of: size) || isTooMany(allLost, of: all) else { return (ids, nil) }
+        let since = groups[number].memory.unregisteredSince
+        let new = members.filter { member in
+            guard let id = member.serverID, let first = since[id], let made = member.createdAt else { return false }
+            return first <= made + provisionTimeout(groups[number])
+        }.compactMap(\.serverID).sorted()
+        guard new.count < ids.count else { return (ids, nil) }
+        return (
+            new,
+            Explanation(
+                .groupUnhealthy,
+                "\(lost.count) of \(size) machines have no Node, of all groups \(allLost) of \(all), which is more than "
+                    + "decider.ok_unready (\(rules.toleratedUnready)) and max_unready_percent "
+                    + "(\(Int(rules.maximumUnreadyPercent))): \(ids.count - new.count) that may have been Nodes are not removed"
+            )
+        )
     }
 
     /// The wanted size of a group and how many members stand behind it; nil while that cannot be told.

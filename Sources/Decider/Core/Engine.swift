@@ -20,14 +20,18 @@ public struct Engine: Sendable {
     private(set) var assignedGroupsRevision = -1
     /// Groups of servers that are members.
     var members: [String: Int32] = [:]
-    /// Servers of members that were nodes once: they have their time anew when their Node goes.
-    private(set) var formerNodes: Set<String> = []
     /// Members that count and have no Node, by group.
     var absentMembers: [[GroupState.Member]] = []
     /// A Node that does not say which server of OpenStack it is: any member may be it.
     var nodeOfUnknownMachine: String?
     var templates: [NodeTemplate?] = []
-    private var templatesKey = (-1, -1)
+    private(set) var templatesKey = (-1, -1)
+    /// By group the first of those that are alike but for their zone, and the templates that this was found out of.
+    var zoneSets: (key: (Int, Int), sets: [Int]) = ((-1, -1), [])
+    /// When the next young node will have worked long enough to be a model.
+    var templatesValidUntil: Timestamp?
+    /// Young nodes that lack a GPU which their group's nodes have: it comes when its driver is set up.
+    var unequipped: [UnequippedNode] = []
     /// Measured load per node: the larger part of cpu and memory.
     var measured: [String: (value: Double, at: Timestamp)] = [:]
     /// Classes of the headroom's pods, by rule.
@@ -113,7 +117,7 @@ public struct Engine: Sendable {
     }
 
     /// Finds the group of every node by its server, and a template for every group, when something changed.
-    mutating func assign() {
+    mutating func assign(at now: Timestamp) {
         if assignedRevision != model.nodesRevision || assignedGroupsRevision != groupsRevision {
             members = [:]
             for (number, group) in groups.enumerated() {
@@ -133,76 +137,15 @@ public struct Engine: Sendable {
             nodeOfUnknownMachine = model.nodes.compactMap { record in
                 record.flatMap { $0.node.mayBeAnyServer && !$0.node.isControlPlane ? $0.node.name : nil }
             }.min()
-            formerNodes = formerNodes.union(servers).filter { members[$0] != nil }
             assignedRevision = model.nodesRevision
             assignedGroupsRevision = groupsRevision
         }
-        if templatesKey != (model.templatesRevision, groupsRevision) {
-            makeTemplates()
+        if templatesKey != (model.templatesRevision, groupsRevision) || templatesValidUntil.map({ now >= $0 }) ?? false
+        {
+            makeTemplates(at: now)
             // Looking for DaemonSets may have made classes, which changes nothing that a template depends on.
             templatesKey = (model.templatesRevision, groupsRevision)
         }
-    }
-
-    private mutating func makeTemplates() {
-        var newest: [Int: Int] = [:]
-        var others: [Int: Int] = [:]
-        for slot in model.order {
-            let index = Int(slot)
-            let number = Int(groupOfSlot[index])
-            let brief = model.briefs[index]
-            guard number >= 0 else { continue }
-            if others[number] == nil { others[number] = index }
-            guard brief.isReady, !brief.isLeaving, model.world.isOpen[index] else { continue }
-            if model.catalog.nodeClasses[Int(model.world.nodeClass[index])].unschedulable { continue }
-            if let best = newest[number], model.briefs[best].createdAt >= brief.createdAt { continue }
-            newest[number] = index
-        }
-        templates = groups.indices.map { number in
-            template(of: number, model: newest[number], other: others[number])
-        }
-    }
-
-    /// From a running node; else from the configuration and the flavor; else from the last node that ran; else from one that
-    /// does not work.
-    private mutating func template(of number: Int, model slot: Int?, other: Int?) -> NodeTemplate? {
-        let force = configuration.scaleUp.forcesDaemonSets
-        if let slot, let node = model.nodes[slot]?.node {
-            groups[number].lastModel = node
-            return model.template(from: slot, forceDaemonSets: force)
-        }
-        let rules = groups[number].rules
-        if let flavor = groups[number].state?.flavor {
-            let (allocatable, capacity) = ClusterModel.allocatable(
-                of: flavor, reserved: rules.template?.reserved ?? ResourceList())
-            return model.template(
-                labels: rules.template?.labels ?? [:], taints: rules.template?.taints ?? [],
-                allocatable: overlaid(allocatable, rules.template?.allocatable),
-                capacity: rules.template?.capacity ?? capacity, origin: "flavor \(flavor.name)")
-        }
-        if let template = rules.template, let allocatable = template.allocatable {
-            return model.template(
-                labels: template.labels, taints: template.taints, allocatable: allocatable,
-                capacity: template.capacity ?? allocatable, origin: "\(rules.origin).template")
-        }
-        guard let node = groups[number].lastModel ?? other.flatMap({ model.nodes[$0]?.node }) else { return nil }
-        return model.template(
-            labels: node.labels, taints: ClusterModel.templateTaints(of: node, model.nodeRules),
-            allocatable: node.allocatable,
-            capacity: node.capacity,
-            origin: "\(groups[number].lastModel == nil ? "a node that does not work" : "the last node"), \(node.name)")
-    }
-
-    /// What the configuration says goes before what the flavor says.
-    private func overlaid(_ base: ResourceList, _ over: ResourceList?) -> ResourceList {
-        guard let over else { return base }
-        var result = base
-        if over.cpuMillis > 0 { result.cpuMillis = over.cpuMillis }
-        if over.memoryBytes > 0 { result.memoryBytes = over.memoryBytes }
-        if over.ephemeralStorageBytes > 0 { result.ephemeralStorageBytes = over.ephemeralStorageBytes }
-        if over.pods > 0 { result.pods = over.pods }
-        result.extended.merge(over.extended) { _, new in new }
-        return result
     }
 
     /// A fixed name for a node in timers: its UID, or its name.

@@ -41,7 +41,7 @@ extension Scenario {
     func scaleUp() -> JSONValue {
         var engine = engine()
         let standings = engine.standings(at: now)
-        let (world, upcoming) = engine.worldWithUpcoming(standings)
+        let (world, upcoming) = engine.worldWithUpcoming(standings, at: now)
         var pass = ScaleUpPass(world: world)
         pass.upcoming = upcoming
         engine.collectDemands(&pass, at: now)
@@ -94,7 +94,7 @@ extension Scenario {
     func pendingFilter() -> JSONValue {
         var engine = engine()
         let standings = engine.standings(at: now)
-        let (world, upcoming) = engine.worldWithUpcoming(standings)
+        let (world, upcoming) = engine.worldWithUpcoming(standings, at: now)
         var pass = ScaleUpPass(world: world)
         pass.upcoming = upcoming
         engine.collectDemands(&pass, at: now)

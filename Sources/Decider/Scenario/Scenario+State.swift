@@ -145,7 +145,7 @@ extension Scenario {
                 _ = engine.apply(state(of: group, nodes: own, at: time), at: time)
             }
             applyWords(step["after"]?.stringValue ?? "", to: &engine, at: time)
-            engine.assign()
+            engine.assign(at: time)
             let standings = engine.standings(at: time)
             var result = stepResult(engine, standings, names, at: time)
             result["incorrect"] = incorrect(engine, standings, &mismatches, at: time)
@@ -218,7 +218,7 @@ extension Scenario {
             // The program ran before the first step that is looked at.
             let time = values.base
             play(&engine, groups, steps.first ?? .null, podChanges, at: time, sequence: 1)
-            engine.assign()
+            engine.assign(at: time)
             _ = engine.standings(at: time)
         }
         for (index, step) in steps.enumerated() {

@@ -147,7 +147,7 @@ public struct Scenario: Sendable {
             let nodes = list("nodes").filter { $0["group"]?.stringValue == id }.compactMap { $0["name"]?.stringValue }
             _ = engine.apply(state(of: group, nodes: nodes, at: now), at: now)
         }
-        engine.assign()
+        engine.assign(at: now)
         return engine
     }
 

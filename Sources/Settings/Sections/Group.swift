@@ -38,7 +38,8 @@ extension Settings {
                     "Give nodes that join the labels and taints above where they lack them; others' stay as they are.")
                 zone = reader.text("zone", "The nodes' `topology.kubernetes.io/zone`.")
                 reserved = reader.section(
-                    "kube_reserved", "What kubelet and system keep for themselves: capacity less this is allocatable."
+                    "kube_reserved",
+                    "What kubelet, system and static pods keep for themselves: capacity less this is allocatable."
                 ) { reader in
                     ResourceList(
                         cpuMillis: reader.cpuMillis("cpu", "CPU kept.") ?? 0,
@@ -130,8 +131,9 @@ extension Settings {
             unreadyTime = reader.interval("unready_time", "Instead of `decider.scale_down.unready_time`.")
             template = reader.section(
                 "template",
-                "What a new node looks like. A ready node of the group is the better witness, then the flavor; this fills "
-                    + "what they do not say: needed for a group that can be empty.", Template.init)
+                "What a new node looks like. A ready node of the group is the better witness, then the last one that was, then "
+                    + "the flavor; this fills what they do not say: needed for a group that can be empty.",
+                Template.init)
             if min > max { reader.mistake("min", "is \(min), above max \(max)", allowed: "min ≤ max") }
         }
     }

@@ -46,6 +46,86 @@ struct HealthTests {
     }
 
     @Test(
+        "Its time begins when it is first seen without a Node: after a start nothing goes that may have been a Node before"
+    )
+    func firstSight() throws {
+        var stage = stage([Stage.node("n1")], members: [lost(1, at: Stage.start - .minutes(600))], min: 1)
+        stage.evaluate(after: .minutes(15))
+        #expect(stage.removed.isEmpty)
+        // Whoever takes over knows since when.
+        let checkpoint = try stage.core.engine.checkpoint()
+        var next = Stage(groups: [GroupRules(id: "w", min: 1, max: 20)]) { $0.scaleDown.enabled = false }
+        try next.core.restore(checkpoint)
+        next.now = stage.now
+        next.snapshot(nodes: [Stage.node("n1")])
+        group(&next, ["n1"], [lost(1, at: Stage.start - .minutes(600))], min: 1)
+        next.evaluate(after: .seconds(1))
+        #expect(next.removed.flatMap(\.nodes).map(\.serverID) == ["server-lost-1"])
+    }
+
+    @Test("A member that Heat is still making and its server are one machine: its time does not begin anew")
+    func sameMachine() {
+        var making = lost(1, at: Stage.start)
+        making.serverID = nil
+        var stage = stage([Stage.node("n1")], members: [making], min: 1)
+        stage.evaluate(after: .minutes(10))
+        group(&stage, ["n1"], [lost(1, at: Stage.start)], min: 1)
+        stage.evaluate(after: .minutes(5))
+        #expect(stage.removed.isEmpty)
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.removed.flatMap(\.nodes).map(\.serverID) == ["server-lost-1"])
+    }
+
+    @Test("Where most machines lack a Node and did so from the first look on, none goes, and the group says why")
+    func foreignStack() throws {
+        let old = (0..<5).map { lost($0, at: Stage.start - .minutes(600)) }
+        var stage = stage([Stage.node("n1")], members: old, min: 1)
+        stage.evaluate(after: .minutes(16))
+        stage.evaluate(after: .minutes(60))
+        #expect(stage.removed.isEmpty)
+        let bound = stage.record?.groups.flatMap(\.bound) ?? []
+        let ledger = stage.core.evaluate(at: stage.now, complete: true)
+        let all =
+            ledger.compactMap { if case .publish(.evaluation(let record)) = $0 { record } else { nil } }
+            .flatMap(\.groups).flatMap(\.bound) + bound
+        #expect(
+            all.contains { $0.reason == .groupUnhealthy && $0.detail.hasPrefix("5 of 6 machines have no Node") },
+            "\(all)")
+        // New ones that were seen from the beginning never were Nodes: they go.
+        let new = (5..<8).map { lost($0, at: stage.now) }
+        group(&stage, ["n1"], old + new, min: 1)
+        stage.evaluate(after: .seconds(1))
+        stage.evaluate(after: .minutes(16))
+        #expect(
+            stage.removed.flatMap(\.nodes).map(\.serverID)
+                == ["server-lost-5", "server-lost-6", "server-lost-7"])
+    }
+
+    @Test("Nodes that are deleted all at once do not take their machines with them")
+    func nodesDeleted() {
+        let names = (0..<8).map { "n\($0)" }
+        var stage = stage(names.map { Stage.node($0) }, min: 1)
+        var state = Stage.group("w", names, min: 1, max: 20, at: stage.now)
+        for index in state.members.indices { state.members[index].createdAt = Stage.start - .minutes(600) }
+        stage.group(state)
+        stage.evaluate(after: .minutes(1))
+        stage.delta(removedNodes: Array(names.dropFirst()))
+        stage.evaluate(after: .seconds(1))
+        for _ in 0..<10 {
+            stage.evaluate(after: .minutes(10))
+            #expect(stage.removed.isEmpty)
+        }
+    }
+
+    @Test("Many machines that never became nodes go as many at once as other nodes would")
+    func manyUnregistered() {
+        let nodes = (0..<7).map { Stage.node("n\($0)") }
+        var stage = stage(nodes, members: (10..<22).map { lost($0, at: Stage.start) }, min: 1)
+        stage.evaluate(after: .minutes(16))
+        #expect(stage.removed.flatMap(\.nodes).count == 10)
+    }
+
+    @Test(
         "While a Node does not say which machine it is, it may be any of them: none is removed, and the ledger says why"
     )
     func unknownMachine() throws {

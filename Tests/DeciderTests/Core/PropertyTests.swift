@@ -225,14 +225,21 @@ struct PropertyTests {
         return engine
     }
 
-    /// Everything that is decided at once and after the unneeded time, as text without ids.
+    /// Everything that is decided at once and after the unneeded time, as text without ids, and all that the ledger says of it.
     static func decisions(_ engine: inout Engine) -> [String] {
         engine.configuration.scaleDown.unneededTime = .zero
         engine.configuration.scaleDown.delayAfterAdd = .zero
         engine.configuration.scaleDown.interval = .zero
         var texts: [String] = []
         for time in [Stage.start, Stage.start + .seconds(1)] {
-            for decision in engine.evaluate(at: time).decisions {
+            let result = engine.evaluate(at: time)
+            texts += result.evaluation.pods.map {
+                "\($0.pod) \($0.count) \($0.outcome) \($0.group ?? "") \(sorted($0.groups))"
+            }
+            texts += result.evaluation.nodes.map { "\($0)" }
+            texts += result.evaluation.groups.map { "\($0)" }
+            texts.append(result.evaluation.summary)
+            for decision in result.decisions {
                 switch decision {
                 case .scaleDecided(let item):
                     texts.append("\(item.group) \(item.from) \(item.to) \(item.reason) \(item.pods)")
@@ -242,6 +249,10 @@ struct PropertyTests {
             }
         }
         return texts
+    }
+
+    private static func sorted(_ groups: [String: Explanation]) -> String {
+        groups.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
     }
 
     static func sizes(_ engine: inout Engine) -> [String: Int] {
@@ -256,7 +267,7 @@ struct PropertyTests {
     func placements(seed: Int) {
         let made = Self.random(UInt64(seed / 2), isRich: seed % 2 == 1)
         var engine = Self.engine(made)
-        engine.assign()
+        engine.assign(at: Stage.start)
         let standings = engine.standings(at: Stage.start)
         var pass = ScaleUpPass(world: engine.model.world)
         engine.collectDemands(&pass, at: Stage.start)
@@ -300,7 +311,9 @@ struct PropertyTests {
         }
     }
 
-    @Test("Equal inputs give equal decisions, whatever the order in which they came", arguments: 0..<200)
+    @Test(
+        "Equal inputs give equal decisions and an equal ledger, whatever the order in which they came",
+        arguments: 0..<200)
     func order(seed: Int) {
         let made =
             seed % 2 == 0 ? Self.random(UInt64(seed / 2) &+ 10_000) : Self.loaded(UInt64(seed) &+ 10_000)
@@ -349,7 +362,7 @@ struct PropertyTests {
     private static func unserved(_ made: Case, retries: Bool = true) -> Int {
         var engine = engine(made)
         engine.configuration.scaleUp.retriesPlans = retries
-        engine.assign()
+        engine.assign(at: Stage.start)
         let standings = engine.standings(at: Stage.start)
         var pass = ScaleUpPass(world: engine.model.world)
         engine.collectDemands(&pass, at: Stage.start)
@@ -416,8 +429,14 @@ struct PropertyTests {
         "No limit is passed: nodes, resources, of all groups or some, of the cloud, and new nodes a minute",
         arguments: 0..<200)
     func limits(seed: Int) {
-        let made = Self.random(UInt64(seed) &+ 50_000, isRich: seed % 2 == 1)
+        var made = Self.random(UInt64(seed) &+ 50_000, isRich: seed % 2 == 1)
         var numbers = Seeded(state: UInt64(seed))
+        // Some below their minimum; some that requests from outside are made for.
+        if seed % 3 > 0 {
+            for index in made.rules.indices {
+                made.rules[index].min = Int.random(in: 0...made.rules[index].max, using: &numbers)
+            }
+        }
         func some(_ most: Int64) -> Int64 { Int64.random(in: 0...most, using: &numbers) }
         func total(_ amount: (ResourceList) -> Int64) -> Int64 {
             made.nodes.reduce(0) { $0 + amount($1.allocatable) }
@@ -442,7 +461,7 @@ struct PropertyTests {
             ClusterLimits.Quota(id: "first", groups: ["g0"], limits: ["nodes": first], origin: "test"))
         for rules in made.rules {
             let names = made.groups[rules.id] ?? []
-            var state = Stage.group(rules.id, names, max: rules.max, at: Stage.start)
+            var state = Stage.group(rules.id, names, min: rules.min, max: rules.max, at: Stage.start)
             state.quotas = [
                 GroupState.Quota(
                     name: "instances", used: Int64(made.nodes.count), limit: Int64(made.nodes.count) + instances),
@@ -450,6 +469,15 @@ struct PropertyTests {
                     name: "serverGroupMembers", used: Int64(names.count), limit: Int64(names.count) + members),
             ]
             _ = engine.apply(state, at: Stage.start)
+        }
+        if seed % 3 > 1 {
+            for rules in made.rules where Bool.random(using: &numbers) {
+                _ = engine.scaleRequested(
+                    ScaleRequested(
+                        cluster: "test", id: rules.id, group: rules.id, direction: .up,
+                        step: Int.random(in: 1...6, using: &numbers), who: "test", why: "", at: Stage.start,
+                        deadline: Stage.start + .minutes(2)), at: Stage.start)
+            }
         }
         let sizes = Self.sizes(&engine)
         var totals: [String: Int64] = [:]

@@ -81,6 +81,47 @@ struct VictimTests {
             first(turned, parallel: 4, configure: { $0.scaleDown.balancesZones = false }) == ["n0", "n1", "n2", "n3"])
     }
 
+    @Test("So it is with nodes that have pods: those of the fullest zone are emptied onto the others")
+    func zonesWithPods() {
+        // Room for the pods of some; the first by name are those of the small zone.
+        let nodes = (0..<6).map { Stage.node("n\($0)", zone: $0 < 2 ? "small" : "full") }
+        func chosen(_ balances: Bool) -> Int {
+            let gone = first(nodes, parallel: 6) { stage in
+                nodes.flatMap { stage.pods("p-\($0.name)", 1, Stage.shape(cpu: 1_900, app: $0.name), on: $0.name) }
+            } configure: {
+                $0.scaleDown.balancesZones = balances
+            }
+            #expect(gone.count == 3, "\(gone)")
+            return gone.count { $0 == "n0" || $0 == "n1" }
+        }
+        #expect(chosen(true) == 1)
+        #expect(chosen(false) == 2)
+    }
+
+    @Test("Where each zone has a group of its own, groups that are alike are kept level together")
+    func zonesOfGroups() {
+        func left(_ alike: Bool, _ balances: Bool = true) -> [String: Int] {
+            var stage = Stage(groups: ["a", "b"].map { GroupRules(id: $0, min: 0, max: 50) }) {
+                $0.scaleDown.maximumParallel = 4
+                $0.scaleDown.balancesZones = balances
+            }
+            let names = ["a": (0..<3).map { "a\($0)" }, "b": (0..<6).map { "b\($0)" }]
+            stage.snapshot(
+                nodes: (names["a"] ?? []).map { Stage.node($0, zone: "a") }
+                    + (names["b"] ?? []).map { Stage.node($0, cpu: alike ? 4_000 : 6_000, zone: "b") })
+            for (id, nodes) in names.sorted(by: { $0.key < $1.key }) { stage.group(id, nodes, max: 50) }
+            stage.evaluate()
+            stage.evaluate(after: .minutes(11))
+            return names.mapValues { $0.count }.merging(
+                Dictionary(stage.removed.map { ($0.group, $0.nodes.count) }, uniquingKeysWith: +)
+            ) { $0 - $1 }
+        }
+        #expect(left(true) == ["a": 2, "b": 3])
+        #expect(left(true, false) == ["a": 1, "b": 4])
+        // Groups that are not alike serve other pods.
+        #expect(left(false) == ["a": 1, "b": 4])
+    }
+
     @Test("do-not-disrupt on a pod and on a node holds until its time, then the node goes")
     func doNotDisrupt() {
         let until = Stage.start + .minutes(30)

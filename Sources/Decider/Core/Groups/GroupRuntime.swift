@@ -80,8 +80,8 @@ struct GroupRuntime: Sendable {
     var state: GroupState?
     var heardAt: Timestamp?
     var memory = GroupMemory()
-    /// The last good node, as a model for new ones after the group has become empty.
-    var lastModel: Node?
+    /// The last good node, as a model for new ones while no other serves.
+    var lastModel: LastModel?
 
     init(rules: GroupRules) {
         self.rules = rules

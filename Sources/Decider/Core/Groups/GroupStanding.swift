@@ -37,11 +37,13 @@ extension Engine {
     private mutating func noteUnregistered(
         _ number: Int, at now: Timestamp, _ readiness: inout GroupReadiness
     ) {
+        let known = groups[number].memory.unregisteredSince
         var since: [String: Timestamp] = [:]
         for member in absentMembers[number] {
             let id = member.serverID ?? member.physicalID ?? member.name
-            let made = formerNodes.contains(id) ? nil : member.createdAt
-            let first = groups[number].memory.unregisteredSince[id] ?? made.map { min($0, now) } ?? now
+            // From when it was first seen without a Node (the peer's rule), not from when it was made: it may have been a Node
+            // before this process looked. While Heat makes it, it is known by another name.
+            let first = known[id] ?? member.physicalID.flatMap { known[$0] } ?? known[member.name] ?? now
             since[id] = first
             readiness.unregistered.append(id)
             if first + provisionTimeout(groups[number]) < now { readiness.longUnregistered.append(id) }
@@ -83,7 +85,7 @@ extension Engine {
             if group.memory.scale == nil { groups[number].memory.expected = 0 }
             return
         }
-        // By our clock, or by the time at which Heat made them: its clock may be another, and they must not be asked for anew.
+        // By the time since it was asked for, or since its machines were first seen: they must not be asked for anew.
         let known = group.memory.unregisteredSince
         let isLate = readiness.longUnregistered.contains { known[$0].map { $0 + .seconds(60) >= grewAt } ?? false }
         guard isLate || now > grewAt + provisionTimeout(group) else { return }

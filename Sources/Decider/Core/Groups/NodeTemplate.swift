@@ -56,6 +56,14 @@ extension ClusterModel {
         }
     }
 
+    /// What the static pods on a node are like.
+    func mirrorShapes(on slot: Int) -> [PodShape] {
+        keptPods(on: slot).compactMap { index in
+            guard let pod = pods[Int(index)], catalog.classes[Int(pod.podClass)].isMirror else { return nil }
+            return catalog.classes[Int(pod.podClass)].shape
+        }
+    }
+
     /// A template made from a running node: its DaemonSet and mirror pods stay, other pods and passing taints go.
     mutating func template(from slot: Int, forceDaemonSets: Bool) -> NodeTemplate? {
         guard let record = nodes[slot] else { return nil }

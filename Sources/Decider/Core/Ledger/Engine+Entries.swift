@@ -96,6 +96,8 @@ extension Engine {
                         .providerUnknown,
                         "\(count) machines have no Node and are not removed: node \(node) has no provider id of OpenStack "
                             + "and may be one of them"))
+            } else if let hold = machinesToRemove(number, standings).hold {
+                bound.append(hold)
             }
             var seen: Set<Explanation> = []
             return Evaluation.GroupEntry(

@@ -46,6 +46,7 @@ extension Engine {
             shortestPause = min(shortestPause ?? configuration.scaleDown.unneededTime, now - before)
         }
         unremovableUntil = unremovableUntil.filter { $0.value > now }
+        findZoneSets()
         let eligibility = Eligibility(rules: configuration.scaleDown, now: now)
         weigh(&result, eligibility)
         var candidates: [Int] = []
@@ -132,7 +133,7 @@ extension Engine {
         return sample.value
     }
 
-    /// Cheapest first: unready, empty, few and unimportant pods, those that would rather be elsewhere, oldest.
+    /// Cheapest first: empty, unready, few and unimportant pods, those that would rather be elsewhere, of the fullest zone, oldest.
     func orderVictims(_ slots: [Int], _ utilizations: [Int: Utilization], at now: Timestamp) -> [Int] {
         struct Cost {
             var slot: Int
@@ -157,7 +158,7 @@ extension Engine {
                 utilization: utilizations[slot]?.value ?? 0, createdAt: model.briefs[slot].createdAt,
                 name: model.world.names[slot])
         }
-        return costs.sorted { left, right in
+        let sorted = costs.sorted { left, right in
             if (left.pods == 0) != (right.pods == 0) { return left.pods == 0 }
             if left.isReady != right.isReady { return !left.isReady }
             // A node whose time is running keeps its place: otherwise small changes would restart timers.
@@ -166,7 +167,12 @@ extension Engine {
             if left.liking != right.liking { return left.liking < right.liking }
             if left.createdAt != right.createdAt { return left.createdAt < right.createdAt }
             return left.name < right.name
-        }.map(\.slot)
+        }
+        return levelled(sorted.map(\.slot), costs: sorted) { left, right in
+            // Of empty nodes all may go: which of them do first is chosen at the end, and said.
+            left.pods > 0 && right.pods > 0 && left.isReady == right.isReady
+                && left.wasUnneeded == right.wasUnneeded && left.weight == right.weight && left.liking == right.liking
+        }
     }
 
     /// What moving a node's pods costs: each pod one, more by priority, more for a Job's pod the longer it has run.

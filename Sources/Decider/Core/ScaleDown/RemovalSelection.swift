@@ -88,7 +88,7 @@ struct RemovalSelection {
         // What is said of nodes that would have gone but for their zone.
         var passedOver: [Int: String] = [:]
         while !queue.isEmpty {
-            let index = rules.balancesZones && running < rules.maximumParallel ? fullestZone(queue, zones) : 0
+            let index = rules.balancesZones && running < rules.maximumParallel ? fullestZone(queue, zones, engine) : 0
             let candidate = queue.remove(at: index)
             if var reason = obstacle(candidate, engine, chosen, left) {
                 if let fuller = passedOver[candidate.slot] {
@@ -97,29 +97,33 @@ struct RemovalSelection {
                 waiting[candidate.slot] = reason
                 continue
             }
-            for other in queue[..<index] where other.group == candidate.group && passedOver[other.slot] == nil {
+            let set = engine.zoneSet(of: candidate.group)
+            let whose = engine.isAlone(set) ? "the group" : "groups alike"
+            for other in queue[..<index]
+            where engine.zoneSet(of: other.group) == set && passedOver[other.slot] == nil {
                 passedOver[other.slot] =
-                    "zone \(size(of: other, zones)); one of \(size(of: candidate, zones)) went first"
+                    "zone \(Self.size(of: other, zones[set], whose)); one of \(Self.size(of: candidate, zones[set], whose)) "
+                    + "went first"
             }
             take(candidate, &left)
-            zones[candidate.group, default: [:]][candidate.zone, default: 0] -= 1
+            zones[set, default: [:]][candidate.zone, default: 0] -= 1
             chosen[candidate.group, default: []].append(candidate.slot)
         }
         return chosen
     }
 
-    private func size(of candidate: Candidate, _ zones: [Int: [String: Int]]) -> String {
-        "\(candidate.zone.isEmpty ? "(none)" : candidate.zone) with "
-            + "\(zones[candidate.group]?[candidate.zone] ?? 0) nodes of the group"
+    private static func size(of candidate: Candidate, _ zones: [String: Int]?, _ whose: String) -> String {
+        "\(candidate.zone.isEmpty ? "(none)" : candidate.zone) with \(zones?[candidate.zone] ?? 0) nodes of \(whose)"
     }
 
-    /// Among the candidates that are as cheap as the first (empty or not, same group), one of the fullest zone.
-    private func fullestZone(_ queue: [Candidate], _ zones: [Int: [String: Int]]) -> Int {
+    /// Among the candidates that are as cheap as the first (empty or not, of its group or one like it), one of the fullest zone.
+    private func fullestZone(_ queue: [Candidate], _ zones: [Int: [String: Int]], _ engine: Engine) -> Int {
+        let set = engine.zoneSet(of: queue[0].group)
         var best = 0
-        var size = zones[queue[0].group]?[queue[0].zone] ?? 0
+        var size = zones[set]?[queue[0].zone] ?? 0
         for (index, candidate) in queue.enumerated()
-        where candidate.group == queue[0].group && candidate.isEmpty == queue[0].isEmpty {
-            let other = zones[candidate.group]?[candidate.zone] ?? 0
+        where candidate.isEmpty == queue[0].isEmpty && engine.zoneSet(of: candidate.group) == set {
+            let other = zones[set]?[candidate.zone] ?? 0
             if other > size { (best, size) = (index, other) }
         }
         return best
@@ -235,8 +239,10 @@ struct RemovalSelection {
         for (name, minimum) in engine.configuration.limits.minimum.sorted(by: { $0.key < $1.key }) {
             let takes = nodes.reduce(0) { $0 + ($1.takes[name] ?? 0) }
             guard takes > 0, (left[name] ?? 0) - takes < minimum else { continue }
+            func words(_ amount: Int64) -> String { name == "memory" ? World.mebibytes(amount) : "\(amount)" }
             return Explanation(
-                .minimalResourceLimitExceeded, "\(name) \(left[name] ?? 0), at least \(minimum) (decider.limits)")
+                .minimalResourceLimitExceeded,
+                "\(name) \(words(left[name] ?? 0)), at least \(words(minimum)) (decider.limits)")
         }
         return nil
     }
@@ -304,19 +310,4 @@ extension Engine {
         return counted
     }
 
-    /// Nodes by group and zone, those under removal left out.
-    func zoneSizes() -> [Int: [String: Int]] {
-        guard configuration.scaleDown.balancesZones else { return [:] }
-        var sizes: [Int: [String: Int]] = [:]
-        for slot in model.order where groupOfSlot[Int(slot)] >= 0 && !model.briefs[Int(slot)].isLeaving {
-            sizes[Int(groupOfSlot[Int(slot)]), default: [:]][zone(of: Int(slot)), default: 0] += 1
-        }
-        return sizes
-    }
-
-    /// The zone of a node, empty when it says none.
-    func zone(of slot: Int) -> String {
-        let number = Int(model.world.nodeClass[slot])
-        return number < 0 ? "" : model.catalog.nodeClasses[number].labels[configuration.scaleDown.zoneLabel] ?? ""
-    }
 }

@@ -168,13 +168,13 @@ struct RemovalSimulator {
                 if peer.takesPodsInTurn || !waiting.contains(where: { mayOpen($0, group) }) {
                     undo(moves, groups, slot, wasOpen)
                     packers = saved
-                    return noPlace(group)
+                    return noPlace(group, pods)
                 }
             }
             if let first = refused.first, moves.count == before {
                 undo(moves, groups, slot, wasOpen)
                 packers = saved
-                return noPlace(first)
+                return noPlace(first, pods)
             }
             waiting = refused
         }
@@ -210,10 +210,22 @@ struct RemovalSimulator {
         return placed
     }
 
-    private func noPlace(_ group: Moving) -> Explanation {
-        Explanation(
-            .noPlaceToMovePods,
-            "\(group.first >= 0 ? podName(group.first) : "a pod that waits for room") fits on no other node")
+    private func noPlace(_ group: Moving, _ pods: [Int32]) -> Explanation {
+        let name = group.first < 0 ? "a pod that waits for room" : firstName(of: group, among: pods)
+        return Explanation(.noPlaceToMovePods, "\(name) fits on no other node")
+    }
+
+    /// The first by name of pods that move together: in which order they became known tells nothing.
+    private func firstName(of group: Moving, among pods: [Int32]) -> String {
+        guard group.first >= 0 else { return "" }
+        guard !peer.takesPodsInTurn else { return podName(group.first) }
+        let behaviour = model.catalog.classes[group.podClass].behaviour
+        return pods.filter { index in
+            model.pods[Int(index)].map {
+                $0.isTerminating == group.terminating
+                    && model.catalog.classes[Int($0.podClass)].behaviour == behaviour
+            } ?? false
+        }.map(podName).min() ?? ""
     }
 
     private mutating func undo(_ moves: [Placement], _ groups: [Moving], _ slot: Int, _ wasOpen: Bool) {
@@ -292,7 +304,8 @@ struct RemovalSimulator {
         return groups.sorted {
             $0.priority != $1.priority
                 ? $0.priority > $1.priority
-                : $0.size != $1.size ? $0.size > $1.size : $0.first < $1.first
+                : $0.size != $1.size
+                    ? $0.size > $1.size : firstName(of: $0, among: pods) < firstName(of: $1, among: pods)
         }
     }
 }

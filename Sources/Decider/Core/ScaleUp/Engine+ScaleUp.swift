@@ -8,8 +8,9 @@ extension Engine {
     }
 
     /// The world with the nodes that are coming.
-    mutating func worldWithUpcoming(_ standings: [GroupStanding]) -> (World, [Int32]) {
+    mutating func worldWithUpcoming(_ standings: [GroupStanding], at now: Timestamp) -> (World, [Int32]) {
         var world = model.world
+        if !unequipped.isEmpty { equip(&world, at: now) }
         var slots: [Int32] = []
         for (number, standing) in standings.enumerated() where standing.upcoming > 0 {
             guard let template = templates[number] else { continue }

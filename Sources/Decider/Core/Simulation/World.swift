@@ -145,6 +145,12 @@ struct World: Sendable {
         for key in domains.indices where key != Catalog.hostKey { domains[key].removeLast() }
     }
 
+    /// More of a resource than the node says.
+    mutating func offer(_ amount: Int64, of dimension: Int, on node: Int) {
+        guard dimension < stride else { return }
+        free[node * stride + dimension] += amount
+    }
+
     mutating func setOpen(_ node: Int, _ open: Bool) {
         isOpen[node] = open
     }

@@ -1,0 +1,196 @@
+import Messages
+import Support
+
+/// The last good node of a group: a model for new ones while no other serves.
+struct LastModel: Sendable {
+    var node: Node
+    /// The group's flavor when the node became the model; nil: not known then.
+    var flavor: GroupState.Flavor?
+    /// Its static pods: a new machine will run them as well.
+    var mirrors: [PodShape]
+    /// Their classes, good for this revision of the classes.
+    var classes: (revision: Int, numbers: [Int])?
+}
+
+/// A young node without the GPU that the others of its group have.
+struct UnequippedNode: Sendable, Equatable {
+    var slot: Int
+    /// Number of the resource.
+    var dimension: Int
+    /// How much a node of the group offers.
+    var amount: Int64
+    /// Not looked for after that.
+    var until: Timestamp
+}
+
+extension Engine {
+    /// A node is a model once it has been ready for so long (the peer's time): before, labels, devices and DaemonSets may be missing.
+    static let modelAge = Interval.minutes(1)
+
+    /// Candidates for the model of a group.
+    private struct Models {
+        /// The newest that has been ready for long enough, one with a GPU before one without.
+        var stable: Int?
+        var stableHasGPU = false
+        /// The newest that is ready.
+        var young: Int?
+        /// Any.
+        var other: Int?
+    }
+
+    mutating func makeTemplates(at now: Timestamp) {
+        var models = [Models](repeating: Models(), count: groups.count)
+        templatesValidUntil = nil
+        for slot in model.order {
+            let index = Int(slot)
+            let number = Int(groupOfSlot[index])
+            let brief = model.briefs[index]
+            guard number >= 0 else { continue }
+            if models[number].other == nil { models[number].other = index }
+            guard brief.isReady, !brief.isLeaving, model.world.isOpen[index] else { continue }
+            if model.catalog.nodeClasses[Int(model.world.nodeClass[index])].unschedulable { continue }
+            if models[number].young.map({ model.briefs[$0].createdAt < brief.createdAt }) ?? true {
+                models[number].young = index
+            }
+            let stableAt = (brief.readinessChangedAt ?? brief.createdAt) + Self.modelAge
+            guard now > stableAt else {
+                let next = stableAt + .milliseconds(1)
+                templatesValidUntil = min(templatesValidUntil ?? next, next)
+                continue
+            }
+            let hasGPU = brief.isSpecial && offersGPU(index)
+            if let best = models[number].stable {
+                guard hasGPU != models[number].stableHasGPU ? hasGPU : model.briefs[best].createdAt < brief.createdAt
+                else { continue }
+            }
+            models[number].stable = index
+            models[number].stableHasGPU = hasGPU
+        }
+        templates = groups.indices.map { template(of: $0, models[$0]) }
+        findUnequipped(at: now)
+    }
+
+    private func offersGPU(_ slot: Int) -> Bool {
+        configuration.scaleDown.gpuResources.contains { model.nodes[slot]?.node.allocatable.extended[$0] ?? 0 > 0 }
+    }
+
+    /// From a node that has been ready for a while; else from the last such node, as long as the group's flavor is the same; else from
+    /// one that has just become ready; else from the configuration and the flavor; else from a node that does not work.
+    private mutating func template(of number: Int, _ models: Models) -> NodeTemplate? {
+        let force = configuration.scaleUp.forcesDaemonSets
+        let flavor = groups[number].state?.flavor
+        if let slot = models.stable, let node = model.nodes[slot]?.node {
+            remember(node, flavor, mirrors: model.mirrorShapes(on: slot), of: number)
+            return model.template(from: slot, forceDaemonSets: force)
+        }
+        if isOfFlavor(flavor, groups[number].lastModel), let template = lastTemplate(of: number) { return template }
+        let rules = groups[number].rules
+        if let slot = models.young, hasDevices(slot, rules.template) {
+            return model.template(from: slot, forceDaemonSets: force)
+        }
+        if let flavor {
+            let (allocatable, capacity) = ClusterModel.allocatable(
+                of: flavor, reserved: rules.template?.reserved ?? ResourceList())
+            return model.template(
+                labels: rules.template?.labels ?? [:], taints: rules.template?.taints ?? [],
+                allocatable: overlaid(allocatable, rules.template?.allocatable),
+                capacity: overlaid(capacity, rules.template?.capacity), origin: "flavor \(flavor.name)")
+        }
+        // A machine without cpu and memory is no machine: then the rest of what is configured says too little.
+        if let template = rules.template, let allocatable = template.allocatable,
+            allocatable.cpuMillis > 0 || allocatable.memoryBytes > 0
+        {
+            return model.template(
+                labels: template.labels, taints: template.taints, allocatable: allocatable,
+                capacity: template.capacity ?? allocatable, origin: "\(rules.origin).template")
+        }
+        if let template = lastTemplate(of: number) { return template }
+        guard let slot = models.young ?? models.other, let node = model.nodes[slot]?.node else { return nil }
+        return model.template(
+            labels: node.labels, taints: ClusterModel.templateTaints(of: node, model.nodeRules),
+            allocatable: overlaid(node.allocatable, rules.template?.allocatable),
+            capacity: overlaid(node.capacity, rules.template?.capacity),
+            origin: "\(models.young == nil ? "a node that does not work" : "node"), \(node.name)")
+    }
+
+    /// Whether machines of the group still are what the last model was; unknown flavors are taken for the same.
+    private func isOfFlavor(_ flavor: GroupState.Flavor?, _ model: LastModel?) -> Bool {
+        guard let flavor, let old = model?.flavor else { return true }
+        return (flavor.name, flavor.vcpus, flavor.ramMiB, flavor.diskGiB)
+            == (old.name, old.vcpus, old.ramMiB, old.diskGiB)
+    }
+
+    private mutating func remember(
+        _ node: Node, _ flavor: GroupState.Flavor?, mirrors: [PodShape], of number: Int
+    ) {
+        let known = groups[number].lastModel
+        var last = LastModel(node: node, flavor: flavor, mirrors: mirrors)
+        // A flavor that the group has since then is not this node's.
+        if let known, known.node.uid == node.uid, known.node.name == node.name { last.flavor = known.flavor ?? flavor }
+        if let known, known.mirrors == mirrors { last.classes = known.classes }
+        groups[number].lastModel = last
+    }
+
+    private mutating func lastTemplate(of number: Int) -> NodeTemplate? {
+        guard let last = groups[number].lastModel else { return nil }
+        let carried: [Int]
+        if let known = last.classes, known.revision == model.classesRevision {
+            carried = known.numbers
+        } else {
+            carried = last.mirrors.map { model.addClass($0) }
+            groups[number].lastModel?.classes = (model.classesRevision, carried)
+        }
+        return model.template(
+            labels: last.node.labels, taints: ClusterModel.templateTaints(of: last.node, model.nodeRules),
+            allocatable: last.node.allocatable, capacity: last.node.capacity, carried: carried,
+            origin: "the last node, \(last.node.name)")
+    }
+
+    /// Whether the node offers the extended resources that the configuration says the group's nodes have.
+    private func hasDevices(_ slot: Int, _ template: GroupRules.Template?) -> Bool {
+        let offered = model.nodes[slot]?.node.allocatable.extended ?? [:]
+        return (template?.allocatable?.extended ?? [:]).allSatisfy { $0.value <= 0 || offered[$0.key] ?? 0 > 0 }
+    }
+
+    /// What the configuration says goes before what the flavor says.
+    private func overlaid(_ base: ResourceList, _ over: ResourceList?) -> ResourceList {
+        guard let over else { return base }
+        var result = base
+        if over.cpuMillis > 0 { result.cpuMillis = over.cpuMillis }
+        if over.memoryBytes > 0 { result.memoryBytes = over.memoryBytes }
+        if over.ephemeralStorageBytes > 0 { result.ephemeralStorageBytes = over.ephemeralStorageBytes }
+        if over.pods > 0 { result.pods = over.pods }
+        result.extended.merge(over.extended) { _, new in new }
+        return result
+    }
+
+    // MARK: GPUs that are about to be there
+
+    /// A node offers its GPU some minutes after it is ready, when driver and plugin run. Without this another node would be asked for
+    /// meanwhile (the peer knows such nodes by a label of the cloud: `gpu_labels`).
+    private mutating func findUnequipped(at now: Timestamp) {
+        unequipped = []
+        for resource in configuration.scaleDown.gpuResources {
+            guard let dimension = model.catalog.resources.firstIndex(of: resource) else { continue }
+            let offered = templates.map { template -> Int64 in
+                guard let template, dimension < template.allocatable.count else { return 0 }
+                return template.allocatable[dimension]
+            }
+            guard offered.contains(where: { $0 > 0 }) else { continue }
+            for slot in model.order {
+                let index = Int(slot)
+                let brief = model.briefs[index]
+                let until = brief.createdAt + configuration.health.startupTimeout
+                guard groupOfSlot[index] >= 0, brief.isReady, !brief.isLeaving, now < until else { continue }
+                let amount = offered[Int(groupOfSlot[index])]
+                guard amount > 0, model.nodes[index]?.node.allocatable.extended[resource] ?? 0 == 0 else { continue }
+                unequipped.append(UnequippedNode(slot: index, dimension: dimension, amount: amount, until: until))
+            }
+        }
+    }
+
+    /// Puts those GPUs where they will be.
+    func equip(_ world: inout World, at now: Timestamp) {
+        for item in unequipped where now < item.until { world.offer(item.amount, of: item.dimension, on: item.slot) }
+    }
+}

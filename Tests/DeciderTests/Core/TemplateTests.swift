@@ -1,0 +1,232 @@
+import Messages
+import Settings
+import Support
+import TestServer
+import Testing
+
+@testable import Decider
+
+@Suite("What a new node of a group is like")
+struct TemplateTests {
+    private static let flavor = GroupState.Flavor(name: "m1.large", vcpus: 4, ramMiB: 8_192, diskGiB: 40)
+    private static let gpu = "nvidia.com/gpu"
+
+    /// A group that is empty and has this `template` in its settings; `pods` wait.
+    private func empty(
+        _ template: String, flavor: GroupState.Flavor? = TemplateTests.flavor, pods count: Int = 1, cpu: Int64 = 1_000,
+        _ change: (inout PodShape) -> Void = { _ in }
+    ) throws -> Stage {
+        let file = try TemporaryFile(
+            """
+            cluster: test
+            groups:
+            - {id: w, stack: s, resource: r, min: 0, max: 9, template: \(template)}
+            """)
+        var stage = Stage(DeciderConfiguration(try Settings.load(file: file.path)))
+        stage.snapshot(nodes: [], pods: stage.pods("web", count, Stage.shape(cpu: cpu, change)))
+        var state = Stage.group("w", [], at: stage.now)
+        state.flavor = flavor
+        stage.group(state)
+        stage.evaluate()
+        return stage
+    }
+
+    private func obstacle(_ stage: Stage) -> Reason? { stage.record?.pods.first?.groups["w"]?.reason }
+
+    // MARK: From the settings
+
+    @Test("From zero by settings: zone and labels")
+    func place() throws {
+        let selector = ["topology.kubernetes.io/zone": "az1", "disk": "ssd"]
+        #expect(try empty("{zone: az1, labels: {disk: ssd}}") { $0.nodeSelector = selector }.sizes == ["w": 1])
+        let other = try empty("{zone: az2, labels: {disk: ssd}}") { $0.nodeSelector = selector }
+        #expect(other.sizes == [:])
+        #expect(obstacle(other) == .nodeAffinityMismatch)
+    }
+
+    @Test("From zero by settings: taints")
+    func taints() throws {
+        let template = "{taints: [\"team=a:NoSchedule\"]}"
+        let refused = try empty(template)
+        #expect(refused.sizes == [:])
+        #expect(obstacle(refused) == .taintNotTolerated)
+        let borne = try empty(template) { $0.tolerations = [Toleration(key: "team", exists: false, value: "a")] }
+        #expect(borne.sizes == ["w": 1])
+    }
+
+    @Test("From zero by settings: a GPU on top of what the flavor says, which keeps its cpu and memory in every sum")
+    func gpu() throws {
+        let stage = try empty("{extended: {\"\(Self.gpu)\": 1}}", pods: 3) { $0.requests.extended = [Self.gpu: 1] }
+        #expect(stage.sizes == ["w": 3])
+        let template = try #require(stage.core.engine.templates[0])
+        #expect(template.capacity[Catalog.cpu] == 4_000)
+        #expect(template.capacity[Catalog.memory] == 8_192 << 20)
+        #expect(template.allocatable[Catalog.cpu] == 4_000)
+        let plain = try empty("{pods: 20}", pods: 30, cpu: 10)
+        #expect(plain.sizes == ["w": 2])
+        #expect(plain.core.engine.templates[0]?.capacity[Catalog.cpu] == 4_000)
+    }
+
+    @Test("A GPU alone, without a flavor, is no machine: the group waits for a better witness and says so")
+    func gpuAlone() throws {
+        let stage = try empty("{extended: {\"\(Self.gpu)\": 1}}", flavor: nil)
+        #expect(stage.sizes == [:])
+        #expect(obstacle(stage) == .noTemplate)
+    }
+
+    @Test("What is kept for the system is not for pods, from zero by settings")
+    func reserved() throws {
+        let stage = try empty("{cpu: 4, memory: 8Gi, kube_reserved: {cpu: 500m}}", flavor: nil, pods: 4)
+        #expect(stage.sizes == ["w": 2])
+    }
+
+    // MARK: From nodes
+
+    /// Group `w` with these nodes, full, and a pod of this shape that waits.
+    private func stage(
+        _ nodes: [Node], flavor: GroupState.Flavor? = TemplateTests.flavor, fill: Bool = true,
+        _ change: (inout PodShape) -> Void = { _ in }, configure: (inout DeciderConfiguration) -> Void = { _ in }
+    ) -> Stage {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) { configuration in
+            configuration.scaleDown.enabled = false
+            configure(&configuration)
+        }
+        var pods: [Pod] = []
+        if fill {
+            for node in nodes { pods += stage.pods("on-\(node.name)", 1, Stage.shape(cpu: 3_500), on: node.name) }
+        }
+        stage.snapshot(nodes: nodes, pods: pods + stage.pods("web", 1, Stage.shape(cpu: 1_000, change)))
+        group(&stage, nodes.map(\.name), flavor)
+        stage.evaluate()
+        return stage
+    }
+
+    private func group(_ stage: inout Stage, _ names: [String], _ flavor: GroupState.Flavor?) {
+        var state = Stage.group("w", names, at: stage.now)
+        state.flavor = flavor
+        stage.group(state)
+    }
+
+    private static let disk = ["disk": "ssd"]
+
+    @Test(
+        "While its only node does not work, is cordoned or is gone, a group is what that node was, not the bare flavor",
+        arguments: ["not ready", "cordoned", "gone"])
+    func lastNode(what: String) {
+        var stage = stage([Stage.node("n1", labels: Self.disk)]) { $0.nodeSelector = Self.disk }
+        #expect(stage.sizes == ["w": 2])
+        var node = Stage.node("n1", labels: Self.disk, readiness: what == "not ready" ? .notReady : .ready)
+        node.unschedulable = what == "cordoned"
+        if what == "gone" { stage.delta(removedNodes: ["n1"]) } else { stage.delta(nodes: [node]) }
+        stage.evaluate(after: .minutes(3))
+        #expect(stage.core.engine.templates[0]?.origin == "the last node, n1")
+        let engine = stage.core.engine
+        let labels = engine.templates[0].map { engine.model.catalog.nodeClasses[$0.nodeClass].labels }
+        #expect(labels?["disk"] == "ssd")
+    }
+
+    @Test("Another flavor ends that: what the last node was says nothing of its machines")
+    func newFlavor() {
+        var stage = stage([Stage.node("n1", labels: Self.disk)])
+        stage.delta(removedNodes: ["n1"])
+        group(&stage, [], Self.flavor)
+        stage.evaluate(after: .seconds(10))
+        #expect(stage.core.engine.templates[0]?.origin == "the last node, n1")
+        let small = GroupState.Flavor(name: "m1.small", vcpus: 1, ramMiB: 2_048, diskGiB: 20)
+        group(&stage, [], small)
+        stage.evaluate(after: .seconds(10))
+        #expect(stage.core.engine.templates[0]?.origin == "flavor m1.small")
+        // Also where the flavor was another while the old node still ran.
+        var running = self.stage([Stage.node("n1", labels: Self.disk)])
+        group(&running, ["n1"], small)
+        running.delta(nodes: [Stage.node("n1", labels: ["disk": "hdd"])])
+        running.evaluate(after: .seconds(10))
+        running.delta(removedNodes: ["n1"])
+        group(&running, [], small)
+        running.evaluate(after: .seconds(10))
+        #expect(running.core.engine.templates[0]?.origin == "flavor m1.small")
+    }
+
+    @Test("Static pods of the last node count on a new one as well")
+    func mirror() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+        let proxy = Stage.shape(cpu: 1_000, app: "proxy", owner: nil) {
+            $0.annotations["kubernetes.io/config.mirror"] = "x"
+            $0.hostPorts = [PodShape.HostPort(port: 80)]
+        }
+        stage.snapshot(nodes: [Stage.node("n1")], pods: stage.pods("proxy", 1, proxy, on: "n1"))
+        group(&stage, ["n1"], Self.flavor)
+        stage.evaluate()
+        stage.delta(removedNodes: ["n1"], removedPods: ["proxy-0"])
+        group(&stage, [], Self.flavor)
+        stage.delta(pods: stage.pods("web", 4, Stage.shape(cpu: 1_000)))
+        stage.evaluate(after: .seconds(10))
+        // Three of a core beside the static pod; a fourth on a second node.
+        #expect(stage.sizes == ["w": 2])
+        let template = stage.core.engine.templates[0]
+        #expect(template?.free[Catalog.cpu] == 3_000)
+        #expect(template?.ports.count == 1)
+        // The classes begin anew: so do those of the static pods.
+        stage.snapshot(nodes: [])
+        stage.evaluate(after: .seconds(10))
+        #expect(stage.core.engine.templates[0]?.free[Catalog.cpu] == 3_000)
+    }
+
+    @Test(
+        "A node is no model in its first minute while the group has an older one, nor after a moment of not being ready"
+    )
+    func young() {
+        // Its labels are not all there yet.
+        let new = Stage.node("new", createdAt: Stage.start - .seconds(5))
+        var stage = stage([Stage.node("old", labels: Self.disk), new]) { $0.nodeSelector = Self.disk }
+        #expect(stage.sizes == ["w": 3])
+        #expect(stage.core.engine.templates[0]?.origin == "node old")
+        // By then it is what a node of the group is like.
+        stage.evaluate(after: .seconds(61))
+        #expect(stage.core.engine.templates[0]?.origin == "node new")
+        var back = Stage.node("new", createdAt: Stage.start - .seconds(5))
+        back.readinessChangedAt = stage.now
+        stage.delta(nodes: [back])
+        stage.evaluate(after: .seconds(10))
+        #expect(stage.core.engine.templates[0]?.origin == "node old")
+    }
+
+    @Test("The first node of a group is its model at once, unless it lacks a device that the settings name")
+    func first() throws {
+        let new = Stage.node("new", labels: Self.disk, createdAt: Stage.start - .seconds(5))
+        #expect(stage([new]) { $0.nodeSelector = Self.disk }.sizes == ["w": 2])
+        let stage = stage([new]) {
+            $0.requests.extended = [Self.gpu: 1]
+        } configure: {
+            $0.groups[0].template = GroupRules.Template(
+                allocatable: ResourceList(extended: [Self.gpu: 1]), capacity: ResourceList(extended: [Self.gpu: 1]))
+        }
+        #expect(stage.core.engine.templates[0]?.origin == "flavor m1.large")
+    }
+
+    @Test(
+        "A node with a GPU is the model before one without; a young one without is about to have it, and no other is asked for"
+    )
+    func unequipped() throws {
+        var old = Stage.node("old")
+        old.allocatable.extended = [Self.gpu: 1]
+        let new = Stage.node("new", createdAt: Stage.start - .minutes(2))
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) { $0.scaleDown.enabled = false }
+        let shape = Stage.shape(cpu: 1_000) { $0.requests.extended = [Self.gpu: 1] }
+        stage.snapshot(nodes: [old, new], pods: stage.pods("full", 1, shape, on: "old") + stage.pods("web", 2, shape))
+        group(&stage, ["old", "new"], Self.flavor)
+        stage.evaluate()
+        // One of two waits for the driver of `new`, the other needs a node.
+        #expect(stage.sizes == ["w": 3])
+        #expect(stage.core.engine.templates[0]?.origin == "node old")
+        // It never got one: what waits for it needs another node after all.
+        var late = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) { $0.scaleDown.enabled = false }
+        let pods = late.pods("full", 1, shape, on: "old") + late.pods("web", 1, shape)
+        late.snapshot(nodes: [old, new], pods: pods)
+        group(&late, ["old", "new"], Self.flavor)
+        late.evaluate()
+        #expect(late.sizes == [:])
+        late.evaluate(after: .minutes(14))
+        #expect(late.sizes == ["w": 3])
+    }
+}

@@ -168,7 +168,7 @@ let package = Package(
                 "Support",
             ],
             files: ["Fixtures"]),
-        tests("RehearsalTests", ["Rehearsal", "Messages", "Support"]),
+        tests("RehearsalTests", ["Rehearsal", "Messages", "Support", "TestServer"]),
         tests(
             "UpdraftCommandTests",
             [

@@ -1,5 +1,6 @@
 import Glibc
 import JSONReader
+import TestServer
 import Testing
 
 @testable import Decider
@@ -45,9 +46,23 @@ struct ScenarioTests {
     @Test("The engine's answer is the expected one", arguments: files)
     func answer(file: String) throws {
         let bytes = Self.bytes("\(Self.folder)/\(file)")
-        let document = try JSONValue.parse(bytes)
-        let answer = try Scenario(bytes).answer()
-        let result = try #require(answer["result"], "\(answer["unsupported"]?.stringValue ?? "")")
+        try Self.compare(try Scenario(bytes).answer(), try JSONValue.parse(bytes))
+    }
+
+    @Test("The command answers all files in one run, a line each, in their order")
+    func command() throws {
+        let lines = try Program.output("updraft", ["simulate"] + Self.files.map { "\(Self.folder)/\($0)" })
+        try #require(lines.count == Self.files.count)
+        for (file, line) in zip(Self.files, lines) {
+            let answer = try JSONValue.parse(Array(line.utf8))
+            #expect(answer["name"]?.stringValue == String(file.dropLast(".json".count)))
+            try Self.compare(answer, try JSONValue.parse(Self.bytes("\(Self.folder)/\(file)")))
+        }
+    }
+
+    private static func compare(_ answer: JSONValue, _ document: JSONValue) throws {
+        let name = answer["name"]?.stringValue ?? ""
+        let result = try #require(answer["result"], "\(name): \(answer["unsupported"]?.stringValue ?? "")")
         let expected = document["expect"] ?? .null
         if let steps = document["steps"]?.arrayValue ?? expected["steps"]?.arrayValue {
             let got = result["steps"]?.arrayValue ?? []
@@ -55,11 +70,11 @@ struct ScenarioTests {
             for (index, step) in steps.enumerated() {
                 let wanted = step["expect"] ?? Comparison.expectation(of: step)
                 let differences = Comparison.differences(wanted, got[index])
-                #expect(differences.isEmpty, "step \(index): \(differences.joined(separator: "; "))")
+                #expect(differences.isEmpty, "\(name), step \(index): \(differences.joined(separator: "; "))")
             }
         } else {
             let differences = Comparison.differences(expected, result)
-            #expect(differences.isEmpty, "\(differences.joined(separator: "; "))")
+            #expect(differences.isEmpty, "\(name): \(differences.joined(separator: "; "))")
         }
     }
 

@@ -1,9 +1,11 @@
 import Glibc
 
 /// A program of this build, run to its end.
-enum Program {
-    struct Failure: Error {
-        var what: String
+public enum Program {
+    /// It could not be run.
+    public struct Failure: Error {
+        /// Why.
+        public var what: String
     }
 
     /// Where the programs are: beside the test bundle, which is this process.
@@ -15,7 +17,7 @@ enum Program {
     }()
 
     /// Lines of its standard output.
-    static func output(_ name: String, _ arguments: [String]) throws -> [String] {
+    public static func output(_ name: String, _ arguments: [String]) throws -> [String] {
         let command = (["\(folder)/\(name)"] + arguments).map { "'\($0)'" }.joined(separator: " ")
         guard let pipe = popen(command, "r") else { throw Failure(what: "\(command) cannot be started") }
         var bytes: [UInt8] = []

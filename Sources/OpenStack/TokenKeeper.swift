@@ -99,7 +99,10 @@ actor TokenKeeper {
     /// A trust or application credential that is gone never works again: another one has another id, and stands where this
     /// one stood. True if there is one. A small file, read only after a refusal.
     private func takeNewCredential() -> Bool {
-        guard let new = try? reload?(), new.credential != configuration.credential else { return false }
+        guard let new = try? reload?(), new.credential != configuration.credential,
+            // Of another Keystone it is not for this one to see.
+            new.authURL == configuration.authURL
+        else { return false }
         configuration.credential = new.credential
         return true
     }

@@ -8,7 +8,7 @@ extension Settings {
         secrets += notifier.webhooks.flatMap {
             [$0.url.revealed] + $0.headers.map(\.value.revealed).filter { $0.utf8.count >= 12 }
         }
-        if let key = notifier.tokenKey { secrets.append(key.revealed) }
+        for key in [notifier.tokenKey, collector.signals.tokenKey].compactMap({ $0 }) { secrets.append(key.revealed) }
         secrets += collector.queues.map(\.password.revealed)
         if let secret = collector.telemetry.secret { secrets.append(secret.revealed) }
         for url in [bus.transportURL, collector.telemetry.transportURL].compactMap({ $0?.revealed }) {

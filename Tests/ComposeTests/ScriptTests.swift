@@ -323,6 +323,18 @@ import Testing
         #expect(text == "stats-doctor\n", "not played: \(text)")
     }
 
+    @Test("a proxy's exceptions stay as they are, and this machine is one more")
+    func proxies() async throws {
+        let text = try await bash(
+            """
+            ask() { env -u no_proxy -u NO_PROXY "$@" bash -uc '. scripts/lib/packages.sh; echo "$no_proxy $NO_PROXY"'; }
+            ask A=b; ask NO_PROXY=.corp.example; ask no_proxy=a,b NO_PROXY=c; ask no_proxy='*'
+            """)
+        let own = "localhost,127.0.0.1,::1"
+        #expect(
+            text == "\(own) \(own)\n\(own),.corp.example \(own),.corp.example\n\(own),a,b \(own),a,b\n* *\n")
+    }
+
     @Test("scripts/demo leaves alone what is in a folder that is no demo's")
     func foreignFolder() async throws {
         let text = try await bash(

@@ -81,6 +81,7 @@ import Testing
         let settings = try load(
             """
             cluster: prod
+            collector: {signals: {token_key: abcdef9876543210}}
             notifier:
               token_key: 0123456789abcdef
               webhooks:
@@ -89,7 +90,7 @@ import Testing
                 headers: [{name: Authorization, value: Bearer abcdefgh}]
             """, environment: ["CHAT": "https://chat.example.org/T0"]
         ).get()
-        for secret in ["0123456789abcdef", "https://chat.example.org/T0", "Bearer abcdefgh"] {
+        for secret in ["0123456789abcdef", "abcdef9876543210", "https://chat.example.org/T0", "Bearer abcdefgh"] {
             #expect(settings.secrets.contains(secret))
         }
     }
@@ -118,6 +119,11 @@ import Testing
         let notifier = [
             "notifier.token_key_env", "notifier.webhooks[0].url_env", "notifier.webhooks[0].headers[0].value_file",
         ]
+        let broker = try TemporaryFile("rabbit://u:p@ceilometer/\n")
+        let telemetry = try TemporaryFile(
+            "cluster: prod\ncollector: {telemetry: {transport_url_file: \(broker.path)}}\n")
+        let seen = try Settings.load(file: telemetry.path, for: "actuator").collector.telemetry.transportURL?.revealed
+        #expect(seen == "rabbit://u:p@ceilometer/", "the Actuator looks at that broker too")
         #expect(mistakes("decider") == [])
         #expect(mistakes("command") == [])
         #expect(mistakes("collector") == ["collector.queues[0].password_file"])

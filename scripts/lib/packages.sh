@@ -6,7 +6,8 @@
 #   updraft_check_disk GIGABYTES DIR   says it if there is less room for what is to be built
 
 # What these scripts start listens on this machine: a proxy for the outside must not be asked for it.
-no_proxy=localhost,127.0.0.1,::1${no_proxy:+,$no_proxy}
+no_proxy=${no_proxy:-${NO_PROXY:-}}
+[ "$no_proxy" = '*' ] || no_proxy=localhost,127.0.0.1,::1${no_proxy:+,$no_proxy}
 NO_PROXY=$no_proxy
 export no_proxy NO_PROXY
 

@@ -62,6 +62,8 @@ extension ScalingRule.Threshold {
         self.init(
             rule.metric ?? "", comparison, rule.threshold, aggregate: aggregate,
             source: isKubelet ? .kubelet : .hypervisor,
-            maximumAge: rule.maximumAge ?? (isKubelet ? max(.minutes(2), interval * 3) : .minutes(15)))
+            // What is looked at seldom is not too old between two looks, whatever the rule says.
+            maximumAge: rule.maximumAge.map { isDetail ? max($0, interval * 2) : $0 }
+                ?? (isKubelet ? max(.minutes(2), interval * 3) : .minutes(15)))
     }
 }

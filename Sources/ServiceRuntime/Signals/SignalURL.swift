@@ -24,10 +24,9 @@ public struct SignalURL: Sendable {
     /// From the configuration.
     public init(_ settings: Settings) {
         var secrets = settings.bus.keys.map(\.secret.revealed)
+        if secrets.isEmpty { secrets = [settings.bus.transportURL.revealed] }
         if let own = settings.collector.signals.tokenKey { secrets.insert(own.revealed, at: 0) }
-        self.init(
-            secret: secrets.first ?? settings.bus.transportURL.revealed, others: Array(secrets.dropFirst()),
-            cluster: settings.cluster)
+        self.init(secret: secrets[0], others: Array(secrets.dropFirst()), cluster: settings.cluster)
     }
 
     /// The token: 64 hexadecimal digits.

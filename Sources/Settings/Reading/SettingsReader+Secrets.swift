@@ -18,7 +18,7 @@ extension SettingsReader {
 
     /// The secret in a file. Nil and a mistake if it cannot be had; nil alone where it is another service's.
     func secret(inFile file: String, field: String) -> Secret? {
-        guard !log.isDescribing, !isForeign else { return nil }
+        guard !log.isDescribing, !isForeign(field) else { return nil }
         errno = 0
         guard var bytes = Self.content(file, limit: 65_536) else {
             mistake(
@@ -49,7 +49,7 @@ extension SettingsReader {
     /// The secret in a variable of the environment. Nil and a mistake if it is not there; nil alone where it is another
     /// service's.
     func secret(inVariable variable: String, field: String) -> Secret? {
-        guard !isForeign else { return nil }
+        guard !isForeign(field) else { return nil }
         guard let value = log.environment[variable], !value.isEmpty else {
             mistake(field, "the environment has no \(variable)")
             return nil

@@ -58,7 +58,8 @@ enum SignalURLCommand {
         do throws(SettingsErrors) {
             let environment = ServiceMain.environmentVariables()
             let settings = try Settings.load(
-                file: file ?? ServiceMain.configurationFile(environment), environment: environment, flags: overrides)
+                file: file ?? ServiceMain.configurationFile(environment), environment: environment, flags: overrides,
+                for: "collector")
             guard settings.collector.signals.listen != nil else {
                 Terminal.complaint(
                     "updraft signal-url: collector.signals.listen is not set: nobody would take the signal")

@@ -290,6 +290,60 @@ struct ExternalTests {
         #expect(world.unnoticedEvictions.isEmpty)
     }
 
+    // MARK: Replaced members
+
+    /// The first is held, its pods are told, and no list of Heat has it any more.
+    static func replaced() -> World {
+        var world = Self.world()
+        world.cooldown = .minutes(5)
+        world.leave("m1")
+        #expect(world.run(within: .seconds(30)) { $0.record("node-m1")?.phase == .noticed }, "\(world.story)")
+        world.others.unlisted = ["m1"]
+        return world
+    }
+
+    static let noAnswer = ActFailure(.heatUnreachable, "500 MessagingTimeout", isRetriable: true)
+
+    @Test("a held member that is in no list of Heat is not lost while its server is there")
+    func unlisted() {
+        var world = Self.replaced()
+        world.pass(.minutes(1))
+        // Nor while Nova says nothing.
+        world.others.fates["server-0001"] = .unknown(Self.noAnswer)
+        world.pass(.minutes(1))
+        #expect(world.record("node-m1")?.phase == .noticed)
+        #expect(world.nodes.count == 3 && world.losses.isEmpty && world.story == [.removalCordoned], "\(world.story)")
+        // Found again: drained and let go as any other.
+        world.others.fates = [:]
+        world.others.unlisted = []
+        #expect(world.run { $0.story.contains(.removalCompleted) && $0.nodes.count == 2 }, "\(world.story)")
+        #expect(world.evictions == ["api", "web"] && world.unnoticedEvictions.isEmpty && world.losses.isEmpty)
+        #expect(world.others.released == ["m1"])
+    }
+
+    @Test("it is lost when Nova says that its server is gone")
+    func unlistedAndGone() {
+        var world = Self.replaced()
+        world.others.fates["server-0001"] = .gone
+        #expect(world.run(within: .minutes(1)) { $0.story.contains(.removalCompleted) }, "\(world.story)")
+        #expect(world.losses.map(\.reason) == [.podsLost])
+        #expect(world.run(within: .seconds(30)) { $0.nodes.count == 2 }, "\(world.story)")
+        #expect(world.resizes.isEmpty)
+    }
+
+    @Test("a reading that failed changes nothing")
+    func unread() {
+        var world = Self.replaced()
+        world.others.unlisted = []
+        world.others.readFailure = Self.noAnswer
+        world.pass(.minutes(2))
+        #expect(world.record("node-m1")?.phase == .noticed)
+        #expect(world.nodes.count == 3 && world.losses.isEmpty, "\(world.losses)")
+        world.others.readFailure = nil
+        #expect(world.run { $0.story.contains(.removalCompleted) && $0.nodes.count == 2 }, "\(world.story)")
+        #expect(world.losses.isEmpty && world.others.released == ["m1"])
+    }
+
     // MARK: Nova
 
     static func report(_ world: World, _ server: String, _ state: String) -> ActuatorEvent {
@@ -310,6 +364,23 @@ struct ExternalTests {
         #expect(world.run { $0.nodes.count == 2 && $0.members.count == 2 }, "\(world.story)")
         #expect(world.memberNames == ["m2", "m3"])
         #expect(world.marks == ["+m1"] && world.resizes == [2])
+    }
+
+    @Test("a node whose server went before this process began, and a question that failed: asked about again")
+    func deletedBeforeTheBeginning() {
+        var world = Self.world(nil)
+        world.unready = ["node-m1"]
+        world.servers["server-0001"] = .gone
+        world.others.fates["server-0001"] = .unknown(Self.noAnswer)
+        world.crash()
+        world.pass(.seconds(120))
+        #expect(!world.isCordoned("node-m1"))
+        #expect(
+            world.warnings.contains { $0.detail.contains("500 MessagingTimeout") }, "it was asked: \(world.warnings)")
+        world.others.fates["server-0001"] = .gone
+        #expect(world.run(within: .minutes(2)) { $0.isCordoned("node-m1") })
+        #expect(world.run { $0.nodes.count == 2 && $0.members.count == 2 }, "\(world.story)")
+        #expect(world.memberNames == ["m2", "m3"])
     }
 
     @Test("at the minimum the dead member is replaced instead")

@@ -22,7 +22,12 @@ extension World {
         var released: [String] = []
         /// Nodes of machines that went are deleted by a cloud controller.
         var controllerDeletesNodes = false
+        /// What Nova says of servers, where it is not what the members say.
         var fates: [String: ServerFate] = [:]
+        /// Members, by name, that are there and in no list of Heat: replaced ones whose stack waits.
+        var unlisted: Set<String> = []
+        /// Reading the group fails with this.
+        var readFailure: ActFailure?
 
         var isShrinking: Bool { !held.isEmpty || !goneAt.isEmpty }
 
@@ -30,7 +35,7 @@ extension World {
             reading.canHold = isReadable ? hold != nil : nil
             reading.timeout = timeout
             guard let hold else { return }
-            reading.held = held.sorted { $0.key < $1.key }.map {
+            reading.held = held.filter { reading.member(id: $0.key) != nil }.sorted { $0.key < $1.key }.map {
                 HeldDeletion(
                     memberID: $0.key, kind: hold, resource: hold == .hook ? "server" : "drain", since: $0.value)
             }
@@ -53,6 +58,11 @@ extension World {
             feed(.stackLeaving(stackID: members[index].id))
         }
         feed(.stackHint)
+    }
+
+    /// What Nova says of a server.
+    func fate(of server: String) -> ServerFate {
+        others.fates[server] ?? (members.contains { $0.server == server } ? .there : .gone)
     }
 
     mutating func letGo(_ ids: [String]) -> ActFailure? {

@@ -399,7 +399,9 @@ struct World {
             guard let event = inHand.removeValue(forKey: ticket) else { return nil }
             if how == .retryLater { queue.append(Message(event: event, availableAt: now + .seconds(2))) }
             return nil
-        case .readGroup(let id, _): return .groupRead(group: id, reading)
+        case .readGroup(let id, _):
+            if let failure = others.readFailure { return .groupUnread(group: id, failure) }
+            return .groupRead(group: id, reading)
         case .resize(let id, let size, _):
             let answer = ActuatorEvent.resized(group: id, resize(size))
             guard answerTakes > .zero else { return answer }
@@ -445,7 +447,7 @@ struct World {
             conditions[name] = explanation
             return nil
         case .clearHooks(let id, let members): return .holdsCleared(group: id, letGo(members))
-        case .checkServer(let id): return .serverChecked(serverID: id, others.fates[id] ?? .there)
+        case .checkServer(let id): return .serverChecked(serverID: id, fate(of: id))
         case .note: return nil
         }
     }
@@ -456,7 +458,7 @@ struct World {
             groupStackStatus: others.isShrinking ? "UPDATE_IN_PROGRESS" : stackStatus, groupStackReason: stackReason,
             scalingInProgress: scalingInProgress,
             desired: hasParameter ? desired : nil,
-            members: members.map {
+            members: members.filter { !others.unlisted.contains($0.name) }.map {
                 GroupState.Member(
                     name: $0.name, physicalID: $0.id, serverID: $0.server, status: $0.status, statusReason: $0.reason,
                     createdAt: $0.bornAt)

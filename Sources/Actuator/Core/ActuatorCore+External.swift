@@ -32,7 +32,8 @@ extension ActuatorCore {
         guard cannotReturn(removal) else { return false }
         // Nothing is known of the group yet (this process has just begun): what holds the machine may be there.
         guard let reading = groups[removal.record.group]?.reading else { return false }
-        guard let member = member(of: removal.record) else { return true }
+        // In no list: it is gone, or it is replaced and perhaps held.
+        guard let member = member(of: removal.record) else { return reading.canHold != true }
         if reading.held.contains(where: { $0.memberID == removal.record.memberID }) { return false }
         if member.isLeaving { return reading.canHold == false }
         // Its deletion failed: it lives on, half deleted. Else it was deleted in Nova, which nothing holds.
@@ -159,7 +160,9 @@ extension ActuatorCore {
             if record.phase == .removing && record.change == nil {
                 request(node, .removed)
             } else if record.isExternal && record.phase.isReversible {
-                machineIsLost(node)
+                // A member that is replaced is in no list of Heat while it is held: whether its machine is there, Nova
+                // knows.
+                ask(record.serverID)
             }
             return
         }

@@ -12,10 +12,14 @@ extension ActuatorCore {
 
     /// Nova said something of a server.
     mutating func serverReported(_ report: CloudServer) {
-        guard report.meansTrouble else { return }
-        guard let view = nodes.values.first(where: { $0.serverID == report.serverID }) else { return }
+        if report.meansTrouble { askUnlessItGoes(report.serverID) }
+    }
+
+    /// Asks about the server of a node that is not under removal.
+    mutating func askUnlessItGoes(_ serverID: String) {
+        guard let view = nodes.values.first(where: { $0.serverID == serverID }) else { return }
         if let removal = removals[view.name], !removal.record.phase.isOver { return }
-        ask(report.serverID)
+        ask(serverID)
     }
 
     /// A Node stopped being ready: is its machine there?
@@ -48,12 +52,17 @@ extension ActuatorCore {
         }
     }
 
-    /// Further on with a node whose server was deleted in Nova.
+    /// Further on with a node whose server was deleted in Nova, or whose member is in no list of Heat any more.
     private mutating func followServer(_ node: String, _ removal: Removal, _ fate: ServerFate) {
         let record = removal.record
         guard record.isExternal, record.phase.isReversible, removal.editing == nil, removal.queue.isEmpty,
-            groups[record.group]?.reading?.member(id: record.memberID)?.isLeaving == false
+            let reading = groups[record.group]?.reading
         else { return }
+        guard let member = reading.member(id: record.memberID) else {
+            if fate == .gone { machineIsLost(node) }
+            return
+        }
+        guard !member.isLeaving else { return }
         switch fate {
         case .gone: goOnWithoutServer(node, removal)
         case .there where now - record.startedAt > ActuatorCore.patience:

@@ -161,7 +161,10 @@ extension ActuatorCore {
         for (serverID, word) in words.sorted(by: { $0.key < $1.key }) {
             let before = groups[id]?.servers.updateValue(word, forKey: serverID)
             isNews = isNews || before != word
-            guard before != word, let trouble = word.trouble else { continue }
+            guard let trouble = word.trouble else { continue }
+            // Each time: the node may have been unready before this process began, or the question failed.
+            askUnlessItGoes(serverID)
+            guard before != word else { continue }
             let node = nodes.values.first { $0.serverID == serverID }?.name
             note(
                 .warning, id, trouble.reason,

@@ -8,7 +8,8 @@ extension HeatDoor {
     struct Holds: Sendable {
         var canHold: Bool?
         var held: [HeldDeletion] = []
-        /// Members that are not listed any more but not gone: replaced ones keep their stack until it is deleted.
+        /// Members that are not listed any more but not gone: replaced ones keep their stack until it is deleted, and
+        /// for good if that failed.
         var departed: [HeatMember] = []
     }
 
@@ -20,12 +21,15 @@ extension HeatDoor {
         _ group: String, _ snapshot: HeatGroupSnapshot, before: HeatGroupSnapshot?, expecting: [ExpectedMember]
     ) async throws(ActFailure) -> Holds {
         var holds = Holds(canHold: await canHold(group, snapshot))
-        guard snapshot.isChanging else {
-            state.withLock { $0.departed[group] = nil }
-            return holds
+        remember(group, snapshot, before)
+        do throws(OpenStackError) {
+            if snapshot.isChanging { try await lookFor(expecting, group, snapshot) }
+            holds.departed = try await departed(group, snapshot)
+        } catch {
+            // That a member could not be looked at says nothing of it; without it the reading would say that it is gone.
+            throw ActFailure(error)
         }
-        await lookFor(expecting, group, snapshot)
-        holds.departed = await departed(group, snapshot, before)
+        guard snapshot.isChanging else { return holds }
         let leaving = (snapshot.members + holds.departed).filter { $0.status.text == "DELETE_IN_PROGRESS" }
         let results = await withTaskGroup(of: Result<[HeldDeletion], OpenStackError>.self) { tasks in
             for member in leaving {
@@ -61,16 +65,24 @@ extension HeatDoor {
     }
 
     /// Members that another process saw leave: what their records say of them is enough to find their stacks.
-    private func lookFor(_ expected: [ExpectedMember], _ group: String, _ snapshot: HeatGroupSnapshot) async {
+    private func lookFor(
+        _ expected: [ExpectedMember], _ group: String, _ snapshot: HeatGroupSnapshot
+    ) async throws(OpenStackError) {
         // Members that are no stacks (plain servers) are not held by anything.
         guard snapshot.members.contains(where: { $0.stack != nil }) else { return }
         let listed = Set(snapshot.members.compactMap(\.physicalID))
         let known = Set(state.withLock { $0.departed[group] ?? [] }.compactMap(\.physicalID))
         for member in expected.prefix(Self.maximumDeparted)
         where !listed.contains(member.physicalID) && !known.contains(member.physicalID) {
-            guard let id = try? await client.resolve(member.physicalID), let stack = try? await client.stack(id),
-                !stack.status.isDeleted
-            else { continue }
+            let id: StackID
+            do throws(OpenStackError) {
+                id = try await client.resolve(member.physicalID)
+            } catch {
+                // (A record may name what can be no stack.)
+                if error.code == .notFound || error.code == .badRequest { continue }
+                throw error
+            }
+            guard let stack = try await undeleted(id) else { continue }
             let found = HeatMember(
                 name: member.name, physicalID: member.physicalID, type: "", status: stack.status,
                 statusReason: stack.statusReason, createdAt: nil, serverID: member.serverID, stack: id)
@@ -78,35 +90,53 @@ extension HeatDoor {
         }
     }
 
-    /// Members that were listed while the group changes and are not any more, and whose stacks are being deleted.
-    private func departed(
-        _ group: String, _ snapshot: HeatGroupSnapshot, _ before: HeatGroupSnapshot?
-    ) async -> [HeatMember] {
+    /// Keeps in mind which members left the list while the group changes.
+    private func remember(_ group: String, _ snapshot: HeatGroupSnapshot, _ before: HeatGroupSnapshot?) {
         let listed = Set(snapshot.members.compactMap(\.physicalID))
-        let candidates = state.withLock { state -> [HeatMember] in
+        let candidates = snapshot.isChanging ? before?.members ?? [] : []
+        state.withLock { state in
             var known = state.departed[group] ?? []
-            let left = (before?.members ?? []).filter { $0.physicalID.map { !listed.contains($0) } ?? false }
-            known += left.filter { member in !known.contains { $0.physicalID == member.physicalID } }
-            known = Array(known.filter { $0.stack != nil }.prefix(Self.maximumDeparted))
-            state.departed[group] = known
-            return known
+            known += candidates.filter { member in !known.contains { $0.physicalID == member.physicalID } }
+            known.removeAll { member in
+                member.stack == nil || member.physicalID.map { listed.contains($0) } ?? true
+            }
+            state.departed[group] = known.isEmpty ? nil : Array(known.prefix(Self.maximumDeparted))
         }
+    }
+
+    /// Of the members that left the list, those whose stacks are being deleted, or were to be and that failed: at the
+    /// stack's timeout the server of a held one lives on (docs/openstack/heat.md §6).
+    private func departed(
+        _ group: String, _ snapshot: HeatGroupSnapshot
+    ) async throws(OpenStackError) -> [HeatMember] {
         var still: [HeatMember] = []
         var leaving: [HeatMember] = []
-        for member in candidates {
-            guard let id = member.stack, let stack = try? await client.stack(id), !stack.status.isDeleted else {
-                continue
-            }
+        for member in state.withLock({ $0.departed[group] ?? [] }) {
+            guard let id = member.stack, let stack = try await undeleted(id) else { continue }
+            let isToGo = stack.status.text.hasPrefix("DELETE_")
+            guard isToGo || snapshot.isChanging else { continue }
             still.append(member)
-            guard stack.status.text == "DELETE_IN_PROGRESS" else { continue }
+            guard isToGo else { continue }
             leaving.append(
                 HeatMember(
                     name: member.name, physicalID: member.physicalID, type: member.type, status: stack.status,
                     statusReason: stack.statusReason, createdAt: member.createdAt, serverID: member.serverID,
                     stack: member.stack))
         }
-        state.withLock { $0.departed[group] = still }
+        let remaining = still
+        state.withLock { $0.departed[group] = remaining.isEmpty ? nil : remaining }
         return leaving
+    }
+
+    /// The stack; nil: it was deleted.
+    private func undeleted(_ id: StackID) async throws(OpenStackError) -> HeatStack? {
+        do throws(OpenStackError) {
+            let stack = try await client.stack(id)
+            return stack.status.isDeleted ? nil : stack
+        } catch {
+            if error.code == .notFound { return nil }
+            throw error
+        }
     }
 
     /// Whether the stack says that it holds deletions: by its environment, or the template of its members. Nil: it

@@ -123,16 +123,17 @@ struct CommandTests {
         }
         let file = "\(folder)/\(TestBroker.unique("updraft")).yaml"
         _ = try settings(cluster, file: file)
-        func explain(_ words: String...) async throws -> String {
+        func explain(_ words: String...) async throws -> (text: String, code: Int32) {
             let arguments = ["explain", "pod"] + words + ["--config", file, "--timeout", "60s"]
-            return try await Task.detached { try Program.output("updraft", arguments).joined(separator: "\n") }.value
+            let ended = try await Task.detached { try Program.run("updraft", arguments) }.value
+            return (ended.lines.joined(separator: "\n"), ended.code)
         }
-        let text = try await explain("default/web-0")
+        let (text, known) = try await explain("default/web-0")
+        #expect(known == 0)
         #expect(text.contains("group w: the node's labels do not match: wants disk=ssd, label is 'hdd'"), "\(text)")
-        let json = try await explain("default/web-0", "--json")
+        let (json, _) = try await explain("default/web-0", "--json")
         #expect(json.contains("\"reason\":\"NodeAffinityMismatch\""), "\(json)")
-        let code = await ExplainCommand.run(["pod", "default/nobody", "--config", file, "--timeout", "60s"])
-        #expect(code == 1)
+        #expect(try await explain("default/nobody").code == 1)
         await bus.close(within: .seconds(1))
         await task.value
     }

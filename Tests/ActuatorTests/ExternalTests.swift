@@ -383,6 +383,20 @@ struct ExternalTests {
         #expect(world.memberNames == ["m2", "m3"])
     }
 
+    @Test("where Heat refuses for good, a dead server's removal does not begin again at each look")
+    func refusedAgainAndAgain() {
+        var world = Self.world(nil)
+        world.unready = ["node-m1"]
+        world.servers["server-0001"] = .gone
+        world.others.fates["server-0001"] = .gone
+        world.resizeFailures = Array(
+            repeating: ActFailure(.heatRefused, "no such parameter", isRetriable: false), count: 999)
+        world.crash()
+        world.pass(.minutes(30))
+        let begun = world.story.count { $0 == .removalCordoned }
+        #expect((1...4).contains(begun), "\(world.story)")
+    }
+
     @Test("at the minimum the dead member is replaced instead")
     func deletedInNovaAtTheMinimum() {
         var world = World(nodes: 2, min: 2)

@@ -117,6 +117,18 @@ struct HoldingTests {
         #expect(world.warnings.contains { $0.reason == .leftover })
     }
 
+    @Test("a refusal keeps no Node for ever: it is let go at a later look, and the refusal is said once")
+    func refused() {
+        var world = World(nodes: 3)
+        world.editFailures = Array(
+            repeating: ActFailure(.kubernetesRefused, "401 Unauthorized", isRetriable: false), count: 3)
+        world.merge("node-m2", ["metadata": ["finalizers": [.string(RemovalNames.finalizer)]]])
+        world.deleteNode("node-m2", isHeard: false)
+        #expect(world.run(within: .minutes(5)) { $0.nodes["node-m2"] == nil }, "\(world.warnings)")
+        #expect(
+            world.editFailures.isEmpty && world.warnings.count { $0.detail.contains("401") } == 1, "\(world.warnings)")
+    }
+
     @Test("a removal of a group that is not configured any more holds its Node for its time only")
     func stranger() throws {
         for phase in [RemovalPhase.removing, .removed, .failed] {

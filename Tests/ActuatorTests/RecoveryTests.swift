@@ -113,6 +113,20 @@ struct RecoveryTests {
         #expect(world.resizes.isEmpty)
     }
 
+    @Test("a removal whose member is gone is over also where the engine then died: what frees the stack waits for it")
+    func stuckAfterItsMemberWent() {
+        var world = World(nodes: 4)
+        world.send(world.removal("r1", ["m3"]))
+        #expect(world.run { !$0.memberNames.contains("m3") })
+        // A signal, over which the engine dies, and a check that doubts a live node.
+        world.scalingInProgress = true
+        world.members[0].status = "CHECK_FAILED"
+        #expect(!world.story.contains(.removalCompleted))
+        #expect(world.run { $0.ends(of: "node-m3") == [.removalCompleted] }, "\(world.story)")
+        #expect(world.run { $0.memberNames == ["m2", "m4"] }, "\(world.story)")
+        #expect(world.unnoticedEvictions.isEmpty)
+    }
+
     @Test("a stuck stack gets no size while the failed member that was chosen still has its pods")
     func stuckInCooldown() {
         var world = World(nodes: 3)

@@ -139,6 +139,9 @@ extension ActuatorCore {
         guard !names.isEmpty else { return endChange(of: change.group) }
         let present = names.compactMap { removals[$0]?.record.memberID }.compactMap { reading.member(id: $0) }
         let leaving = present.filter { $0.status.hasPrefix("DELETE_") }
+        // The chosen are gone, and the engine that should have ended the change died: nothing more comes of it, and what frees the
+        // stack may wait for this removal.
+        if present.isEmpty, groups[change.group]?.isStuck == true { return verify(names, change, reading) }
         if reading.isBusy {
             changes[stack]?.sawBusy = true
             // Already drained: the stack's own pre-delete hook has nothing to wait for.

@@ -11,7 +11,8 @@ extension ActuatorCore {
     /// Whether the step to `next` may hold the Node. One whose machine went with pods on it is not held: Kubernetes makes
     /// their successors sooner when the Node is gone.
     func mayHold(_ node: String, _ removal: Removal, as next: RemovalRecord) -> Bool {
-        next.phase == .removing && next.lost == nil && !serverIsGone(node, removal.record)
+        next.phase == .removing && next.lost == nil && removal.seen?.isEmpty != false
+            && !serverIsGone(node, removal.record)
     }
 
     /// Lets a Node go that is held and whose removal is over, which was published.

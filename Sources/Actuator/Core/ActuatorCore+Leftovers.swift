@@ -22,14 +22,19 @@ extension ActuatorCore {
 
     /// An edit of a Node that belongs to no removal in memory; one at a time.
     mutating func tidy(_ view: NodeView, _ kind: NodeEdit.Kind) {
-        guard mayTidy(view), removals[view.name]?.editing == nil else { return }
+        guard mayTidy(view, kind), removals[view.name]?.editing == nil else { return }
         let edit = NodeEdit(node: view.name, uid: view.uid, kind: kind)
         tidying[view.name] = edit
         emit(.editNode(edit))
     }
 
-    private func mayTidy(_ view: NodeView) -> Bool {
-        tidying[view.name] == nil && !untidied.contains(view.uid)
+    /// An edit that was refused for good is not tried again, but for those that let a held Node go: it would stay for ever.
+    private func mayTidy(_ view: NodeView, _ kind: NodeEdit.Kind) -> Bool {
+        guard tidying[view.name] == nil else { return false }
+        switch kind {
+        case .release, .untaint, .discard: return view.isHeld || !untidied.contains(view.uid)
+        default: return !untidied.contains(view.uid)
+        }
     }
 
     /// Such an edit is over. One that failed is made again when the node is seen again.
@@ -38,9 +43,9 @@ extension ActuatorCore {
         defer { takeNext(node) }
         switch outcome {
         case .failed(let failure):
-            note(.warning, node, failure.reason, failure.detail)
             // Refused for good (or a dry run): once said is enough.
-            if !failure.isRetriable { untidied.insert(edit.uid) }
+            let isNews = failure.isRetriable || untidied.insert(edit.uid).inserted
+            if isNews { note(.warning, node, failure.reason, failure.detail) }
             // Another node is looked for; this one again at the next resync.
             if let group = edit.pausesGroup, !failure.isRetriable { keepIncident(of: group) }
         case .done:
@@ -77,20 +82,26 @@ extension ActuatorCore {
 
     /// The record is of a Node that had this name before.
     mutating func discardRecord(_ view: NodeView, _ record: RemovalRecord) {
-        guard mayTidy(view) else { return }
-        note(
-            .warning, view.name, .leftover,
+        guard mayTidy(view, .discard) else { return }
+        leftover(
+            view,
             "it carries removal \(record.id) of another node, uid \(record.nodeUID): taken away\(cordonRemark(view))")
         tidy(view, .discard)
     }
 
     /// The taint, our label or our finalizer, and no record.
     mutating func takeTracesAway(_ view: NodeView) {
-        guard mayTidy(view) else { return }
-        note(
-            .warning, view.name, .leftover,
+        guard mayTidy(view, .untaint) else { return }
+        leftover(
+            view,
             "it carries taint, label or finalizer of a removal whose record is gone: taken away\(cordonRemark(view))")
         tidy(view, .untaint)
+    }
+
+    /// Said once, not at each new try.
+    private mutating func leftover(_ view: NodeView, _ what: String) {
+        guard !untidied.contains(view.uid) else { return }
+        note(.warning, view.name, .leftover, what)
     }
 
     private func cordonRemark(_ view: NodeView) -> String {

@@ -162,8 +162,11 @@ extension ActuatorCore {
             let before = groups[id]?.servers.updateValue(word, forKey: serverID)
             isNews = isNews || before != word
             guard let trouble = word.trouble else { continue }
-            // Each time: the node may have been unready before this process began, or the question failed.
-            askUnlessItGoes(serverID)
+            // Each time: the node may have been unready before this process began, or the question failed. Not while a removal that
+            // failed is remembered: it would begin again in each round.
+            if let view = nodes.values.first(where: { $0.serverID == serverID }), removals[view.name] == nil {
+                ask(serverID)
+            }
             guard before != word else { continue }
             let node = nodes.values.first { $0.serverID == serverID }?.name
             note(

@@ -75,8 +75,8 @@ extension World {
     func audit(resizeTo size: Int, of group: Int) {
         let floor = max(1, scenario.minimum)
         guard size >= floor && size <= scenario.maximum else {
-            // Above the maximum already by somebody else's act: a shrink may pass through there.
-            if size > scenario.maximum && size < heat.desired[group] { return }
+            // Above the maximum already by somebody else's act: a shrink may pass through there, and a repair sends what is there.
+            if size > scenario.maximum && size <= heat.desired[group] { return }
             return violated(.sizeWithinLimits, "size \(size) is sent, the limits are \(floor) to \(scenario.maximum)")
         }
     }

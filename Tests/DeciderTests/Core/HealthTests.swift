@@ -101,6 +101,29 @@ struct HealthTests {
                 == ["server-lost-5", "server-lost-6", "server-lost-7"])
     }
 
+    @Test("Machines that are left alone are no part of an increase: it is over when its own nodes are there")
+    func growthBesideForeign() {
+        let old = (0..<5).map { lost($0, at: Stage.start - .minutes(600)) }
+        var stage = stage([Stage.node("n1")], members: old, min: 1)
+        stage.evaluate(after: .minutes(16))
+        let shape = Stage.shape(cpu: 3_000)
+        stage.delta(pods: stage.pods("full", 1, shape, on: "n1") + stage.pods("web", 2, shape))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.sizes == ["w": 8])
+        stage.delta(nodes: [Stage.node("n2", createdAt: stage.now), Stage.node("n3", createdAt: stage.now)])
+        group(&stage, ["n1", "n2", "n3"], old, min: 1)
+        stage.evaluate(after: .seconds(30))
+        // A state that could not be read says nothing of them.
+        var unread = Stage.group("w", [], min: 1, max: 20, at: stage.now)
+        unread.problem = Explanation(.heatUnreachable)
+        stage.group(unread)
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.core.engine.groups[0].memory.unregisteredSince.count == 5)
+        group(&stage, ["n1", "n2", "n3"], old, min: 1)
+        stage.evaluate(after: .minutes(16))
+        #expect(!stage.core.engine.groups[0].isBackedOff(at: stage.now))
+    }
+
     @Test("Nodes that are deleted all at once do not take their machines with them")
     func nodesDeleted() {
         let names = (0..<8).map { "n\($0)" }

@@ -228,5 +228,13 @@ struct TemplateTests {
         #expect(late.sizes == [:])
         late.evaluate(after: .minutes(14))
         #expect(late.sizes == ["w": 3])
+        // Nor did that one: a third would be bought in vain.
+        var vain = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) { $0.scaleDown.enabled = false }
+        let more = vain.pods("full", 1, shape, on: "old") + vain.pods("web", 1, shape)
+        vain.snapshot(
+            nodes: [old, new, Stage.node("newer", createdAt: Stage.start - .minutes(1))], pods: more)
+        group(&vain, ["old", "new", "newer"], Self.flavor)
+        vain.evaluate(after: .minutes(20))
+        #expect(vain.sizes == [:])
     }
 }

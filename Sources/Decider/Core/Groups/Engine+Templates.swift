@@ -29,9 +29,14 @@ extension Engine {
 
     /// Candidates for the model of a group.
     private struct Models {
-        /// The newest that has been ready for long enough, one with a GPU before one without.
-        var stable: Int?
-        var stableHasGPU = false
+        /// The newest that has been ready for long enough.
+        var newest: Int?
+        /// The newest of them that offers a GPU.
+        var equipped: Int?
+        /// The two newest of them that should long have one, if the others of their group have: the last first.
+        var bare: (last: Int?, before: Int?) = (nil, nil)
+        /// When another one will belong to these.
+        var bareFrom: Timestamp?
         /// The newest that is ready.
         var young: Int?
         /// Any.
@@ -58,16 +63,39 @@ extension Engine {
                 templatesValidUntil = min(templatesValidUntil ?? next, next)
                 continue
             }
-            let hasGPU = brief.isSpecial && offersGPU(index)
-            if let best = models[number].stable {
-                guard hasGPU != models[number].stableHasGPU ? hasGPU : model.briefs[best].createdAt < brief.createdAt
-                else { continue }
+            func isNewer(than other: Int?) -> Bool {
+                other.map { model.briefs[$0].createdAt < brief.createdAt } ?? true
             }
-            models[number].stable = index
-            models[number].stableHasGPU = hasGPU
+            if isNewer(than: models[number].newest) { models[number].newest = index }
+            if brief.isSpecial && offersGPU(index) {
+                if isNewer(than: models[number].equipped) { models[number].equipped = index }
+                continue
+            }
+            let settledAt = brief.createdAt + configuration.health.startupTimeout
+            if now < settledAt {
+                models[number].bareFrom = min(models[number].bareFrom ?? settledAt, settledAt)
+            } else if isNewer(than: models[number].bare.last) {
+                models[number].bare = (index, models[number].bare.last)
+            } else if isNewer(than: models[number].bare.before) {
+                models[number].bare.before = index
+            }
+        }
+        for candidates in models where candidates.equipped != nil {
+            guard let next = candidates.bareFrom else { continue }
+            templatesValidUntil = min(templatesValidUntil ?? next, next)
         }
         templates = groups.indices.map { template(of: $0, models[$0]) }
         findUnequipped(at: now)
+    }
+
+    /// The node that new ones of a group will be like. One with a GPU goes before newer ones that may only wait for their driver. When
+    /// two in a row never got one, the next would not either: it would be bought in vain.
+    private func stable(_ models: Models) -> Int? {
+        guard let equipped = models.equipped else { return models.newest }
+        if let before = models.bare.before, model.briefs[before].createdAt > model.briefs[equipped].createdAt {
+            return models.bare.last
+        }
+        return equipped
     }
 
     private func offersGPU(_ slot: Int) -> Bool {
@@ -79,7 +107,7 @@ extension Engine {
     private mutating func template(of number: Int, _ models: Models) -> NodeTemplate? {
         let force = configuration.scaleUp.forcesDaemonSets
         let flavor = groups[number].state?.flavor
-        if let slot = models.stable, let node = model.nodes[slot]?.node {
+        if let slot = stable(models), let node = model.nodes[slot]?.node {
             remember(node, flavor, mirrors: model.mirrorShapes(on: slot), of: number)
             return model.template(from: slot, forceDaemonSets: force)
         }

@@ -37,6 +37,8 @@ extension Engine {
     private mutating func noteUnregistered(
         _ number: Int, at now: Timestamp, _ readiness: inout GroupReadiness
     ) {
+        // A state without members because they could not be read says nothing of them.
+        if let state = groups[number].state, state.members.isEmpty, state.problem != nil { return }
         let known = groups[number].memory.unregisteredSince
         var since: [String: Timestamp] = [:]
         for member in absentMembers[number] {
@@ -80,14 +82,16 @@ extension Engine {
         let missing =
             group.target - readiness.ready.count - readiness.unready.count - stillCounted(readiness)
             - readiness.longUnregistered.count
-        if missing <= 0 && readiness.longUnregistered.isEmpty {
+        // By the time since it was asked for, or since its machines were first seen: they must not be asked for anew.
+        let known = group.memory.unregisteredSince
+        let isLate = readiness.longUnregistered.contains { known[$0].map { $0 + .seconds(60) >= grewAt } ?? false }
+        // Machines of before that are left alone (`machinesToRemove`) are not this increase's.
+        let isAllHere = readiness.longUnregistered.isEmpty || (!configuration.peer.repairsFirst && !isLate)
+        if missing <= 0 && isAllHere {
             // A decision that Heat has not seen yet has nothing to show.
             if group.memory.scale == nil { groups[number].memory.expected = 0 }
             return
         }
-        // By the time since it was asked for, or since its machines were first seen: they must not be asked for anew.
-        let known = group.memory.unregisteredSince
-        let isLate = readiness.longUnregistered.contains { known[$0].map { $0 + .seconds(60) >= grewAt } ?? false }
         guard isLate || now > grewAt + provisionTimeout(group) else { return }
         timedOut[number] = groups[number].memory.expected
         groups[number].memory.expected = 0

@@ -64,7 +64,8 @@ extension ScaleUpPlanner {
         }
         demands = best.demands
         world = best.world
-        explainRest(demands, world, &catalog, &best.plan)
+        // The peer asks once, before anything is placed.
+        if !peer.takesPodsInTurn { explainRest(demands, world, &catalog, &best.plan) }
         return best.plan
     }
 

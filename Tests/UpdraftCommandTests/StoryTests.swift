@@ -55,6 +55,7 @@ import UpdraftCommand
             return event
         }
         var countdown = Countdown()
+        countdown.received(.removalCordoned(RemovalCordoned(cluster: "demo", removal: event("n1", left: 8))))
         #expect(!countdown.isDue(at: Self.start))
         countdown.received(.removalNoticed(RemovalNoticed(cluster: "demo", removal: event("n1", left: 8))))
         countdown.received(.removalNoticed(RemovalNoticed(cluster: "demo", removal: event("n2", left: 5))))
@@ -66,7 +67,7 @@ import UpdraftCommand
                 == "cooldown: at most 7 s left, 3 of 4 pods have answered")
         #expect(
             countdown.line(answered: 4, at: Self.start + .milliseconds(2_200))
-                == "cooldown: all of 4 pods have answered; a last look for late ones is due")
+                == "cooldown: all of 4 pods have answered; 3 s more for those bound before the cordon")
         countdown.received(.removalQuiesced(RemovalQuiesced(cluster: "demo", removal: event("n1", left: 8))))
         countdown.received(.removalQuiesced(RemovalQuiesced(cluster: "demo", removal: event("n2", left: 5))))
         #expect(!countdown.isDue(at: Self.start + .minutes(1)))

@@ -119,10 +119,10 @@ struct HookTests {
             _ = connection.readRequest()
             _ = connection.readRequest()
         }
-        let start = ContinuousClock.now
         #expect(
             await call(silent, timeout: .milliseconds(300))
                 == .failed("the hook did not answer: timedOut", isRetriable: true))
+        // It would go on for ever: that the call ends, and how, is the proof.
         let dripping = TestServer { connection in
             _ = connection.readRequest()
             connection.write(Array("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n".utf8))
@@ -131,7 +131,6 @@ struct HookTests {
         #expect(
             await call(dripping, timeout: .milliseconds(300))
                 == .failed("the hook did not answer: timedOut", isRetriable: true))
-        #expect(ContinuousClock.now - start < .seconds(30))
     }
 
     @Test("ten megabytes are not read, and not asked for again")

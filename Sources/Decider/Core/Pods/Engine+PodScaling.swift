@@ -194,6 +194,7 @@ extension Engine {
                     isStrict: source?.maximumAge != nil, at: now)
             })
         scene.isRollingOut = bond.isRollingOut
+        scene.isSurged = bond.isSurged
         scene.maximumAge = maximumAge
         if scaler.intentions.contains(where: \.isExternal) {
             scene.ready = slots.reduce(0) { count, slot in

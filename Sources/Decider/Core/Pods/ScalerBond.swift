@@ -15,6 +15,8 @@ struct ScalerBond: Sendable {
     var current = 0
     /// Whether a new version of any of the targets is being rolled out.
     var isRollingOut = false
+    /// Whether the target has one replica more while its only pod moves: it is taken away by whoever raised it.
+    var isSurged = false
     /// Why nothing can be scaled; nil: it can.
     var problem: Explanation?
     /// Ids of all its targets.
@@ -58,6 +60,13 @@ extension Engine {
                 }
             }
             bonds.append(bond)
+        }
+        let surged = surged()
+        if !surged.isEmpty {
+            for number in bonds.indices {
+                guard let chosen = bonds[number].chosen, surged[chosen.id] == chosen.replicas else { continue }
+                bonds[number].isSurged = true
+            }
         }
         refuseShared(scalers, claims, rivals, &bonds)
         return bonds

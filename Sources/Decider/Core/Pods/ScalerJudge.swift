@@ -7,6 +7,8 @@ struct ScalerScene {
     var current: Int
     /// Whether a new version of a target is being rolled out.
     var isRollingOut = false
+    /// Whether the target has one replica more while its only pod moves.
+    var isSurged = false
     /// Pods that run and are ready.
     var ready = 0
     /// The monitored pods with the values of a stat.
@@ -85,7 +87,14 @@ struct ScalerJudge: Sendable {
         var verdict = given
         if verdict.desired <= scene.current { verdict.ahead = 0 }
         if verdict.desired < scene.current {
-            if scene.isRollingOut {
+            if scene.isSurged {
+                verdict.limits.append(
+                    Explanation(
+                        .surged,
+                        "\(verdict.desired) wanted, one more stays until the only pod has moved (actuator.drain.surge)")
+                )
+                verdict.desired = scene.current
+            } else if scene.isRollingOut {
                 verdict.limits.append(
                     Explanation(.rolloutInProgress, "\(verdict.desired) wanted, nothing is taken away meanwhile"))
                 verdict.desired = scene.current

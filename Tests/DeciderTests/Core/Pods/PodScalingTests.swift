@@ -491,6 +491,31 @@ struct PodScalingTests {
         #expect(stage.entry()?.problem?.reason == .scalerInvalid, "it would never wake")
     }
 
+    @Test("The replica more that a workload has while its only pod moves is not taken away as one too many")
+    func surge() throws {
+        var stage = ScalerStage(nodes: ["n1", "n2"], pods: 1) { $0.scaler.maximum = 1 }
+        var record = RemovalRecord(
+            id: "r1", group: "w", nodeUID: "u", serverID: "s", member: "m", memberID: "p", decidedAt: stage.stage.now,
+            startedAt: stage.stage.now, deadline: stage.stage.now + .minutes(5), reason: Explanation(.nodeUnneeded))
+        record.drain = .init(surges: [
+            .init(
+                apiVersion: "apps/v1", kind: "Deployment", namespace: "default", name: "web", from: 1, to: 2,
+                podUID: stage.pods[0].uid, since: stage.stage.now)
+        ])
+        var node = Stage.node("n1")
+        node.annotations[RemovalNames.record] = try record.text()
+        stage.target.replicas = 2
+        stage.tellTarget()
+        stage.stage.delta(nodes: [node])
+        stage.evaluate(load: 500)
+        #expect(stage.decided.isEmpty && stage.entry()?.limits.map(\.reason) == [.surged])
+        // Another number is somebody else's.
+        stage.target.replicas = 3
+        stage.tellTarget()
+        stage.evaluate(load: 500)
+        #expect(stage.change == [3, 1])
+    }
+
     @Test("The ledger says the same once, and what changed again")
     func ledger() {
         var stage = ScalerStage()

@@ -1,0 +1,20 @@
+import Messages
+
+extension Engine {
+    /// Workloads that have one replica more while their only pod moves (`actuator.drain.surge`), with the replicas that the Actuator
+    /// set: by the target's id, from the records of removals on the nodes.
+    func surged() -> [String: Int] {
+        var found: [String: Int] = [:]
+        for slot in model.order where model.briefs[Int(slot)].isUnderRemoval {
+            guard let text = model.nodes[Int(slot)]?.node.annotations[RemovalNames.record],
+                // Most removals raise nothing, and a record that cannot be read is the Actuator's to tell.
+                text.contains("surges"), let record = try? RemovalRecord(text: text)
+            else { continue }
+            for surge in record.drain?.surges ?? [] {
+                let target = TargetReference(apiVersion: surge.apiVersion, kind: surge.kind, name: surge.name)
+                found[target.id(in: surge.namespace)] = surge.to
+            }
+        }
+        return found
+    }
+}

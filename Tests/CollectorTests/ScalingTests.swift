@@ -158,6 +158,19 @@ struct ScalingTests {
         actions += talk.say(0.6, .ticked)
         let told = try #require(actions.snapshots.first?.first?.scaling, "what readers know is not gone")
         #expect(told.scalersProblem == "403" && told.targets.isEmpty)
+        // A server that is away for a moment after that has not given the right.
+        actions = talk.say(0.7, .published(ok: true), .failed(.podScalers, reason: "500")) + talk.say(1, .ticked)
+        actions += talk.say(2, .observed(.deployments, [target("web", replicas: 5)])) + talk.say(2.1, .ticked)
+        actions += talk.say(3, .snapshotRequested(why: "a new reader")) + talk.say(3.1, .ticked)
+        #expect(actions.deltas.allSatisfy { $0.scaling?.changed.targets.isEmpty ?? true }, "\(actions.deltas)")
+        let anew = try #require(actions.snapshots.first?.first?.scaling)
+        #expect(anew.scalersProblem == "500" && anew.targets.isEmpty)
+        // Once they were listed it has: what fails later may hide some.
+        actions = talk.say(3.2, .published(ok: true), .listing(.podScalers), .observed(.podScalers, [scaler()]))
+        actions += talk.say(3.3, .listed(.podScalers)) + talk.say(4, .ticked)
+        let targets = actions.deltas.flatMap { $0.scaling?.changed.targets ?? [] }
+        let all = actions.snapshots.joined().flatMap { $0.scaling?.targets ?? [] }
+        #expect((targets + all).map(\.replicas) == [5])
     }
 
     @Test("The snapshot that says which scalers there are waits for targets of other kinds that they name")

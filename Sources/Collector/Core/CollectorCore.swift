@@ -179,6 +179,7 @@ public struct CollectorCore: Sendable {
         case .listed(let kind):
             cluster.endList(kind)
             watches[kind] = .synced
+            if kind == .podScalers { cluster.scalers(areForbidden: false) }
             // A snapshot without the targets that new scalers name would say that there are none.
             if kind == .podScalers, case .absent? = watches[.scales], !cluster.foreignTargets.isEmpty {
                 watches[.scales] = .waiting
@@ -186,7 +187,8 @@ public struct CollectorCore: Sendable {
         case .watching(let kind): watches[kind] = .synced
         case .failed(let kind, let reason, let isForbidden):
             watchFailed(kind, reason, now)
-            if kind == .podScalers { cluster.scalers(areForbidden: isForbidden) }
+            // Another failure says nothing of the right.
+            if kind == .podScalers && isForbidden { cluster.scalers(areForbidden: true) }
         case .absent(.scales) where awaitsScales: break
         case .absent(let kind): watches[kind] = .absent
         case .snapshotRequested:

@@ -247,6 +247,10 @@ struct ScalingPracticeTests {
         await door.tell([configured], at: .now())
         configured.target = nil
         await door.tell([configured], at: .now())
+        // Of a kind of somebody's own the version is known as well.
+        (configured.target, configured.targetAPIVersion) = ("Rollout.argoproj.io/default/work", "argoproj.io/v1alpha1")
+        let place = ScalerDoor.place(of: configured)
+        #expect(place.kind == "Rollout" && place.apiVersion == "argoproj.io/v1alpha1" && place.name == "work")
         let events = try await stage.kubernetes.request(.init(.get, "/api/v1/namespaces/default/events"))
         let told = (try JSONValue.parse(events.body)["items"]?.arrayValue ?? []).filter {
             $0["message"]?.stringValue == "pod scaler default/work: there is no work"

@@ -127,11 +127,12 @@ struct ScalerDoor: Sendable {
             return ObjectReference(
                 kind: "PodScaler", apiVersion: "updraft.io/v1alpha1", namespace: namespace, name: name, uid: "")
         }
-        // `Rollout.argoproj.io`: the version of a kind of somebody's own is not in it.
-        let words = parts[0].split(separator: ".", maxSplits: 1).map(String.init)
-        let apiVersion = words.count == 2 ? words[1] : words[0] == "ReplicationController" ? "v1" : "apps/v1"
+        // `Rollout.argoproj.io`: the group of a kind of somebody's own is in it, its version is not.
+        let kind = parts[0].split(separator: ".", maxSplits: 1).first.map(String.init) ?? parts[0]
+        let usual = kind == "ReplicationController" ? "v1" : "apps/v1"
         return ObjectReference(
-            kind: words[0], apiVersion: apiVersion, namespace: parts[1], name: parts[2], uid: entry.targetUID ?? "")
+            kind: kind, apiVersion: entry.targetAPIVersion ?? usual, namespace: parts[1], name: parts[2],
+            uid: entry.targetUID ?? "")
     }
 
     private static func split(_ id: String) -> (String, String) {

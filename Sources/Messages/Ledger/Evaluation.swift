@@ -165,6 +165,8 @@ public struct Evaluation: Payload {
         public var target: String?
         /// UID of the target, for Events; nil: it is not known.
         public var targetUID: String?
+        /// `apiVersion` of a target of no kind that every cluster has, for Events; nil: it is of one, or not known.
+        public var targetAPIVersion: String?
         /// Replicas over the monitored set.
         public var current: Int
         /// Replicas wanted.
@@ -185,7 +187,8 @@ public struct Evaluation: Payload {
         /// From its parts.
         public init(
             scaler: String, generation: Int64 = 0, isObject: Bool = true, target: String? = nil,
-            targetUID: String? = nil, current: Int = 0, desired: Int = 0, outcome: Explanation,
+            targetUID: String? = nil, targetAPIVersion: String? = nil, current: Int = 0, desired: Int = 0,
+            outcome: Explanation,
             limits: [Explanation] = [], problem: Explanation? = nil,
             thresholds: [Threshold] = [], scaledAt: Timestamp? = nil, isGone: Bool? = nil
         ) {
@@ -194,6 +197,7 @@ public struct Evaluation: Payload {
             self.isObject = isObject
             self.target = target
             self.targetUID = targetUID
+            self.targetAPIVersion = targetAPIVersion
             self.current = current
             self.desired = desired
             self.outcome = outcome

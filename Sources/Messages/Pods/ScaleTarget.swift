@@ -48,7 +48,10 @@ public struct ScaleTarget: Sendable, Hashable, Codable {
     }
 
     /// `kind/namespace/name`, with the group where the kind is none that every cluster has.
-    public var id: String { TargetReference(apiVersion: apiVersion, kind: kind, name: name).id(in: namespace) }
+    public var id: String { reference.id(in: namespace) }
+
+    /// Its name, without the namespace.
+    public var reference: TargetReference { TargetReference(apiVersion: apiVersion, kind: kind, name: name) }
 }
 
 /// A HorizontalPodAutoscaler: whose replicas it owns.

@@ -132,7 +132,9 @@ extension Engine {
         var entry = Evaluation.ScalerEntry(
             scaler: item.id, generation: scaler.generation, isObject: scaler.origin == .object,
             target: target?.id ?? item.target,
-            targetUID: target.flatMap { $0.uid.isEmpty ? nil : $0.uid }, current: bond.current, desired: bond.current,
+            targetUID: target.flatMap { $0.uid.isEmpty ? nil : $0.uid },
+            targetAPIVersion: (target?.reference ?? scaler.target).flatMap { $0.isBuiltIn ? nil : $0.apiVersion },
+            current: bond.current, desired: bond.current,
             outcome: Explanation(.scalerSatisfied))
         if let problem = bond.problem {
             entry.problem = problem

@@ -179,9 +179,11 @@ extension Engine {
                     "HorizontalPodAutoscalers cannot be read, so one may own the target: \(problem.cut(utf8: 200))")
             }
         }
-        let tried = bonds.indices.filter { scalers[$0].scaler.dryRun && scalers[$0].scaler.enabled }
-        for number in tried {
+        // Those that only try, by target.
+        var tried: [String: [Int]] = [:]
+        for number in bonds.indices where scalers[number].scaler.dryRun && scalers[number].scaler.enabled {
             for target in bonds[number].targets {
+                tried[target, default: []].append(number)
                 if let other = claims[target] {
                     bonds[number].others.append(
                         Explanation(.scalerConflict, "\(target) is scaled by \(scalers[other].id)"))
@@ -190,7 +192,7 @@ extension Engine {
         }
         for autoscaler in model.scaling.autoscalers.values {
             let target = autoscaler.target.id(in: autoscaler.namespace)
-            for number in tried where bonds[number].targets.contains(target) {
+            for number in tried[target] ?? [] {
                 bonds[number].others.append(
                     Explanation(.autoscalerOwnsTarget, "HorizontalPodAutoscaler \(autoscaler.id) scales \(target)"))
             }
@@ -213,16 +215,33 @@ extension Engine {
         // Whose pods are not known by a selector, or never were there, are not counted.
         if classes.isEmpty { return nil }
         var made = 0
+        let isOrdered = target.kind == "StatefulSet"
+        // The newest, and the first that is not ready: its ordinal, and whether it may become so soon.
+        var newest = Int.min
+        var unready: (ordinal: Int, isStarting: Bool)?
         for slot in podScaling.index.pods(classes) {
             let brief = model.podBriefs[Int(slot)]
             if brief.isTerminating || brief.isOver { continue }
-            // A StatefulSet makes its pods one after the other: the next has to wait for this one, not for a quota.
-            if target.kind == "StatefulSet" && !brief.isReady { return nil }
             made += 1
+            guard isOrdered else { continue }
+            let ordinal = model.pods[Int(slot)].flatMap { Self.ordinal($0.name) } ?? 0
+            newest = max(newest, ordinal)
+            guard !brief.isReady, ordinal < unready?.ordinal ?? .max else { continue }
+            let isYoung =
+                now - (brief.startedAt ?? brief.createdAt) < configuration.podScaling.readiness.cpuInitialization
+            unready = (ordinal, brief.phase == .pending || isYoung)
         }
+        // A StatefulSet makes its pods one after the other: the next waits for the newest, not for a quota. While an older one is
+        // not ready, or the newest never becomes so, none is made.
+        if let unready, unready.ordinal == newest, unready.isStarting { return nil }
         guard made > 0, made < act.from else { return nil }
         return Explanation(
             .replicasComing, "only \(made) of \(act.from) replicas have pods, so no nodes are asked for more of them")
+    }
+
+    /// The number at the end of the name of a StatefulSet's pod.
+    private static func ordinal(_ name: String) -> Int? {
+        name.lastIndex(of: "-").flatMap { Int(name[name.index(after: $0)...]) }
     }
 
     /// Replicas that were decided on and that no scheduler has seen: their nodes are part of this evaluation.

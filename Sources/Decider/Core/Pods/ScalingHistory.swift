@@ -41,9 +41,9 @@ struct ScalingHistory: Sendable, Equatable {
         var up = proposal
         var down = proposal
         let (upFrom, downFrom) = (now - scaler.scaleUp.stabilization, now - scaler.scaleDown.stabilization)
-        // Looks that recommended nothing for longer than both windows: it is as with the first. Where looks are further apart than
-        // a window is long, none was without.
-        if looks > 1, let last = recommendations.last, last.at <= min(upFrom, downFrom) {
+        // Looks that recommended nothing for longer than both windows: it is as with the first. Where a window is no longer than two
+        // looks, a single one without a recommendation is no such time: with one now and then nothing would ever shrink.
+        if looks > 2, let last = recommendations.last, last.at <= min(upFrom, downFrom) {
             recommendations = [Recommendation(at: now, replicas: current)]
         }
         looks = 0

@@ -62,6 +62,7 @@ struct PodScalingTests {
         stage.evaluate(load: 900)
         #expect(stage.change == [2, 4] && stage.decided.last?.apiVersion == "example.org/v1")
         #expect(stage.entry()?.target == "Deployment.example.org/default/web")
+        #expect(stage.entry()?.targetAPIVersion == "example.org/v1")
         stage.target.problem = Explanation(.kubernetesRefused, "no right")
         stage.tellTarget()
         stage.evaluate(load: 900)
@@ -306,6 +307,58 @@ struct PodScalingTests {
         #expect(stage.change == [8, 10])
     }
 
+    /// Values of CPU of the first pods, one after the other, and of pods that are in no cluster.
+    private func loads(_ stage: inout ScalerStage, _ values: [Double], strangers: [Double] = []) {
+        stage.stage.now = stage.stage.now + .seconds(15)
+        let known = zip(stage.pods, values).map { ($0.name, $0.uid, $1) }
+        let others = strangers.enumerated().map { ("other\($0.offset)", "stranger\($0.offset)", $0.element) }
+        stage.stage.receive(
+            .podStats(
+                PodStats(
+                    cluster: "test",
+                    samples: (known + others).map {
+                        PodStats.Sample(
+                            namespace: "default", pod: $0.0, podUID: $0.1, node: "n1", at: stage.stage.now,
+                            cpuMillis: $0.2)
+                    })))
+        stage.evaluate(after: .seconds(1))
+    }
+
+    @Test(
+        "HPA v2's ScaleUpIgnoresFailedPods, ScaleDownIgnoresFailedPods, ...IgnoresDeletionPods: what is over or on its way out counts for nothing",
+        arguments: ["failed", "succeeded", "terminating"], [true, false])
+    func ignored(what: String, isUp: Bool) {
+        let values = isUp ? [500.0, 700] : [100, 300, 500, 250, 250]
+        var stage = ScalerStage(pods: values.count) {
+            $0.scaler.intentions = [Intention(stat: "cpu", goal: .utilization(isUp ? 30 : 50))]
+            $0.scaler.scaleDown.stabilization = .zero
+        }
+        stage.addPods(2, on: "n1")
+        var more = Array(stage.pods.suffix(2))
+        for index in more.indices {
+            more[index].ready = false
+            switch what {
+            case "failed": more[index].phase = .failed
+            case "succeeded": more[index].phase = .succeeded
+            default: more[index].deletedAt = stage.stage.now + .seconds(30)
+            }
+        }
+        stage.tellTarget(pods: more)
+        loads(&stage, values + [5_000, 5_000])
+        #expect(stage.change == (isUp ? [2, 4] : [5, 3]), "\(String(describing: stage.entry()))")
+    }
+
+    @Test("HPA v2's SuperfluousMetrics: values of pods that are none of the target's count for nothing")
+    func superfluous() {
+        var stage = ScalerStage(pods: 4) {
+            $0.scaler.maximum = 100
+            $0.scaler.intentions = [Intention(stat: "cpu", goal: .utilization(100))]
+            $0.scaler.scaleUp.policies = [.init(.pods, 100, per: .seconds(15))]
+        }
+        loads(&stage, [4_000, 9_500, 3_000, 7_000], strangers: [3_200, 2_000])
+        #expect(stage.change == [4, 24] && stage.entry()?.thresholds.first?.value == 587)
+    }
+
     @Test(
         "One of several stats that is missing for a moment now and then does not keep the others from shrinking: that look recommends nothing"
     )
@@ -356,6 +409,21 @@ struct PodScalingTests {
             if !stage.decided.isEmpty { changes.append(stage.change) }
         }
         #expect(changes.first == [4, 1])
+    }
+
+    @Test("A window of two looks lasts no longer for a stat that is missing at every third look")
+    func gapsInShortWindow() {
+        var stage = ScalerStage(pods: 4) {
+            $0.scaler.scaleDown.stabilization = .seconds(10)
+            $0.scaler.intentions = [Intention(stat: "queue", isExternal: true, goal: .average(10))]
+        }
+        var changes: [[Int]] = []
+        for look in 1...24 where changes.isEmpty {
+            stage.tell("queue", look % 3 == 0 ? -1 : 10)
+            stage.evaluate(after: .seconds(5))
+            if !stage.decided.isEmpty { changes.append(stage.change) }
+        }
+        #expect(changes == [[4, 1]])
     }
 
     @Test(
@@ -409,9 +477,9 @@ struct PodScalingTests {
     }
 
     @Test(
-        "A StatefulSet makes its pods one after the other: while one is not ready the rest are not held by a quota",
-        arguments: [true, false])
-    func orderedReady(isReady: Bool) {
+        "A StatefulSet makes its pods one after the other: while the newest starts the rest are not held by a quota; one that never becomes ready holds them",
+        arguments: [(2, 2, true), (2, 30, false), (0, 2, false), (nil, 0, false)] as [(Int?, Double, Bool)])
+    func orderedReady(unready: Int?, minutes: Double, asks: Bool) {
         var stage = ScalerStage(nodes: ["n1", "n2"], pods: 3) {
             $0.scaler.maximum = 100
             $0.target.kind = "StatefulSet"
@@ -421,16 +489,20 @@ struct PodScalingTests {
         #expect(stage.change == [3, 6])
         stage.carryOut()
         stage.evaluate(after: .seconds(60), load: 1_000)
-        var last = stage.pods[2]
-        last.ready = isReady
-        stage.tellTarget(pods: [last])
+        var pods: [Pod] = []
+        if let unready {
+            pods = [stage.pods[unready]]
+            pods[0].ready = false
+            pods[0].startedAt = stage.stage.now - .seconds(60 * minutes)
+        }
+        stage.tellTarget(pods: pods)
         var asked: [Int] = []
         for _ in 1...12 {
             stage.evaluate(load: 4_000)
             asked += stage.stage.scaled.map(\.to)
             if stage.change.first == 6 { break }
         }
-        #expect(stage.change.first == 6 && asked.isEmpty == isReady, "\(stage.change) \(asked)")
+        #expect(stage.change.first == 6 && asked.isEmpty != asks, "\(stage.change) \(asked)")
     }
 
     @Test("A scaler that only tries is in nobody's way, and says what it would do beside whoever scales")
@@ -459,6 +531,30 @@ struct PodScalingTests {
         stage.stage.delta(scaling: PodScalingChange(changed: PodScaling(autoscalersProblem: "403")))
         stage.evaluate(load: 1_000)
         #expect(stage.entry()?.problem == nil && stage.entry()?.desired == 4)
+    }
+
+    @Test("Many scalers that only try beside as many HorizontalPodAutoscalers: each is told of its own")
+    func manyTries() {
+        var stage = ScalerStage()
+        var scaling = PodScaling()
+        for number in 0..<100 {
+            let reference = TargetReference(apiVersion: "apps/v1", kind: "Deployment", name: "w\(number)")
+            var (scaler, target) = (stage.scaler, stage.target)
+            (scaler.name, scaler.target, scaler.dryRun) = ("s\(number)", reference, true)
+            target.name = reference.name
+            scaling.scalers.append(scaler)
+            scaling.targets.append(target)
+            scaling.autoscalers.append(PodAutoscaler(namespace: "default", name: "h\(number)", target: reference))
+        }
+        stage.stage.delta(scaling: PodScalingChange(changed: scaling))
+        stage.evaluate(load: 500)
+        for number in 0..<100 {
+            let told = stage.entry("default/s\(number)")?.limits.filter { $0.reason == .autoscalerOwnsTarget }
+            #expect(
+                told?.map(\.detail) == [
+                    "HorizontalPodAutoscaler default/h\(number) scales Deployment/default/w\(number)"
+                ])
+        }
     }
 
     @Test(

@@ -13,6 +13,8 @@ struct ReplicaCalculatorTests {
     enum Sample: Sendable {
         case ready(Double)
         case unready(Double)
+        /// It became ready a moment ago: what was measured covers time before.
+        case hot(Double)
         case missing
         case pending
         case leaving(Double)
@@ -39,7 +41,13 @@ struct ReplicaCalculatorTests {
             name: "ScaleUpUnreadyNoScale", current: 3, pods: [.ready(400), .unready(500), .unready(700)],
             goal: .utilization(30), expected: 3),
         Case(
-            name: "ScaleUpHotCpuLessScale: a pending pod counts as idle", current: 3,
+            name: "ScaleUpHotCpuLessScale", current: 3, pods: [.hot(300), .ready(500), .ready(700)],
+            goal: .utilization(30), expected: 4),
+        Case(
+            name: "ScaleHotCpuNoScale", current: 3, pods: [.ready(400), .hot(500), .hot(700)],
+            goal: .utilization(30), expected: 3),
+        Case(
+            name: "a pending pod counts as idle", current: 3,
             pods: [.pending, .ready(500), .ready(700)], goal: .utilization(30), expected: 4),
         Case(
             name: "ScaleUpIgnoresDeletionPods", current: 2,
@@ -52,6 +60,16 @@ struct ReplicaCalculatorTests {
             name: "ScaleDownIgnoresUnreadyPods", current: 5,
             pods: [.ready(100), .ready(300), .ready(500), .unready(250), .unready(250)], goal: .utilization(50),
             expected: 2),
+        Case(
+            name: "ScaleDownExcludeUnscheduledPods", current: 5,
+            pods: [.ready(100), .pending, .pending, .pending, .pending], goal: .utilization(50), expected: 1),
+        Case(
+            name: "ScaleDownIgnoreHotCpuPods", current: 5,
+            pods: [.ready(100), .ready(300), .ready(500), .hot(250), .hot(250)], goal: .utilization(50), expected: 2),
+        Case(
+            name: "ScaleDownIgnoresDeletionPods", current: 5,
+            pods: [.ready(100), .ready(300), .ready(500), .ready(250), .ready(250), .leaving(0), .leaving(0)],
+            goal: .utilization(50), expected: 3),
         Case(
             name: "Tolerance", current: 3, pods: [.ready(1_010), .ready(1_030), .ready(1_020)],
             goal: .utilization(100), expected: 3),
@@ -92,6 +110,29 @@ struct ReplicaCalculatorTests {
             name: "MissingMetricsUnreadyScaleDown", current: 4,
             pods: [.unready(100), .ready(100), .ready(100), .missing], goal: .utilization(50), expected: 3),
         Case(
+            name: "MissingMetricsHotCpuNoChange", current: 3, pods: [.hot(100), .ready(450), .missing],
+            goal: .utilization(50), expected: 3),
+        Case(
+            name: "MissingMetricsHotCpuScaleUp", current: 3, pods: [.hot(100), .ready(2_000), .missing],
+            goal: .utilization(50), expected: 4),
+        Case(
+            name: "DuringRollingUpdateWithMaxSurge: a pod more than replicas, without a value", current: 2,
+            pods: [.ready(100), .ready(100), .missing], goal: .utilization(50), expected: 2),
+        Case(
+            name: "DuringRollingUpdateWithMaxSurgeCM", current: 2, pods: [.ready(10), .ready(10), .missing],
+            goal: .average(17), expected: 2, isCPU: false),
+        Case(
+            name: "ToleranceCM", current: 3, pods: [.ready(20), .ready(21), .ready(21)], goal: .average(20),
+            expected: 3,
+            isCPU: false),
+        Case(
+            name: "PlainMetricReplicaCalcMissingMetricsNoChangeEq", current: 5,
+            pods: [.ready(20), .ready(19), .ready(21), .missing, .missing], goal: .average(20), expected: 5,
+            isCPU: false),
+        Case(
+            name: "ScaleUpCMUnreadyHotCpuScaleWouldScaleDown", current: 3,
+            pods: [.unready(50), .ready(15), .hot(30)], goal: .average(15), expected: 7, isCPU: false),
+        Case(
             name: "ScaleUpCM: an average", current: 3, pods: [.ready(20), .ready(10), .ready(30)],
             goal: .average(15), expected: 4, isCPU: false),
         Case(
@@ -121,6 +162,10 @@ struct ReplicaCalculatorTests {
             pod.value = value
             pod.isReady = false
             pod.readyChangedAt = pod.startedAt
+        case .hot(let value):
+            pod.value = value
+            pod.startedAt = now - .seconds(20)
+            pod.readyChangedAt = now - .seconds(10)
         case .missing: break
         case .pending: pod.isPending = true
         case .leaving(let value):
@@ -138,12 +183,34 @@ struct ReplicaCalculatorTests {
     }
 
     @Test(
+        "Pods that request different amounts: MissingMetricsScaleDownTargetOver100, ComputedToleranceAlgImplementation")
+    func differentRequests() {
+        func pods(_ samples: [Sample], _ requests: [Double]) -> [MonitoredPod] {
+            zip(samples, requests).map { sample, request in
+                var pod = Self.pod(sample)
+                pod.request = request
+                return pod
+            }
+        }
+        let over = pods([.unready(200), .ready(100), .ready(100), .missing], [1_000, 1_000, 2_000, 2_000])
+        let few = ReplicaCalculator(current: 4, now: Self.now).perPod(over, .utilization(300), isCPU: true)
+        #expect(few.replicas == 2 && few.value == 6, "\(few)")
+        let many = pods(
+            Array(repeating: .ready(150), count: 10), [400, 200, 310, 290, 302, 298, 301, 299, 300, 300])
+        let calculator = ReplicaCalculator(current: 10, now: Self.now)
+        #expect(calculator.perPod(many, .utilization(56), isCPU: true).replicas == 9, "just beyond the tolerance")
+        #expect(calculator.perPod(many, .utilization(55), isCPU: true).replicas == 10, "just within")
+    }
+
+    @Test(
         "External stats: the whole, and the average over the replicas",
         arguments: [
             (1, 8.6, Intention.Goal.total(4.4), 1, 2), (3, 8.6, .average(2.15), 3, 4), (5, 8.6, .total(14.334), 5, 3),
             (5, 8.6, .average(2.867), 5, 3), (3, 6.0, .average(2), 3, 3), (0, 7.0, .average(2), 0, 4),
             (0, 7.0, .total(2), 0, 4), (4, 0.0, .total(2), 4, 0), (20, 8.4, .average(0.3), 20, 28),
             (5, 2.1, .average(0.3), 5, 7), (1, 0.3, .total(0.1), 1, 3),
+            // ToleranceCMExternal, TolerancePerPodCMExternal, ScaleUpCMExternalIgnoresUnreadyPods.
+            (3, 8.6, .total(8.888), 3, 3), (3, 8.6, .average(2.9), 3, 3), (3, 8.6, .total(4.4), 1, 2),
         ] as [(Int, Double, Intention.Goal, Int, Int)])
     func external(current: Int, value: Double, goal: Intention.Goal, ready: Int, expected: Int) {
         let outcome = ReplicaCalculator(current: current, now: Self.now).external(value, goal, ready: ready)

@@ -1,10 +1,8 @@
-"""Databases, service users, endpoints, Gnocchi archive policy and resource types; idempotent."""
+"""Databases, service users and endpoints; idempotent."""
 import getpass
-import json
 import os
 import sys
 
-import requests
 from keystoneauth1 import session
 from keystoneauth1.identity import v3
 from keystoneclient.v3 import client
@@ -50,18 +48,6 @@ def accounts():
                 ks.endpoints.update(have[interface], url=url)
 
 
-def types():
-    """Send the requests listed in a file: a list of {path, body}; 409 means: is there already."""
-    second = {"granularity": "1s", "timespan": "6h"}
-    head = {"X-Auth-Token": admin().session.get_token()}
-    for item in json.load(open(sys.argv[2])):
-        if item["path"] == "/v1/archive_policy":
-            item["body"]["definition"].insert(0, second)
-        r = requests.post(E["RIG_GNOCCHI_URL"] + item["path"], json=item["body"], headers=head)
-        if r.status_code not in (201, 409):
-            sys.exit("POST %s %s: %s %s" % (item["path"], item["body"]["name"], r.status_code, r.text))
-
-
 def wait():
     """Until something reads the queue of samples."""
     import time
@@ -78,4 +64,4 @@ def wait():
     sys.exit("ceilometer-notification does not listen; see its log")
 
 
-{"databases": databases, "accounts": accounts, "types": types, "wait": wait}[sys.argv[1]]()
+{"databases": databases, "accounts": accounts, "wait": wait}[sys.argv[1]]()

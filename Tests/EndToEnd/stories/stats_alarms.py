@@ -1,8 +1,10 @@
 """Aodh's alarms on our statistics make the group grow, and let nodes go with notice."""
-import json
+import contextlib
 import os
 import subprocess
 import sys
+
+import yaml
 
 from harness.kubernetes import all_running
 from harness.processes import Process
@@ -16,16 +18,20 @@ from .stats_telemetry import identity_of, telemetry
 BUSY, IDLE = "1900m", "100m"  # of two cores
 
 
-def alarm_definition(stage, name, **actions):
-    """As in deploy/telemetry/alarms.yaml, but on the last two points: the rig's archive policy also keeps single seconds,
-    so that this takes half a minute and not three."""
-    query = {"and": [{"=": {"cluster": stage.cluster}}, {"=": {"ended_at": None}}]}
-    return dict({
-        "name": "%s %s" % (name, stage.cluster), "type": "gnocchi_aggregation_by_resources_threshold",
-        "repeat_actions": False, "gnocchi_aggregation_by_resources_threshold_rule": {
-            "metric": "kubernetes.node.cpu.utilization", "resource_type": "kubernetes_node", "aggregation_method": "mean",
-            "query": json.dumps(query), "granularity": 1, "evaluation_periods": 2, "threshold": 0.8,
-            "comparison_operator": "gt"}}, **actions)
+def shipped_alarms(stage, **actions):
+    """{name: definition} of deploy/telemetry/alarms.yaml with GROUP and CLUSTER filled in. Only what they look at is shorter,
+    the last two points: the rig's archive policy also keeps single seconds, so that this takes half a minute and not three."""
+    with open(os.path.join(stage.rigs.project, "deploy/telemetry/alarms.yaml"), encoding="utf-8") as f:
+        text = f.read()
+    check("GROUP" in text and "CLUSTER" in text, "alarms.yaml has no GROUP or CLUSTER to fill in")
+    # In what the alarms say, not in the comments.
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+    found = {}
+    for alarm in yaml.safe_load(text.replace("CLUSTER", stage.cluster).replace("GROUP", "workers")):
+        name = alarm["name"]
+        alarm[alarm["type"] + "_rule"].update(granularity=1, evaluation_periods=2)
+        found[name] = dict(alarm, name="%s %s" % (name, stage.cluster), **actions)
+    return found
 
 
 class Alarm:
@@ -102,13 +108,17 @@ def shrinks_with_notice(stage, who, reason):
 
 @story("stats-alarm-rule")
 def alarm_on_the_bus(stage):
-    """Load, samples, Ceilometer, Gnocchi, Aodh, a transition on the bus, a rule: the group grows; ok again, a node leaves with notice."""
+    """Load, samples, Ceilometer, Gnocchi, Aodh with the alarms that are shipped, a transition on the bus, a rule: the group grows; ok
+    again, a node leaves with notice."""
     cloud = stage.rigs.cloud
     _, project = identity_of(cloud)
-    with Alarm(cloud, alarm_definition(stage, "group cpu")) as alarm:
+    with contextlib.ExitStack() as all_of_them:
+        alarms = {name: all_of_them.enter_context(Alarm(cloud, definition))
+                  for name, definition in shipped_alarms(stage).items()}
+        alarm = alarms["group-cpu-high"]
         # One by its id, one by its name, which Aodh's notifications do not bear.
         rule = {"group": "workers", "alarm": alarm.id, "repeat": False, "cooldown": "10s"}
-        by_name = dict(rule, alarm="group cpu %s" % stage.cluster)
+        by_name = dict(rule, alarm="group-cpu-high %s" % stage.cluster)
         one_node_with_a_pod(
             stage, project, collector__alarms={"enabled": True, "project_id": project},
             decider__rules=[dict(by_name, name="hot", direction="up"), dict(rule, name="cool", direction="down", state="ok")])
@@ -118,13 +128,15 @@ def alarm_on_the_bus(stage):
         until("the Collector tells of it", lambda: stage.recorder.first("cloud.alarm", alarmID=alarm.id, state="ok"), 30)
         until("name and definition are looked up", lambda: [
             message for message in stage.recorder.all("cloud.alarm")
-            if message.payload["alarmID"] == alarm.id and message.payload.get("name") == "group cpu %s" % stage.cluster
+            if message.payload["alarmID"] == alarm.id and message.payload.get("name") == "group-cpu-high %s" % stage.cluster
             and "kubernetes.node.cpu.utilization" in message.payload.get("definition", "")], 30)
         kept = until("the ledger says why the node stays", lambda: [
             entry["outcome"] for message in stage.recorder.all("evaluation")
             for entry in message.payload.get("signals") or [] if entry["who"] == "rule cool" and entry["decided"] == 0], 30)[0]
         check(kept["reason"] in ("NoPlaceToMovePods", "MinimumReached"), "the only node stays because of %s" % kept)
         stage.say("the alarm is ok, and the only node stays: %s" % kept["reason"])
+        for name, state in (("group-cpu-low", "alarm"), ("pods-wait-for-a-node", "ok"), ("statistics-are-missing", "ok")):
+            until("%s is %s" % (name, state), lambda: alarms[name].is_in(state), 60, every=2)
         stage.machines.load(BUSY)
         until("the alarm fires", lambda: alarm.is_in("alarm"), 120, every=2)
         grows_by_one(stage, "rule hot", "RuleFired")
@@ -192,9 +204,10 @@ def alarm_calls_us(stage):
 
     stage.machines.load(BUSY)
     stage.start_services()
-    with Alarm(cloud, alarm_definition(stage, "signals", alarm_actions=[address("up")], ok_actions=[address("down")])) as alarm:
+    actions = {"alarm_actions": [address("up")], "ok_actions": [address("down")]}
+    with Alarm(cloud, shipped_alarms(stage, **actions)["group-cpu-high"]) as alarm:
         until("the alarm fires", lambda: alarm.is_in("alarm"), 120, every=2)
-        grows_by_one(stage, "alarm signals", "Signalled")
+        grows_by_one(stage, "alarm group-cpu-high", "Signalled")
         stage.machines.load(IDLE)
         until("the alarm is ok", lambda: alarm.is_in("ok"), 120, every=2)
-        shrinks_with_notice(stage, "alarm signals", "Signalled")
+        shrinks_with_notice(stage, "alarm group-cpu-high", "Signalled")

@@ -18,7 +18,7 @@ class Rig:
         self.state = os.path.dirname(stage.rigs.openrc)
 
     def run(self, *arguments):
-        done = subprocess.run([self.script, *arguments], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([self.script, *arguments], capture_output=True, text=True, timeout=300)
         check(done.returncode == 0, "telemetry %s: %s%s" % (" ".join(arguments), done.stdout, done.stderr))
 
     @contextlib.contextmanager

@@ -116,7 +116,8 @@ import YAML
                 for program in updraft updraft-{collector,decider,actuator,notifier}; do
                     readelf -d "$0/$program" | sed -n 's/.*(NEEDED).*\\[\\(.*\\)\\]/\\1/p'
                 done | sort -u | while read -r library; do
-                    dpkg-query -S "*/$library" 2>/dev/null | sed 's/:.*//' | sort -u
+                    # Ubuntu says too where the C library moved its files.
+                    dpkg-query -S "*/$library" 2>/dev/null | grep -v '^diversion ' | sed 's/:.*//' | sort -u
                 done
                 """, ServiceProcess.folder,
             ], environment: ["PATH": "/usr/bin:/bin", "LC_ALL": "C"], log: log.path)

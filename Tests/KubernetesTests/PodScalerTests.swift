@@ -455,7 +455,21 @@ struct PodScalerTests {
                 "spec.metrics[0]: the selector is left out; the stat goes by its name alone",
                 "spec.metrics[0]: somebody has to publish it as updraft.external.stats",
             ])
+        #expect(all[0].isWhole && !all[1].isWhole)
         #expect(all[1].manifest?.contains("team: x") == true && all[1].manifest?.contains("kind: Shop") == true)
+    }
+
+    @Test("updraft convert hpa: one that may idle is told that a target at zero stays there")
+    func conversionOfZero() throws {
+        let json = #"""
+            {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"a"},"spec":{
+              "minReplicas":0,"maxReplicas":3,"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"a"},
+              "metrics":[{"type":"External","external":{"metric":{"name":"depth"},"target":{"type":"AverageValue","averageValue":"30"}}}]}}
+            """#
+        let one = try #require(try converted(json).first)
+        let note =
+            "minReplicas: 0: a target that is at 0 replicas when the scaler comes stays there; scale it to 1 once"
+        #expect(one.isWhole && one.notes.contains(note) && one.manifest?.contains("minReplicas: 0") == true, "\(one)")
     }
 
     @Test("updraft convert hpa: what is made of it is what the HorizontalPodAutoscaler said")

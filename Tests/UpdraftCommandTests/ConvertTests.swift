@@ -24,6 +24,13 @@ struct ConvertTests {
     func codes() throws {
         #expect(try code(hpa(cpu)) == 0)
         #expect(try code(hpa(cpu + #", {"type": "Object"}"#)) == 1)
+        // A stat goes by its name alone: with a selector it was another.
+        let named = #"{"metric": {"name": "depth"}, "target": {"type": "AverageValue", "averageValue": "30"}}"#
+        let chosen = named.replacing(#""depth""#, with: #""depth", "selector": {"matchLabels": {"queue": "a"}}"#)
+        for (kind, key) in [("External", "external"), ("Pods", "pods")] {
+            #expect(try code(hpa(#"{"type": "\#(kind)", "\#(key)": \#(named)}"#)) == 0)
+            #expect(try code(hpa(#"{"type": "\#(kind)", "\#(key)": \#(chosen)}"#)) == 1)
+        }
         #expect(try code(hpa(#"{"type": "ContainerResource"}"#)) == 1, "nothing is left to scale by")
         #expect(try code(#"{"kind": "Deployment", "metadata": {"name": "web"}}"#) == 1)
         #expect(try code("{") == 1)

@@ -127,6 +127,7 @@ public enum AutoscalerConversion {
                 var external = metric
                 if metric[path: "external", "metric", "selector"] != nil {
                     external["external"]?["metric"]?["selector"] = nil
+                    isWhole = false
                     notes.append("\(path): the selector is left out; the stat goes by its name alone")
                 }
                 metrics.append(external)
@@ -135,6 +136,7 @@ public enum AutoscalerConversion {
                 var pods = metric
                 if metric[path: "pods", "metric", "selector"] != nil {
                     pods["pods"]?["metric"]?["selector"] = nil
+                    isWhole = false
                     notes.append("\(path): the selector is left out; the stat goes by its name alone")
                 }
                 metrics.append(pods)

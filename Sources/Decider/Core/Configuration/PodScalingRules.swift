@@ -26,6 +26,8 @@ public struct PodScalingRules: Sendable, Equatable {
     public var makingTime = Interval.seconds(30)
     /// For so long a node counts as freed by a target that was made smaller: once unneeded it goes at once.
     public var freedLifetime = Interval.minutes(10)
+    /// For so long a target that was set to zero may be told with the replicas that it had before.
+    public var untoldLifetime = Interval.minutes(10)
     /// For so long what was done by a scaler that is gone is remembered: it may only not have been read.
     public var goneLifetime = Interval.minutes(60)
     /// For so long a target that was set to zero is remembered while nobody tells of it.

@@ -66,7 +66,10 @@ extension Engine {
         guard refused else {
             known.refusal = nil
             memory.pods?.scalers[id] = known
-            if let act = known.act { model.changeKept(act.target, to: act.to) }
+            if let act = known.act {
+                model.changeKept(act.target, to: act.to)
+                if act.to == 0 { memory.pods?.idled?[act.target]?.done = .init(at: now, from: act.from) }
+            }
             return true
         }
         let act = known.act
@@ -108,7 +111,14 @@ extension Engine {
         for (id, idle) in idled {
             if let target = model.scaling.targets[id] {
                 if idle.missingSince != nil { kept[id]?.missingSince = nil }
-                if target.replicas > 0 && !coming.contains(id) { kept[id] = nil }
+                if let uid = idle.uid, !target.uid.isEmpty, uid != target.uid {
+                    // Made anew: its zero is somebody's.
+                    kept[id] = nil
+                } else if target.replicas == 0 {
+                    kept[id]?.done = nil
+                } else if !coming.contains(id) && !isUntold(idle, target, at: now) {
+                    kept[id] = nil
+                }
             } else if let since = idle.missingSince {
                 if now - since >= configuration.podScaling.idleLifetime { kept[id] = nil }
             } else {
@@ -117,6 +127,12 @@ extension Engine {
         }
         if kept.count > Self.maximumIdled { kept = kept.filter { $0.value.missingSince == nil } }
         if kept != idled { memory.pods?.idled = kept.isEmpty ? nil : kept }
+    }
+
+    /// Whether the target was set to zero and is told with the replicas of before: the Collector sees it late.
+    private func isUntold(_ idle: PodScalingMemory.Idle, _ target: ScaleTarget, at now: Timestamp) -> Bool {
+        guard let done = idle.done, target.replicas == done.from else { return false }
+        return now - done.at < configuration.podScaling.untoldLifetime
     }
 
     /// Acts end when their replicas are there, when somebody else changed them, or when their time is over.

@@ -169,8 +169,19 @@ extension Engine {
         entry.outcome = verdict.outcome
         entry.limits = verdict.limits + bond.others
         entry.thresholds = verdict.thresholds
-        entry.problem = verdict.failure ?? verdict.blocked
+        entry.problem = verdict.failure ?? verdict.blocked ?? standingRefusal(known, at: now)?.reason
         return entry
+    }
+
+    /// A refusal stands until a change is made: neither a retry nor that none is wanted for a while is a recovery. One that is long
+    /// over and was not tried since says nothing any more.
+    private func standingRefusal(
+        _ known: PodScalingMemory.Scaler?, at now: Timestamp
+    ) -> PodScalingMemory.Scaler.Refusal? {
+        guard let refusal = known?.refusal, now - refusal.until <= configuration.podScaling.refusalMaximumPause else {
+            return nil
+        }
+        return refusal
     }
 
     private func scene(_ scaler: PodScaler, _ bond: ScalerBond, at now: Timestamp) -> ScalerScene {
@@ -244,11 +255,7 @@ extension Engine {
             return nil
         }
         var known = memory.pods?.scalers[item.id] ?? PodScalingMemory.Scaler()
-        // It stands until a change is made: a retry that is refused as well would else look like a recovery.
-        if let refusal = known.refusal, now - refusal.until > configuration.podScaling.refusalMaximumPause {
-            // Long ago, and not tried since.
-            known.refusal = nil
-        }
+        known.refusal = standingRefusal(known, at: now)
         if let refusal = known.refusal { entry.problem = refusal.reason }
         if let refusal = known.refusal, refusal.until > now {
             entry.limits.append(Explanation(refusal.reason.reason, "tried again at \(refusal.until)"))
@@ -268,7 +275,7 @@ extension Engine {
         if memory.pods == nil { memory.pods = PodScalingMemory() }
         if to == 0 {
             var idled = memory.pods?.idled ?? [:]
-            idled[target.id] = .init()
+            idled[target.id] = .init(uid: target.uid.isEmpty ? nil : target.uid)
             memory.pods?.idled = idled
             known.idled.insert(target.id)
         }

@@ -50,6 +50,17 @@ struct PodScalingMemory: Sendable, Codable, Equatable {
     struct Idle: Sendable, Codable, Equatable {
         /// Since when it is not among the targets known; nil: it is.
         var missingSince: Timestamp?
+        /// The object that was set to zero: one that is made anew under its name is another.
+        var uid: String?
+        /// It was done, and nobody has told the zero yet.
+        var done: Done?
+
+        struct Done: Sendable, Codable, Equatable {
+            /// When the Actuator said so.
+            var at: Timestamp
+            /// The replicas that it had before.
+            var from: Int
+        }
     }
     /// Nodes that pods of a target have left that was made smaller, and when: by UID.
     var freed: [String: Timestamp] = [:]

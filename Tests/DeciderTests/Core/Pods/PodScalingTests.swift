@@ -172,7 +172,10 @@ struct PodScalingTests {
         stage.evaluate(after: .seconds(5), load: 1_000)
         #expect(stage.decided.isEmpty)
         #expect(stage.entry()?.problem == Explanation(.kubernetesRefused, "403: may not"))
-        stage.evaluate(after: .seconds(12), load: 1_000)
+        // Nor is it a recovery that no change is wanted for a moment.
+        stage.evaluate(after: .seconds(1), load: 500)
+        #expect(stage.entry()?.desired == 2 && stage.entry()?.problem?.reason == .kubernetesRefused)
+        stage.evaluate(after: .seconds(11), load: 1_000)
         #expect(stage.change == [2, 4])
         // Neither the retry nor its being under way is a recovery.
         #expect(stage.stage.record?.scalers?.allSatisfy { $0.problem != nil } ?? true)
@@ -709,6 +712,17 @@ struct ScalerProblemTests {
 
     @Test("The target is gone, is owned by another workload, or cannot be read") func target() {
         #expect(problem { $0.target.name = "other" }?.reason == .targetNotFound)
+        // Of those that another workload owns nobody tells.
+        for (kind, words) in [
+            ("ReplicaSet", "there is no ReplicaSet web in default, or another workload owns it"),
+            ("Deployment", "there is no Deployment web in default"),
+        ] {
+            let missing = problem {
+                $0.scaler.target?.kind = kind
+                $0.target.name = "other"
+            }
+            #expect(missing == Explanation(.targetNotFound, words))
+        }
         #expect(problem { $0.target.owner = "Deployment/shop" }?.reason == .scalerInvalid)
         #expect(
             problem { $0.target.problem = Explanation(.kubernetesRefused, "403") }

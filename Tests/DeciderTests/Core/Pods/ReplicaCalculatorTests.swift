@@ -126,6 +126,13 @@ struct ReplicaCalculatorTests {
             expected: 3,
             isCPU: false),
         Case(
+            name: "tolerance edge of an average: 1.1 is within", current: 3,
+            pods: [.ready(22), .ready(22), .ready(22)],
+            goal: .average(20), expected: 3, isCPU: false),
+        Case(
+            name: "tolerance edge of an average: 1.11 is not", current: 3,
+            pods: [.ready(22.2), .ready(22.2), .ready(22.2)], goal: .average(20), expected: 4, isCPU: false),
+        Case(
             name: "PlainMetricReplicaCalcMissingMetricsNoChangeEq", current: 5,
             pods: [.ready(20), .ready(19), .ready(21), .missing, .missing], goal: .average(20), expected: 5,
             isCPU: false),
@@ -211,6 +218,10 @@ struct ReplicaCalculatorTests {
             (5, 2.1, .average(0.3), 5, 7), (1, 0.3, .total(0.1), 1, 3),
             // ToleranceCMExternal, TolerancePerPodCMExternal, ScaleUpCMExternalIgnoresUnreadyPods.
             (3, 8.6, .total(8.888), 3, 3), (3, 8.6, .average(2.9), 3, 3), (3, 8.6, .total(4.4), 1, 2),
+            // The edges of the tolerance.
+            (10, 11.0, .total(10), 10, 10), (10, 11.1, .total(10), 10, 12), (10, 9.0, .total(10), 10, 10),
+            (10, 8.9, .total(10), 10, 9), (10, 22.0, .average(2), 10, 10), (10, 22.2, .average(2), 10, 12),
+            (10, 18.0, .average(2), 10, 10), (10, 17.8, .average(2), 10, 9),
         ] as [(Int, Double, Intention.Goal, Int, Int)])
     func external(current: Int, value: Double, goal: Intention.Goal, ready: Int, expected: Int) {
         let outcome = ReplicaCalculator(current: current, now: Self.now).external(value, goal, ready: ready)

@@ -85,6 +85,56 @@ struct ScalerMemoryTests {
         #expect(stage.decided.isEmpty && stage.entry()?.problem?.reason == .targetIsZero)
     }
 
+    @Test(
+        "What we set to zero is woken also if the Collector tells the zero late, with load that is back before",
+        arguments: [(40.0, true), (700, false)])
+    func toldLate(seconds: Double, isWoken: Bool) {
+        var stage = ScalerStage(pods: 2) {
+            $0.scaler.minimum = 0
+            $0.scaler.intentions = [Intention(stat: "queue", isExternal: true, goal: .average(10))]
+            $0.scaler.scaleDown.stabilization = .zero
+        }
+        stage.tell("queue", 0)
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.change == [2, 0])
+        let progress = ScaleProgress(
+            id: stage.decided.last?.id ?? "", group: "Deployment/default/web", from: 2, to: 0,
+            reason: Explanation(.statBelow), at: stage.stage.now)
+        stage.stage.receive(.scaleCompleted(ScaleCompleted(cluster: "test", scale: progress)))
+        // The watch of Deployments is behind: two replicas, as before. They would be enough.
+        for _ in 0..<Int(seconds / 10) {
+            stage.tell("queue", 20)
+            stage.evaluate(after: .seconds(10))
+            #expect(stage.decided.isEmpty)
+        }
+        stage.target.replicas = 0
+        stage.tellTarget(removedPods: stage.pods.map(\.uid))
+        stage.tell("queue", 30)
+        stage.evaluate(after: .seconds(10))
+        #expect(stage.change == (isWoken ? [0, 3] : []), "\(String(describing: stage.entry()?.problem))")
+    }
+
+    @Test("A workload that is deleted and made anew at zero is somebody's zero", arguments: [true, false])
+    func madeAnew(isSame: Bool) {
+        var stage = ScalerStage(pods: 2) {
+            $0.target.uid = "first"
+            $0.scaler.minimum = 0
+            $0.scaler.intentions = [Intention(stat: "queue", isExternal: true, goal: .average(10))]
+            $0.scaler.scaleDown.stabilization = .zero
+        }
+        stage.tell("queue", 0)
+        stage.evaluate(after: .seconds(1))
+        stage.carryOut()
+        stage.stage.delta(scaling: PodScalingChange(removedTargets: [stage.target.id]))
+        stage.evaluate(after: .seconds(30))
+        if !isSame { stage.target.uid = "second" }
+        stage.tellTarget()
+        stage.tell("queue", 30)
+        stage.evaluate(after: .seconds(20))
+        #expect(stage.change == (isSame ? [0, 3] : []))
+        #expect(stage.entry()?.problem?.reason == (isSame ? nil : .targetIsZero))
+    }
+
     @Test("A target that nobody has told of for a month is forgotten")
     func forgotten() {
         var stage = idle()

@@ -62,6 +62,22 @@ struct ScalerReportTests {
         #expect(news.map(\.1) == [Explanation(reason, "why")] && news.allSatisfy(\.isWarning))
     }
 
+    @Test(
+        "A spec or stats that cannot be used are ScalingActive False with the reason, and a warning, of a new scaler too",
+        arguments: [Reason.scalerInvalid, .statUnknown, .statStale])
+    func inactive(reason: Reason) throws {
+        let problem = entry { $0.problem = Explanation(reason, "why") }
+        #expect(
+            conditions(problem).prefix(2) == [
+                "AbleToScale true ScalerSatisfied", "ScalingActive false \(reason.rawValue)",
+            ])
+        let well = try #require(ScalerReport(entry: entry()).patch(of: [:], at: now))
+        for object in [well, ["spec": [:]]] {
+            let news = ScalerReport(entry: problem).news(since: object)
+            #expect(news.map(\.1) == [Explanation(reason, "why")] && news.allSatisfy(\.isWarning))
+        }
+    }
+
     @Test("The status is patched once; a condition that has not turned keeps its time")
     func patch() throws {
         let first = try #require(ScalerReport(entry: entry()).patch(of: ["spec": [:]], at: now))

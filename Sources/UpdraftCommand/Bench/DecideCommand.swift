@@ -56,7 +56,8 @@ enum DecideCommand {
 
     private static func line(_ result: DecideBenchResult) -> String {
         let name = result.workload + String(repeating: " ", count: max(0, 26 - result.workload.count))
-        return "\(name) nodes \(result.nodes), unserved \(result.unserved), median \(rounded(result.median)) ms, "
+        let aim = DecideBench.aims[result.workload].map { " (aim: \(Int($0)) ms)" } ?? ""
+        return "\(name) nodes \(result.nodes), unserved \(result.unserved), median \(rounded(result.median)) ms\(aim), "
             + "p99 \(rounded(result.percentile(0.99))) ms, peak \(Int(result.peakMebibytes)) MiB"
     }
 
@@ -64,6 +65,7 @@ enum DecideCommand {
         [
             "workload": .string(result.workload), "nodes": .int(Int64(result.nodes)),
             "unserved": .int(Int64(result.unserved)), "medianMilliseconds": .double(rounded(result.median)),
+            "aimMilliseconds": DecideBench.aims[result.workload].map { .double($0) } ?? .null,
             "p99Milliseconds": .double(rounded(result.percentile(0.99))),
             "runs": .int(Int64(result.milliseconds.count)), "peakMebibytes": .double(rounded(result.peakMebibytes)),
         ]

@@ -386,6 +386,25 @@ struct PropertyTests {
         }
     }
 
+    /// Where the attempts reach for every plan that there is, the one that is taken is the best of them; and with more room
+    /// there are those without it, and others.
+    @Test(
+        "More room never leaves more pods, where every plan can be tried: the taken one against the taken one",
+        arguments: 0..<200)
+    func largerMaximumsWhereAllIsTried(seed: Int) {
+        var made = Self.random(UInt64(seed) &+ 70_000, isRich: seed % 2 == 1)
+        for number in made.rules.indices {
+            let count = made.groups[made.rules[number].id]?.count ?? 0
+            made.rules[number].max = min(made.rules[number].max, count + 3)
+        }
+        let before = Self.unserved(made)
+        for number in made.rules.indices {
+            var larger = made
+            larger.rules[number].max += 2
+            #expect(Self.unserved(larger) <= before, "seed \(seed), group \(number)")
+        }
+    }
+
     @Test("A plan that is made again never serves fewer pods")
     func retries() {
         for seed in 0..<100 {

@@ -3,9 +3,10 @@ import Messages
 /// A plan is better than the first that comes to mind: where pods have rules on other pods, a node more of one group may keep
 /// pods out of another (a pod that gets room in a zone repels others from it, or puts a spread out of balance).
 ///
-/// So a plan that leaves such pods without a place is made again with fewer new nodes of some group. What is taken leaves no
-/// more pods than a plan that never had the further nodes would have left, as far as the attempts reach: a group that may
-/// grow further never makes it worse.
+/// So a plan that leaves such pods without a place is made again with fewer new nodes of some groups, first of one at a time from
+/// the best so far on, then every combination that makes another plan. What is taken serves the most of all that were made. So
+/// where the attempts reach for all of them a group that may grow further never makes it worse: whatever could be planned
+/// without the further nodes is among what was tried.
 extension ScaleUpPlanner {
     /// A plan with what is left after it.
     private struct Attempt {
@@ -31,42 +32,86 @@ extension ScaleUpPlanner {
         }
     }
 
+    /// What was tried, and what may still be.
+    private struct Search {
+        var best: Attempt
+        /// New nodes that each group may get in the best plan.
+        var ceilings: [Int]
+        /// Demands that no plan can serve.
+        var hopeless: Set<Int>
+        /// How many plans may still be made.
+        var rest: Int
+        /// By what each group could get, what it would have made use of at most.
+        var reach: [[Int]: [Int]]
+
+        var isOver: Bool {
+            rest <= 0 || best.demands.indices.allSatisfy { best.demands[$0].open == 0 || hopeless.contains($0) }
+        }
+    }
+
     /// `run`, and run again where that may serve more pods.
     func runBest(
         _ demands: inout [Demand], _ world: inout World, _ catalog: inout Catalog
     ) -> ScaleUpPlan {
         let start = (demands: demands, world: world)
-        func attempt(_ ceilings: [Int: Int], _ catalog: inout Catalog) -> Attempt {
+        func attempt(_ ceilings: [Int], _ catalog: inout Catalog) -> Attempt {
             var planner = self
-            for (group, count) in ceilings {
+            for (group, count) in ceilings.enumerated() where count < candidates[group].room {
                 planner.candidates[group].ceiling = planner.candidates[group].target + count
             }
             var attempt = Attempt(plan: ScaleUpPlan(), demands: start.demands, world: start.world)
             attempt.plan = planner.run(&attempt.demands, &attempt.world, &catalog)
             return attempt
         }
-        var best = attempt([:], &catalog)
-        var rest = attempts(demands)
-        if rules.retriesPlans, rules.severalGroups, isWorthATry(best, catalog) {
-            var ceilings: [Int: Int] = [:]
-            var hasImproved = true
-            // From the best so far on, until no single step helps.
-            while hasImproved && rest > 0 && best.demands.contains(where: { $0.open > 0 }) {
-                hasImproved = false
-                for step in steps(ceilings, rest) where rest > 0 {
-                    rest -= 1
-                    let next = attempt(step, &catalog)
-                    if next.serves(more: best) {
-                        (best, ceilings, hasImproved) = (next, step, true)
-                    }
-                }
+        func settled(_ best: Attempt, _ catalog: inout Catalog) -> ScaleUpPlan {
+            (demands, world) = (best.demands, best.world)
+            var plan = best.plan
+            // The peer asks once, before anything is placed.
+            if !peer.takesPodsInTurn { explainRest(demands, world, &catalog, &plan) }
+            return plan
+        }
+        let rooms = candidates.map(\.room)
+        let first = attempt(rooms, &catalog)
+        guard rules.retriesPlans, rules.severalGroups, !first.plan.added.isEmpty,
+            first.demands.contains(where: { $0.open > 0 }),
+            demands.contains(where: { !catalog.classes[$0.podClass].isPlain })
+        else { return settled(first, &catalog) }
+        var search = Search(
+            best: first, ceilings: rooms, hopeless: hopeless(first), rest: attempts(demands),
+            reach: [rooms: reach(first, rooms)])
+        func note(_ ceilings: [Int], _ catalog: inout Catalog) -> Bool {
+            guard search.reach[ceilings] == nil else { return false }
+            search.rest -= 1
+            let next = attempt(ceilings, &catalog)
+            search.reach[ceilings] = reach(next, ceilings)
+            guard next.serves(more: search.best) else { return false }
+            (search.best, search.ceilings) = (next, ceilings)
+            return true
+        }
+        // From the best so far on, until no single step helps.
+        var hasImproved = true
+        while hasImproved && !search.isOver {
+            hasImproved = false
+            for step in steps(search) where !search.isOver {
+                if note(step, &catalog) { hasImproved = true }
             }
         }
-        demands = best.demands
-        world = best.world
-        // The peer asks once, before anything is placed.
-        if !peer.takesPodsInTurn { explainRest(demands, world, &catalog, &best.plan) }
-        return best.plan
+        // Whatever else makes another plan: a group has to get less than it made use of.
+        var queue = [rooms]
+        var known: Set<[Int]> = [rooms]
+        var index = 0
+        while index < queue.count && !search.isOver {
+            let ceilings = queue[index]
+            index += 1
+            _ = note(ceilings, &catalog)
+            guard let used = search.reach[ceilings] else { continue }
+            for group in ceilings.indices where used[group] > 0 {
+                var next = ceilings
+                next[group] = candidates[group].zeroOrMax ? 0 : used[group] - 1
+                if known.insert(next).inserted { queue.append(next) }
+            }
+        }
+        return settled(search.best, &catalog)
     }
 
     /// A fresh node could have taken them before the plan was made: what keeps them off now are the pods and nodes of the plan.
@@ -91,32 +136,35 @@ extension ScaleUpPlanner {
         return pods > 5_000 ? 0 : max(8, min(200, 50_000 / max(1, pods)))
     }
 
-    /// Whether nodes were added, pods were left that some group could take but for others, and pods have rules on others.
-    private func isWorthATry(_ attempt: Attempt, _ catalog: Catalog) -> Bool {
-        guard !attempt.plan.added.isEmpty, attempt.demands.contains(where: { !catalog.classes[$0.podClass].isPlain })
-        else { return false }
+    /// Demands that no group could take even if there were no others.
+    private func hopeless(_ attempt: Attempt) -> Set<Int> {
         let passing: Set<Reason> = [.podAffinityMismatch, .podAntiAffinityConflict, .topologySpreadConflict]
-        return attempt.demands.indices.contains { index in
-            attempt.demands[index].open > 0
-                && candidates.indices.contains { group in
-                    attempt.plan.obstacles[index][group].map { passing.contains($0.reason) } ?? true
-                }
+        let indices = attempt.demands.indices.filter { index in
+            candidates.indices.allSatisfy { group in
+                attempt.plan.obstacles[index][group].map { !passing.contains($0.reason) } ?? false
+            }
         }
+        return Set(indices)
     }
 
-    /// One group with fewer nodes each: every number, or some of them where there are too many.
-    private func steps(_ ceilings: [Int: Int], _ limit: Int) -> [[Int: Int]] {
-        var steps: [[Int: Int]] = []
-        let open = candidates.indices.filter { candidates[$0].refusal == nil && candidates[$0].template != nil }
-        let each = max(1, limit / max(1, open.count))
+    /// With as many new nodes of each group, or more, the plan would have been the same.
+    private func reach(_ attempt: Attempt, _ ceilings: [Int]) -> [Int] {
+        ceilings.enumerated().map { group, ceiling in min(ceiling, attempt.plan.reach[group] ?? 0) }
+    }
+
+    /// One group with fewer nodes than it made use of: every number, or some of them where there are too many.
+    private func steps(_ search: Search) -> [[Int]] {
+        var steps: [[Int]] = []
+        let used = search.reach[search.ceilings] ?? search.ceilings
+        let open = used.indices.filter { used[$0] > 0 }
+        let each = max(1, search.rest / max(1, open.count))
         for group in open {
-            let most = min(candidates[group].room, ceilings[group] ?? Int.max)
-            guard most > 0 else { continue }
             var counts =
-                candidates[group].zeroOrMax ? [0] : Array(stride(from: most - 1, through: 0, by: -1).prefix(each))
+                candidates[group].zeroOrMax
+                ? [0] : Array(stride(from: used[group] - 1, through: 0, by: -1).prefix(each))
             if let last = counts.last, last > 0 { counts[counts.count - 1] = 0 }
             for count in counts {
-                var step = ceilings
+                var step = search.ceilings
                 step[group] = count
                 steps.append(step)
             }

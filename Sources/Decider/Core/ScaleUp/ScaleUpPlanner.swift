@@ -21,6 +21,8 @@ struct ScaleUpPlan: Sendable {
     var placements: [Placement] = []
     /// The group that was chosen first.
     var best: Int?
+    /// The most new nodes of each group that it would have made use of; `Int.max` where its room cut an option.
+    var reach: [Int: Int] = [:]
     /// Why nothing at all was added, when that is so.
     var refusal: Explanation?
 }
@@ -51,7 +53,7 @@ struct ScaleUpPlanner {
         while !usable.isEmpty && (rest > 0 || isFirst && peer.estimatesBeyondLimits)
             && demands.contains(where: { $0.open > 0 })
         {
-            var options = estimate(demands, usable, rest, plan, world, &catalog)
+            var options = estimate(demands, usable, rest, &plan, world, &catalog)
             if rules.allOrNothing {
                 let all = demands.reduce(0) { $0 + $1.open }
                 let hadAny = !options.isEmpty
@@ -146,7 +148,7 @@ struct ScaleUpPlanner {
     }
 
     private func estimate(
-        _ demands: [Demand], _ usable: [Int], _ rest: Int, _ plan: ScaleUpPlan, _ world: World,
+        _ demands: [Demand], _ usable: [Int], _ rest: Int, _ plan: inout ScaleUpPlan, _ world: World,
         _ catalog: inout Catalog
     ) -> [ScaleUpOption] {
         var options: [ScaleUpOption] = []
@@ -160,7 +162,13 @@ struct ScaleUpPlanner {
             if peer.estimatesBeyondLimits {
                 limit = rules.maximumNodesPerDecision > 0 ? rules.maximumNodesPerDecision : Int.max
             }
-            guard var option = fewest(demands, template, group, limit, world, &catalog) else { continue }
+            var used = 0
+            let fewest = fewest(demands, template, group, limit, world, &catalog, &used)
+            // What one of several alike may get depends on all of them.
+            let isKnown = used < Int.max && !rules.balancesSimilarGroups
+            let reached = isKnown ? used + (plan.added[group] ?? 0) : Int.max
+            plan.reach[group] = max(plan.reach[group] ?? 0, reached)
+            guard var option = fewest else { continue }
             if rules.softTieBreaks { option.preference = preference(option, demands, template, catalog) }
             if candidates[group].zeroOrMax {
                 if peer.offersWholeMaximum && rules.allOrNothing && option.nodes > candidates[group].maximum {
@@ -173,10 +181,11 @@ struct ScaleUpPlanner {
         return options
     }
 
-    /// The estimate of the strategy that serves the most pods with the fewest nodes.
+    /// The estimate of the strategy that serves the most pods with the fewest nodes. `used` becomes the most nodes that any made
+    /// use of, `Int.max` if the limit cut one off.
     private func fewest(
         _ demands: [Demand], _ template: NodeTemplate, _ group: Int, _ limit: Int, _ world: World,
-        _ catalog: inout Catalog
+        _ catalog: inout Catalog, _ used: inout Int
     ) -> ScaleUpOption? {
         let hasRules = demands.contains { $0.open > 0 && !catalog.classes[$0.podClass].isPlain }
         var best: ScaleUpOption?
@@ -186,6 +195,7 @@ struct ScaleUpPlanner {
             estimator.strategy = strategy
             var scratch = world
             let option = estimator.run(demands, keepsOrder: rules.keepsPodOrder, &scratch, &catalog)
+            used = option.isCut ? Int.max : max(used, option.nodes)
             guard option.podCount > 0 else { continue }
             if let known = best, (known.podCount, -known.nodes) >= (option.podCount, -option.nodes) { continue }
             best = option

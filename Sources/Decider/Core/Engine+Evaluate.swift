@@ -37,7 +37,7 @@ extension Engine {
             memory.unneededSince = [:]
             var pass = ScaleUpPass(world: model.world)
             for number in groups.indices { pass.bounds[number] = [problem] }
-            result.evaluation.groups = ledger.changes(groups: groupEntries(pass, standings))
+            result.evaluation.groups = ledger.changes(groups: groupEntries(pass, standings, at: now))
             result.evaluation.isComplete = false
             conclude(&result, sentences + ["no decision: \(problem.detail)"], before, at: now)
             return result
@@ -53,11 +53,11 @@ extension Engine {
         let pass = scaleUp(standings, at: now)
         sentences += decideGrowth(pass, at: now, &result)
         sentences += decideReturns(pass, at: now, &result)
-        if !repairsFirst { sentences += decideRepairs(Repair.allCases, standings, at: now, &result) }
+        if !repairsFirst { sentences += decideRepairs(Repair.allCases, standings, pass, at: now, &result) }
         sentences += scaleDown(pass, standings, at: now, &result)
         sentences += shrinkBySignals(pass, standings, at: now, &result)
         result.evaluation.pods = ledger.changes(pods: podEntries(pass))
-        result.evaluation.groups = ledger.changes(groups: groupEntries(pass, standings))
+        result.evaluation.groups = ledger.changes(groups: groupEntries(pass, standings, at: now))
         note(deadline(pass, at: now), in: &result)
         conclude(&result, sentences, before, at: now)
         return result

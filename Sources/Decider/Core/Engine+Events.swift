@@ -21,7 +21,7 @@ extension Engine {
         var last = groups[number].state
         last?.observedAt = state.observedAt
         let isNews = last != state
-        groups[number].state = state
+        groups[number].take(state)
         groups[number].heardAt = now
         if let act = groups[number].memory.scale, state.observedAt >= act.decidedAt,
             act.to >= act.from ? state.size >= act.to : state.size <= act.to && (state.desired ?? 0) <= act.to

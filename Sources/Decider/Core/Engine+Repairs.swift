@@ -14,7 +14,8 @@ enum Repair: CaseIterable {
 extension Engine {
     /// The first of these repairs that a group needs.
     mutating func decideRepairs(
-        _ repairs: [Repair], _ standings: [GroupStanding], at now: Timestamp, _ result: inout EvaluationResult
+        _ repairs: [Repair], _ standings: [GroupStanding], _ pass: ScaleUpPass? = nil, at now: Timestamp,
+        _ result: inout EvaluationResult
     ) -> [String] {
         var sentences: [String] = []
         for number in groups.indices {
@@ -32,7 +33,7 @@ extension Engine {
             for repair in repairs {
                 let sentence =
                     switch repair {
-                    case .unregistered: removeUnregistered(number, standings, at: now, &result)
+                    case .unregistered: removeUnregistered(number, standings, pass, at: now, &result)
                     case .overdueGrowth: takeBackGrowth(number, at: now, &result)
                     case .target: correctTarget(number, at: now, &result)
                     }
@@ -48,13 +49,15 @@ extension Engine {
     static let unregisteredUID = RemovalNames.unregistered
 
     private mutating func removeUnregistered(
-        _ number: Int, _ standings: [GroupStanding], at now: Timestamp, _ result: inout EvaluationResult
+        _ number: Int, _ standings: [GroupStanding], _ pass: ScaleUpPass?, at now: Timestamp,
+        _ result: inout EvaluationResult
     ) -> String? {
         // It may be any of these machines.
         guard nodeOfUnknownMachine == nil else { return nil }
         let group = groups[number]
         let servers = Set((group.state?.members ?? []).compactMap(\.serverID))
-        var ids = machinesToRemove(number, standings).ids
+        let going = machinesToRemove(number, standings, pass, at: now)
+        var ids = going.ids
         guard !ids.isEmpty else { return nil }
         if !configuration.health.replacesAtMinimum {
             ids = Array(ids.prefix(max(0, group.target - group.minimum)))
@@ -68,6 +71,7 @@ extension Engine {
                 RemovalAct.Target(node: $0, nodeUID: Self.unregisteredUID, serverID: $0, drains: false)
             }, decidedAt: now, deadline: now + configuration.scaleDown.decisionLifetime)
         groups[number].memory.removal = act
+        if going.released.map(ids.contains) ?? false { groups[number].memory.releasedAt = now }
         let timeout = provisionTimeout(group)
         result.decisions.append(
             .removalDecided(
@@ -80,41 +84,6 @@ extension Engine {
                     }, decidedAt: now, deadline: act.deadline)))
         result.evaluation.decisions.append(act.id)
         return "remove from \(group.rules.id) \(ids.count) machines that never became nodes"
-    }
-
-    /// Machines of a group whose time to become a Node is over and that may go for it, and why others may not.
-    ///
-    /// Where more machines lack a Node than chance explains, it may be that Nodes were deleted or are not seen, or that the stack is
-    /// another cluster's: their machines do their work. Then only those go that were seen without a Node when they were new.
-    func machinesToRemove(_ number: Int, _ standings: [GroupStanding]) -> (ids: [String], hold: Explanation?) {
-        guard !standings[number].readiness.longUnregistered.isEmpty else { return ([], nil) }
-        let lost = Set(standings[number].readiness.longUnregistered)
-        let members = (groups[number].state?.members ?? []).filter { $0.serverID.map(lost.contains) ?? false }
-        let ids = members.compactMap(\.serverID).sorted()
-        guard !ids.isEmpty, !configuration.peer.repairsFirst else { return (ids, nil) }
-        let rules = configuration.health
-        func isTooMany(_ lost: Int, of all: Int) -> Bool {
-            lost > rules.toleratedUnready && Double(lost) > rules.maximumUnreadyPercent / 100 * Double(all)
-        }
-        let all = groups.reduce(0) { $0 + ($1.state?.size ?? 0) }
-        let allLost = standings.reduce(0) { $0 + $1.readiness.longUnregistered.count }
-        let size = groups[number].state?.size ?? 0
-        guard isTooMany(lost.count, of: size) || isTooMany(allLost, of: all) else { return (ids, nil) }
-        let since = groups[number].memory.unregisteredSince
-        let new = members.filter { member in
-            guard let id = member.serverID, let first = since[id], let made = member.createdAt else { return false }
-            return first <= made + provisionTimeout(groups[number])
-        }.compactMap(\.serverID).sorted()
-        guard new.count < ids.count else { return (ids, nil) }
-        return (
-            new,
-            Explanation(
-                .groupUnhealthy,
-                "\(lost.count) of \(size) machines have no Node, of all groups \(allLost) of \(all), which is more than "
-                    + "decider.ok_unready (\(rules.toleratedUnready)) and max_unready_percent "
-                    + "(\(Int(rules.maximumUnreadyPercent))): \(ids.count - new.count) that may have been Nodes are not removed"
-            )
-        )
     }
 
     /// The wanted size of a group and how many members stand behind it; nil while that cannot be told.

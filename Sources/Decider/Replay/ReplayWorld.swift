@@ -252,7 +252,7 @@ struct ReplayWorld: Sendable {
         node.uid = name
         node.providerID = "openstack:///server-\(name)"
         node.labels[NodeClass.hostLabel] = name
-        node.taints = ClusterModel.templateTaints(of: node, configuration.nodeRules)
+        node.taints = ClusterModel.templateTaints(node.taints, configuration.nodeRules)
         node.createdAt = now
         node.readiness = .ready
         node.readinessChangedAt = now

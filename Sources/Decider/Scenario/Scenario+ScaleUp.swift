@@ -207,7 +207,7 @@ extension Scenario {
         }
         return .object([
             "templatePods": .array(names),
-            "taintsKept": .array(ClusterModel.templateTaints(of: node).map { .string($0.key) }),
+            "taintsKept": .array(ClusterModel.templateTaints(node.taints).map { .string($0.key) }),
         ])
     }
 }

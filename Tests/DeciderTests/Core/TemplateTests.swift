@@ -125,6 +125,93 @@ struct TemplateTests {
         #expect(labels?["disk"] == "ssd")
     }
 
+    @Test("What the last node was is part of the checkpoint: whoever takes over grows an empty group by it")
+    func lastNodeAfterRestart() throws {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+        let proxy = Stage.shape(cpu: 1_000, app: "proxy", owner: nil) {
+            $0.annotations["kubernetes.io/config.mirror"] = "x"
+        }
+        let taint = Taint(key: "team", value: "a", effect: .noSchedule)
+        stage.snapshot(
+            nodes: [Stage.node("n1", labels: Self.disk, taints: [taint])], pods: stage.pods("proxy", 1, proxy, on: "n1")
+        )
+        group(&stage, ["n1"], Self.flavor)
+        stage.evaluate()
+        stage.delta(removedNodes: ["n1"], removedPods: ["proxy-0"])
+        group(&stage, [], Self.flavor)
+        stage.evaluate(after: .seconds(10))
+        let saved = try stage.core.engine.checkpoint()
+
+        func next(_ flavor: GroupState.Flavor, _ checkpoint: [UInt8]?) throws -> Stage {
+            var next = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+            if let checkpoint { try next.core.restore(checkpoint) }
+            next.now = stage.now + .minutes(600)
+            let shape = Stage.shape(cpu: 1_000) {
+                $0.nodeSelector = Self.disk
+                $0.tolerations = [Toleration(key: "team", exists: false, value: "a")]
+            }
+            next.snapshot(nodes: [], pods: next.pods("web", 4, shape))
+            group(&next, [], flavor)
+            next.evaluate()
+            return next
+        }
+        // Three of a core beside the static pod; a fourth on a second node.
+        let known = try next(Self.flavor, saved)
+        #expect(known.sizes == ["w": 2])
+        let template = try #require(known.core.engine.templates[0])
+        #expect(template.origin == "the last node, n1")
+        #expect(known.core.engine.model.catalog.nodeClasses[template.nodeClass].taints == [taint])
+        // Without it, and where machines are others by now, the flavor speaks: no such label.
+        #expect(try next(Self.flavor, nil).sizes == [:])
+        let small = GroupState.Flavor(name: "m1.small", vcpus: 1, ramMiB: 2_048, diskGiB: 20)
+        #expect(try next(small, saved).core.engine.templates[0]?.origin == "flavor m1.small")
+    }
+
+    @Test("Taints that pass are no part of what is remembered", arguments: [true, false])
+    func passingTaints(restarts: Bool) throws {
+        let passing = [
+            "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", "node.kubernetes.io/memory-pressure",
+            "node.kubernetes.io/disk-pressure", "node.kubernetes.io/pid-pressure", "node.kubernetes.io/unschedulable",
+            "node.kubernetes.io/network-unavailable", "node.kubernetes.io/out-of-service",
+            "node.cloudprovider.kubernetes.io/uninitialized", "updraft.io/removing",
+            "ToBeDeletedByClusterAutoscaler", "DeletionCandidateOfClusterAutoscaler",
+            "startup-taint.cluster-autoscaler.kubernetes.io/disk", "vendor.example/setup-disk", "vendor.example/busy",
+        ]
+        for key in passing {
+            let keeps = Taint(key: "node.kubernetes.io/lifecycle", value: "spot", effect: .noSchedule)
+            func configure(_ configuration: inout DeciderConfiguration) {
+                configuration.scaleDown.enabled = false
+                configuration.health.startupTaints = ["vendor.example/setup-*"]
+                configuration.health.statusTaints = ["vendor.example/busy"]
+            }
+            var node = Stage.node("n1", labels: Self.disk, taints: [keeps])
+            var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)], configure: configure)
+            stage.snapshot(nodes: [node])
+            group(&stage, ["n1"], Self.flavor)
+            stage.evaluate()
+            // It is tainted, and then it is gone.
+            node.taints.append(Taint(key: key, effect: .noSchedule))
+            node.unschedulable = key.hasSuffix("unschedulable")
+            stage.delta(nodes: [node])
+            stage.evaluate(after: .seconds(10))
+            if restarts {
+                let saved = try stage.core.engine.checkpoint()
+                let now = stage.now
+                stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)], configure: configure)
+                try stage.core.restore(saved)
+                stage.now = now
+                stage.snapshot(nodes: [])
+            } else {
+                stage.delta(removedNodes: ["n1"])
+            }
+            group(&stage, [], Self.flavor)
+            stage.evaluate(after: .seconds(10))
+            let template = try #require(stage.core.engine.templates[0])
+            #expect(template.origin == "the last node, n1")
+            #expect(stage.core.engine.model.catalog.nodeClasses[template.nodeClass].taints == [keeps], "\(key)")
+        }
+    }
+
     @Test("Another flavor ends that: what the last node was says nothing of its machines")
     func newFlavor() {
         var stage = stage([Stage.node("n1", labels: Self.disk)])
@@ -145,6 +232,27 @@ struct TemplateTests {
         group(&running, [], small)
         running.evaluate(after: .seconds(10))
         #expect(running.core.engine.templates[0]?.origin == "flavor m1.small")
+    }
+
+    @Test("The peer's choice of a model can be asked for: the first node, and the last whatever the flavor is by now")
+    func plainly() {
+        for isPlain in [true, false] {
+            let nodes = [Stage.node("a"), Stage.node("b", createdAt: Stage.start - .minutes(30))]
+            var stage = stage(nodes) { _ in
+            } configure: {
+                $0.peer.choosesModelsPlainly = isPlain
+            }
+            #expect(stage.core.engine.templates[0]?.origin == (isPlain ? "node a" : "node b"))
+            stage.delta(removedNodes: ["a", "b"])
+            group(&stage, [], GroupState.Flavor(name: "m1.small", vcpus: 1, ramMiB: 2_048, diskGiB: 20))
+            stage.evaluate(after: .seconds(10))
+            #expect(stage.core.engine.templates[0]?.origin == (isPlain ? "the last node, a" : "flavor m1.small"))
+            // A node that has just come.
+            stage.delta(nodes: [Stage.node("c", createdAt: stage.now)])
+            group(&stage, ["c"], GroupState.Flavor(name: "m1.small", vcpus: 1, ramMiB: 2_048, diskGiB: 20))
+            stage.evaluate(after: .seconds(10))
+            #expect(stage.core.engine.templates[0]?.origin == (isPlain ? "the last node, a" : "node c"))
+        }
     }
 
     @Test("Static pods of the last node count on a new one as well")

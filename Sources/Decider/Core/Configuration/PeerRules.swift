@@ -32,6 +32,10 @@ public struct PeerRules: Sendable, Equatable {
     /// A group that goes whole or not at all: if one of its machines never became a node all of them go, and its wanted size is never
     /// corrected. Ours: as with any group.
     public var wholeGroupsAreRepairedWhole = false
+    /// The model of a group's new nodes is the first of them that has been ready for a minute, else the last that was, whatever flavor
+    /// the group has by now. Ours: the newest, one with a GPU before one without, the last only while the flavor is the same, and the
+    /// first node of a group at once.
+    public var choosesModelsPlainly = false
     /// Without an unneeded time a node goes in the evaluation that finds it unneeded. Ours: in the next.
     public var zeroTimeIsOver = false
 
@@ -53,6 +57,7 @@ public struct PeerRules: Sendable, Equatable {
         rules.forgetsEmptied = true
         rules.emptyIsUnhealthy = true
         rules.wholeGroupsAreRepairedWhole = true
+        rules.choosesModelsPlainly = true
         rules.zeroTimeIsOver = true
         return rules
     }()

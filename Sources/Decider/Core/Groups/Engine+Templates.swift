@@ -1,15 +1,22 @@
 import Messages
 import Support
 
-/// The last good node of a group: a model for new ones while no other serves.
-struct LastModel: Sendable {
-    var node: Node
+/// The last good node of a group: a model for new ones while no other serves. Part of the checkpoint, so it holds nothing that changes
+/// while the node works.
+struct LastModel: Sendable, Codable, Equatable {
+    var name: String
+    var uid: String
+    var labels: [String: String]
+    /// Those that stay.
+    var taints: [Taint]
+    var allocatable: ResourceList
+    var capacity: ResourceList
     /// The group's flavor when the node became the model; nil: not known then.
     var flavor: GroupState.Flavor?
     /// Its static pods: a new machine will run them as well.
     var mirrors: [PodShape]
-    /// Their classes, good for this revision of the classes.
-    var classes: (revision: Int, numbers: [Int])?
+    /// The group's stack when the node was a member; a group that has another since then never had this node.
+    var stack: String
 }
 
 /// A young node without the GPU that the others of its group have.
@@ -66,7 +73,10 @@ extension Engine {
             func isNewer(than other: Int?) -> Bool {
                 other.map { model.briefs[$0].createdAt < brief.createdAt } ?? true
             }
-            if isNewer(than: models[number].newest) { models[number].newest = index }
+            let isFirst = models[number].newest == nil
+            if configuration.peer.choosesModelsPlainly ? isFirst : isNewer(than: models[number].newest) {
+                models[number].newest = index
+            }
             if brief.isSpecial && offersGPU(index) {
                 if isNewer(than: models[number].equipped) { models[number].equipped = index }
                 continue
@@ -85,13 +95,15 @@ extension Engine {
             templatesValidUntil = min(templatesValidUntil ?? next, next)
         }
         templates = groups.indices.map { template(of: $0, models[$0]) }
+        // By time alone a node becomes a model as well: then nothing else says that the templates are others.
+        zoneSets.key = (-1, -1)
         findUnequipped(at: now)
     }
 
     /// The node that new ones of a group will be like. One with a GPU goes before newer ones that may only wait for their driver. When
     /// two in a row never got one, the next would not either: it would be bought in vain.
     private func stable(_ models: Models) -> Int? {
-        guard let equipped = models.equipped else { return models.newest }
+        guard let equipped = models.equipped, !configuration.peer.choosesModelsPlainly else { return models.newest }
         if let before = models.bare.before, model.briefs[before].createdAt > model.briefs[equipped].createdAt {
             return models.bare.last
         }
@@ -111,9 +123,12 @@ extension Engine {
             remember(node, flavor, mirrors: model.mirrorShapes(on: slot), of: number)
             return model.template(from: slot, forceDaemonSets: force)
         }
-        if isOfFlavor(flavor, groups[number].lastModel), let template = lastTemplate(of: number) { return template }
+        let isPlain = configuration.peer.choosesModelsPlainly
+        if isPlain || isOfFlavor(flavor, groups[number].memory.model), let template = lastTemplate(of: number) {
+            return template
+        }
         let rules = groups[number].rules
-        if let slot = models.young, hasDevices(slot, rules.template) {
+        if let slot = models.young, !isPlain, hasDevices(slot, rules.template) {
             return model.template(from: slot, forceDaemonSets: force)
         }
         if let flavor {
@@ -135,7 +150,7 @@ extension Engine {
         if let template = lastTemplate(of: number) { return template }
         guard let slot = models.young ?? models.other, let node = model.nodes[slot]?.node else { return nil }
         return model.template(
-            labels: node.labels, taints: ClusterModel.templateTaints(of: node, model.nodeRules),
+            labels: node.labels, taints: ClusterModel.templateTaints(node.taints, model.nodeRules),
             allocatable: overlaid(node.allocatable, rules.template?.allocatable),
             capacity: overlaid(node.capacity, rules.template?.capacity),
             origin: "\(models.young == nil ? "a node that does not work" : "node"), \(node.name)")
@@ -151,27 +166,31 @@ extension Engine {
     private mutating func remember(
         _ node: Node, _ flavor: GroupState.Flavor?, mirrors: [PodShape], of number: Int
     ) {
-        let known = groups[number].lastModel
-        var last = LastModel(node: node, flavor: flavor, mirrors: mirrors)
-        // A flavor that the group has since then is not this node's.
-        if let known, known.node.uid == node.uid, known.node.name == node.name { last.flavor = known.flavor ?? flavor }
-        if let known, known.mirrors == mirrors { last.classes = known.classes }
-        groups[number].lastModel = last
+        var flavor = flavor
+        if let known = groups[number].memory.model {
+            // A flavor that the group has since then is not this node's.
+            if known.uid == node.uid, known.name == node.name { flavor = known.flavor ?? flavor }
+            if known.mirrors != mirrors { groups[number].mirrorClasses = nil }
+        }
+        groups[number].memory.model = LastModel(
+            name: node.name, uid: node.uid, labels: node.labels,
+            taints: ClusterModel.templateTaints(node.taints, model.nodeRules), allocatable: node.allocatable,
+            capacity: node.capacity, flavor: flavor, mirrors: mirrors, stack: groups[number].state?.stackID ?? "")
     }
 
     private mutating func lastTemplate(of number: Int) -> NodeTemplate? {
-        guard let last = groups[number].lastModel else { return nil }
+        guard let last = groups[number].memory.model else { return nil }
         let carried: [Int]
-        if let known = last.classes, known.revision == model.classesRevision {
+        if let known = groups[number].mirrorClasses, known.revision == model.classesRevision {
             carried = known.numbers
         } else {
             carried = last.mirrors.map { model.addClass($0) }
-            groups[number].lastModel?.classes = (model.classesRevision, carried)
+            groups[number].mirrorClasses = (model.classesRevision, carried)
         }
         return model.template(
-            labels: last.node.labels, taints: ClusterModel.templateTaints(of: last.node, model.nodeRules),
-            allocatable: last.node.allocatable, capacity: last.node.capacity, carried: carried,
-            origin: "the last node, \(last.node.name)")
+            labels: last.labels, taints: ClusterModel.templateTaints(last.taints, model.nodeRules),
+            allocatable: last.allocatable, capacity: last.capacity, carried: carried,
+            origin: "the last node, \(last.name)")
     }
 
     /// Whether the node offers the extended resources that the configuration says the group's nodes have.

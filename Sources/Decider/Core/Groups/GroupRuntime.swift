@@ -60,6 +60,12 @@ struct GroupMemory: Sendable, Codable, Equatable {
     var removalFailedAt: Timestamp?
     /// Since when each server is a member without a Node.
     var unregisteredSince: [String: Timestamp] = [:]
+    /// Of them those that took the place of another server in a member: the member is older than they are. Nil: none.
+    var replaced: Set<String>?
+    /// When a machine that may have been a Node was last let go, so that a full group can serve pods again.
+    var releasedAt: Timestamp?
+    /// The last good node, as a model for new ones while no other serves.
+    var model: LastModel?
     /// Since when the wanted size differs from the members by this much.
     var mismatch: Mismatch?
     /// A request from outside that is being considered.
@@ -80,8 +86,10 @@ struct GroupRuntime: Sendable {
     var state: GroupState?
     var heardAt: Timestamp?
     var memory = GroupMemory()
-    /// The last good node, as a model for new ones while no other serves.
-    var lastModel: LastModel?
+    /// The last server of each member, by the member's name.
+    var servers: [String: String] = [:]
+    /// Classes of the last model's static pods, good for this revision of the classes.
+    var mirrorClasses: (revision: Int, numbers: [Int])?
 
     init(rules: GroupRules) {
         self.rules = rules
@@ -107,6 +115,25 @@ struct GroupRuntime: Sendable {
         guard let act = memory.scale else { return size }
         return act.to > act.from ? max(size, act.to) : size
     }
+
+    /// Takes in what the Actuator says, and which servers are others than the members had before.
+    mutating func take(_ next: GroupState) {
+        state = next
+        // One whose members could not be read says nothing of them.
+        if next.members.isEmpty && next.problem != nil { return }
+        var known: [String: String] = [:]
+        for member in next.members {
+            let before = servers[member.name]
+            known[member.name] = member.serverID ?? before
+            if let server = member.serverID, let before, before != server {
+                memory.replaced = (memory.replaced ?? []).union([server])
+            }
+        }
+        servers = known
+    }
+
+    /// Whether a node of this group's stack is remembered.
+    var isKnownToWork: Bool { memory.model.map { $0.stack == state?.stackID } ?? false }
 
     /// Whether an increase is being waited for.
     func isGrowing(at now: Timestamp, timeout: Interval) -> Bool {
@@ -157,8 +184,9 @@ struct GroupReadiness: Sendable, Equatable {
     /// Of them those past the provision time.
     var longUnregistered: [String] = []
 
+    /// Whether any machine of the group has a Node.
+    var hasNodes: Bool { !(ready.isEmpty && unready.isEmpty && starting.isEmpty && leaving.isEmpty) }
+
     /// Whether there is neither a node nor a server of the group.
-    var isEmpty: Bool {
-        ready.isEmpty && unready.isEmpty && starting.isEmpty && leaving.isEmpty && unregistered.isEmpty
-    }
+    var isEmpty: Bool { !hasNodes && unregistered.isEmpty }
 }

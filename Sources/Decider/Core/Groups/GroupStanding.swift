@@ -44,13 +44,29 @@ extension Engine {
         for member in absentMembers[number] {
             let id = member.serverID ?? member.physicalID ?? member.name
             // From when it was first seen without a Node (the peer's rule), not from when it was made: it may have been a Node
-            // before this process looked. While Heat makes it, it is known by another name.
-            let first = known[id] ?? member.physicalID.flatMap { known[$0] } ?? known[member.name] ?? now
+            // before this process looked.
+            let first = known[id] ?? making(member, number, known, at: now) ?? now
             since[id] = first
             readiness.unregistered.append(id)
             if first + provisionTimeout(groups[number]) < now { readiness.longUnregistered.append(id) }
         }
         groups[number].memory.unregisteredSince = since
+        if let replaced = groups[number].memory.replaced {
+            let rest = replaced.filter { since[$0] != nil }
+            groups[number].memory.replaced = rest.isEmpty ? nil : rest
+        }
+    }
+
+    /// Since when Heat has been making the machine: meanwhile it is known by another name. A server that takes the place of another,
+    /// or comes when the time of its member is over, has its own time.
+    private func making(
+        _ member: GroupState.Member, _ number: Int, _ known: [String: Timestamp], at now: Timestamp
+    ) -> Timestamp? {
+        let isReplaced = member.serverID.map { groups[number].memory.replaced?.contains($0) ?? false } ?? false
+        guard !isReplaced, let since = member.physicalID.flatMap({ known[$0] }) ?? known[member.name] else {
+            return nil
+        }
+        return member.serverID == nil || since + provisionTimeout(groups[number]) >= now ? since : nil
     }
 
     private func upcoming(_ number: Int, _ readiness: GroupReadiness, at now: Timestamp) -> Int {

@@ -42,9 +42,9 @@ extension ClusterModel {
         "status-taint.cluster-autoscaler.kubernetes.io/",
     ]
 
-    /// Taints of a template made from this node.
-    static func templateTaints(of node: Node, _ rules: NodeRules = NodeRules()) -> [Taint] {
-        node.taints.filter { !rules.isPassing($0) }
+    /// Those of a node's taints that a new node like it will have as well.
+    static func templateTaints(_ taints: [Taint], _ rules: NodeRules = NodeRules()) -> [Taint] {
+        taints.filter { !rules.isPassing($0) }
     }
 
     /// Pods that a fresh node like this one would have as well: of DaemonSets and static ones, not about to end.
@@ -77,7 +77,7 @@ extension ClusterModel {
         }
         let carried = kept.compactMap { pods[Int($0)].map { Int($0.podClass) } }
         return template(
-            labels: node.labels, taints: Self.templateTaints(of: node, nodeRules), allocatable: node.allocatable,
+            labels: node.labels, taints: Self.templateTaints(node.taints, nodeRules), allocatable: node.allocatable,
             capacity: node.capacity, carried: carried, daemonSetsPresent: owners, addDaemonSets: forceDaemonSets,
             origin: "node \(node.name)")
     }

@@ -84,7 +84,9 @@ extension Engine {
     }
 
     /// What is said about groups.
-    func groupEntries(_ pass: ScaleUpPass, _ standings: [GroupStanding]) -> [Evaluation.GroupEntry] {
+    func groupEntries(
+        _ pass: ScaleUpPass, _ standings: [GroupStanding], at now: Timestamp
+    ) -> [Evaluation.GroupEntry] {
         groups.indices.map { number in
             let group = groups[number]
             var bound = pass.bounds[number] ?? []
@@ -96,7 +98,7 @@ extension Engine {
                         .providerUnknown,
                         "\(count) machines have no Node and are not removed: node \(node) has no provider id of OpenStack "
                             + "and may be one of them"))
-            } else if let hold = machinesToRemove(number, standings).hold {
+            } else if let hold = machinesToRemove(number, standings, pass, at: now).hold {
                 bound.append(hold)
             }
             var seen: Set<Explanation> = []

@@ -301,11 +301,14 @@ struct RemovalSimulator {
                 groups.append(moving(podClass, Int(pod.podClass), index, 1, terminating: pod.isTerminating))
             }
         }
-        return groups.sorted {
-            $0.priority != $1.priority
-                ? $0.priority > $1.priority
-                : $0.size != $1.size
-                    ? $0.size > $1.size : firstName(of: $0, among: pods) < firstName(of: $1, among: pods)
+        func comes(_ one: Moving, before other: Moving) -> Bool? {
+            if one.priority != other.priority { return one.priority > other.priority }
+            return one.size != other.size ? one.size > other.size : nil
         }
+        // Most nodes have none that are as important and as large: then no name is looked for.
+        let sorted = groups.sorted { comes($0, before: $1) ?? false }
+        guard zip(sorted, sorted.dropFirst()).contains(where: { comes($0, before: $1) == nil }) else { return sorted }
+        let named = sorted.map { (group: $0, name: firstName(of: $0, among: pods)) }
+        return named.sorted { comes($0.group, before: $1.group) ?? ($0.name < $1.name) }.map { $0.group }
     }
 }

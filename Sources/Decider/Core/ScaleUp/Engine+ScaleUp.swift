@@ -293,7 +293,7 @@ extension Engine {
         let ports = world.ports[slot] ?? []
         let number = model.catalog.nodeClass(
             NodeClass(
-                labels: node.labels, taints: ClusterModel.templateTaints(of: node, model.nodeRules),
+                labels: node.labels, taints: ClusterModel.templateTaints(node.taints, model.nodeRules),
                 unschedulable: false))
         world.remove(slot, model.catalog)
         _ = world.add(

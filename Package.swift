@@ -118,7 +118,7 @@ let package = Package(
             name: "TestServer", dependencies: ["Support"], path: "Tests/TestServer",
             swiftSettings: [.swiftLanguageMode(.v6)]),
         tests("HTTPClientTests", ["HTTPClient", "HTTPServer", "Support", "TestServer"]),
-        tests("HTTPServerTests", ["HTTPServer", "HTTPClient", "Support"]),
+        tests("HTTPServerTests", ["HTTPServer", "HTTPClient", "Support", "TestServer"]),
         tests(
             "KubernetesTests",
             [

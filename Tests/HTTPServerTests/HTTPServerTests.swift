@@ -1,5 +1,6 @@
 import Glibc
 import Support
+import TestServer
 import Testing
 
 @testable import HTTPServer

@@ -1,4 +1,5 @@
 import Support
+import TestServer
 import Testing
 
 @testable import HTTPServer

@@ -1,12 +1,13 @@
 import Bus
-import Decider
 import FoundationEssentials
 import Messages
 import ServiceRuntime
 import Settings
 import Support
+import TestServer
 import Testing
 
+@testable import Decider
 @testable import UpdraftCommand
 
 /// The user's commands against a real broker, with the services played by the test.
@@ -19,8 +20,10 @@ struct CommandTests {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     }
 
-    private func settings(_ cluster: String, url: String? = nil, more: String = "") throws -> Settings {
-        let file = "\(folder)/\(TestBroker.unique("updraft")).yaml"
+    private func settings(
+        _ cluster: String, url: String? = nil, more: String = "", file: String? = nil
+    ) throws -> Settings {
+        let file = file ?? "\(folder)/\(TestBroker.unique("updraft")).yaml"
         let text = """
             cluster: \(cluster)
             bus:
@@ -75,6 +78,64 @@ struct CommandTests {
         #expect(view.nodes.count == 5)
         let explained = try #require(Explained(answer, view))
         #expect(explained.text.contains("Node n2 is ready"), "\(explained.text)")
+        await bus.close(within: .seconds(1))
+        await task.value
+    }
+
+    @Test(
+        "explain pod, as a command: the engine's own answer, in words and as JSON; a pod that is not known ends with 1")
+    func explainPod() async throws {
+        let cluster = TestBroker.unique("pod")
+        let bus = try TestBroker.bus(cluster: cluster, service: "decider", keys: keys())
+        let core = Lock(
+            DeciderCore(
+                DeciderConfiguration(cluster: cluster, groups: [GroupRules(id: "w", min: 0, max: 3)]), term: "t"))
+        let node = Node(
+            name: "n1", uid: "u1", providerID: "openstack:///server-1", labels: ["disk": "hdd"],
+            allocatable: ResourceList(cpuMillis: 4_000, memoryBytes: 8 << 30, pods: 110), readiness: .ready,
+            createdAt: .now() - .minutes(60))
+        let shape = PodShape(
+            owner: PodShape.Owner(kind: "ReplicaSet", name: "web"), requests: ResourceList(cpuMillis: 100),
+            nodeSelector: ["disk": "ssd"])
+        let pod = Pod(uid: "p", name: "web-0", shape: 0, scheduling: .unschedulable, createdAt: .now() - .minutes(5))
+        core.withLock { core in
+            _ = core.receive(
+                .clusterSnapshot(
+                    ClusterSnapshot(
+                        cluster: cluster, epoch: "e", sequence: 1, takenAt: .now(),
+                        shapes: [NumberedShape(id: 0, shape: shape)], nodes: [node], pods: [pod])), at: .now())
+            _ = core.receive(
+                .groupState(
+                    GroupState(
+                        cluster: cluster, group: "w", min: 0, max: 3, desired: 1, size: 1,
+                        members: [.init(name: "m", physicalID: "p1", serverID: "server-1", status: "CREATE_COMPLETE")],
+                        observedAt: .now())), at: .now())
+        }
+        let task = Task<Void, Never> {
+            _ = try? await bus.subscribe(Subscription(topics: [.questions])) { incoming in
+                let actions = core.withLock { core in
+                    _ = core.receive(incoming.event, at: .now())
+                    return core.evaluate(at: .now())
+                }
+                for case .publish(.evaluation(let record)) in actions {
+                    for part in record.parts(of: 100) { _ = try? await bus.publish(part) }
+                }
+                return .done
+            }
+        }
+        let file = "\(folder)/\(TestBroker.unique("updraft")).yaml"
+        _ = try settings(cluster, file: file)
+        func explain(_ words: String...) async throws -> (text: String, code: Int32) {
+            let arguments = ["explain", "pod"] + words + ["--config", file, "--timeout", "60s"]
+            let ended = try await onThread { try Program.run("updraft", arguments) }
+            return (ended.lines.joined(separator: "\n"), ended.code)
+        }
+        let (text, known) = try await explain("default/web-0")
+        #expect(known == 0)
+        #expect(text.contains("group w: the node's labels do not match: wants disk=ssd, label is 'hdd'"), "\(text)")
+        let (json, _) = try await explain("default/web-0", "--json")
+        #expect(json.contains("\"reason\":\"NodeAffinityMismatch\""), "\(json)")
+        #expect(try await explain("default/nobody").code == 1)
         await bus.close(within: .seconds(1))
         await task.value
     }

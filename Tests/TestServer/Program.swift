@@ -18,7 +18,14 @@ public enum Program {
 
     /// Lines of its standard output.
     public static func output(_ name: String, _ arguments: [String]) throws -> [String] {
-        let command = (["\(folder)/\(name)"] + arguments).map { "'\($0)'" }.joined(separator: " ")
+        try run(name, arguments).lines
+    }
+
+    /// Lines of its standard output, and its exit code (-1 for a signal). What the tests are told by variables would look to it like
+    /// slips in its configuration.
+    public static func run(_ name: String, _ arguments: [String]) throws -> (lines: [String], code: Int32) {
+        let environment = ["env", "-u", "UPDRAFT_TEST_TRANSPORT_URL", "-u", "UPDRAFT_TEST_BROKER_DIR"]
+        let command = (environment + ["\(folder)/\(name)"] + arguments).map { "'\($0)'" }.joined(separator: " ")
         guard let pipe = popen(command, "r") else { throw Failure(what: "\(command) cannot be started") }
         var bytes: [UInt8] = []
         var piece = [UInt8](repeating: 0, count: 65_536)
@@ -27,7 +34,9 @@ public enum Program {
             if count == 0 { break }
             bytes += piece[..<count]
         }
-        guard pclose(pipe) >= 0 else { throw Failure(what: "\(command) cannot be waited for") }
-        return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+        let status = pclose(pipe)
+        guard status >= 0 else { throw Failure(what: "\(command) cannot be waited for") }
+        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+        return (lines, status & 0x7f == 0 ? status >> 8 & 0xff : -1)
     }
 }

@@ -11,6 +11,8 @@ struct DecideBenchTests {
         arguments: [
             ("up-3000x50", 554, 568), ("up-3000x50-anti-affinity", 554, 588), ("up-3000x50-spread", 554, 589),
             ("up-30000x50", 5_531, 5_681), ("up-30000x50-no-owner", 5_531, 5_681),
+            ("up-30000x50-on-5000", 5_531, 5_681),
+            ("estimate-51000", 2_595, 2_595),
         ])
     func nodes(workload: String, least: Int, most: Int) throws {
         let result = try #require(DecideBench.run(workload: workload, repetitions: 1))

@@ -27,6 +27,9 @@ extension Bus {
                 case .repeated:
                     observer.refused(.replayed, "delivered again; handled before")
                     delivery.ack()
+                case .ignore(let type):
+                    if let type { observer.ignored(type) }
+                    delivery.ack()
                 case .park(let reason, let detail, let received):
                     let isParked = await park(
                         delivery, intake.routingKey(of: delivery), queue, reason, detail, received)

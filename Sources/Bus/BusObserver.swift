@@ -15,6 +15,8 @@ public struct BusObserver: Sendable {
     public var parked: @Sendable (ParkReason, String) -> Void
     /// A command was refused for its signature, age or repetition (it is parked too, unless it is a mere redelivery).
     public var refused: @Sendable (Refusal, String) -> Void
+    /// An event was acknowledged and left alone, because this release does not know its type: the type, once each.
+    public var ignored: @Sendable (String) -> Void
     /// A message could not be put into `updraft.dead`: for which reason it should have been, and why not. It comes again, or
     /// (`.message`: something in it cannot be sent) is parked without what came with it.
     public var parkFailed: @Sendable (ParkReason, BusError) -> Void
@@ -27,6 +29,7 @@ public struct BusObserver: Sendable {
         consumedForeign: @escaping @Sendable (String, Disposition) -> Void = { _, _ in },
         parked: @escaping @Sendable (ParkReason, String) -> Void = { _, _ in },
         refused: @escaping @Sendable (Refusal, String) -> Void = { _, _ in },
+        ignored: @escaping @Sendable (String) -> Void = { _ in },
         parkFailed: @escaping @Sendable (ParkReason, BusError) -> Void = { _, _ in }
     ) {
         self.published = published
@@ -35,6 +38,7 @@ public struct BusObserver: Sendable {
         self.consumedForeign = consumedForeign
         self.parked = parked
         self.refused = refused
+        self.ignored = ignored
         self.parkFailed = parkFailed
     }
 }

@@ -12,6 +12,8 @@ struct Intake: Sendable {
         case park(ParkReason, detail: String, MessageCoder.Received?)
         /// Handled before and delivered again because its ack was lost: ack it.
         case repeated
+        /// An event of a newer release that this one can do without: ack it. Its type, the first time only.
+        case ignore(String?)
     }
 
     private let cluster: String
@@ -20,6 +22,9 @@ struct Intake: Sendable {
     private let maximumLaps: Int
     private let longestLap: Interval
     private var verifier: Verifier?
+    /// Types of events that were ignored, so that each is said once. (What somebody invents has no end.)
+    private var ignored: Set<String> = []
+    private static let maximumIgnored = 100
 
     init(_ settings: BusSettings, queue: String, maximumLaps: Int = 0, longestLap: Interval = .zero) {
         cluster = settings.cluster
@@ -73,6 +78,11 @@ struct Intake: Sendable {
         do throws(MessageError) {
             event = try Event(received)
         } catch {
+            if error.code == .unknownEvent, isOfAnotherRelease(received, key) {
+                let type = received.envelope.eventType.cut(utf8: 100)
+                let isNews = ignored.count < Self.maximumIgnored && ignored.insert(type).inserted
+                return .ignore(isNews ? type : nil)
+            }
             return .park(.message(error.code), detail: error.description, received)
         }
         // Else a command could come by a topic that needs no signature.
@@ -90,6 +100,12 @@ struct Intake: Sendable {
             Incoming(
                 envelope: received.envelope, event: event, routingKey: key, redelivered: delivery.redelivered,
                 deliveryCount: delivery.deliveryCount, laps: laps(of: delivery)))
+    }
+
+    /// While replicas of several releases run, the newer ones tell steps that the older ones do not know. What happened is for
+    /// information, so nothing is lost; a command that is not understood is another matter.
+    private func isOfAnotherRelease(_ received: MessageCoder.Received, _ key: RoutingKey) -> Bool {
+        key.topic == .lifecycle && key.cluster == cluster && received.envelope.eventType.hasPrefix("updraft.")
     }
 
     private func laps(of delivery: Delivery) -> Int {

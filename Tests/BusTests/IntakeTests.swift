@@ -59,6 +59,7 @@ import Testing
         case .handle(let incoming): "handle \(incoming.event.type.rawValue)"
         case .park(let reason, _, _): reason.description
         case .repeated: "repeated"
+        case .ignore(let type): "ignored \(type ?? "again")"
         }
     }
 
@@ -213,6 +214,24 @@ import Testing
         var intake = Intake(try settings(nil), queue: "q")
         let parked = word(intake.judge(raw(Array(body.utf8)), now: now))
         #expect(parked == reason || (reason == "malformed" && parked == "invalid_field"))
+    }
+
+    @Test func `An event of a newer release is left alone and named once; a command or nonsense is parked`() throws {
+        var intake = Intake(try settings(nil), queue: "q")
+        func judge(_ type: String, _ key: String) throws -> String {
+            let text =
+                #"{"oslo.version":"2.0","oslo.message":"{\"event_type\":\"\#(type)\",\"message_id\":\"m\",\"publisher_id\":\"p\",\"payload\":{},\"timestamp\":\"2026-11-26 00:00:00.000000\"}"}"#
+            return word(intake.judge(raw(Array(text.utf8), key: key), now: now))
+        }
+        let lifecycle = "updraft.prod.lifecycle.info"
+        #expect(try judge("updraft.removal.blessed", lifecycle) == "ignored updraft.removal.blessed")
+        #expect(try judge("updraft.removal.blessed", lifecycle) == "ignored again")
+        #expect(try judge("updraft.node.praised", lifecycle) == "ignored updraft.node.praised")
+        #expect(try judge("updraft.removal.blessed", "updraft.prod.decisions.info") == "unknown_event")
+        #expect(try judge("compute.instance.update", lifecycle) == "unknown_event")
+        #expect(try judge("updraft.removal.blessed", "updraft.test.lifecycle.info") == "unknown_event")
+        // Nor does a known one become anything else by its topic.
+        #expect(try judge("updraft.removal.cordoned", lifecycle) != "ignored updraft.removal.cordoned")
     }
 
     @Test func `A body above the limit was never kept and is parked by its size`() throws {

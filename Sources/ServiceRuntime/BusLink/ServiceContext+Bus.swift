@@ -89,6 +89,9 @@ struct BusHooks: Sendable {
                 refused.increment(reason.rawValue)
                 log.warning("a command was refused", [.reason: .string(reason.rawValue), .details: .string(details)])
             },
+            ignored: { type in
+                log.info("an event of another release is left alone", [.eventType: .string(type)])
+            },
             parkFailed: { reason, error in
                 parkFailed.increment(error.code.rawValue)
                 log.warning(

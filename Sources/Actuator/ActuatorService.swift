@@ -36,6 +36,8 @@ public enum ActuatorService {
                     region: settings.openstack.region, environment: environment)
             })
         let bus = try context.openBus(standing: [Self.decisions, Self.lifecycle, Self.cloudReports])
+        let heat = try context.openForeignBus(
+            settings.actuator.heat.transportURL, "actuator.heat.transport_url", name: "heat")
         let isDryRun = settings.actuator.dryRun
         let cloudDoor = HeatDoor(openstack, groups: settings.groups, isDryRun: isDryRun)
         let clusterDoor = ClusterDoor(cluster, host: context.host, isDryRun: isDryRun)
@@ -60,7 +62,7 @@ public enum ActuatorService {
                     client: cluster, recorder: clusterDoor.recorder, isDryRun: isDryRun, log: context.log,
                     lease: lease)
                 await withTaskGroup { group in
-                    group.addTask { await serve(engine, bus, context, lease) }
+                    group.addTask { await serve(engine, bus, heat: heat ?? bus, context, lease) }
                     group.addTask { await hearScalers(scalers, bus, context) }
                     if let canary { group.addTask { await canary.run() } }
                     if let alarms { group.addTask { await alarms.run(bus, context, lease) } }
@@ -69,13 +71,17 @@ public enum ActuatorService {
             }
             group.cancelAll()
         }
+        await heat?.close(within: .seconds(5))
         await bus.close(within: .seconds(5))
         await cluster.close()
         await openstack.close()
     }
 
     /// The engine with its subscriptions, until the task is cancelled. Only the active replica reads them.
-    static func serve(_ engine: ActuatorEngine, _ bus: Bus, _ context: ServiceContext, _ lease: Lease) async {
+    /// - Parameter heat: where Heat is heard.
+    static func serve(
+        _ engine: ActuatorEngine, _ bus: Bus, heat: Bus, _ context: ServiceContext, _ lease: Lease
+    ) async {
         let supervisor = context.supervisor
         let log = context.log
         await withTaskGroup { group in
@@ -104,7 +110,7 @@ public enum ActuatorService {
                 await supervisor.run("heat notifications") { part in
                     part.ready()
                     let spacing = Spacing(.milliseconds(500))
-                    try await bus.subscribeForeign(Self.heat) { notification in
+                    try await heat.subscribeForeign(Self.heat) { notification in
                         Self.hear(notification, engine, spacing)
                         return .done
                     }

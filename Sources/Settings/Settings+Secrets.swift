@@ -11,7 +11,11 @@ extension Settings {
         for key in [notifier.tokenKey, collector.signals.tokenKey].compactMap({ $0 }) { secrets.append(key.revealed) }
         secrets += collector.queues.map(\.password.revealed)
         if let secret = collector.telemetry.secret { secrets.append(secret.revealed) }
-        for url in [bus.transportURL, collector.telemetry.transportURL].compactMap({ $0?.revealed }) {
+        let brokers = [
+            bus.transportURL, collector.telemetry.transportURL, collector.cloud.transportURL,
+            collector.alarms.transportURL, actuator.heat.transportURL,
+        ]
+        for url in brokers.compactMap({ $0?.revealed }) {
             secrets.append(url)
             let authority = url.firstRange(of: "://").map { url[$0.upperBound...] } ?? url[...]
             for host in authority.split(separator: ",") {

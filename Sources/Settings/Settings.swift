@@ -47,7 +47,9 @@ public struct Settings: Sendable, Hashable {
             "The OpenStack cloud: for the Actuator, and for a Collector that writes to Gnocchi or reads it. Without `cloud`, the `OS_*` variables count.",
             OpenStack.init)
         groups = reader.list(
-            "groups", "The node groups: each an AutoScalingGroup or ResourceGroup of a Heat stack.", Group.init)
+            "groups",
+            "The node groups: each an AutoScalingGroup of a Heat stack (or a ResourceGroup, which only grows).",
+            Group.init)
         podScalers = reader.list(
             "pod_scalers",
             "Pod scalers besides the `PodScaler` objects of the cluster; of two with one namespace and name the object counts.",

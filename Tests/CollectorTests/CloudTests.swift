@@ -14,12 +14,20 @@ import Testing
 @Suite("Where the cloud is heard")
 struct CloudBrokerTests {
     @Test(
-        "whatever is heard of the cloud is heard at the cloud's broker; a Collector of one node hears nothing",
+        "what is heard of the cloud and has no broker of its own is heard at Ceilometer's; a Collector of one node hears nothing",
         arguments: [
             ([], true), (["collector.cloud.enabled=false"], false),
             (["collector.cloud.enabled=false", "collector.alarms.enabled=true"], true),
             (["collector.cloud.enabled=false", "collector.hypervisor.enabled=true"], true),
             (["collector.alarms.enabled=true", "collector.node=worker-1"], false),
+            (["collector.cloud.transport_url=rabbit://u:p@nova/"], false),
+            (["collector.cloud.transport_url=rabbit://u:p@nova/", "collector.alarms.enabled=true"], true),
+            (
+                [
+                    "collector.cloud.transport_url=rabbit://u:p@nova/", "collector.alarms.enabled=true",
+                    "collector.alarms.transport_url=rabbit://u:p@aodh/",
+                ], false
+            ),
         ])
     func broker(_ fields: [String], _ expected: Bool) throws {
         let settings = try Settings.load(

@@ -124,6 +124,19 @@ import Testing
             "cluster: prod\ncollector: {telemetry: {transport_url_file: \(broker.path)}}\n")
         let seen = try Settings.load(file: telemetry.path, for: "actuator").collector.telemetry.transportURL?.revealed
         #expect(seen == "rabbit://u:p@ceilometer/", "the Actuator looks at that broker too")
+        let brokers = try TemporaryFile(
+            """
+            cluster: prod
+            actuator: {heat: {transport_url_file: \(broker.path)}}
+            collector: {cloud: {transport_url_file: \(broker.path)}, alarms: {transport_url: rabbit://u:hunter2@aodh/}}
+
+            """)
+        let actuator = try Settings.load(file: brokers.path, for: "actuator")
+        #expect(actuator.actuator.heat.transportURL?.revealed == "rabbit://u:p@ceilometer/")
+        #expect(actuator.collector.cloud.transportURL == nil, "another service's file is not read")
+        let collector = try Settings.load(file: brokers.path, for: "collector")
+        #expect(collector.collector.cloud.transportURL?.revealed == "rabbit://u:p@ceilometer/")
+        #expect(collector.secrets.contains("hunter2") && collector.actuator.heat.transportURL == nil)
         #expect(mistakes("decider") == [])
         #expect(mistakes("command") == [])
         #expect(mistakes("collector") == ["collector.queues[0].password_file"])

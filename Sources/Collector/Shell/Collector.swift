@@ -46,6 +46,8 @@ public enum Collector {
             if let telemetry { await telemetry.measured(measured) }
         }
         let foreign = try openForeign(context)
+        let nova = try openNova(context)
+        let aodh = try openAodh(context)
         let openstack = openCloud(context)
         // Only whoever asks for it gets a port; one that cannot be had is a mistake to be told, not a service without it.
         let signals = try (node == nil ? settings.collector.signals.listen : nil).map { listen in
@@ -74,12 +76,14 @@ public enum Collector {
                     }
                 }
                 let listener = CloudListener(
-                    foreign: foreign ?? bus, bus: bus, cluster: settings.cluster, settings.collector,
+                    foreign: foreign ?? bus, aodh: aodh ?? foreign ?? bus, bus: bus, cluster: settings.cluster,
+                    settings.collector,
                     log: context.log, metrics: context.metrics, nodes: engine.usageSource.nodes)
                 group.addTask { await listen(listener, context) }
                 if settings.collector.cloud.enabled {
                     let ears = CloudEars(
-                        engine, foreign: foreign ?? bus, bus, cluster: settings.cluster, settings.collector.cloud,
+                        engine, foreign: nova ?? foreign ?? bus, bus, cluster: settings.cluster,
+                        settings.collector.cloud,
                         context)
                     group.addTask { await ears.run() }
                 }
@@ -134,7 +138,7 @@ public enum Collector {
             await engine.stop()
             await group.waitForAll()
         }
-        await foreign?.close(within: .seconds(5))
+        for other in [foreign, nova, aodh] { await other?.close(within: .seconds(5)) }
         signals?.stop()
         await bus.close(within: .seconds(5))
         await client.close()
@@ -169,10 +173,25 @@ public enum Collector {
         return hearsTheCloud(collector) ? try context.openTelemetryBus() : nil
     }
 
-    /// Whether anything of Nova, Aodh or the hypervisors is heard: all three are on the cloud's broker.
+    /// Nova's broker, if it is heard and has one of its own.
+    private static func openNova(_ context: ServiceContext) throws -> Bus? {
+        let settings = context.settings.collector
+        guard settings.node == nil, settings.cloud.enabled else { return nil }
+        return try context.openForeignBus(settings.cloud.transportURL, "collector.cloud.transport_url", name: "nova")
+    }
+
+    /// Aodh's broker, if it is heard and has one of its own.
+    private static func openAodh(_ context: ServiceContext) throws -> Bus? {
+        let settings = context.settings.collector
+        guard settings.node == nil, settings.alarms.enabled else { return nil }
+        return try context.openForeignBus(settings.alarms.transportURL, "collector.alarms.transport_url", name: "aodh")
+    }
+
+    /// Whether anything is heard at Ceilometer's broker: the hypervisors, and Nova and Aodh where they have none of their own.
     static func hearsTheCloud(_ settings: Settings.Collector) -> Bool {
         settings.node == nil
-            && (settings.cloud.enabled || settings.alarms.enabled || settings.hypervisor.enabled)
+            && (settings.hypervisor.enabled || (settings.cloud.enabled && settings.cloud.transportURL == nil)
+                || (settings.alarms.enabled && settings.alarms.transportURL == nil))
     }
 
     /// Hears the cloud's notifications that the settings want.

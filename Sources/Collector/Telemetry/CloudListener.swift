@@ -6,8 +6,10 @@ import Support
 
 /// Hears Aodh's alarms and the hypervisors' samples, from queues of our own, and says them on our bus.
 struct CloudListener: Sendable {
-    /// Where the cloud's notifications come by; the same as `bus` unless Ceilometer has a broker of its own.
+    /// Where the hypervisors' samples come by; the same as `bus` unless Ceilometer has a broker of its own.
     let foreign: Bus
+    /// Where Aodh's notifications come by.
+    let aodh: Bus
     let bus: Bus
     let cluster: String
     let settings: Settings.Collector
@@ -17,10 +19,12 @@ struct CloudListener: Sendable {
     private let refused: Counter
 
     init(
-        foreign: Bus, bus: Bus, cluster: String, _ settings: Settings.Collector, log: Logger, metrics: Metrics,
+        foreign: Bus, aodh: Bus, bus: Bus, cluster: String, _ settings: Settings.Collector, log: Logger,
+        metrics: Metrics,
         nodes: @escaping @Sendable () async -> [Node]?
     ) {
         self.foreign = foreign
+        self.aodh = aodh
         self.bus = bus
         self.cluster = cluster
         self.settings = settings
@@ -35,7 +39,7 @@ struct CloudListener: Sendable {
     func alarms() async throws(BusError) {
         let subscription = ForeignSubscription(
             exchange: settings.alarms.exchange, routingKeys: ["notifications.info"])
-        try await foreign.subscribeForeign(subscription) { notification in
+        try await aodh.subscribeForeign(subscription) { notification in
             // Aodh's exchange also carries what the API did; the same key may carry others' notifications.
             guard AlarmNotification.eventTypes.contains(notification.envelope.eventType) else { return .done }
             do throws(ForeignRefusal) {

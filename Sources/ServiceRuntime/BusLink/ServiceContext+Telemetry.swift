@@ -7,19 +7,27 @@ extension ServiceContext {
     /// How Ceilometer's broker is reached: as the suite's own one, unless `collector.telemetry.transport_url` names
     /// another. Throws for a URL that cannot be used.
     public func telemetryConnection() throws(SettingsErrors) -> AMQPSettings {
+        try foreignConnection(
+            settings.collector.telemetry.transportURL, "collector.telemetry.transport_url", name: "telemetry")
+    }
+
+    /// How another broker is reached; as the suite's own one where none is named.
+    private func foreignConnection(
+        _ url: Secret?, _ path: String, name purpose: String
+    ) throws(SettingsErrors) -> AMQPSettings {
         var connection = try BusSettings(settings, service: name, host: host).amqp
-        if let own = settings.collector.telemetry.transportURL {
+        if let url {
             do throws(AMQPError) {
-                connection.url = try TransportURL(own.revealed)
+                connection.url = try TransportURL(url.revealed)
             } catch {
                 throw SettingsErrors([
                     SettingsMistake(
-                        origin: "configuration", path: "collector.telemetry.transport_url", what: error.text,
+                        origin: "configuration", path: path, what: error.text,
                         allowed: "rabbit://user:password@host:5672/vhost")
                 ])
             }
         }
-        connection.name = "updraft-\(name) \(settings.cluster) \(host) telemetry"
+        connection.name = "updraft-\(name) \(settings.cluster) \(host) \(purpose)"
         return connection
     }
 
@@ -37,14 +45,25 @@ extension ServiceContext {
     /// A bus at Ceilometer's broker, for hearing the cloud's notifications; nil when that is the suite's own broker. How it stands is the
     /// condition `bus/telemetry` of `/readyz`.
     public func openTelemetryBus() throws -> Bus? {
-        guard settings.collector.telemetry.transportURL != nil else { return nil }
+        try openForeignBus(
+            settings.collector.telemetry.transportURL, "collector.telemetry.transport_url", name: "telemetry")
+    }
+
+    /// A bus at another broker, for hearing notifications there; nil where no other is named.
+    /// - Parameters:
+    ///   - url: of the broker.
+    ///   - path: the setting that names it.
+    ///   - purpose: how it stands is the condition `bus/PURPOSE` of `/readyz`.
+    /// - Throws: `SettingsErrors` for a URL that cannot be used, or what making a bus throws.
+    public func openForeignBus(_ url: Secret?, _ path: String, name purpose: String) throws -> Bus? {
+        guard let url else { return nil }
         var own = try BusSettings(settings, service: name, host: host)
-        own.amqp = try telemetryConnection()
+        own.amqp = try foreignConnection(url, path, name: purpose)
         let hooks = BusHooks(log: log, metrics: metrics)
         let bus = try Bus(own, observer: hooks.observer, onEvent: hooks.heard)
-        readiness.probe("bus/telemetry") { [weak bus] in
+        readiness.probe("bus/\(purpose)") { [weak bus] in
             guard let bus else { return "closed" }
-            return bus.health.complaint.map { "collector.telemetry.transport_url: \($0)" }
+            return bus.health.complaint.map { "\(path): \($0)" }
         }
         return bus
     }

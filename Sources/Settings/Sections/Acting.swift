@@ -102,8 +102,12 @@ extension Settings {
             public var pollInterval: Interval
             /// For one stack change.
             public var timeout: Interval
+            /// Where Heat's notifications are heard; nil: at the suite's own broker.
+            public var transportURL: Secret?
 
             init(_ reader: SettingsReader) {
+                transportURL = reader.secret(
+                    "transport_url", "The broker that Heat notifies; without it the suite's own (`bus.transport_url`).")
                 pollInterval = reader.interval(
                     "poll_interval", default: .seconds(2), in: .milliseconds(50) ... .minutes(5),
                     "Between two looks at a stack while it changes.")
@@ -130,7 +134,8 @@ extension Settings {
                 releaseAtLimit = reader.flag(
                     "release_at_limit", default: true,
                     "Whether it is let go then although pods are left that were told but are not gone. If not, Heat's "
-                        + "deletion fails and the machine lives on. Pods that were not told are never let go.")
+                        + "deletion fails (a software deployment refuses it then, a hook waits for the timeout) and the "
+                        + "machine lives on. Pods that were not told are never let go.")
                 unheldNotice = reader.interval(
                     "unheld_notice", default: .seconds(10), in: .seconds(1) ... .minutes(10),
                     "How long pods may be told that run on a machine that goes and that nothing holds.")

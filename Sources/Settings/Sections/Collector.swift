@@ -9,12 +9,16 @@ extension Settings {
             public var enabled: Bool
             /// Nova's exchange.
             public var novaExchange: String
+            /// Where Nova is heard; nil: at the broker of `telemetry`.
+            public var transportURL: Secret?
 
             init(_ reader: SettingsReader) {
+                transportURL = reader.secret(
+                    "transport_url", "The broker that Nova notifies; without it that of `telemetry`.")
                 enabled = reader.flag(
                     "enabled", default: true,
                     "Whether notifications of Nova are read, from a queue of our own; while its exchange is not there, "
-                        + "this waits. The broker is that of `telemetry`.")
+                        + "this waits.")
                 novaExchange = reader.text("nova_exchange", default: "nova", "Nova's `control_exchange`.")
             }
         }

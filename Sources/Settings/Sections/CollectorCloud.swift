@@ -9,15 +9,19 @@ extension Settings.Collector {
         public var exchange: String
         /// Only alarms of this project; nil: of all.
         public var projectID: String?
+        /// Where Aodh is heard; nil: at the broker of `telemetry`.
+        public var transportURL: Secret?
 
         init(_ reader: SettingsReader) {
+            transportURL = reader.secret(
+                "transport_url", "The broker that Aodh notifies; without it that of `telemetry`.")
             enabled = reader.flag(
                 "enabled", default: false,
                 "Whether transitions of Aodh's alarms are heard (its `record_history` must be on)."
             )
             exchange = reader.text(
                 "exchange", default: "aodh",
-                "Aodh's exchange. It is never made: until it exists, this waits. The broker is that of `telemetry`.")
+                "Aodh's exchange. It is never made: until it exists, this waits.")
             projectID = reader.text(
                 "project_id", "Only alarms of this project. Without it those of every project of the cloud.")
         }

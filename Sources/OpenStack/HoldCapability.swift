@@ -3,18 +3,38 @@ import JSONReader
 /// Whether a stack has something that holds the deletion of a group's members:
 /// docs/openstack/heat.md §6, docs/openstack/nova.md §3.
 public enum HoldCapability {
-    /// Whether the environment puts a `pre-delete` hook on a resource inside the members of a group.
+    /// On which resources inside the members of a group the environment puts a `pre-delete` hook: names, or patterns of
+    /// names, in order. Whether members have such a resource their template says.
     /// - Parameters:
     ///   - environment: of the main stack.
     ///   - group: the group's resource name.
-    public static func hasHook(_ environment: JSONValue, group: String) -> Bool {
-        let resources = environment["resource_registry"]?["resources"]?.objectValue ?? [:]
-        return resources.contains { pattern, members in
-            matches(group, pattern)
-                && (members.objectValue ?? [:]).values.contains { member in
-                    (member.objectValue ?? [:]).values.contains { names($0["hooks"], "pre-delete") }
+    public static func hooked(_ environment: JSONValue, group: String) -> [String] {
+        var hooked: Set<String> = []
+        for (pattern, members) in environment["resource_registry"]?["resources"]?.objectValue ?? [:]
+        where matches(group, pattern) {
+            for member in (members.objectValue ?? [:]).values {
+                for (resource, value) in member.objectValue ?? [:] where names(value["hooks"], "pre-delete") {
+                    hooked.insert(resource)
                 }
+            }
         }
+        return hooked.sorted()
+    }
+
+    /// Whether the environment puts a `pre-delete` hook on a resource that the members of a group have. One on a name that
+    /// none of their resources has never fires.
+    /// - Parameters:
+    ///   - environment: of the main stack.
+    ///   - group: the group's resource name.
+    ///   - memberTemplate: of the group's members.
+    public static func hasHook(_ environment: JSONValue, group: String, memberTemplate: JSONValue) -> Bool {
+        let there = resourceNames(memberTemplate)
+        return hooked(environment, group: group).contains { pattern in there.contains { matches($0, pattern) } }
+    }
+
+    /// The names of the resources of a template, in order.
+    public static func resourceNames(_ template: JSONValue) -> [String] {
+        (template["resources"]?.objectValue ?? [:]).keys.sorted()
     }
 
     /// Resources that wait for a signal when they are deleted, if their actions say so.

@@ -6,7 +6,7 @@ public struct HeatHold: Sendable, Hashable {
     public enum Kind: Sendable, Hashable {
         /// A `pre-delete` hook: cleared by `unset_hook`.
         case hook
-        /// A software deployment with the action DELETE: ended by a signal with status 0.
+        /// A software deployment with the action DELETE: ended by a signal, with status 0 if it may go on.
         case deployment
     }
 
@@ -47,6 +47,15 @@ extension OpenStackClient {
         case .hook: try await clearHook(stack, hold.resource)
         case .deployment: try await endDeployment(stack, hold.resource, status: 0)
         }
+    }
+
+    /// Refuses a deletion that waits: Heat fails it, and the server lives on. Only a deployment can say no
+    /// (docs/openstack/nova.md §3).
+    /// - Returns: false: this cannot refuse.
+    public func refuse(_ hold: HeatHold, of stack: StackID) async throws(OpenStackError) -> Bool {
+        guard hold.kind == .deployment else { return false }
+        try await endDeployment(stack, hold.resource, status: 1)
+        return true
     }
 
     /// Events tell of hooks. A member that lived long has thousands of them, so they are read from the newest back to

@@ -217,6 +217,42 @@ struct ExternalTests {
         #expect(world.unnoticedEvictions.isEmpty)
     }
 
+    @Test("a deployment refuses instead: the machine lives on before Heat's timeout, and goes when its node is drained")
+    func refused() {
+        var world = Self.world(.deployment)
+        world.policy.releaseAtLimit = false
+        world.restart()
+        world.pass(.seconds(2))
+        world.others.timeout = .minutes(10)
+        world.budget["web"] = 100_000
+        let begun = world.now
+        world.leave("m1")
+        #expect(world.run(within: .minutes(11)) { $0.others.refused == ["m1"] })
+        #expect(world.now - begun >= .minutes(8.9) && world.now - begun <= .minutes(9.2), "\(world.now - begun)")
+        #expect(world.losses.map(\.reason) == [.deletionHeld])
+        #expect(world.losses.first?.detail.contains("node-m1") == true, "\(world.losses)")
+        // The repair of stacks at rest does not meddle: nothing is sent, and the pod runs on.
+        world.pass(.minutes(20))
+        #expect(world.resizes.isEmpty && world.marks.isEmpty && world.nodes.count == 3)
+        #expect(world.pods["web"] != nil && world.others.released.isEmpty && world.others.refused == ["m1"])
+        world.budget["web"] = 0
+        #expect(world.run(within: .minutes(60)) { $0.nodes.count == 2 && $0.members.count == 2 }, "\(world.story)")
+        #expect(world.memberNames == ["m2", "m3"] && world.unnoticedEvictions.isEmpty)
+    }
+
+    @Test("pods that nobody told: a deployment refuses, whatever the policy; a hook cannot")
+    func refusedUntold() {
+        for hold in [HeldDeletion.Kind.hook, .deployment] {
+            var world = Self.world(hold)
+            world.notifierIsThere = false
+            world.others.timeout = .minutes(40)
+            world.leave("m1")
+            #expect(world.run(within: .minutes(60)) { $0.members.first?.status == "DELETE_FAILED" })
+            #expect(world.others.refused == (hold == .deployment ? ["m1"] : []))
+            #expect(world.others.released.isEmpty && world.evictions.isEmpty && world.nodes.count == 3)
+        }
+    }
+
     @Test("Heat does not let go: said, with what it answered, until it does")
     func cannotBeLetGo() {
         var world = Self.world()
@@ -312,12 +348,15 @@ struct ExternalTests {
         world.others.fates["server-0001"] = .unknown(Self.noAnswer)
         world.pass(.minutes(1))
         #expect(world.record("node-m1")?.phase == .noticed)
-        #expect(world.nodes.count == 3 && world.losses.isEmpty && world.story == [.removalCordoned], "\(world.story)")
+        // That it takes long is said, and nothing else.
+        #expect(world.nodes.count == 3 && world.story == [.removalCordoned], "\(world.story)")
+        #expect(world.losses.allSatisfy { $0.reason == .deletionHeld }, "\(world.losses)")
         // Found again: drained and let go as any other.
         world.others.fates = [:]
         world.others.unlisted = []
         #expect(world.run { $0.story.contains(.removalCompleted) && $0.nodes.count == 2 }, "\(world.story)")
-        #expect(world.evictions == ["api", "web"] && world.unnoticedEvictions.isEmpty && world.losses.isEmpty)
+        #expect(world.evictions == ["api", "web"] && world.unnoticedEvictions.isEmpty)
+        #expect(world.losses.allSatisfy { $0.reason == .deletionHeld }, "\(world.losses)")
         #expect(world.others.released == ["m1"])
     }
 
@@ -342,6 +381,138 @@ struct ExternalTests {
         world.others.readFailure = nil
         #expect(world.run { $0.story.contains(.removalCompleted) && $0.nodes.count == 2 }, "\(world.story)")
         #expect(world.losses.isEmpty && world.others.released == ["m1"])
+    }
+
+    @Test(
+        "it was let go and is in no list of Heat: its Node stays as long as its machine runs", arguments: [false, true])
+    func releasedAndUnlisted(isRestarted: Bool) {
+        var world = Self.world()
+        world.others.letGoFailure = Self.noAnswer
+        world.leave("m1")
+        #expect(world.run { $0.record("node-m1")?.phase == .removing }, "\(world.story)")
+        // At the stack's timeout the deletion fails, the stack comes to rest, and the server lives on.
+        world.others.held = [:]
+        world.members[0].status = "DELETE_FAILED"
+        world.others.unlisted = ["m1"]
+        if isRestarted { world.crash() }
+        world.pass(.minutes(5))
+        #expect(world.nodes.count == 3 && !world.story.contains(.removalCompleted), "\(world.story)")
+        #expect(world.conditions["held/workers"]?.detail.contains("its server lives on") == true)
+        world.others.fates["server-0001"] = .gone
+        #expect(world.run { $0.story.contains(.removalCompleted) && $0.nodes.count == 2 }, "\(world.story)")
+        #expect(world.run(within: .minutes(1)) { $0.conditions["held/workers"] == nil })
+    }
+
+    @Test("Nova never says what became of it: said, held no longer than Heat's time, and never taken for gone")
+    func neverAnswered() {
+        var world = Self.replaced()
+        world.others.fates["server-0001"] = .unknown(Self.noAnswer)
+        #expect(world.run(within: .minutes(2)) { $0.conditions["held/workers"] != nil }, "\(world.story)")
+        #expect(world.conditions["held/workers"]?.detail.contains("Nova does not say") == true)
+        let losses = world.losses.count
+        world.pass(.minutes(30))
+        #expect(world.losses.count == losses, "said once: \(world.losses)")
+        // The stack's timeout is two hours here.
+        #expect(world.run(within: .minutes(180)) { $0.story.contains(.removalFailed) }, "\(world.story)")
+        #expect(world.reasons(.removalFailed) == [.deletionHeld])
+        world.pass(.minutes(30))
+        #expect(world.nodes.count == 3 && world.isCordoned("node-m1") && world.isTainted("node-m1"))
+        #expect(!world.story.contains(.removalCompleted) && world.conditions["held/workers"] == nil)
+        // The group is not held by it.
+        world.others.held = [:]
+        world.members.removeFirst()
+        world.send(world.scale(from: 2, to: 5))
+        #expect(world.run { $0.story.contains(.scaleCompleted) }, "\(world.story) \(world.warnings)")
+    }
+
+    @Test("more servers than Nova is asked for at once: each gets its turn")
+    func turns() {
+        var world = World(nodes: 150, max: 200)
+        world.others.hold = .hook
+        world.notifierIsThere = false
+        world.pass(.seconds(2))
+        world.others.novaTakes = .seconds(10)
+        let names = world.memberNames
+        for name in names { world.leave(name) }
+        world.pass(.seconds(2))
+        world.others.unlisted = Set(names)
+        world.others.asked = []
+        world.pass(.minutes(2))
+        let counts = Dictionary(grouping: world.others.asked) { $0 }.mapValues(\.count)
+        #expect(counts.count == 150)
+        let most = counts.values.max() ?? 0
+        let least = counts.values.min() ?? 0
+        #expect(least >= 3 && most - least <= 2, "\(least)…\(most)")
+        #expect(world.nodes.count == 150)
+    }
+
+    @Test("what one member says cannot be read: the others are followed, it is not taken for gone, and that is said")
+    func oneUnread() {
+        var world = Self.world()
+        world.leave("m1", "m2")
+        world.others.unlisted = ["m1"]
+        world.others.unsettled = ["m1": "500 MessagingTimeout"]
+        #expect(world.run { $0.memberNames == ["m1", "m3"] && $0.nodes.count == 2 }, "\(world.story)")
+        #expect(world.run(within: .minutes(2)) { $0.conditions["held/workers"] != nil })
+        #expect(world.others.released == ["m2"] && world.nodes["node-m1"] != nil)
+        world.others.unlisted = []
+        world.others.unsettled = [:]
+        #expect(world.run { $0.nodes.count == 1 }, "\(world.story)")
+        #expect(world.others.released == ["m2", "m1"] && world.losses.map(\.reason) == [.deletionHeld])
+    }
+
+    @Test(
+        "a chosen member that no list has, and of which too little is known, is not taken for gone",
+        arguments: [false, true])
+    func chosenUnlisted(comesBack: Bool) {
+        var world = Self.world()
+        world.policy.heatTimeout = .minutes(5)
+        world.restart()
+        world.pass(.seconds(2))
+        world.updateFailure = "Timed out"
+        world.send(world.removal("r1", ["m1"]))
+        #expect(world.run { !$0.resizes.isEmpty }, "\(world.story)")
+        world.others.unlisted = ["m1"]
+        world.others.unsettled = ["m1": "its stack is CREATE_COMPLETE"]
+        world.pass(.minutes(2))
+        #expect(world.nodes.count == 3 && !world.story.contains(.removalCompleted), "\(world.story)")
+        if comesBack {
+            world.others.unlisted = []
+            world.others.unsettled = [:]
+            #expect(world.run { $0.story.contains(.removalCompleted) && $0.nodes.count == 2 }, "\(world.story)")
+        } else {
+            #expect(world.run(within: .minutes(10)) { $0.story.contains(.removalFailed) }, "\(world.story)")
+            world.pass(.minutes(1))
+            #expect(world.nodes.count == 3 && world.isCordoned("node-m1"))
+        }
+    }
+
+    // MARK: Edits beside it
+
+    @Test("a Node that is just being tidied is not changed a second time: its removal begins when that is over")
+    func besideTidying() throws {
+        var world = Self.world()
+        // Our finalizer, and no removal that it belongs to.
+        world.merge("node-m1", ["metadata": ["finalizers": [.string(RemovalNames.finalizer)]]])
+        let view = try #require(world.view("node-m1"))
+        _ = world.core.handle(.nodeSeen(view), at: world.now)
+        let tidying = world.core.handle(.nodeChecked(name: "node-m1", view), at: world.now)
+        let edits = { (actions: [ActuatorAction]) in
+            actions.compactMap { if case .editNode(let edit) = $0 { edit } else { nil } }
+        }
+        #expect(edits(tidying).map(\.kind) == [.untaint])
+        // Its answer is on its way when Heat begins to delete the member.
+        world.members[0].status = "DELETE_IN_PROGRESS"
+        world.others.held[world.members[0].id] = world.now
+        _ = world.core.handle(.stackHint, at: world.now)
+        let read = world.core.handle(.groupRead(group: "workers", world.reading), at: world.now)
+        #expect(edits(read) == [], "\(read)")
+        let done = world.core.handle(.nodeEdited(node: "node-m1", .done(nil)), at: world.now)
+        #expect(done.contains { if case .readGroup = $0 { true } else { false } }, "\(done)")
+        world.merge("node-m1", ["metadata": ["finalizers": .null]])
+        world.work += done
+        #expect(world.run { $0.story.contains(.removalCompleted) && $0.nodes.count == 2 }, "\(world.story)")
+        #expect(world.unnoticedEvictions.isEmpty && world.others.released == ["m1"])
     }
 
     // MARK: Nova

@@ -20,12 +20,19 @@ extension World {
         var letGoFailure: ActFailure?
         /// Members let go, in order.
         var released: [String] = []
+        /// Members whose deletion was refused, in order.
+        var refused: [String] = []
         /// Nodes of machines that went are deleted by a cloud controller.
         var controllerDeletesNodes = false
         /// What Nova says of servers, where it is not what the members say.
         var fates: [String: ServerFate] = [:]
         /// Members, by name, that are there and in no list of Heat: replaced ones whose stack waits.
         var unlisted: Set<String> = []
+        /// Members, by name, of which the lists say too little, and why.
+        var unsettled: [String: String] = [:]
+        /// How long Nova takes to answer, and the servers that it was asked for.
+        var novaTakes = Interval.zero
+        var asked: [String] = []
         /// Reading the group fails with this.
         var readFailure: ActFailure?
 
@@ -72,6 +79,15 @@ extension World {
             others.goneAt[id] = now + .seconds(1.8)
         }
         return nil
+    }
+
+    /// A deployment fails the deletion, a hook cannot.
+    mutating func refuse(_ ids: [String]) {
+        for id in ids where others.hold == .deployment && others.held.removeValue(forKey: id) != nil {
+            guard let index = members.firstIndex(where: { $0.id == id }) else { continue }
+            others.refused.append(members[index].name)
+            members[index].status = "DELETE_FAILED"
+        }
     }
 
     mutating func othersStep() {

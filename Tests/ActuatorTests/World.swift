@@ -447,12 +447,20 @@ struct World {
             conditions[name] = explanation
             return nil
         case .clearHooks(let id, let members): return .holdsCleared(group: id, letGo(members))
-        case .checkServer(let id): return .serverChecked(serverID: id, fate(of: id))
+        case .refuseDeletion(let id, let members):
+            refuse(members)
+            return .holdsCleared(group: id, nil)
+        case .checkServer(let id):
+            others.asked.append(id)
+            let answer = ActuatorEvent.serverChecked(serverID: id, fate(of: id))
+            guard others.novaTakes > .zero else { return answer }
+            answers.append((now + others.novaTakes, answer))
+            return nil
         case .note: return nil
         }
     }
 
-    private var reading: GroupReading {
+    var reading: GroupReading {
         var reading = GroupReading(
             begunAt: now, stackID: "stack-1", stackStatus: stackStatus, stackReason: stackReason,
             groupStackStatus: others.isShrinking ? "UPDATE_IN_PROGRESS" : stackStatus, groupStackReason: stackReason,
@@ -465,6 +473,7 @@ struct World {
             })
         reading.removesChosen = removesChosen
         others.describe(&reading)
+        for member in members { reading.unsettled[member.id] = others.unsettled[member.name] }
         return reading
     }
 

@@ -9,16 +9,41 @@ struct HoldTests {
         ["resource_registry": ["resources": .object([pattern: ["*": ["server": ["hooks": hooks]]]])]]
     }
 
+    static let member: JSONValue = [
+        "resources": ["server": ["type": "OS::Nova::Server"], "port": ["type": "OS::Neutron::Port"]]
+    ]
+
+    static func hasHook(_ environment: JSONValue, _ template: JSONValue = HoldTests.member) -> Bool {
+        HoldCapability.hasHook(environment, group: "workers", memberTemplate: template)
+    }
+
     @Test("a pre-delete hook inside the group's members", arguments: ["workers", "*", "work*", "w*rs", "*rs"])
     func hook(pattern: String) {
-        #expect(HoldCapability.hasHook(Self.environment(pattern, "pre-delete"), group: "workers"))
-        #expect(HoldCapability.hasHook(Self.environment(pattern, ["post-create", "pre-delete"]), group: "workers"))
-        #expect(!HoldCapability.hasHook(Self.environment(pattern, "post-create"), group: "workers"))
+        #expect(Self.hasHook(Self.environment(pattern, "pre-delete")))
+        #expect(Self.hasHook(Self.environment(pattern, ["post-create", "pre-delete"])))
+        #expect(!Self.hasHook(Self.environment(pattern, "post-create")))
     }
 
     @Test("hooks of others do not count", arguments: ["masters", "workers2", "worker", "w*x", "workers*workers"])
     func otherHook(pattern: String) {
-        #expect(!HoldCapability.hasHook(Self.environment(pattern, "pre-delete"), group: "workers"))
+        #expect(!Self.hasHook(Self.environment(pattern, "pre-delete")))
+        #expect(HoldCapability.hooked(Self.environment(pattern, "pre-delete"), group: "workers") == [])
+    }
+
+    @Test("a hook on a resource that members do not have never fires; patterns find those that they have")
+    func onNothing() {
+        let environment = Self.environment("workers", "pre-delete")
+        let other: JSONValue = ["resources": ["node": ["type": "OS::Nova::Server"]]]
+        #expect(!Self.hasHook(environment, other))
+        #expect(HoldCapability.hooked(environment, group: "workers") == ["server"])
+        #expect(HoldCapability.resourceNames(other) == ["node"])
+        for template in [nil, [:], ["resources": "server"]] as [JSONValue] {
+            #expect(!Self.hasHook(environment, template))
+        }
+        let anything: JSONValue = [
+            "resource_registry": ["resources": ["workers": ["*": ["no*": ["hooks": "pre-delete"]]]]]
+        ]
+        #expect(Self.hasHook(anything, other) && !Self.hasHook(anything))
     }
 
     @Test(
@@ -29,7 +54,7 @@ struct HoldTests {
             ["resource_registry": ["resources": "pre-delete"]], ["resource_registry": nil], [:], nil,
         ] as [JSONValue])
     func silent(environment: JSONValue) {
-        #expect(!HoldCapability.hasHook(environment, group: "workers"))
+        #expect(!Self.hasHook(environment))
     }
 
     @Test("a software deployment that waits at deletion")
@@ -138,6 +163,18 @@ struct HoldTests {
         let holds = try await cloud.client().holds(of: Self.stack)
         #expect(holds.map(\.resource) == ["soft", "structured"])
         #expect(holds.allSatisfy { $0.kind == .deployment })
+    }
+
+    @Test("a deployment lets go with status 0 and refuses with another; a hook cannot refuse, so nothing is sent")
+    func answers() async throws {
+        let cloud = FakeCloud { _ in .json("null") }
+        let client = try cloud.client()
+        let deployment = HeatHold(kind: .deployment, resource: "drain")
+        try await client.release(deployment, of: Self.stack)
+        #expect(try await client.refuse(deployment, of: Self.stack))
+        #expect(try await !client.refuse(HeatHold(kind: .hook, resource: "server"), of: Self.stack))
+        #expect(cloud.bodies == [#"{"deploy_status_code":0}"#, #"{"deploy_status_code":1}"#])
+        #expect(cloud.calls.allSatisfy { $0.hasPrefix("POST") && $0.hasSuffix("/resources/drain/signal") })
     }
 
     @Test("a stack that is gone is held by nothing")

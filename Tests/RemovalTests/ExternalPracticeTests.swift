@@ -79,6 +79,32 @@ struct ExternalPracticeTests {
         await stage.close()
     }
 
+    @Test("a deployment refuses: Heat fails the deletion at once and the server lives; the next update asks again")
+    func refused() async throws {
+        let stage = try PracticeStage(desired: 3, group: Hold.deployment.group)
+        try await stage.ready(3)
+        try await stage.control(.post, "actions/signal", ["stack": "k8s", "policy": "scale_in"])
+        try await stage.wait("held") { try await stage.isHeld() }
+        let door = HeatDoor(stage.openstack, groups: stage.settings.groups, isDryRun: false)
+        let held = try await door.read("workers", expecting: [])
+        let member = try #require(held.members.first { $0.isLeaving })
+        let id = try #require(member.physicalID)
+        let server = try #require(member.serverID)
+        #expect(held.held.map(\.kind) == [.deployment])
+        try await door.refuse("workers", memberIDs: [id])
+        try await stage.wait("Heat has failed it") { try await !stage.group().isChanging }
+        let kept = try await door.read("workers", expecting: [])
+        #expect(kept.member(id: id)?.status == "DELETE_FAILED" && kept.groupStackStatus == "UPDATE_FAILED")
+        #expect(kept.member(id: id)?.statusReason.contains("non-zero status code: 1") == true)
+        #expect(await door.fate(ofServer: server) == .there)
+        // Asked again, it is let go.
+        try await door.resize("workers", to: 2, keeping: [:])
+        try await stage.wait("held anew") { try await door.read("workers", expecting: []).held.map(\.memberID) == [id] }
+        try await door.letGo("workers", memberIDs: [id])
+        try await stage.wait("it is gone") { await door.fate(ofServer: server) == .gone }
+        await stage.close()
+    }
+
     @Test("both services are ended while the member is held, and started anew", arguments: Hold.allCases)
     func restart(hold: Hold) async throws {
         let stage = try await Self.stage(3, hold.group)

@@ -115,6 +115,31 @@ struct DoctorTests {
         await practice.close()
     }
 
+    @Test("a hook on a resource that members do not have: named, with those that they have; it holds nothing")
+    func hookOnNothing() async throws {
+        let practice = try Practice()
+        try await practice.control(
+            "stacks",
+            [
+                "name": "hooked",
+                "groups": [
+                    [
+                        "resource": "workers", "min": 1, "max": 6, "desired": 2, "pre_delete_hook": true,
+                        "hooked_resource": "server", "server_resource": "node",
+                    ]
+                ],
+            ])
+        try await practice.ready("hooked", 2)
+        let (code, text) = await practice.doctor(stack: "hooked")
+        #expect(code == 1)
+        #expect(
+            text.contains(
+                "problem: the pre-delete hook is on 'server', and members have no such resource; they have 'node'"),
+            "\(text)")
+        #expect(!text.contains("neither a pre-delete hook"), "\(text)")
+        await practice.close()
+    }
+
     @Test("somebody's scale-in waits at its hook for nothing: let go; then the size that is meant is sent")
     func hook() async throws {
         let practice = try Practice()

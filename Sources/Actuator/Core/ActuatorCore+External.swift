@@ -113,6 +113,11 @@ extension ActuatorCore {
     /// Begins the removal of a node whose machine somebody else takes away.
     mutating func begin(_ view: NodeView, _ member: GroupState.Member, _ group: String, _ why: String) {
         if let removal = removals[view.name], !removal.record.phase.isOver { return }
+        // One change of a Node at a time, so that answers cannot be mistaken; looked at again when that one is over.
+        if let edit = tidying[view.name] {
+            waitForTidying[view.name] = edit.uid
+            return
+        }
         // What cannot be read is not written over; it is named when it is seen.
         guard view.recordMistake == nil, let serverID = view.serverID, let memberID = member.physicalID,
             !refusedExternal.contains(memberID)
@@ -156,16 +161,9 @@ extension ActuatorCore {
     private mutating func follow(_ node: String, _ reading: GroupReading) {
         guard let removal = removals[node], removal.editing == nil, removal.queue.isEmpty else { return }
         let record = removal.record
-        guard let member = reading.member(id: record.memberID) else {
-            if record.phase == .removing && record.change == nil {
-                request(node, .removed)
-            } else if record.isExternal && record.phase.isReversible {
-                // A member that is replaced is in no list of Heat while it is held: whether its machine is there, Nova
-                // knows.
-                ask(record.serverID)
-            }
-            return
-        }
+        guard let member = reading.member(id: record.memberID) else { return followUnlisted(node, removal) }
+        removals[node]?.unsettledSince =
+            reading.unsettled[record.memberID] == nil ? nil : removal.unsettledSince ?? now
         if member.isLeaving {
             letGo(node, removal, reading)
         } else if record.isExternal, record.phase.order < RemovalPhase.drained.order,
@@ -173,6 +171,45 @@ extension ActuatorCore {
         {
             // Deleted in Nova, of which Heat knows nothing.
             ask(record.serverID)
+        }
+    }
+
+    /// Whether a removal has nothing left to do in Heat but to see the machine go.
+    func waitsForMachine(_ record: RemovalRecord) -> Bool {
+        record.phase == .removing ? record.change == nil : record.isExternal && record.phase.isReversible
+    }
+
+    /// No list of Heat has the member. One that is replaced is in none while it is held, nor when that ended at the stack's
+    /// timeout and its server lives on: whether the machine is there, Nova knows.
+    private mutating func followUnlisted(_ node: String, _ removal: Removal) {
+        let record = removal.record
+        guard waitsForMachine(record) else { return }
+        // There is no Node to take away any more.
+        if removal.nodeIsGone && record.phase == .removing { return request(node, .removed) }
+        removals[node]?.unsettledSince = removal.unsettledSince ?? now
+        guard now >= unlistedUntil(record) else { return ask(record.serverID) }
+        let why = Explanation(
+            .deletionHeld,
+            "member \(record.member) is in no list of Heat and \(word(of: removal)): given up, the node stays cordoned; "
+                + "delete it if its machine is gone")
+        warn(node, why)
+        request(node, .failed(why, stayCordoned: true))
+    }
+
+    /// How long a machine is waited for that Heat does not list and that Nova does not call gone: nothing is held longer.
+    private func unlistedUntil(_ record: RemovalRecord) -> Timestamp {
+        let timeout = groups[record.group]?.reading?.timeout ?? .minutes(60)
+        return max(record.startedAt + timeout, record.since + policy.heatTimeout)
+    }
+
+    /// What Nova said last of the server of a removal.
+    private func word(of removal: Removal) -> String {
+        switch removal.lastFate {
+        case .there: "Nova says that its server lives on"
+        case .leaving: "Nova is deleting its server"
+        case .failed: "Nova says that its server is in ERROR"
+        case .gone, nil: "Nova has not said yet what its server is"
+        case .unknown(let failure): "Nova does not say whether its server is gone (\(failure.reason.rawValue))"
         }
     }
 
@@ -187,7 +224,9 @@ extension ActuatorCore {
         case .cordoned:
             // For the account of what is lost, should nothing hold it.
             if isHurried(removal) { readPods(node) }
+            if now >= record.deadline { refuse(node, removal, reading) }
         case .noticed, .quiesced:
+            if !policy.releaseAtLimit { refuse(node, removal, reading) }
             if isHeld && now >= heldUntil(record) && policy.releaseAtLimit {
                 let why = Explanation(
                     .podsLost, "let go at Heat's timeout less \(policy.holdMargin) with \(pods(leftOn: removal))")
@@ -198,6 +237,21 @@ extension ActuatorCore {
             }
         default: break
         }
+    }
+
+    /// Heat's time is nearly over, and the machine is not to be let go: a deployment can say no, so that the server lives on
+    /// at once and the stack does not wait for its timeout. The member is then as after that timeout, and goes as soon as its
+    /// node is drained.
+    private mutating func refuse(_ node: String, _ removal: Removal, _ reading: GroupReading) {
+        let record = removal.record
+        let hold = reading.held.first { $0.memberID == record.memberID && $0.kind == .deployment }
+        guard let hold, now >= heldUntil(record) else { return }
+        if !removal.refusesDeletion {
+            // (What is left on it `tellWhatIsHeld` says loudly.)
+            removals[node]?.refusesDeletion = true
+            note(.warning, node, .deletionHeld, "Heat is told by \(hold.resource) that member \(record.member) stays")
+        }
+        emit(.refuseDeletion(group: record.group, memberIDs: [record.memberID]))
     }
 
     // MARK: Ends
@@ -259,12 +313,22 @@ extension ActuatorCore {
     ) {
         var obstacles = unreleased
         for name in names {
-            guard let removal = removals[name],
-                let hold = reading.held.first(where: { $0.memberID == removal.record.memberID }),
-                let obstacle = obstacle(name, removal)
-            else { continue }
-            let text =
-                "\(name) (member \(removal.record.member), held by \(hold.kind.rawValue) \(hold.resource)): \(obstacle)"
+            guard let removal = removals[name] else { continue }
+            let text: String
+            if let since = removal.unsettledSince {
+                guard now - since >= .seconds(60) else { continue }
+                let what =
+                    reading.member(id: removal.record.memberID) == nil
+                    ? "in no list of Heat since \(since.rfc3339), and \(word(of: removal))"
+                    : "what holds it cannot be read since \(since.rfc3339)"
+                text = "\(name) (member \(removal.record.member)): \(what)"
+            } else {
+                guard let hold = reading.held.first(where: { $0.memberID == removal.record.memberID }),
+                    let obstacle = obstacle(name, removal)
+                else { continue }
+                text =
+                    "\(name) (member \(removal.record.member), held by \(hold.kind.rawValue) \(hold.resource)): \(obstacle)"
+            }
             obstacles.append(text)
             if groups[id]?.heldTooLong?.detail.contains(text) != true {
                 warn(name, Explanation(.deletionHeld, text))
@@ -277,7 +341,7 @@ extension ActuatorCore {
             return
         }
         let why = Explanation(
-            .deletionHeld, "Heat waits and the machine lives on: \(obstacles.prefix(10).joined(separator: "; "))")
+            .deletionHeld, "deletions of others do not end: \(obstacles.prefix(10).joined(separator: "; "))")
         guard before != why else { return }
         groups[id]?.heldTooLong = why
         note(.error, id, why.reason, why.detail)

@@ -28,13 +28,30 @@ extension ActuatorCore {
         ask(serverID)
     }
 
+    /// Asks Nova for a server. A bounded number at once; the others wait for their turn, so that of more than these the one
+    /// that was asked for longest ago comes first.
     mutating func ask(_ serverID: String) {
-        guard serversAsked.count < ActuatorCore.maximumAsked, serversAsked.insert(serverID).inserted else { return }
-        emit(.checkServer(serverID))
+        guard !serversAsked.contains(serverID), !serversToAsk.contains(serverID) else { return }
+        serversToAsk.append(serverID)
+        askNext()
+    }
+
+    private mutating func askNext() {
+        while serversAsked.count < ActuatorCore.maximumAsked, !serversToAsk.isEmpty {
+            let serverID = serversToAsk.removeFirst()
+            serversAsked.insert(serverID)
+            emit(.checkServer(serverID))
+        }
     }
 
     mutating func serverChecked(_ serverID: String, _ fate: ServerFate) {
         serversAsked.remove(serverID)
+        defer { askNext() }
+        // By its record, where there is one: it says which machine it is, whatever became of the Node.
+        let claim = removals.first { $0.value.record.serverID == serverID && !$0.value.record.phase.isOver }
+        if let claim, claim.value.uid == nodes[claim.key]?.uid || claim.value.nodeIsGone {
+            return followServer(claim.key, claim.value, fate)
+        }
         guard let view = nodes.values.first(where: { $0.serverID == serverID }) else { return }
         if let removal = removals[view.name], !removal.record.phase.isOver {
             return followServer(view.name, removal, fate)
@@ -55,14 +72,16 @@ extension ActuatorCore {
     /// Further on with a node whose server was deleted in Nova, or whose member is in no list of Heat any more.
     private mutating func followServer(_ node: String, _ removal: Removal, _ fate: ServerFate) {
         let record = removal.record
-        guard record.isExternal, record.phase.isReversible, removal.editing == nil, removal.queue.isEmpty,
+        removals[node]?.lastFate = fate
+        guard waitsForMachine(record), removal.editing == nil, removal.queue.isEmpty,
             let reading = groups[record.group]?.reading
         else { return }
         guard let member = reading.member(id: record.memberID) else {
-            if fate == .gone { machineIsLost(node) }
+            guard fate == .gone else { return }
+            if record.phase == .removing { request(node, .removed) } else { machineIsLost(node) }
             return
         }
-        guard !member.isLeaving else { return }
+        guard record.phase.isReversible, !member.isLeaving else { return }
         switch fate {
         case .gone: goOnWithoutServer(node, removal)
         case .there where now - record.startedAt > ActuatorCore.patience:

@@ -10,8 +10,10 @@ extension ActuatorCore {
         if track.isReading {
             track.again = true
         } else {
+            let expected = expected(in: id)
             track.isReading = true
-            emit(.readGroup(id, expecting: expected(in: id)))
+            track.seeking = Set(expected.map(\.physicalID))
+            emit(.readGroup(id, expecting: expected))
         }
         groups[id] = track
     }
@@ -41,6 +43,7 @@ extension ActuatorCore {
         if !isStale {
             if track.reading?.looksLike(reading) != true { track.stillSince = now }
             track.reading = reading
+            track.sought = track.seeking
             if track.failure != nil { emit(.condition(name: "group/\(id)", nil)) }
             track.failure = nil
         }

@@ -26,6 +26,8 @@ extension ActuatorCore {
         guard let track = groups[id], track.pause == nil, !reading.isBusy, reading.problem == nil else { return false }
         var names = drained(in: id).filter {
             guard let removal = removals[$0] else { return false }
+            // What others took, and no list has: whether it is gone Nova says (`followUnlisted`).
+            if removal.record.isExternal && reading.member(id: removal.record.memberID) == nil { return false }
             return removal.editing == nil && removal.record.since <= reading.begunAt
         }
         names = names.filter { !isDelayed($0, in: id) }
@@ -139,6 +141,11 @@ extension ActuatorCore {
         guard !names.isEmpty else { return endChange(of: change.group) }
         let present = names.compactMap { removals[$0]?.record.memberID }.compactMap { reading.member(id: $0) }
         let leaving = present.filter { $0.status.hasPrefix("DELETE_") }
+        if present.isEmpty, let doubt = doubt(names, change, reading) {
+            // No Node goes on the word of a list that may be wrong.
+            if now > change.deadline { giveUp(names, change, reading, doubt) }
+            return
+        }
         // The chosen are gone, and the engine that should have ended the change died: nothing more comes of it, and what frees the
         // stack may wait for this removal.
         if present.isEmpty, groups[change.group]?.isStuck == true { return verify(names, change, reading) }
@@ -160,6 +167,22 @@ extension ActuatorCore {
             return giveUp(names, change, reading, why)
         }
         takeOut(present, names, change, reading)
+    }
+
+    /// Why it is not known whether the chosen, which no list has, and the survivors are there or not; nil: it is.
+    private mutating func doubt(_ names: [String], _ change: StackChange, _ reading: GroupReading) -> Explanation? {
+        let sought = groups[change.group]?.sought ?? []
+        let chosen = names.filter { removals[$0]?.isMachine != true }.compactMap { removals[$0]?.record.memberID }
+        // The reading was under way already when the record said that Heat is called.
+        if chosen.contains(where: { !sought.contains($0) }) {
+            readGroup(change.group)
+            return Explanation(.heatUnreachable, "the group was not read anew")
+        }
+        let survivors = names.flatMap { removals[$0]?.record.change?.survivors ?? [] }
+        let unsettled = reading.unsettled.sorted { $0.key < $1.key }.first { id, _ in
+            chosen.contains(id) || survivors.contains(String(id.prefix(8)))
+        }
+        return unsettled.map { Explanation(.heatUnreachable, "member \($0.key) is in no list of Heat: \($0.value)") }
     }
 
     /// Goes on without nodes whose record cannot be written. Should it be written after all, it says that Heat is called

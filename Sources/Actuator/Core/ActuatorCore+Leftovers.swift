@@ -40,7 +40,10 @@ extension ActuatorCore {
     /// Such an edit is over. One that failed is made again when the node is seen again.
     mutating func tidied(_ node: String, _ outcome: NodeEditOutcome) {
         guard let edit = tidying.removeValue(forKey: node) else { return }
-        defer { takeNext(node) }
+        defer {
+            takeNext(node)
+            lookAgain(node)
+        }
         switch outcome {
         case .failed(let failure):
             // Refused for good (or a dry run): once said is enough.
@@ -67,6 +70,15 @@ extension ActuatorCore {
             nodes[node]?.hasLabel = false
         case .overtaken, .gone: break
         }
+    }
+
+    /// Its machine was taken while the Node was being tidied: is it still so?
+    private mutating func lookAgain(_ node: String) {
+        guard let uid = waitForTidying.removeValue(forKey: node), let view = nodes[node], view.uid == uid,
+            let serverID = view.serverID
+        else { return }
+        if let (group, _) = owner(of: serverID) { readGroup(group) }
+        askUnlessItGoes(serverID)
     }
 
     /// A record that cannot be read: nobody goes on with its removal, nobody begins another one. A person has to look.

@@ -107,6 +107,7 @@ extension ActuatorCore {
         nodes[name] = nil
         let wasTelling = tidying[name]?.pausesGroup
         tidying[name] = nil
+        waitForTidying[name] = nil
         strangers[name] = nil
         forgetUnreadable(name)
         untidied.remove(uid)

@@ -304,6 +304,8 @@ extension ActuatorCore {
             let why = Explanation(.cooldownExpired, "the Notifier did not say that the cooldown is over")
             request(node, .quiesced(why, deadline: drainDeadline(removal)))
         case .quiesced: readPods(node)
+        // What others took goes on until its machine is gone, or is given up (`followUnlisted`).
+        case .drained where now >= record.deadline && record.isExternal && removal.unsettledSince != nil: break
         case .drained where now >= record.deadline && !isInChange(node):
             let failure = groups[record.group]?.failure?.explanation
             fail(

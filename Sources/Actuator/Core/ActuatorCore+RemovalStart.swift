@@ -73,7 +73,9 @@ extension ActuatorCore {
         guard reading.removesChosen else {
             // Known before any pod is told.
             return refusal(
-                .heatRefused, "\(decision.group) is a ResourceGroup: no chosen member can be taken out of it")
+                .heatRefused,
+                "\(decision.group) is an OS::Heat::ResourceGroup, which only grows: Heat replaces a marked member of it. Use an "
+                    + "OS::Heat::AutoScalingGroup (deploy/heat)")
         }
         guard let node = nodes[target.node] else { return refusal(.nodeGone, "there is no node \(target.node)") }
         guard node.uid == target.nodeUID else {

@@ -66,8 +66,11 @@ public struct ActuatorCore: Sendable {
     var machinesEnded = RecentIDs()
     /// Nodes that we have deleted, by UID: what the watch still says of them is old.
     var nodesDeleted = RecentIDs()
-    /// Servers that Nova is being asked for.
+    /// Servers that Nova is being asked for, and those whose turn comes when an answer is in, in this order.
     var serversAsked: Set<String> = []
+    var serversToAsk: [String] = []
+    /// Nodes that somebody else took while an edit of their own was under way, with their UID.
+    var waitForTidying: [String: String] = [:]
     /// Servers in ERROR, and when the removal of their node was begun.
     var failedServers: [String: Timestamp] = [:]
     /// Members whose Node refused to be cordoned.

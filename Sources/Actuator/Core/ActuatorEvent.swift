@@ -178,6 +178,8 @@ public enum ActuatorAction: Sendable, Equatable {
     case mark(group: String, member: String, unhealthy: Bool, why: String)
     /// Let members that were drained go on leaving, if something in the stack holds them; answered by `holdsCleared`.
     case clearHooks(group: String, memberIDs: [String])
+    /// Have Heat fail the deletion of these members, where what holds them can refuse; answered by `holdsCleared`.
+    case refuseDeletion(group: String, memberIDs: [String])
     /// Ask Nova for these servers; answered by `serversRead`.
     case readServers(group: String, ids: [String])
     /// Ask Nova for a server; answered by `serverChecked`.

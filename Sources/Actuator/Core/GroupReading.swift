@@ -33,6 +33,9 @@ public struct GroupReading: Sendable, Equatable {
     public var canHold: Bool?
     /// What is held now.
     public var held: [HeldDeletion] = []
+    /// By physical id: members of which the lists say too little to conclude anything, and why. Their stack could not be
+    /// read, or lives on although no list has the member.
+    public var unsettled: [String: String] = [:]
     /// After this time an action of the stack has failed (`timeout_mins`).
     public var timeout: Interval = .minutes(60)
 
@@ -68,7 +71,8 @@ public struct GroupReading: Sendable, Equatable {
         let changing = members.filter { $0.status.hasSuffix("_IN_PROGRESS") }
         return !changing.isEmpty
             && changing.allSatisfy { member in
-                member.isLeaving && held.contains { $0.memberID == member.physicalID }
+                member.isLeaving
+                    && (held.contains { $0.memberID == member.physicalID } || unsettled[member.identity] != nil)
             }
     }
     /// Whether the last change failed.
@@ -121,7 +125,7 @@ public struct HeldDeletion: Sendable, Hashable {
     public enum Kind: String, Sendable, Hashable {
         /// A `pre-delete` hook on a resource of the member stack: cleared by `unset_hook`.
         case hook
-        /// A software deployment with the action DELETE: ended by a signal with status 0.
+        /// A software deployment with the action DELETE: ended by a signal, with status 0 if it may go on.
         case deployment
     }
 

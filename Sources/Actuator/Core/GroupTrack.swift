@@ -25,6 +25,10 @@ struct GroupTrack: Sendable {
     var isReading = false
     var again = false
     var wasAsked = false
+    /// Members that the reading under way looks for wherever they are, and those for which the last one looked: only of
+    /// these the absence from a reading means that Heat has them no more.
+    var seeking: Set<String> = []
+    var sought: Set<String> = []
     /// Readings that began before this do not show our last act.
     var actedAt = Timestamp(seconds: 0)
 
@@ -159,6 +163,11 @@ struct Removal: Sendable {
     var isDeleting = false
     /// Who delays the deletion of its machine, as it was last said.
     var delayedBy: [String] = []
+    /// Since when Heat's lists say too little of its member, which somebody else took; and what Nova said last of its server.
+    var unsettledSince: Timestamp?
+    var lastFate: ServerFate?
+    /// Whether it was said that Heat is told not to delete its member.
+    var refusesDeletion = false
     /// The pods as last read, while somebody else takes the machine away: tells what was lost.
     var seen: [NodePod]?
 

@@ -176,6 +176,14 @@ final class ActuatorEngine: Sendable {
                 observer.note(ActuatorNote(.warning, id, failure.reason, "letting members go: \(failure.detail)"))
             }
             return .holdsCleared(group: id, failure)
+        case .refuseDeletion(let id, let members):
+            let failure = await failure { () async throws(ActFailure) in
+                try await self.cloud.refuse(id, memberIDs: members)
+            }
+            if let failure {
+                observer.note(ActuatorNote(.warning, id, failure.reason, "keeping members: \(failure.detail)"))
+            }
+            return .holdsCleared(group: id, failure)
         case .checkServer(let id): return .serverChecked(serverID: id, await cloud.fate(ofServer: id))
         case .readServers(let id, let servers): return .serversRead(group: id, await cloud.servers(servers))
         case .report(let node, let explanation):
@@ -253,6 +261,7 @@ extension ActuatorAction {
         case .resize: "resize"
         case .mark: "mark"
         case .clearHooks: "clear_hooks"
+        case .refuseDeletion: "refuse_deletion"
         case .readServers: "read_servers"
         case .report: "report"
         case .checkServer: "check_server"
@@ -272,6 +281,6 @@ extension ActuatorAction {
     static let labels = [
         "read_group", "resize", "mark", "clear_hooks", "read_servers", "report", "edit_node", "check_node", "read_pods",
         "evict", "delete_pod",
-        "read_volumes", "read_workload", "delete_node", "scale_workload", "check_server", "other",
+        "read_volumes", "read_workload", "delete_node", "scale_workload", "check_server", "refuse_deletion", "other",
     ]
 }

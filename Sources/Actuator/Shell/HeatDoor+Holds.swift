@@ -11,6 +11,15 @@ extension HeatDoor {
         /// Members that are not listed any more but not gone: replaced ones keep their stack until it is deleted, and
         /// for good if that failed.
         var departed: [HeatMember] = []
+        /// By physical id: members of which too little is known to say that they are gone, and why.
+        var unsettled: [String: String] = [:]
+    }
+
+    /// What became of a member that is in no list.
+    private enum Look: Sendable {
+        case gone
+        case there(HeatStack)
+        case unsettled(String)
     }
 
     private static let holdingAge = Interval.seconds(600)
@@ -19,32 +28,25 @@ extension HeatDoor {
 
     func holds(
         _ group: String, _ snapshot: HeatGroupSnapshot, before: HeatGroupSnapshot?, expecting: [ExpectedMember]
-    ) async throws(ActFailure) -> Holds {
+    ) async -> Holds {
         var holds = Holds(canHold: await canHold(group, snapshot))
-        remember(group, snapshot, before)
-        do throws(OpenStackError) {
-            if snapshot.isChanging { try await lookFor(expecting, group, snapshot) }
-            holds.departed = try await departed(group, snapshot)
-        } catch {
-            // That a member could not be looked at says nothing of it; without it the reading would say that it is gone.
-            throw ActFailure(error)
-        }
-        guard snapshot.isChanging else { return holds }
+        remember(group, snapshot, before, expecting)
+        await lookForDeparted(group, snapshot, expecting, &holds)
         let leaving = (snapshot.members + holds.departed).filter { $0.status.text == "DELETE_IN_PROGRESS" }
-        let results = await withTaskGroup(of: Result<[HeldDeletion], OpenStackError>.self) { tasks in
+        let results = await withTaskGroup(of: (String, Result<[HeldDeletion], OpenStackError>).self) { tasks in
             for member in leaving {
                 guard let stack = member.stack else { continue }
-                tasks.addTask { await self.found(in: stack) }
+                tasks.addTask { (stack.id, await self.found(in: stack)) }
             }
-            var results: [Result<[HeldDeletion], OpenStackError>] = []
+            var results: [(String, Result<[HeldDeletion], OpenStackError>)] = []
             for await result in tasks { results.append(result) }
             return results
         }
-        for result in results {
-            do throws(OpenStackError) {
-                holds.held += try result.get()
-            } catch {
-                throw ActFailure(error)
+        for (id, result) in results {
+            switch result {
+            case .success(let found): holds.held += found
+            // The others are looked at all the same; of this one nothing is concluded.
+            case .failure(let error): holds.unsettled[id] = "what holds it could not be read: \(error)"
             }
         }
         holds.held.sort { ($0.memberID, $0.resource) < ($1.memberID, $1.resource) }
@@ -64,79 +66,102 @@ extension HeatDoor {
         }
     }
 
-    /// Members that another process saw leave: what their records say of them is enough to find their stacks.
-    private func lookFor(
-        _ expected: [ExpectedMember], _ group: String, _ snapshot: HeatGroupSnapshot
-    ) async throws(OpenStackError) {
-        // Members that are no stacks (plain servers) are not held by anything.
-        guard snapshot.members.contains(where: { $0.stack != nil }) else { return }
-        let listed = Set(snapshot.members.compactMap(\.physicalID))
-        let known = Set(state.withLock { $0.departed[group] ?? [] }.compactMap(\.physicalID))
-        for member in expected.prefix(Self.maximumDeparted)
-        where !listed.contains(member.physicalID) && !known.contains(member.physicalID) {
-            let id: StackID
-            do throws(OpenStackError) {
-                id = try await client.resolve(member.physicalID)
-            } catch {
-                // (A record may name what can be no stack.)
-                if error.code == .notFound || error.code == .badRequest { continue }
-                throw error
-            }
-            guard let stack = try await undeleted(id) else { continue }
-            let found = HeatMember(
-                name: member.name, physicalID: member.physicalID, type: "", status: stack.status,
-                statusReason: stack.statusReason, createdAt: nil, serverID: member.serverID, stack: id)
-            state.withLock { $0.departed[group, default: []].append(found) }
-        }
-    }
+    // MARK: Members in no list
 
-    /// Keeps in mind which members left the list while the group changes.
-    private func remember(_ group: String, _ snapshot: HeatGroupSnapshot, _ before: HeatGroupSnapshot?) {
+    /// Keeps in mind which members left the list while the group changes, and those that records tell of: another process
+    /// may have seen them leave, and the stack may have come to rest since.
+    private func remember(
+        _ group: String, _ snapshot: HeatGroupSnapshot, _ before: HeatGroupSnapshot?, _ expecting: [ExpectedMember]
+    ) {
         let listed = Set(snapshot.members.compactMap(\.physicalID))
-        let candidates = snapshot.isChanging ? before?.members ?? [] : []
+        let left = snapshot.isChanging ? (before?.members ?? []).filter { $0.stack != nil } : []
+        let expected = expecting.map { member in
+            HeatMember(
+                name: member.name, physicalID: member.physicalID, type: "", status: snapshot.resourceStatus,
+                serverID: member.serverID)
+        }
         state.withLock { state in
             var known = state.departed[group] ?? []
-            known += candidates.filter { member in !known.contains { $0.physicalID == member.physicalID } }
-            known.removeAll { member in
-                member.stack == nil || member.physicalID.map { listed.contains($0) } ?? true
+            var ids = Set(known.compactMap(\.physicalID))
+            // Those that records tell of first: a Node waits for what becomes of them.
+            for member in expected + left {
+                if let id = member.physicalID, ids.insert(id).inserted { known.append(member) }
             }
-            state.departed[group] = known.isEmpty ? nil : Array(known.prefix(Self.maximumDeparted))
+            known.removeAll { member in member.physicalID.map { listed.contains($0) } ?? true }
+            state.departed[group] = known.isEmpty ? nil : known
         }
     }
 
     /// Of the members that left the list, those whose stacks are being deleted, or were to be and that failed: at the
     /// stack's timeout the server of a held one lives on (docs/openstack/heat.md §6).
-    private func departed(
-        _ group: String, _ snapshot: HeatGroupSnapshot
-    ) async throws(OpenStackError) -> [HeatMember] {
-        var still: [HeatMember] = []
-        var leaving: [HeatMember] = []
-        for member in state.withLock({ $0.departed[group] ?? [] }) {
-            guard let id = member.stack, let stack = try await undeleted(id) else { continue }
-            let isToGo = stack.status.text.hasPrefix("DELETE_")
-            guard isToGo || snapshot.isChanging else { continue }
-            still.append(member)
-            guard isToGo else { continue }
-            leaving.append(
-                HeatMember(
-                    name: member.name, physicalID: member.physicalID, type: member.type, status: stack.status,
+    private func lookForDeparted(
+        _ group: String, _ snapshot: HeatGroupSnapshot, _ expecting: [ExpectedMember], _ holds: inout Holds
+    ) async {
+        let expected = Set(expecting.map(\.physicalID))
+        let all = state.withLock { $0.departed[group] ?? [] }
+        let known = all.sorted { expected.contains($0.physicalID ?? "") && !expected.contains($1.physicalID ?? "") }
+        for member in known.dropFirst(Self.maximumDeparted) {
+            if let id = member.physicalID { holds.unsettled[id] = "too many at once are in no list" }
+        }
+        // (Where no member is a stack, nothing can be a member's stack.)
+        let areStacks = snapshot.members.isEmpty || snapshot.members.contains { $0.stack != nil }
+        let looks = await withTaskGroup(of: (Int, Look).self) { tasks in
+            for (index, member) in known.prefix(Self.maximumDeparted).enumerated() {
+                tasks.addTask { (index, await (areStacks ? self.look(at: member) : self.lookAtServer(of: member))) }
+            }
+            var looks: [Int: Look] = [:]
+            for await (index, look) in tasks { looks[index] = look }
+            return looks
+        }
+        var still = Array(known.dropFirst(Self.maximumDeparted))
+        for (index, member) in known.prefix(Self.maximumDeparted).enumerated() {
+            guard let id = member.physicalID else { continue }
+            switch looks[index] {
+            case .gone, nil: break
+            case .unsettled(let why):
+                holds.unsettled[id] = why
+                still.append(member)
+            case .there(let stack):
+                let found = HeatMember(
+                    name: member.name, physicalID: id, type: member.type, status: stack.status,
                     statusReason: stack.statusReason, createdAt: member.createdAt, serverID: member.serverID,
-                    stack: member.stack))
+                    stack: stack.id)
+                if stack.status.text.hasPrefix("DELETE_") {
+                    holds.departed.append(found)
+                } else {
+                    guard snapshot.isChanging || expected.contains(id) else { continue }
+                    holds.unsettled[id] = "its stack is \(stack.status.text)"
+                }
+                still.append(found)
+            }
         }
         let remaining = still
         state.withLock { $0.departed[group] = remaining.isEmpty ? nil : remaining }
-        return leaving
     }
 
-    /// The stack; nil: it was deleted.
-    private func undeleted(_ id: StackID) async throws(OpenStackError) -> HeatStack? {
+    private func look(at member: HeatMember) async -> Look {
         do throws(OpenStackError) {
+            let id: StackID
+            if let stack = member.stack {
+                id = stack
+            } else {
+                id = try await client.resolve(member.physicalID ?? "")
+            }
             let stack = try await client.stack(id)
-            return stack.status.isDeleted ? nil : stack
+            return stack.status.isDeleted ? .gone : .there(stack)
         } catch {
-            if error.code == .notFound { return nil }
-            throw error
+            // (A record may name what can be no stack.)
+            if error.code == .notFound || (member.stack == nil && error.code == .badRequest) { return .gone }
+            return .unsettled("its stack could not be read: \(error)")
         }
+    }
+
+    /// A member that is a server and no stack: it is there if Nova says so.
+    private func lookAtServer(of member: HeatMember) async -> Look {
+        guard let id = member.serverID, let server = try? await client.server(id), server.status != "DELETED",
+            server.status != "SOFT_DELETED"
+        else { return .gone }
+        return .unsettled("its server \(id) is \(server.status)")
     }
 
     /// Whether the stack says that it holds deletions: by its environment, or the template of its members. Nil: it
@@ -150,7 +175,12 @@ extension HeatDoor {
         if let stack = member.stack {
             let environment = try? await client.environment(snapshot.stack.id)
             let template = try? await client.template(stack)
-            let hook = environment.map { HoldCapability.hasHook($0, group: snapshot.resource) }
+            let hook = environment.flatMap { environment -> Bool? in
+                if HoldCapability.hooked(environment, group: snapshot.resource).isEmpty { return false }
+                return template.map {
+                    HoldCapability.hasHook(environment, group: snapshot.resource, memberTemplate: $0)
+                }
+            }
             let deployment = template.map(HoldCapability.hasDeployment)
             if hook == true || deployment == true {
                 found = true
@@ -173,13 +203,30 @@ extension HeatDoor {
 
     func letGo(_ group: String, memberIDs: [String]) async throws(ActFailure) {
         try refuseInDryRun("let members of \(group) go")
+        try await answer(group, memberIDs) { (hold, stack) async throws(OpenStackError) in
+            try await self.client.release(hold, of: stack)
+        }
+    }
+
+    func refuse(_ group: String, memberIDs: [String]) async throws(ActFailure) {
+        try refuseInDryRun("refuse that members of \(group) are deleted")
+        try await answer(group, memberIDs) { (hold, stack) async throws(OpenStackError) in
+            _ = try await self.client.refuse(hold, of: stack)
+        }
+    }
+
+    /// Answers whatever holds these members.
+    private func answer(
+        _ group: String, _ memberIDs: [String],
+        _ body: (HeatHold, StackID) async throws(OpenStackError) -> Void
+    ) async throws(ActFailure) {
         let snapshot = try last(group)
         let departed = state.withLock { $0.departed[group] ?? [] }
         var failure: OpenStackError?
         for member in snapshot.members + departed {
             guard let id = member.physicalID, memberIDs.contains(id), let stack = member.stack else { continue }
             do throws(OpenStackError) {
-                for hold in try await client.holds(of: stack) { try await client.release(hold, of: stack) }
+                for hold in try await client.holds(of: stack) { try await body(hold, stack) }
             } catch {
                 if error.code != .notFound && error.code != .badRequest { failure = error }
             }

@@ -18,6 +18,8 @@ protocol CloudActing: Sendable {
     /// Lets these members (by physical id) go on leaving where something in the stack holds them. Nothing that holds
     /// them is no failure.
     func letGo(_ group: String, memberIDs: [String]) async throws(ActFailure)
+    /// Refuses the deletion of these members (by physical id), where what holds them can: Heat fails it, and they live on.
+    func refuse(_ group: String, memberIDs: [String]) async throws(ActFailure)
     /// What Nova says of a server.
     func fate(ofServer id: String) async -> ServerFate
 }
@@ -38,7 +40,7 @@ final class HeatDoor: CloudActing {
         var limits: Cached<CloudLimits>?
         /// Whether a group's stack can hold deletions, and the stack of which that is known.
         var holding: [String: Cached<Bool?>] = [:]
-        /// Members that left the list of their group while it changes: their stacks may live on for a while.
+        /// Members that left the list of their group: their stacks may live on for a while.
         var departed: [String: [HeatMember]] = [:]
     }
 
@@ -73,7 +75,7 @@ final class HeatDoor: CloudActing {
             defer { state.snapshots[group] = snapshot }
             return state.snapshots[group]
         }
-        let holds = try await holds(group, snapshot, before: before, expecting: expecting)
+        let holds = await holds(group, snapshot, before: before, expecting: expecting)
         let members = (snapshot.members + holds.departed).map { member in
             GroupState.Member(
                 name: member.name, physicalID: member.physicalID, serverID: member.serverID,
@@ -96,6 +98,7 @@ final class HeatDoor: CloudActing {
         reading.removesChosen = snapshot.kind == .autoScalingGroup
         reading.canHold = holds.canHold
         reading.held = holds.held
+        reading.unsettled = holds.unsettled
         // Without a timeout of its own a stack has that of the engine, `stack_action_timeout`, an hour by default.
         reading.timeout = .minutes(Double(snapshot.stack.timeoutMinutes ?? 60))
         return reading

@@ -217,7 +217,9 @@ extension PracticeModel {
         var resources: [String: JSONValue] = [:]
         if case .main = kind {
             for group in heat.stacks[place].groups.map(\.definition) where group.preDeleteHook {
-                resources[group.resource] = ["*": .object([group.serverResource: ["hooks": "pre-delete"]])]
+                resources[group.resource] = [
+                    "*": .object([group.hookedResource ?? group.serverResource: ["hooks": "pre-delete"]])
+                ]
             }
         }
         return [

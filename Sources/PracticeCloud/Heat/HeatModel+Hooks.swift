@@ -69,7 +69,7 @@ extension HeatModel {
         journal("deployment.ended", place, group, member, ["status": .int(Int64(status))])
         if status == 0 {
             stacks[place].groups[group].members[found].deployment = HeatState("DELETE", "COMPLETE")
-            let hooked = stacks[place].groups[group].definition.preDeleteHook
+            let hooked = stacks[place].groups[group].definition.pausesAtHook
             stacks[place].groups[group].members[found].phase =
                 hooked ? .approachingHook(now + timing.hook) : .deleting(now + timing.memberDelete)
             return

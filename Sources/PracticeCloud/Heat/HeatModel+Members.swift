@@ -52,7 +52,7 @@ extension HeatModel {
         member.state = HeatState("DELETE", "IN_PROGRESS")
         member.updated = now
         let definition = stacks[place].groups[group].definition
-        let hooked = (definition.preDeleteHook || definition.deleteDeployment) && member.serverID != nil
+        let hooked = (definition.pausesAtHook || definition.deleteDeployment) && member.serverID != nil
         member.deployment = nil
         member.phase = hooked ? .approachingHook(now + timing.hook) : .deleting(now + timing.memberDelete)
         stacks[place].groups[group].members[found] = member

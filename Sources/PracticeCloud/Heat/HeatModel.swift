@@ -184,6 +184,8 @@ struct HeatModel: Sendable {
             for group in stack.groups {
                 if let resize = group.resize {
                     if !resize.hasBegun { consider(resize.begins) }
+                    // What a word from outside has failed ends at once.
+                    if resize.hasBegun, resize.failure != nil { consider(resize.begins) }
                     consider(resize.endsAt)
                     consider(resize.deadline)
                     if resize.hasBegun, !resize.isQuiet { consider(resize.quietUntil) }

@@ -25,6 +25,10 @@ struct GroupDefinition: Sendable {
     var flavor = "m1.large"
     /// A `pre-delete` hook on the server inside each member.
     var preDeleteHook = false
+    /// The resource that the environment hooks; nil: the server. On any other the hook never fires.
+    var hookedResource: String?
+    /// Whether members wait at their hook when they leave.
+    var pausesAtHook: Bool { preDeleteHook && hookedResource ?? serverResource == serverResource }
     /// An `OS::Heat::SoftwareDeployment` named `drain` inside each member that waits, when the member is deleted, for its
     /// signal.
     var deleteDeployment = false

@@ -262,6 +262,7 @@ extension GroupDefinition {
         if let value = json["flavor"]?.stringValue { flavor = value }
         if let value = json["pre_delete_hook"]?.boolValue { preDeleteHook = value }
         if let value = json["delete_deployment"]?.boolValue { deleteDeployment = value }
+        if let value = json["hooked_resource"]?.stringValue { hookedResource = value }
         if let value = json["server_resource"]?.stringValue { serverResource = value }
         metadata = json["metadata"]?.stringMembers ?? [:]
         node.labels = json["labels"]?.stringMembers ?? [:]

@@ -174,6 +174,9 @@ final class ActuatorProcess: Process {
                 case .failure(let failure): .holdsCleared(group: id, failure)
                 }
             }
+        case .refuseDeletion:
+            // The hooks of this Heat cannot refuse.
+            break
         case .checkServer(let server):
             ask(.heat, { world.fate(of: server) }) { result in
                 switch result {

@@ -91,7 +91,7 @@ struct HeatDiagnosis {
         if snapshot.kind == .resourceGroup {
             find(
                 .unusableKind, .problem, "\(snapshot.resource) is an OS::Heat::ResourceGroup",
-                means: "it can grow; a chosen node cannot be taken out of it by marking",
+                means: "it only grows: Heat replaces a marked member of it, so every removal of a node is refused",
                 mend: "use an OS::Heat::AutoScalingGroup (deploy/heat)")
         }
         if snapshot.desired == nil {
@@ -123,6 +123,17 @@ struct HeatDiagnosis {
                 mend:
                     "add it to the environment: resource_registry: resources: \(snapshot.resource): \"*\": server: hooks: "
                     + "pre-delete (deploy/heat has it)")
+        case .onNothing(let hooked, let resources):
+            find(
+                .hookOnNothing, .problem,
+                "the pre-delete hook is on '\(hooked.joined(separator: "', '"))', and members have no such resource; they have "
+                    + "'\(resources.prefix(10).joined(separator: "', '"))'",
+                means:
+                    "it never fires: a scale-in by an alarm, a policy or an operator deletes machines at once, without "
+                    + "notice to pods",
+                mend:
+                    "name in the environment (resource_registry: resources: \(snapshot.resource): \"*\":) the resource that "
+                    + "is the server in the members' template")
         case .unknown(let why):
             find(
                 .noHook, .note, "whether members have a pre-delete hook cannot be seen: \(why)",

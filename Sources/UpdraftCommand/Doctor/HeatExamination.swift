@@ -51,9 +51,19 @@ struct HeatExamination: Sendable {
     private func hookSetting(_ snapshot: HeatGroupSnapshot) async -> HeatPatient.HookSetting {
         do throws(OpenStackError) {
             let environment = try await openstack.environment(snapshot.stack.id)
-            if HoldCapability.hasHook(environment, group: snapshot.resource) { return .present }
-            guard let stack = snapshot.members.lazy.compactMap(\.stack).first else { return .absent }
-            return HoldCapability.hasDeployment(try await openstack.template(stack)) ? .present : .absent
+            let hooked = HoldCapability.hooked(environment, group: snapshot.resource)
+            guard let stack = snapshot.members.lazy.compactMap(\.stack).first else {
+                // What members have nobody can tell, or they are servers, whose hooks are silent when a group shrinks.
+                return hooked.isEmpty || !snapshot.members.isEmpty ? .absent : .present
+            }
+            let template = try await openstack.template(stack)
+            if HoldCapability.hasHook(environment, group: snapshot.resource, memberTemplate: template)
+                || HoldCapability.hasDeployment(template)
+            {
+                return .present
+            }
+            return hooked.isEmpty
+                ? .absent : .onNothing(hooked: hooked, resources: HoldCapability.resourceNames(template))
         } catch {
             return .unknown(error.description)
         }

@@ -15,7 +15,7 @@ struct HeatFinding: Sendable, Hashable {
         case unreadable, unusableKind, stackFailed, stackBusy, stackStuck, sizeMismatch, memberFailed, memberMarked,
             memberHalfDeleted, serverGone, serverFailed, serverUnknown, nodeMissing, nodeUnready, nodeUnowned,
             hookPending,
-            timeoutTooShort, parameterMissing, noHook, minimumIgnored, recordUnreadable, incident, limits
+            timeoutTooShort, parameterMissing, noHook, hookOnNothing, minimumIgnored, recordUnreadable, incident, limits
     }
 
     /// What can be done about it from here, safely.

@@ -41,6 +41,8 @@ struct HeatPatient: Sendable {
     enum HookSetting: Sendable {
         case present
         case absent
+        /// There is a hook, and members have no resource of that name: it never fires. With the resources that they have.
+        case onNothing(hooked: [String], resources: [String])
         /// The environment cannot be read.
         case unknown(String)
     }

@@ -43,6 +43,49 @@ struct ReplicaTests {
         }
     }
 
+    @Test("Heat has a broker of its own: it is heard there, and how that one stands is said by its setting's name")
+    func heatElsewhere() async throws {
+        try await OwnBroker.with { broker in
+            // No look at the group without a cause.
+            let flags = ["actuator.heat.transport_url=\(broker.url)", "actuator.resync=10m"]
+            try await ReplicaStage.with("actuator", names: ["a"], flags: flags) { stage in
+                try await eventually("it acts and is ready") {
+                    let ready = try? await stage.get("a", "/readyz")
+                    let isActive = try await stage.isActive("a")
+                    return ready?.status == 200 && isActive
+                }
+                let looks = {
+                    try await stage.get("a", "/metrics").text.split(separator: "\n").first {
+                        $0.hasPrefix(#"updraft_actuator_act_seconds_count{act="read_group"}"#)
+                    }.flatMap { $0.split(separator: " ").last.flatMap { Double($0) } } ?? 0
+                }
+                try await eventually("the group was read") { try await looks() >= 1 }
+                let before = try await looks()
+                // As Heat declares it when it first sends.
+                let heat = try Publisher(
+                    settings: broker.settings,
+                    topology: Topology(
+                        exchanges: [.init("heat", kind: "topic", durable: false, mode: .declareIfMissing)]))
+                let text =
+                    #"{"event_type":"orchestration.stack.update.start","message_id":"m1","publisher_id":"orchestration.h","#
+                    + #""priority":"INFO","payload":{},"timestamp":"2026-11-26 00:00:00.000000"}"#
+                let body = JSONValue.object(["oslo.version": "2.0", "oslo.message": .string(text)]).bytes
+                try await eventually("it looks because of what was heard there") {
+                    try await heat.publish(
+                        OutgoingMessage(exchange: "heat", routingKey: "notifications.info", body: body))
+                    return try await looks() > before
+                }
+                await heat.close()
+                try broker.freeze()
+                try await eventually("its broker is missed") {
+                    let ready = try? await stage.get("a", "/readyz")
+                    return ready?.text.contains("actuator.heat.transport_url") == true
+                }
+                try broker.thaw()
+            }
+        }
+    }
+
     @Test("a frozen Actuator is replaced, and does nothing when it goes on")
     func frozen() async throws {
         try await ReplicaStage.with("actuator") { stage in

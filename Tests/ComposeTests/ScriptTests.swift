@@ -66,6 +66,10 @@ import Testing
             updraft_without_services touch "$wants/epmd.service" "$wants/rabbitmq-server.service" "$wants/cron.service"
             ls "$wants"
             updraft_without_services true; echo 'nothing new'
+            # So it is where somebody's own rule stands, which stays.
+            echo 'exit 101' >"$UPDRAFT_POLICY_FILE"
+            updraft_without_services touch "$wants/rabbitmq-server.service"
+            ls "$wants"; cat "$UPDRAFT_POLICY_FILE"
             """)
         #expect(
             text == """
@@ -73,6 +77,10 @@ import Testing
                 cron.service
                 epmd.service
                 nothing new
+                installed, but not started with the machine: rabbitmq-server.service
+                cron.service
+                epmd.service
+                exit 101
 
                 """)
     }

@@ -35,12 +35,12 @@ updraft_without_services() (
     mine="$_updraft_policy_mark $me $(_updraft_birth "$me")"
     # Whose it is, if it is ours: process and start time.
     owner() { sed -n "2s/^$_updraft_policy_mark \([0-9]* [0-9]*\)\$/\1/p" "$policy" 2>/dev/null; }
-    written='' enabled=''
+    written='' enabled='' looked=''
     cleanup() {
         local status=$? unit new=() links=()
         trap '' INT TERM HUP
         # A package's broker would else listen on all addresses from the next boot on.
-        [ -z "$written" ] || mapfile -t new < <(LC_ALL=C comm -13 <(printf '%s\n' "$enabled") <(_updraft_enabled))
+        [ -z "$looked" ] || mapfile -t new < <(LC_ALL=C comm -13 <(printf '%s\n' "$enabled") <(_updraft_enabled))
         for unit in "${new[@]}"; do
             mapfile -t links < <(_updraft_wants "$unit")
             "${sudo[@]}" rm -f "${links[@]}"
@@ -63,8 +63,10 @@ updraft_without_services() (
         [ "$waited" -lt 900 ] || { echo "process $pid installs packages for more than 15 minutes; $policy is its" >&2; exit 1; }
         sleep 1
     done
+    # Also where somebody's own rule on starting services stands, which is left alone.
+    enabled=$(_updraft_enabled)
+    looked=yes
     if [ ! -e "$policy" ]; then
-        enabled=$(_updraft_enabled)
         written=yes
         printf '#!/bin/sh\n%s\nexit 101\n' "$mine" | "${sudo[@]}" tee "$policy" >/dev/null || exit
         "${sudo[@]}" chmod 755 "$policy" || exit

@@ -91,6 +91,11 @@ extension Engine {
         return number
     }
 
+    /// Why a removal ends over what runs on the node itself: another node may go all the same.
+    static let overItsPods: Set<Reason> = [.podRefused, .podNotTold, .drainTimedOut]
+    /// How long a signal or a rule then takes other nodes: three times the usual cooldown of a rule.
+    static let unwillingPause = Interval.minutes(15)
+
     enum RemovalStep { case underWay, drained, completed, failed }
 
     mutating func removal(_ step: RemovalStep, _ progress: RemovalProgress, at now: Timestamp) -> Bool {
@@ -115,6 +120,11 @@ extension Engine {
             if !wasCancelled && !harmless.contains(progress.reason.reason) {
                 groups[number].memory.removalFailedAt = now
                 memory.removalFailedAt = now
+            }
+            // A pod that refuses does so again if it is asked at once.
+            if !wasCancelled && Self.overItsPods.contains(progress.reason.reason) {
+                memory.unwilling = (memory.unwilling ?? [:]).filter { now < $0.value + Self.unwillingPause }
+                memory.unwilling?[progress.node] = now
             }
         }
         groups[number].memory.removal = removal.targets.isEmpty ? nil : removal

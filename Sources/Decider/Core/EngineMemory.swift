@@ -19,6 +19,8 @@ struct EngineMemory: Sendable, Codable, Equatable {
     var removedAt: Timestamp?
     /// When a removal last failed.
     var removalFailedAt: Timestamp?
+    /// Nodes whose removal ended over their own pods, and when, by name; nil: none.
+    var unwilling: [String: Timestamp]?
     /// New nodes of the last minute: when and how many.
     var recentGrowth: [Growth] = []
     /// Ids of the last requests from outside, so that one that is delivered again is not taken twice.

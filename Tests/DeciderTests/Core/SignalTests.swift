@@ -77,6 +77,59 @@ struct SignalTests {
         #expect(entry?.decided == -1 && entry?.outcome.reason == .noPlaceToMovePods, "\(String(describing: entry))")
     }
 
+    @Test(
+        "down: a node whose pod refused is not asked again at once: the next one goes, also by the Decider that takes over"
+    )
+    func downRefused() throws {
+        var stage = Self.stage()
+        stage.receive(Self.request(stage, .down))
+        stage.evaluate(after: .seconds(1))
+        let removal = try #require(stage.removed.first)
+        let target = try #require(removal.nodes.first)
+        #expect(target.node == "n3", "the cheapest")
+        let progress = RemovalProgress(
+            id: removal.id, group: "workers", node: target.node, nodeUID: target.nodeUID, serverID: target.serverID,
+            reason: Explanation(.podRefused, "default/a-0"), at: stage.now)
+        stage.receive(.removalFailed(RemovalFailed(cluster: "test", removal: progress)))
+        let saved = try stage.core.engine.checkpoint()
+        try stage.core.restore(saved)
+
+        stage.receive(Self.request(stage, .down, id: "signal-2"))
+        stage.evaluate(after: .minutes(5))
+        #expect(stage.removed.flatMap(\.nodes).map(\.node) == ["n1"], "\(stage.record?.summary ?? "")")
+        #expect(stage.record?.signals?.first?.decided == -1)
+        #expect(stage.cancelled.isEmpty)
+    }
+
+    @Test(
+        "down: when the only node that could go has refused, that is what the sender hears; after a quarter of an hour it is asked again"
+    )
+    func downRefusedAlone() throws {
+        var stage = Stage(groups: [GroupRules(id: "workers", min: 1, max: 5)]) {
+            $0.scaleDown.utilizationThreshold = 0.01
+            $0.scaleDown.unneededTime = .minutes(600)
+        }
+        let pods = stage.pods("a", 1, Stage.shape(cpu: 3_000), on: "n1")
+        // The pod of the first does not fit on the second.
+        stage.snapshot(nodes: [Stage.node("n1"), Stage.node("n2", cpu: 2_000)], pods: pods)
+        stage.group("workers", ["n1", "n2"], min: 1, max: 5)
+        stage.evaluate(after: .seconds(1))
+        var said: [Reason?] = []
+        for (id, pause) in [("signal-1", Interval.seconds(1)), ("signal-2", .minutes(5)), ("signal-3", .minutes(11))] {
+            stage.now = stage.now + pause
+            stage.receive(Self.request(stage, .down, id: id))
+            stage.evaluate(after: .seconds(1))
+            said.append(stage.record?.signals?.first?.outcome.reason)
+            guard let removal = stage.removed.first, let target = removal.nodes.first else { continue }
+            #expect(target.node == "n2")
+            let progress = RemovalProgress(
+                id: removal.id, group: "workers", node: target.node, nodeUID: target.nodeUID, serverID: target.serverID,
+                reason: Explanation(.podRefused, "default/a-0"), at: stage.now)
+            stage.receive(.removalFailed(RemovalFailed(cluster: "test", removal: progress)))
+        }
+        #expect(said == [.signalled, .recentlyUnremovable, .signalled])
+    }
+
     @Test("down: never below the minimum")
     func downMinimum() {
         var stage = Self.stage(min: 3)

@@ -67,6 +67,49 @@ struct TemplateTests {
         #expect(plain.core.engine.templates[0]?.capacity[Catalog.cpu] == 4_000)
     }
 
+    @Test("A GPU that is still to come takes no pod that runs: its node goes when the other GPU is there")
+    func gpuToCome() {
+        var stage = Stage(groups: ["a", "b"].map { GroupRules(id: $0, min: 0, max: 2) })
+        func node(_ name: String, gpus: Int64, age: Interval) -> Node {
+            var node = Stage.node(name, labels: ["zone": String(name.prefix(1))], createdAt: Stage.start - age)
+            if gpus > 0 {
+                node.allocatable.extended = [Self.gpu: gpus]
+                node.capacity.extended = [Self.gpu: gpus]
+            }
+            return node
+        }
+        let wants = Stage.shape(cpu: 100) { $0.requests.extended = [Self.gpu: 1] }
+        // `b` is known to have GPUs by its first node, whose pods fill it; its second has just come.
+        let full = Stage.shape(cpu: 3_900, app: "full") { $0.requests.extended = [Self.gpu: 8] }
+        let pods =
+            stage.pods("web", 1, wants, on: "a1") + stage.pods("full-a", 1, full, on: "a2")
+            + stage.pods("full-b", 1, full, on: "b1")
+        // What `b2` was bought for.
+        let most = Stage.shape(cpu: 100, app: "most") { shape in
+            shape.requests.extended = [Self.gpu: 7]
+            shape.nodeSelector = ["zone": "b"]
+        }
+        stage.snapshot(
+            nodes: [
+                node("a1", gpus: 8, age: .minutes(60)), node("a2", gpus: 8, age: .minutes(60)),
+                node("b1", gpus: 8, age: .minutes(60)), node("b2", gpus: 0, age: .zero),
+            ], pods: pods + stage.pods("most", 1, most))
+        stage.group("a", ["a1", "a2"], max: 2)
+        stage.group("b", ["b1", "b2"], max: 2)
+        stage.evaluate()
+        for _ in 1...13 {
+            stage.evaluate(after: .minutes(1))
+            #expect(!stage.removed.flatMap(\.nodes).contains { $0.node == "a1" }, "\(stage.now)")
+        }
+        stage.delta(nodes: [node("b2", gpus: 8, age: .zero)], pods: stage.pods("most", 1, most, on: "b2"))
+        var gone: [String] = []
+        for _ in 1...30 where gone.isEmpty {
+            stage.evaluate(after: .minutes(1))
+            gone = stage.removed.flatMap(\.nodes).map(\.node)
+        }
+        #expect(gone == ["a1"], "\(stage.core.engine.simulation.obstacles)")
+    }
+
     @Test("A GPU alone, without a flavor, is no machine: the group waits for a better witness and says so")
     func gpuAlone() throws {
         let stage = try empty("{extended: {\"\(Self.gpu)\": 1}}", flavor: nil)

@@ -98,6 +98,33 @@ struct VictimTests {
         #expect(chosen(false) == 2)
     }
 
+    @Test("A fuller zone is no reason to move dearer pods, nor to lose a node that works instead of one that does not")
+    func zonesAfterCost() {
+        // One pod in the small zone, two on each node of the full one; one node may be emptied.
+        let nodes = (0..<4).map { Stage.node("n\($0)", zone: $0 < 1 ? "small" : "full") }
+        let gone = first(nodes) { stage in
+            nodes.flatMap { node in
+                stage.pods(
+                    "p-\(node.name)", node.name == "n0" ? 1 : 2, Stage.shape(cpu: 500, app: node.name), on: node.name)
+            }
+        }
+        #expect(gone == ["n0"])
+
+        // At the minimum only a dead one goes, and Heat replaces it.
+        var stage = Stage(groups: [GroupRules(id: "w", min: 3, max: 9)]) {
+            $0.scaleDown.maximumParallel = 1
+        }
+        let names = ["a1", "b1", "b2", "b3"]
+        stage.snapshot(
+            nodes: names.map { name in
+                Stage.node(name, zone: String(name.prefix(1)), readiness: name == "a1" ? .notReady : .ready)
+            })
+        stage.group("w", names, min: 3, max: 9)
+        stage.evaluate()
+        stage.evaluate(after: .minutes(31))
+        #expect(stage.removed.flatMap(\.nodes).map(\.node) == ["a1"])
+    }
+
     @Test("Where each zone has a group of its own, groups that are alike are kept level together")
     func zonesOfGroups() {
         func left(_ alike: Bool, _ balances: Bool = true) -> [String: Int] {

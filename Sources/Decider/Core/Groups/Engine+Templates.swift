@@ -240,4 +240,11 @@ extension Engine {
     func equip(_ world: inout World, at now: Timestamp) {
         for item in unequipped where now < item.until { world.offer(item.amount, of: item.dimension, on: item.slot) }
     }
+
+    /// The world for pods that are to move now: a GPU that is still to come may wait for new pods, but takes none that runs.
+    func worldToMoveIn(_ pass: ScaleUpPass, at now: Timestamp) -> World {
+        var world = pass.world
+        for item in unequipped where now < item.until { world.withdraw(item.amount, of: item.dimension, on: item.slot) }
+        return world
+    }
 }

@@ -149,7 +149,10 @@ extension Engine {
         else {
             return []
         }
-        guard let verdicts = emptied(waiting, nodes: model.order, pass.world, pass.held, at: now)?.verdicts else {
+        guard
+            let verdicts = emptied(waiting, nodes: model.order, worldToMoveIn(pass, at: now), pass.held, at: now)?
+                .verdicts
+        else {
             memory.consolidation = nil
             memory.consolidatedAt = now
             return []
@@ -278,7 +281,7 @@ extension Engine {
     ) -> [ConsolidationOption] {
         let before = slots.reduce(0) { $0 + cost(of: $1).value }
         let unit = cost(of: slots[0]).unit
-        if emptied(slots, nodes: model.order, pass.world, pass.held, at: now) != nil {
+        if emptied(slots, nodes: model.order, worldToMoveIn(pass, at: now), pass.held, at: now) != nil {
             return [ConsolidationOption(slots: slots, replacement: nil, before: before, after: 0, unit: unit)]
         }
         let most = before * (1 - configuration.scaleDown.consolidationGain)
@@ -292,7 +295,7 @@ extension Engine {
             let (count, _) = allowance.allowed(
                 min(Int(min(most / each, 1_000)), candidate.room, limit), group: number, template)
             guard count > 0 else { continue }
-            var world = pass.world
+            var world = worldToMoveIn(pass, at: now)
             let fresh = (0..<count).map { index in
                 Int32(world.addTemplate(template, number: 200_000 + index, group: number, &model.catalog))
             }

@@ -12,7 +12,8 @@ extension Engine {
         for slot in candidates { isCandidate[slot] = true }
         let destinations = model.order.filter { !isCandidate[Int($0)] } + ordered.reversed().map { Int32($0) }
         var simulator = RemovalSimulator(
-            model, world: pass.world, drain: configuration.scaleDown.drain, now: now, destinations: destinations,
+            model, world: worldToMoveIn(pass, at: now), drain: configuration.scaleDown.drain, now: now,
+            destinations: destinations,
             peer: configuration.peer)
         simulator.hold(pass.held)
         judge(ordered, &simulator, &result)

@@ -146,15 +146,13 @@ extension Engine {
             var createdAt: Timestamp
             var name: String
         }
-        let isSoft = configuration.scaleUp.softTieBreaks
-        let hasPreferences =
-            isSoft && model.catalog.classes.contains { !$0.shape.preferredNodeAffinity.isEmpty }
+        let hasPreferences = hasPreferences
         let costs = slots.map { slot in
             let pods = Int(model.briefs[slot].pods - model.briefs[slot].fixedPods)
             return Cost(
                 slot: slot, isReady: model.briefs[slot].isReady, wasUnneeded: memory.unneededSince[key(slot)] != nil,
                 pods: pods, weight: pods == 0 ? 0 : disruption(slot, at: now),
-                liking: pods == 0 || !isSoft ? 0 : liking(slot, hasPreferences),
+                liking: pods == 0 ? 0 : liking(slot, hasPreferences),
                 utilization: utilizations[slot]?.value ?? 0, createdAt: model.briefs[slot].createdAt,
                 name: model.world.names[slot])
         }
@@ -194,10 +192,16 @@ extension Engine {
         return sum
     }
 
+    /// Whether any pod has preferred node affinity that counts.
+    var hasPreferences: Bool {
+        configuration.scaleUp.softTieBreaks
+            && model.catalog.classes.contains { !$0.shape.preferredNodeAffinity.isEmpty }
+    }
+
     /// How much a node's pods would like to stay: weights of preferred node affinity that it meets, less untolerated
-    /// `PreferNoSchedule` taints.
-    private func liking(_ slot: Int, _ hasPreferences: Bool) -> Int64 {
-        guard let record = model.nodes[slot] else { return 0 }
+    /// `PreferNoSchedule` taints. 0 without soft tie-breaks.
+    func liking(_ slot: Int, _ hasPreferences: Bool) -> Int64 {
+        guard configuration.scaleUp.softTieBreaks, let record = model.nodes[slot] else { return 0 }
         let softTaints = record.node.taints.filter { $0.effect == .preferNoSchedule }
         guard hasPreferences || !softTaints.isEmpty else { return 0 }
         var sum: Int64 = 0

@@ -10,6 +10,10 @@ struct RemovalSelection {
         var isEmpty: Bool
         /// It does not work.
         var isDead = false
+        /// What moving its pods costs.
+        var disruption = 0.0
+        /// How much they would like to stay.
+        var liking: Int64 = 0
         /// What it takes away from what must remain, by resource.
         var takes: [String: Int64] = [:]
     }
@@ -24,6 +28,8 @@ struct RemovalSelection {
     private var runningIn: [Place: Int] = [:]
     /// Nodes of the groups by where they are.
     private var nodesIn: [Place: Int] = [:]
+    /// Whether any pod would rather be somewhere.
+    private var hasPreferences = false
     /// The budgets that hold now.
     private let budgets: [DisruptionBudget]
 
@@ -41,6 +47,7 @@ struct RemovalSelection {
 
     /// Counts the removals that are under way.
     mutating func budgetsInUse(_ engine: Engine) {
+        hasPreferences = engine.hasPreferences
         for (number, group) in engine.groups.enumerated() {
             guard let removal = group.memory.removal else { continue }
             for target in removal.targets {
@@ -66,9 +73,12 @@ struct RemovalSelection {
         let node = engine.model.nodes[slot]?.node
         var isEmpty = true
         if case .removable(let pods) = engine.simulation.verdicts[slot] { isEmpty = pods.isEmpty }
+        let isWeighed = !isEmpty && rules.balancesZones
         return Candidate(
             slot: slot, group: group, zone: engine.zone(of: slot), isEmpty: isEmpty,
             isDead: !engine.model.briefs[slot].isReady,
+            disruption: isWeighed ? engine.disruption(slot, at: now) : 0,
+            liking: isWeighed ? engine.liking(slot, hasPreferences) : 0,
             takes: node.map { engine.counted($0) } ?? [:])
     }
 
@@ -116,13 +126,17 @@ struct RemovalSelection {
         "\(candidate.zone.isEmpty ? "(none)" : candidate.zone) with \(zones?[candidate.zone] ?? 0) nodes of \(whose)"
     }
 
-    /// Among the candidates that are as cheap as the first (empty or not, of its group or one like it), one of the fullest zone.
+    /// Among the candidates that are as cheap as the first (and of its group or one like it), one of the fullest zone.
     private func fullestZone(_ queue: [Candidate], _ zones: [Int: [String: Int]], _ engine: Engine) -> Int {
-        let set = engine.zoneSet(of: queue[0].group)
+        let first = queue[0]
+        let set = engine.zoneSet(of: first.group)
         var best = 0
-        var size = zones[set]?[queue[0].zone] ?? 0
+        var size = zones[set]?[first.zone] ?? 0
         for (index, candidate) in queue.enumerated()
-        where candidate.isEmpty == queue[0].isEmpty && engine.zoneSet(of: candidate.group) == set {
+        where candidate.isEmpty == first.isEmpty && candidate.isDead == first.isDead
+            && candidate.disruption == first.disruption && candidate.liking == first.liking
+            && engine.zoneSet(of: candidate.group) == set
+        {
             let other = zones[set]?[candidate.zone] ?? 0
             if other > size { (best, size) = (index, other) }
         }

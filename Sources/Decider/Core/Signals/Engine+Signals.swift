@@ -151,14 +151,25 @@ extension Engine {
         let eligibility = Eligibility(rules: configuration.scaleDown, now: now)
         var candidates: [Int] = []
         for slot in model.order.map(Int.init) where Int(groupOfSlot[slot]) == number {
-            if let mark = eligibility.mark(slot, model) { obstacles.append(mark) } else { candidates.append(slot) }
+            if let mark = eligibility.mark(slot, model) {
+                obstacles.append(mark)
+            } else if let at = memory.unwilling?[model.world.names[slot]], now < at + Self.unwillingPause {
+                obstacles.append(
+                    Explanation(
+                        .recentlyUnremovable,
+                        "\(model.world.names[slot]): its removal ended at \(at) over its pods; asked again after "
+                            + "\(Self.unwillingPause)"))
+            } else {
+                candidates.append(slot)
+            }
         }
         let ordered = awaitedLast(orderVictims(candidates, simulation.utilizations, at: now))
         let isCandidate = Set(candidates)
         let destinations =
             model.order.filter { !isCandidate.contains(Int($0)) } + ordered.reversed().map { Int32($0) }
         var simulator = RemovalSimulator(
-            model, world: pass.world, drain: configuration.scaleDown.drain, now: now, destinations: destinations)
+            model, world: worldToMoveIn(pass, at: now), drain: configuration.scaleDown.drain, now: now,
+            destinations: destinations)
         simulator.hold(pass.held)
         var removable: [Int] = []
         for slot in ordered where removable.count < count {

@@ -151,6 +151,12 @@ struct World: Sendable {
         free[node * stride + dimension] += amount
     }
 
+    /// Takes back what was offered; pods that were set down on it are left, so at the worst nothing is free.
+    mutating func withdraw(_ amount: Int64, of dimension: Int, on node: Int) {
+        guard dimension < stride else { return }
+        free[node * stride + dimension] = max(0, free[node * stride + dimension] - amount)
+    }
+
     mutating func setOpen(_ node: Int, _ open: Bool) {
         isOpen[node] = open
     }

@@ -210,6 +210,28 @@ struct TemplateTests {
         #expect(try next(small, saved).core.engine.templates[0]?.origin == "flavor m1.small")
     }
 
+    @Test("The checkpoint is saved when the model is another, not when its node says that it still works")
+    func modelSaved() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) { $0.scaleDown.enabled = false }
+        stage.snapshot(nodes: [Stage.node("n1", labels: Self.disk)])
+        group(&stage, ["n1"], Self.flavor)
+        stage.evaluate()
+        func isSaved(_ node: Node) -> Bool {
+            stage.delta(nodes: [node])
+            stage.evaluate(after: .seconds(30))
+            return stage.actions.contains { if case .saveCheckpoint = $0 { true } else { false } }
+        }
+        var node = Stage.node("n1", labels: Self.disk)
+        node.annotations["updraft.io/x"] = "y"
+        node.address = "192.0.2.1"
+        #expect(!isSaved(node))
+        node.taints = [Taint(key: "node.kubernetes.io/disk-pressure", effect: .noSchedule)]
+        #expect(!isSaved(node))
+        node.taints = []
+        node.labels["disk"] = "hdd"
+        #expect(isSaved(node))
+    }
+
     @Test("Taints that pass are no part of what is remembered", arguments: [true, false])
     func passingTaints(restarts: Bool) throws {
         let passing = [

@@ -75,6 +75,13 @@ public struct OpenStackError: Error, Sendable, Equatable, CustomStringConvertibl
             + (requestID.map { " (\($0))" } ?? "")
     }
 
+    /// The same with more to say.
+    func adding(_ word: String) -> OpenStackError {
+        OpenStackError(
+            code, call: call, status: status, type: type, message: "\(message); \(word)", requestID: requestID,
+            isUnsent: isUnsent, unknownResources: unknownResources)
+    }
+
     static func configuration(_ place: String, _ message: String) -> OpenStackError {
         OpenStackError(.configuration, call: place, message: message, isUnsent: true)
     }

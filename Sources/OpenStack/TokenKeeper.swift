@@ -73,8 +73,13 @@ actor TokenKeeper {
     private func login() async -> Result<Token, OpenStackError> {
         var result: Result<Token, OpenStackError>
         do throws(OpenStackError) { result = .success(try await request()) } catch { result = .failure(error) }
-        if case .failure(let error) = result, error.code == .unauthorized, takeNewCredential() {
-            do throws(OpenStackError) { result = .success(try await request()) } catch { result = .failure(error) }
+        if case .failure(let error) = result, error.code == .unauthorized {
+            switch takeNewCredential() {
+            case .taken:
+                do throws(OpenStackError) { result = .success(try await request()) } catch { result = .failure(error) }
+            case .none: break
+            case .unusable(let why): result = .failure(error.adding(why))
+            }
         }
         flight = nil
         switch result {
@@ -96,15 +101,27 @@ actor TokenKeeper {
         return result
     }
 
+    private enum NewCredential {
+        case taken, none
+        /// What stands there is no help, and why.
+        case unusable(String)
+    }
+
     /// A trust or application credential that is gone never works again: another one has another id, and stands where this
-    /// one stood. True if there is one. A small file, read only after a refusal.
-    private func takeNewCredential() -> Bool {
-        guard let new = try? reload?(), new.credential != configuration.credential,
-            // Of another Keystone it is not for this one to see.
-            new.authURL == configuration.authURL
-        else { return false }
+    /// one stood. A small file, read only after a refusal.
+    private func takeNewCredential() -> NewCredential {
+        guard let reload else { return .none }
+        let new: CloudConfiguration
+        do throws(OpenStackError) { new = try reload() } catch {
+            return .unusable("the login cannot be read anew (\(error.call): \(error.message))")
+        }
+        guard new.credential != configuration.credential else { return .none }
+        // Of another Keystone it is not for this one to see.
+        guard new.authURL == configuration.authURL else {
+            return .unusable("the login that stands there now is for another Keystone, which takes a restart")
+        }
         configuration.credential = new.credential
-        return true
+        return .taken
     }
 
     private func request() async throws(OpenStackError) -> Token {

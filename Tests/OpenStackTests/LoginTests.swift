@@ -232,6 +232,35 @@ struct LoginTests {
         await client.close()
     }
 
+    @Test("What stands there anew and is no help is told with the refusal: a file with a slip, another Keystone")
+    func newCredentialUnusable() async throws {
+        let cloud = FakeCloud(login: { _ in .json(#"{"error": {"code": 401, "message": "Revoked."}}"#, 401) }, empty)
+        let known = [
+            "OS_AUTH_URL": cloud.server.url + "/v3", "OS_APPLICATION_CREDENTIAL_ID": "x",
+            "OS_APPLICATION_CREDENTIAL_SECRET": "first",
+        ]
+        let file = try TemporaryFile("clouds: {a: {auth: [}")
+        let path = file.path
+        let elsewhere = known.merging([
+            "OS_AUTH_URL": "http://127.0.0.1:1/v3", "OS_APPLICATION_CREDENTIAL_SECRET": "second-secret",
+        ]) { $1 }
+        let cases: [(@Sendable () throws(OpenStackError) -> CloudConfiguration, String?)] = [
+            ({ () throws(OpenStackError) in try .load(cloud: "a", file: path, environment: [:]) }, path),
+            ({ () throws(OpenStackError) in try .load(environment: elsewhere) }, "is for another Keystone"),
+            ({ () throws(OpenStackError) in try .load(environment: known) }, nil),
+        ]
+        for (reload, word) in cases {
+            let client = OpenStackClient(
+                try .load(environment: known), reload: reload, now: { Timestamp(seconds: 50) })
+            let refused = await failure { () async throws(OpenStackError) in try await client.stacks() }
+            #expect(refused?.code == .unauthorized)
+            #expect(refused?.message.hasPrefix("Revoked.") == true, "\(String(describing: refused))")
+            #expect(word.map { refused?.message.contains($0) == true } ?? (refused?.message == "Revoked."))
+            #expect(refused?.message.contains("second-secret") == false)
+            await client.close()
+        }
+    }
+
     @Test(
         "A login answer that is not one",
         arguments: [

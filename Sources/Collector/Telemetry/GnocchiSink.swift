@@ -234,7 +234,9 @@ actor GnocchiSink: TelemetrySink {
             TelemetryFailure(
                 code: .unauthorized,
                 text: "the login is refused: the trust or application credential was revoked, has expired, or its "
-                    + "project is disabled (\(error.description))")
+                    + "project is disabled (\(error.description))",
+                // It may be that somebody put another one into the file, with a slip.
+                cause: error.message)
         case .forbidden:
             TelemetryFailure(
                 code: .forbidden,

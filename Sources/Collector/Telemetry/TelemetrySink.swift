@@ -26,6 +26,8 @@ struct TelemetryFailure: Error, Sendable, Equatable, CustomStringConvertible {
     var code: Code
     /// For people, with how to mend it where that is known.
     var text: String
+    /// What is told anew when it changes while the code stays the same.
+    var cause = ""
     /// Whether the same batch may go later; else it is given up.
     var isRetriable = true
 

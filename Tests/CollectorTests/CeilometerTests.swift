@@ -39,6 +39,31 @@ struct CeilometerTests {
         return (inner, try #require(inner[path: "payload", "samples"]?.arrayValue))
     }
 
+    @Test("network and disk that a failed page left old are not sent again; the rest is")
+    func oldDetails() {
+        let points = TelemetryPoints(
+            cluster: "prod", kinds: [.node, .pod, .container], detailsLast: .seconds(90))
+        func gauges(_ age: Double?) -> [Set<TelemetryGauge>] {
+            let measured = age.map { now - .seconds($0) }
+            var node = NodeStats.Sample(node: "n", at: now, cpuMillis: 5)
+            (node.diskBytes, node.diskUtilization, node.receivedPerSecond, node.sentPerSecond) = (1, 0.5, 2, 3)
+            node.detailsAt = measured
+            var pod = PodStats.Sample(namespace: "a", pod: "p", node: "n", at: now, cpuMillis: 1)
+            (pod.diskBytes, pod.receivedPerSecond, pod.sentPerSecond, pod.detailsAt) = (1, 2, 3, measured)
+            var container = PodStats.Container(name: "c")
+            (container.cpuMillis, container.diskBytes) = (1, 1)
+            pod.containers = [container]
+            return points.points(.init(node: node, pods: [pod], rejected: [:]), group: nil)
+                .map { Set($0.values.map(\.gauge)) }
+        }
+        let all: [Set<TelemetryGauge>] = [
+            [.cpuUsage, .received, .sent, .disk, .diskUtilization], [.cpuUsage, .received, .sent, .disk],
+            [.cpuUsage, .disk],
+        ]
+        #expect(gauges(nil) == all && gauges(90) == all)
+        #expect(gauges(91) == [[.cpuUsage], [.cpuUsage], [.cpuUsage]])
+    }
+
     @Test("the form of a recorded one that Ceilometer took: envelope, priority, every key of every sample")
     func form() throws {
         let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

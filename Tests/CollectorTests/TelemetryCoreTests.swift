@@ -54,6 +54,31 @@ struct TelemetryCoreTests {
         #expect(core.waiting == 0)
     }
 
+    @Test("three replicas together keep the pace of one; when two are gone the third has it alone")
+    func sharedPace() throws {
+        var cores = (0..<3).map { _ in core(perBatch: 1) }
+        for index in cores.indices {
+            cores[index].take(try (0..<60).map { try point("\(index)/\($0)", 0) }, at: time(0))
+        }
+        /// Batches that they send within a time, looking every tenth of a second.
+        func sent(_ seconds: Range<Int>, _ living: Range<Int>) -> Int {
+            var count = 0
+            for tenth in seconds.lowerBound * 10..<seconds.upperBound * 10 {
+                let now = time(Double(tenth) / 10)
+                for index in living {
+                    cores[index].sharing = living.count
+                    guard cores[index].next(at: now) != nil else { continue }
+                    cores[index].ended(.sent, at: now, jitter: 0)
+                    count += 1
+                }
+            }
+            return count
+        }
+        #expect(sent(0..<30, 0..<3) == 30)
+        // What was waited for before it was known that they are gone is not long.
+        #expect((28...30).contains(sent(30..<60, 0..<1)))
+    }
+
     @Test("one Collector on each node: all begin at once, and neither send nor write attributes in step")
     func inTurn() throws {
         let nodes = (0..<200).map { "worker-\($0)" }

@@ -37,8 +37,10 @@ public enum Collector {
             client, engine, pageSize: settings.kubernetes.pageSize, node: node, log: context.log,
             metrics: context.metrics)
         let scraper = KubeletScraper(client, settings.collector.stats, log: context.log, metrics: context.metrics)
-        let telemetry = try TelemetryService.make(context, environment: ServiceMain.environmentVariables())
         let share = node == nil ? Lock(ScrapeShare(replica: replica)) : nil
+        let telemetry = try TelemetryService.make(context, environment: ServiceMain.environmentVariables()) {
+            share?.withLock { $0.replicas.count } ?? 1
+        }
         let usage = UsageCollector(
             engine.usageSource, scraper, bus, share, cluster: settings.cluster, settings.collector.stats,
             log: context.log, metrics: context.metrics

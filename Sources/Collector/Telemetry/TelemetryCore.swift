@@ -6,7 +6,7 @@ import Support
 ///
 /// - Each resource is sent once an interval, the latest that is known of it.
 /// - A batch holds few resources, and batches keep a distance: Ceilometer handles one notification at a time, and a large
-///   one blocks all samples of the cloud (seen: 5,000 resources, two minutes).
+///   one blocks all samples of the cloud (seen: 5,000 resources, two minutes). Replicas keep it together.
 /// - While the other side takes no batch the points gather, up to a bound; then the oldest of the least important go.
 ///   While it works, a newer point takes the place of one that still waits, and is counted; what gathered before is sent.
 /// - Attributes travel at first, when they change, and now and then: each time costs Gnocchi a write.
@@ -17,7 +17,7 @@ struct TelemetryCore: Sendable {
         var interval: Interval
         /// Resources in a batch; of points it holds at most four times as many.
         var perBatch: Int
-        /// Time between two batches.
+        /// Time between two batches, of all that share it.
         var pace: Interval
         /// Points kept while they cannot be sent.
         var maximumWaiting: Int
@@ -83,6 +83,9 @@ struct TelemetryCore: Sendable {
     }
 
     private let options: Options
+    /// How many processes share the pace, this one among them: each keeps so many times the distance.
+    var sharing = 1
+    private var pace: Interval { options.pace * Double(max(1, sharing)) }
     private var lanes = [Lane](repeating: Lane(), count: 3)
     private var known: [UUID5: Known] = [:]
     private var sending: Batch?
@@ -206,14 +209,14 @@ struct TelemetryCore: Sendable {
         number += 1
         let batch = Batch(entries: entries, number: number)
         sending = batch
-        nextAt = now + options.pace
+        nextAt = now + pace
         return batch
     }
 
     private func isDue(_ now: Timestamp) -> Bool {
         guard let nextAt else { return true }
         // Further away than any pause is long: our clock was set back.
-        return now >= nextAt || nextAt - now > max(options.pace, Self.longestPause)
+        return now >= nextAt || nextAt - now > max(pace, Self.longestPause)
     }
 
     private func wantsAttributes(_ point: TelemetryPoint, _ now: Timestamp) -> Bool {

@@ -43,13 +43,17 @@ struct TelemetryPoints: Sendable {
     /// As what a node is sent.
     var kinds: Set<TelemetryKind>
     let cluster: String
+    /// Network and file systems that were measured so long before the rest are not sent again.
+    let detailsLast: Interval
 
     /// The namespace of all ids that are made of names.
     static let namespace = UUID5(namespace: .dns, name: TelemetryKind.root)
 
     private let root: UUID5
 
-    init(cluster: String, kinds: Set<TelemetryKind>) {
+    /// - Parameter detailsLast: nil: they are sent for as long as they are repeated.
+    init(cluster: String, kinds: Set<TelemetryKind>, detailsLast: Interval? = nil) {
+        self.detailsLast = detailsLast ?? .minutes(1_440)
         self.cluster = cluster
         self.kinds = kinds
         root = UUID5(namespace: Self.namespace, name: cluster)
@@ -89,13 +93,20 @@ struct TelemetryPoints: Sendable {
         return points
     }
 
+    /// What is known of network and file systems, if it is not from a page that should long have been followed by another: an
+    /// alarm would see a flat line.
+    private func isCurrent(_ details: Timestamp?, _ at: Timestamp) -> Bool {
+        details.map { at - $0 <= detailsLast } ?? true
+    }
+
     private func node(_ node: NodeStats.Sample, _ group: String?, _ points: inout [TelemetryPoint]) {
+        let isKnown = isCurrent(node.detailsAt, node.at)
         let values: [(TelemetryGauge, Double?)] = [
             (.cpuUsage, node.cpuMillis.map { $0 / 1_000 }), (.cpuUtilization, node.cpuUtilization),
             (.memory, node.memoryBytes.map(Double.init)), (.memoryUtilization, node.memoryUtilization),
-            (.received, node.receivedPerSecond), (.sent, node.sentPerSecond), (.disk, node.diskBytes),
-            (.diskUtilization, node.diskUtilization), (.podsRunning, node.podsRunning.map(Double.init)),
-            (.podsPending, node.podsPending.map(Double.init)),
+            (.received, isKnown ? node.receivedPerSecond : nil), (.sent, isKnown ? node.sentPerSecond : nil),
+            (.disk, isKnown ? node.diskBytes : nil), (.diskUtilization, isKnown ? node.diskUtilization : nil),
+            (.podsRunning, node.podsRunning.map(Double.init)), (.podsPending, node.podsPending.map(Double.init)),
         ]
         let server = node.serverID.flatMap { UUID5($0) }
         if kinds.contains(.node) {
@@ -111,6 +122,7 @@ struct TelemetryPoints: Sendable {
     }
 
     private func add(_ pod: PodStats.Sample, _ points: inout [TelemetryPoint]) {
+        let isKnown = isCurrent(pod.detailsAt, pod.at)
         if kinds.contains(.pod) {
             let attributes = ["name": pod.pod, "namespace": pod.namespace, "cluster": cluster, "node": pod.node]
             TelemetryPoint(
@@ -118,7 +130,8 @@ struct TelemetryPoints: Sendable {
                 [
                     (.cpuUsage, pod.cpuMillis.map { $0 / 1_000 }), (.cpuUtilization, pod.cpuUtilization),
                     (.memory, pod.memoryBytes.map(Double.init)), (.memoryUtilization, pod.memoryUtilization),
-                    (.received, pod.receivedPerSecond), (.sent, pod.sentPerSecond), (.disk, pod.diskBytes),
+                    (.received, isKnown ? pod.receivedPerSecond : nil), (.sent, isKnown ? pod.sentPerSecond : nil),
+                    (.disk, isKnown ? pod.diskBytes : nil),
                 ]
             ).map { points.append($0) }
         }
@@ -134,7 +147,7 @@ struct TelemetryPoints: Sendable {
                 [
                     (.cpuUsage, container.cpuMillis.map { $0 / 1_000 }), (.cpuUtilization, container.cpuUtilization),
                     (.memory, container.memoryBytes.map(Double.init)),
-                    (.memoryUtilization, container.memoryUtilization), (.disk, container.diskBytes),
+                    (.memoryUtilization, container.memoryUtilization), (.disk, isKnown ? container.diskBytes : nil),
                 ]
             ).map { points.append($0) }
         }

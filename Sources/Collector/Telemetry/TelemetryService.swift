@@ -12,7 +12,7 @@ actor TelemetryService {
     private let sink: any TelemetrySink
     private let log: Logger
     private let meters: TelemetryMetrics
-    private var told: TelemetryFailure.Code?
+    private var told: (code: TelemetryFailure.Code, cause: String)?
     private var toldPartial: (code: TelemetryFailure.Code, at: Timestamp)?
     private let points: TelemetryPoints
     /// Node groups by server id.
@@ -22,14 +22,19 @@ actor TelemetryService {
     private var toldOverload = false
     /// Between two looks whether a batch is due.
     private let pause: Interval
+    /// How many Collectors share the cluster's nodes, and so the pace.
+    private let replicas: @Sendable () -> Int
     /// The login of the sink, if it has one.
     private let login: OpenStackClient?
     private let loginEnds = Lock<Timestamp?>(nil)
 
     init(
         _ settings: Settings.Collector.Telemetry, cluster: String, sink: any TelemetrySink,
-        node: String? = nil, login: OpenStackClient? = nil, log: Logger, metrics: Metrics
+        detailsLast: Interval? = nil, node: String? = nil, login: OpenStackClient? = nil,
+        replicas: @escaping @Sendable () -> Int = { 1 },
+        log: Logger, metrics: Metrics
     ) {
+        self.replicas = replicas
         self.login = login
         if login != nil {
             let ends = loginEnds
@@ -42,7 +47,8 @@ actor TelemetryService {
         core = TelemetryCore(options)
         pause = max(.milliseconds(1), min(.milliseconds(100), options.pace))
         points = TelemetryPoints(
-            cluster: cluster, kinds: Set(settings.resources.compactMap { TelemetryKind(rawValue: $0.rawValue) }))
+            cluster: cluster, kinds: Set(settings.resources.compactMap { TelemetryKind(rawValue: $0.rawValue) }),
+            detailsLast: detailsLast)
         self.sink = sink
         self.log = log
         meters = TelemetryMetrics(metrics)
@@ -72,6 +78,7 @@ actor TelemetryService {
     /// Runs until the task is cancelled.
     func run() async {
         while !Task.isCancelled {
+            core.sharing = replicas()
             if let batch = core.next(at: .now()) { await send(batch) }
             guard (try? await Task.sleep(for: pause.duration)) != nil else { break }
         }
@@ -116,13 +123,13 @@ actor TelemetryService {
             meters.failures.increment(error.code.rawValue)
             meters.working.set(0)
             // Once for each kind of trouble: it is tried again for as long as it lasts.
-            if told != error.code {
+            if told?.code != error.code || told?.cause != error.cause {
                 log.warning(
                     error.isRetriable
                         ? "statistics are not taken and are kept for now" : "statistics were refused and are given up",
                     [.code: .string(error.code.rawValue), .error: .string(error.text), .total: .int(core.waiting)])
             }
-            told = error.code
+            told = (error.code, error.cause)
         }
         report()
     }
@@ -212,7 +219,10 @@ private struct TelemetryMetrics: Sendable {
 
 extension TelemetryService {
     /// The service as the settings want it; nil if statistics go nowhere.
-    static func make(_ context: ServiceContext, environment: [String: String]) throws -> TelemetryService? {
+    /// - Parameter replicas: how many Collectors share the cluster's nodes.
+    static func make(
+        _ context: ServiceContext, environment: [String: String], replicas: @escaping @Sendable () -> Int
+    ) throws -> TelemetryService? {
         let settings = context.settings.collector.telemetry
         let sink: any TelemetrySink
         var login: OpenStackClient?
@@ -242,11 +252,13 @@ extension TelemetryService {
                 client, projectID: settings.projectID, userID: settings.userID,
                 archivePolicy: settings.archivePolicy)
         }
+        let stats = context.settings.collector.stats
         return TelemetryService(
-            settings, cluster: context.settings.cluster, sink: sink, node: context.settings.collector.node,
-            login: login,
-            log: context.log,
-            metrics: context.metrics)
+            settings, cluster: context.settings.cluster, sink: sink,
+            // A reading later than the next page with details should have come.
+            detailsLast: max(stats.detailsInterval ?? .zero, stats.interval) + stats.interval * 2,
+            node: context.settings.collector.node,
+            login: login, replicas: replicas, log: context.log, metrics: context.metrics)
     }
 }
 

@@ -72,7 +72,8 @@ extension Settings.Collector {
                 "resources_per_message", default: 50, in: 1...100,
                 "Resources in one notification. Large ones block Ceilometer for all of the cloud.")
             messagesPerSecond = reader.number(
-                "messages_per_second", default: 2, in: 0.01...100, "Notifications a second, at most.")
+                "messages_per_second", default: 2, in: 0.01...100,
+                "Notifications a second, at most: of all replicas together; with one Collector on each node of each.")
             maximumWaiting = reader.count(
                 "max_waiting", default: 50_000, in: 100...5_000_000,
                 "Points kept while they cannot be sent; beyond it the oldest of containers, then of pods, are dropped.")

@@ -132,6 +132,22 @@ struct ScaleTests {
         #expect(world.inHand.isEmpty)
     }
 
+    @Test("Heat's answer is lost, the size was seen, and somebody set another: ours is not sent again over theirs")
+    func setAnewWhileAsked() {
+        var world = World(nodes: 3)
+        world.answerTakes = .seconds(30)
+        world.lostAnswer = ActFailure(.heatUnreachable, "no answer", isRetriable: true)
+        world.send(world.scale(from: 3, to: 4))
+        world.pass(.seconds(20))
+        #expect(world.resizes == [4] && world.members.count == 4)
+        world.desired = 3
+        world.members.removeLast()
+        #expect(world.run { !$0.reasons(.scaleRefused).isEmpty }, "\(world.story)")
+        #expect(world.reasons(.scaleRefused) == [.decisionStale])
+        #expect(world.resizes == [4])
+        #expect(world.inHand.isEmpty)
+    }
+
     @Test("a decision is in hand until Heat has accepted it: a crash before that brings it back")
     func crashWhileAsked() {
         var world = World(nodes: 3)

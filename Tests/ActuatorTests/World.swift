@@ -48,6 +48,8 @@ struct World {
     var marks: [String] = []
     /// Answers of Heat that fail, first to last.
     var resizeFailures: [ActFailure] = []
+    /// The next resize is carried out, and this is what comes back.
+    var lostAnswer: ActFailure?
     var markFailures: [ActFailure] = []
     /// How long Heat takes to answer a resize, and what it has yet to answer.
     var answerTakes = Interval.zero
@@ -485,7 +487,8 @@ struct World {
         engineIsDead = false
         stackStatus = "UPDATE_IN_PROGRESS"
         updateEndsAt = now + updateTakes
-        return nil
+        defer { lostAnswer = nil }
+        return lostAnswer
     }
 
     private mutating func mark(_ member: String, _ unhealthy: Bool, _ why: String) -> ActFailure? {

@@ -46,6 +46,11 @@ extension ActuatorCore {
             track.sought = track.seeking
             if track.failure != nil { emit(.condition(name: "group/\(id)", nil)) }
             track.failure = nil
+            if let waiting = track.waiting, let sentAt = waiting.sentAt, reading.begunAt >= sentAt,
+                reading.desired == waiting.decision.to
+            {
+                track.waiting?.isSeen = true
+            }
         }
         groups[id] = track
         if !isStale {

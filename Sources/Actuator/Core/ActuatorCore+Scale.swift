@@ -121,6 +121,12 @@ extension ActuatorCore {
                     .decisionStale,
                     "it saw \(decision.from) members, there are \(size) (desired \(reading.desired ?? 0))"))
         }
+        // Carried out although the answer was lost, and somebody set another size since: that one is theirs.
+        if waiting.isSeen && reading.desired != decision.to {
+            return refusal(
+                Explanation(
+                    .decisionStale, "size \(decision.to) was there, and \(reading.desired ?? 0) was set since"))
+        }
         // Older than this process: the one before may have carried it out, and something else made room or took it since.
         if let begunAt, decision.decidedAt < begunAt {
             if let updatedAt = reading.stackUpdatedAt, updatedAt > decision.decidedAt, decision.to != reading.desired {
@@ -135,6 +141,7 @@ extension ActuatorCore {
         guard othersAllowUpdate(of: id), emptiedAreStillEmpty(reading) else { return false }
         changes[track.policy.stack] = StackChange(
             group: id, kind: .scale(decision), step: .sending(decision.to), deadline: now + policy.heatTimeout)
+        groups[id]?.waiting?.sentAt = reading.desired == decision.to ? nil : now
         send(decision.to, for: id)
         return true
     }

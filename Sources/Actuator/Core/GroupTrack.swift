@@ -9,6 +9,9 @@ struct GroupTrack: Sendable {
         var ticket: Int?
         var since: Timestamp
         var lastFailure: ActFailure?
+        /// When its size was sent, and whether a reading showed it since, though Heat has not answered.
+        var sentAt: Timestamp?
+        var isSeen = false
     }
 
     /// Removals that wait for a reading to be begun.

@@ -122,9 +122,11 @@ extension Engine {
                 let slot = model.nodeSlots[target.node]
                 let isMember = members[target.serverID] != nil
                 if slot == nil && !isMember { return true }
-                // Begun long ago, and nothing shows it any more.
-                guard let slot, let startedAt = removal.startedAt else { return false }
-                return !model.briefs[slot].isUnderRemoval && now > startedAt + .minutes(5)
+                // Begun long ago, and nothing shows it any more. (What never was a Node has nothing that could show it.)
+                guard let startedAt = removal.startedAt, slot != nil || target.nodeUID != Self.unregisteredUID
+                else { return false }
+                let isShown = slot.map { model.briefs[$0].isUnderRemoval } ?? false
+                return !isShown && now > startedAt + .minutes(5)
             }
             groups[number].memory.removal = removal.targets.isEmpty ? nil : removal
         }

@@ -62,7 +62,12 @@ extension World {
         }
         let deadline = told.deadline ?? (told.firstTry ?? now) + cooldown
         // A machine that somebody else takes away and that nothing holds: told, and then what time there is.
-        let isHurried = !heat.members.contains { $0.id == record.memberID && (!$0.isLeaving || $0.isHeld) }
+        // (That its deletion failed, no reading could show yet.)
+        let isHurried = !heat.members.contains { member in
+            guard member.id == record.memberID else { return false }
+            if let failedAt = member.failedAt, failedAt >= heat.readAt[member.group] ?? World.start { return false }
+            return !member.isLeaving || member.isHeld
+        }
         guard now >= deadline || isHurried else {
             return violated(
                 .noPodKilledUntold,
@@ -118,17 +123,20 @@ extension World {
         if audit.chosen.contains(member.id) || isDrained {
             guard let node, node.kubeletWorks else { return }
             let left = nodePods(on: node.name).filter { $0.isMoved && $0.deletedAt == nil }
-            // Bound after the last look that could be before the call: Heat knows no condition for an update.
-            let lookedAt = max(audit.lookedAt[node.name] ?? World.start, now - .seconds(60))
-            let seen = left.filter { pod in
-                cluster.pod(uid: pod.uid).flatMap { cluster.pods[$0].boundAt } ?? World.start < lookedAt
-            }
-            guard let first = seen.first else { return }
+            guard let first = seen(left, on: node.name).first else { return }
             return violated(
                 .noPodKilledUntold, "the machine of \(node.name) goes and \(first.name) still runs on it")
         }
         guard let node else { return }
         violated(.onlyChosenMembersRemoved, "member \(member.name) goes, node \(node.name) was not chosen")
+    }
+
+    /// Of these pods those that were there at the last look that could be before the call: Heat knows no condition for an update.
+    private func seen(_ pods: [NodePod], on node: String) -> [NodePod] {
+        let lookedAt = max(audit.lookedAt[node] ?? World.start, now - .seconds(60))
+        return pods.filter { pod in
+            cluster.pod(uid: pod.uid).flatMap { cluster.pods[$0].boundAt } ?? World.start < lookedAt
+        }
     }
 
     /// A machine that waits at its hook is let go by us: emptied, or told and at the end of what the stack allows.
@@ -137,6 +145,8 @@ extension World {
         guard let node = cluster.nodes.first(where: { $0.server == member.server }), node.kubeletWorks else { return }
         let left = nodePods(on: node.name).filter { $0.isMoved && $0.deletedAt == nil }
         guard let first = left.first else { return }
+        // What we chose ourselves was emptied before the call; who was bound since, nobody could see (as in the removal's check).
+        if audit.chosen.contains(member.id) && seen(left, on: node.name).isEmpty { return }
         let limit = (member.heldSince ?? now) + World.stackTimeout - scenario.actuator.holdMargin - .seconds(5)
         let isTold = node.record.map { audit[first.uid, $0.id].delivered.contains(.annotation) } ?? false
         if now < limit || !isTold {

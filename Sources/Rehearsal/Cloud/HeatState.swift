@@ -16,6 +16,8 @@ struct HeatState {
         var createdAt: Timestamp
         /// Since when a check holds it for failed.
         var doubtedAt: Timestamp?
+        /// When its deletion failed.
+        var failedAt: Timestamp?
         /// Its deletion waits for the pre-delete hook of its server.
         var isHeld = false
         var heldSince: Timestamp?
@@ -35,6 +37,8 @@ struct HeatState {
     /// Groups that a signal changes just now, or whose engine died doing so; and when a signal was last heard, by group.
     var scaling: Set<Int> = []
     var signalledAt: [Int: Timestamp] = [:]
+    /// When the last reading of a group that the Actuator has was begun.
+    var readAt: [Int: Timestamp] = [:]
     /// Groups with a signal that whoever sent the update in force could not have seen.
     var unseen: Set<Int> = []
     var status = "CREATE_COMPLETE"

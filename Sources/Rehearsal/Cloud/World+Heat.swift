@@ -316,6 +316,7 @@ extension World {
     private func deletionFailed(_ id: String, _ why: String) {
         guard let index = heat.index(id: id) else { return }
         heat.members[index].status = "DELETE_FAILED"
+        heat.members[index].failedAt = now
         heat.members[index].reason = why
         heat.working.remove(id)
         heat.failure = "Resource DELETE failed: \(why)"

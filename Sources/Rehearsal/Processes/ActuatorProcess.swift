@@ -139,6 +139,7 @@ final class ActuatorProcess: Process {
                 switch result {
                 case .success(let reading):
                     readAt[group] = begunAt
+                    world.heat.readAt[group] = begunAt
                     return .groupRead(group: id, reading)
                 case .failure(let failure): return .groupUnread(group: id, failure)
                 }

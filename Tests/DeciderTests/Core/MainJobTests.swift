@@ -258,6 +258,27 @@ struct MainJobTests {
         #expect(stage.removed.isEmpty)
     }
 
+    @Test(
+        "Word of a removal's end was lost, and its Node went while Heat has the member: the group is not busy for ever")
+    func lostEnd() throws {
+        var stage = Stage(groups: [workers()]) { $0.scaleDown.unneededTime = .seconds(10) }
+        let running = stage.pods("busy", 1, Stage.shape(cpu: 3_500), on: "n1")
+        stage.snapshot(nodes: [Stage.node("n1"), Stage.node("n2")], pods: running)
+        stage.group("workers", ["n1", "n2"], min: 1)
+        stage.evaluate()
+        stage.evaluate(after: .seconds(11))
+        let removal = try #require(stage.removed.first)
+        let progress = RemovalProgress(
+            id: removal.id, group: "workers", node: "n2", nodeUID: "uid-n2", serverID: "server-n2",
+            reason: Explanation(.nodeUnneeded), at: stage.now)
+        stage.receive(.removalCordoned(RemovalCordoned(cluster: "test", removal: progress)))
+        stage.delta(removedNodes: ["n2"])
+        stage.evaluate(after: .minutes(4))
+        #expect(stage.core.engine.groups[0].memory.removal != nil, "Heat may be at it")
+        stage.evaluate(after: .minutes(2))
+        #expect(stage.core.engine.groups[0].memory.removal == nil)
+    }
+
     @Test("A node that a pending pod waits for is not idle, however long the scheduler takes")
     func awaitedNode() throws {
         var stage = Stage(groups: [workers()]) {

@@ -80,8 +80,21 @@ struct ScalingPracticeTests {
         for one in wrong { try await stage.decide { .podsDecided(one, ticket: $0) } }
         #expect(refusals(stage) == [.decisionStale, .targetNotFound, .targetNotScalable, .targetNotScalable])
         try await running(stage, 4)
-        let shrink = decision("p6", from: 4, to: 1)
-        try await stage.decide { .podsDecided(shrink, ticket: $0) }
+        // Decided on one that was deleted and made anew since.
+        var anew = decision("p7", from: 4, to: 0)
+        anew.uid = "another"
+        let former = anew
+        try await stage.decide { .podsDecided(former, ticket: $0) }
+        #expect(refusals(stage).dropFirst(4) == [.decisionStale])
+        try await running(stage, 4)
+        let object = try await stage.kubernetes.request(.init(.get, Self.controllers + "/work"))
+        let work = try JSONValue.parse(object.body)
+        #expect(work[path: "spec", "replicas"]?.intValue == 4)
+        var shrink = decision("p6", from: 4, to: 1)
+        shrink.uid = work[path: "metadata", "uid"]?.stringValue
+        #expect(shrink.uid != nil)
+        let same = shrink
+        try await stage.decide { .podsDecided(same, ticket: $0) }
         try await running(stage, 1)
         let events = try await stage.kubernetes.request(.init(.get, "/api/v1/namespaces/default/events"))
         let told = (try JSONValue.parse(events.body)["items"]?.arrayValue ?? []).filter {
@@ -184,7 +197,7 @@ struct ScalingPracticeTests {
                 return .response(
                     .json(
                         200,
-                        #"{"metadata":{"name":"work","namespace":"default","uid":"u-1","resourceVersion":"7"},"spec":{"replicas":2}}"#
+                        #"{"metadata":{"name":"work","namespace":"default","uid":"d-1","resourceVersion":"7"},"spec":{"replicas":2}}"#
                     ))
             }
             patches.withLock { $0 += 1 }

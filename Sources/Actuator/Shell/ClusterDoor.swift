@@ -160,6 +160,10 @@ final class ClusterDoor: ClusterActing {
                 return .failed(failure)
             }
             let scale = try await client.scale(of: resource, namespace: decision.namespace, decision.name)
+            if let uid = decision.uid, !scale.meta.uid.isEmpty, scale.meta.uid != uid {
+                // Nobody looked at this one, and what its number means is not known.
+                return .failed(ActFailure(.decisionStale, "the workload was deleted and made anew", isRetriable: false))
+            }
             let found = Int(scale.replicas)
             if found == decision.to { return .already }
             guard found == decision.from else { return .stale(found: found) }

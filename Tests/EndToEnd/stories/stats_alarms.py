@@ -124,7 +124,7 @@ def alarm_on_the_bus(stage):
             decider__rules=[dict(by_name, name="hot", direction="up"), dict(rule, name="cool", direction="down", state="ok")])
         stage.machines.load(IDLE)
         stage.start_services()
-        until("the alarm is ok", lambda: alarm.is_in("ok"), 120, every=2)
+        until("the alarm is ok", lambda: alarm.is_in("ok"), 240, every=2)
         until("the Collector tells of it", lambda: stage.recorder.first("cloud.alarm", alarmID=alarm.id, state="ok"), 30)
         until("name and definition are looked up", lambda: [
             message for message in stage.recorder.all("cloud.alarm")
@@ -206,7 +206,7 @@ def alarm_calls_us(stage):
     stage.start_services()
     actions = {"alarm_actions": [address("up")], "ok_actions": [address("down")]}
     with Alarm(cloud, shipped_alarms(stage, **actions)["group-cpu-high"]) as alarm:
-        until("the alarm fires", lambda: alarm.is_in("alarm"), 120, every=2)
+        until("the alarm fires", lambda: alarm.is_in("alarm"), 240, every=2)
         grows_by_one(stage, "alarm group-cpu-high", "Signalled")
         stage.machines.load(IDLE)
         until("the alarm is ok", lambda: alarm.is_in("ok"), 120, every=2)

@@ -265,7 +265,7 @@ def gnocchi_under_a_trust(stage):
     made = credential(cloud, stage.cluster)
     renewed = time.time()
     login("v3applicationcredential", application_credential_id=made["id"], application_credential_secret=made["secret"])
-    until("samples are taken again", lambda: collector.metric("updraft_telemetry_points_total", kind="node") >= 2, 150)
+    until("samples are taken again", lambda: collector.metric("updraft_telemetry_points_total", kind="node") >= 2, 240)
     until("none waits for long", lambda: collector.metric("updraft_telemetry_waiting_points") < 20, 60)
 
     def arrived():

@@ -77,7 +77,10 @@ extension Engine {
         if let act { actFailed(id, act) }
         known.ups.removeAll { $0.at == act?.decidedAt }
         known.downs.removeAll { $0.at == act?.decidedAt }
-        if act?.to == 0, let target = act?.target { memory.pods?.idled?[target] = nil }
+        // Not if one before it was done, whose zero nobody has told yet.
+        if act?.to == 0, let target = act?.target, memory.pods?.idled?[target]?.done == nil {
+            memory.pods?.idled?[target] = nil
+        }
         podScaling.runtimes[id]?.history.ups = known.ups
         podScaling.runtimes[id]?.history.downs = known.downs
         // What has changed meanwhile is looked at anew; what was refused is not asked for all the time.
@@ -129,11 +132,19 @@ extension Engine {
         if kept != idled { memory.pods?.idled = kept.isEmpty ? nil : kept }
     }
 
-    /// Whether the target was set to zero and is told with the replicas of before: the Collector sees it late.
-    private func isUntold(_ idle: PodScalingMemory.Idle, _ target: ScaleTarget, at now: Timestamp) -> Bool {
-        guard let done = idle.done, target.replicas == done.from else { return false }
-        return now - done.at < configuration.podScaling.untoldLifetime
+    /// Whether the target was set to zero and is told with the replicas of before: the Collector sees it late. Of a zero no pod is
+    /// made: if one was since, somebody set the same number again.
+    private mutating func isUntold(_ idle: PodScalingMemory.Idle, _ target: ScaleTarget, at now: Timestamp) -> Bool {
+        guard let done = idle.done, target.replicas == done.from,
+            now - done.at < configuration.podScaling.untoldLifetime
+        else { return false }
+        let classes = podScaling.bindings.classes(target.selector, in: target.namespace, model)
+        let since = done.at + Self.makingSlack
+        return !podScaling.index.pods(classes).contains { model.podBriefs[Int($0)].createdAt > since }
     }
+
+    /// Clocks differ, and a controller may make the last pod a moment after the zero.
+    private static let makingSlack = Interval.seconds(5)
 
     /// Acts end when their replicas are there, when somebody else changed them, or when their time is over.
     mutating func settleActs(at now: Timestamp) {

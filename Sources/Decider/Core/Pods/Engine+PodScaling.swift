@@ -275,7 +275,9 @@ extension Engine {
         if memory.pods == nil { memory.pods = PodScalingMemory() }
         if to == 0 {
             var idled = memory.pods?.idled ?? [:]
-            idled[target.id] = .init(uid: target.uid.isEmpty ? nil : target.uid)
+            let uid = target.uid.isEmpty ? nil : target.uid
+            // Decided again because the zero is told late: that it was done stays known, whatever becomes of this one.
+            if idled[target.id]?.done == nil || idled[target.id]?.uid != uid { idled[target.id] = .init(uid: uid) }
             memory.pods?.idled = idled
             known.idled.insert(target.id)
         }

@@ -15,7 +15,7 @@ struct ScalerBond: Sendable {
     var current = 0
     /// Whether a new version of any of the targets is being rolled out.
     var isRollingOut = false
-    /// Whether the target has one replica more while its only pod moves: it is taken away by whoever raised it.
+    /// Whether one of the targets has one replica more while its only pod moves: it is taken away by whoever raised it.
     var isSurged = false
     /// Why nothing can be scaled; nil: it can.
     var problem: Explanation?
@@ -64,8 +64,10 @@ extension Engine {
         let surged = surged()
         if !surged.isEmpty {
             for number in bonds.indices {
-                guard let chosen = bonds[number].chosen, surged[chosen.id] == chosen.replicas else { continue }
-                bonds[number].isSurged = true
+                // Of several targets as well: the one more counts in their sum, and would be taken from the largest.
+                bonds[number].isSurged = bonds[number].targets.contains { id in
+                    surged[id].map { $0 == model.scaling.targets[id]?.replicas } ?? false
+                }
             }
         }
         refuseShared(scalers, claims, rivals, &bonds)
@@ -227,9 +229,12 @@ extension Engine {
             let ordinal = model.pods[Int(slot)].flatMap { Self.ordinal($0.name) } ?? 0
             newest = max(newest, ordinal)
             guard !brief.isReady, ordinal < unready?.ordinal ?? .max else { continue }
-            let isYoung =
-                now - (brief.startedAt ?? brief.createdAt) < configuration.podScaling.readiness.cpuInitialization
-            unready = (ordinal, brief.phase == .pending || isYoung)
+            // With a start a kubelet has it: it is Pending also where its image or its settings never come. Without one it waits
+            // for a node.
+            let isStarting =
+                brief.startedAt.map { now - $0 < configuration.podScaling.readiness.cpuInitialization }
+                ?? (brief.phase == .pending)
+            unready = (ordinal, isStarting)
         }
         // A StatefulSet makes its pods one after the other: the next waits for the newest, not for a quota. While an older one is
         // not ready, or the newest never becomes so, none is made.

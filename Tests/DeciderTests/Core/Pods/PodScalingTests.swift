@@ -481,8 +481,12 @@ struct PodScalingTests {
 
     @Test(
         "A StatefulSet makes its pods one after the other: while the newest starts the rest are not held by a quota; one that never becomes ready holds them",
-        arguments: [(2, 2, true), (2, 30, false), (0, 2, false), (nil, 0, false)] as [(Int?, Double, Bool)])
-    func orderedReady(unready: Int?, minutes: Double, asks: Bool) {
+        arguments: [
+            (2, .running, 2, true), (2, .running, 30, false), (0, .running, 2, false), (nil, .running, 0, false),
+            // Its image never comes; its place has not come.
+            (2, .pending, 30, false), (2, .pending, 2, true), (2, .pending, nil, true),
+        ] as [(Int?, Pod.Phase, Double?, Bool)])
+    func orderedReady(unready: Int?, phase: Pod.Phase, minutes: Double?, asks: Bool) {
         var stage = ScalerStage(nodes: ["n1", "n2"], pods: 3) {
             $0.scaler.maximum = 100
             $0.target.kind = "StatefulSet"
@@ -496,7 +500,9 @@ struct PodScalingTests {
         if let unready {
             pods = [stage.pods[unready]]
             pods[0].ready = false
-            pods[0].startedAt = stage.stage.now - .seconds(60 * minutes)
+            pods[0].phase = phase
+            pods[0].startedAt = minutes.map { stage.stage.now - .seconds(60 * $0) }
+            if minutes == nil { pods[0].node = nil }
         }
         stage.tellTarget(pods: pods)
         var asked: [Int] = []
@@ -613,6 +619,38 @@ struct PodScalingTests {
         stage.tellTarget()
         stage.evaluate(load: 500)
         #expect(stage.change == [3, 1])
+    }
+
+    @Test("The replica more of one of several workloads is not taken from another")
+    func surgeOfOne() throws {
+        var stage = ScalerStage(nodes: ["n1", "n2"], pods: 3) {
+            $0.scaler.target = nil
+            $0.scaler.targetSelector = LabelSelector([Requirement("tier", .in, ["front"])])
+            $0.scaler.maximum = 4
+            $0.target.labels["tier"] = "front"
+        }
+        var other = ScaleTarget(
+            apiVersion: "apps/v1", kind: "Deployment", namespace: "default", name: "other", labels: ["tier": "front"],
+            selector: LabelSelector([Requirement("app", .in, ["other"])]), replicas: 2)
+        var record = RemovalRecord(
+            id: "r1", group: "w", nodeUID: "u", serverID: "s", member: "m", memberID: "p", decidedAt: stage.stage.now,
+            startedAt: stage.stage.now, deadline: stage.stage.now + .minutes(5), reason: Explanation(.nodeUnneeded))
+        record.drain = .init(surges: [
+            .init(
+                apiVersion: "apps/v1", kind: "Deployment", namespace: "default", name: "other", from: 1, to: 2,
+                podUID: "p", since: stage.stage.now)
+        ])
+        var node = Stage.node("n2")
+        node.annotations[RemovalNames.record] = try record.text()
+        stage.stage.delta(
+            nodes: [node], scaling: PodScalingChange(changed: PodScaling(targets: [other])))
+        stage.evaluate(load: 500)
+        #expect(stage.decided.isEmpty && stage.entry()?.limits.map(\.reason) == [.surged], "\(stage.change)")
+        // Another number is somebody else's.
+        other.replicas = 3
+        stage.stage.delta(scaling: PodScalingChange(changed: PodScaling(targets: [other])))
+        stage.evaluate(load: 500)
+        #expect(!stage.decided.isEmpty && stage.entry()?.limits.map(\.reason) != [.surged])
     }
 
     @Test("The ledger says the same once, and what changed again")

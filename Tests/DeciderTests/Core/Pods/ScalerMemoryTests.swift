@@ -23,6 +23,23 @@ struct ScalerMemoryTests {
         return stage
     }
 
+    /// Set to zero by its scaler, and the Actuator says that it is done: nobody tells the zero yet.
+    private func done() -> ScalerStage {
+        var stage = ScalerStage(pods: 2) {
+            $0.scaler.minimum = 0
+            $0.scaler.intentions = [Intention(stat: "queue", isExternal: true, goal: .average(10))]
+            $0.scaler.scaleDown.stabilization = .zero
+        }
+        stage.tell("queue", 0)
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.change == [2, 0])
+        let progress = ScaleProgress(
+            id: stage.decided.last?.id ?? "", group: "Deployment/default/web", from: 2, to: 0,
+            reason: Explanation(.statBelow), at: stage.stage.now)
+        stage.stage.receive(.scaleCompleted(ScaleCompleted(cluster: "test", scale: progress)))
+        return stage
+    }
+
     @Test(
         "A target that we set to zero is woken also if scaler or target were missing for a while in what the Collector could read",
         arguments: [true, false])
@@ -89,18 +106,7 @@ struct ScalerMemoryTests {
         "What we set to zero is woken also if the Collector tells the zero late, with load that is back before",
         arguments: [(40.0, true), (700, false)])
     func toldLate(seconds: Double, isWoken: Bool) {
-        var stage = ScalerStage(pods: 2) {
-            $0.scaler.minimum = 0
-            $0.scaler.intentions = [Intention(stat: "queue", isExternal: true, goal: .average(10))]
-            $0.scaler.scaleDown.stabilization = .zero
-        }
-        stage.tell("queue", 0)
-        stage.evaluate(after: .seconds(1))
-        #expect(stage.change == [2, 0])
-        let progress = ScaleProgress(
-            id: stage.decided.last?.id ?? "", group: "Deployment/default/web", from: 2, to: 0,
-            reason: Explanation(.statBelow), at: stage.stage.now)
-        stage.stage.receive(.scaleCompleted(ScaleCompleted(cluster: "test", scale: progress)))
+        var stage = done()
         // The watch of Deployments is behind: two replicas, as before. They would be enough.
         for _ in 0..<Int(seconds / 10) {
             stage.tell("queue", 20)
@@ -112,6 +118,56 @@ struct ScalerMemoryTests {
         stage.tell("queue", 30)
         stage.evaluate(after: .seconds(10))
         #expect(stage.change == (isWoken ? [0, 3] : []), "\(String(describing: stage.entry()?.problem))")
+    }
+
+    @Test("What we set to zero is woken also if it was decided again while the zero was not told, and that was refused")
+    func refusedMeanwhile() {
+        var stage = done()
+        // The API server is away: neither the zero is told nor the second change done.
+        var again: [PodsDecided] = []
+        for _ in 1...6 where again.isEmpty {
+            stage.tell("queue", 0)
+            stage.evaluate(after: .seconds(10))
+            again = stage.decided
+        }
+        #expect(again.map { [$0.from, $0.to] } == [[2, 0]])
+        if let decision = again.last { refuse(&stage, decision, .kubernetesUnreachable) }
+        stage.target.replicas = 0
+        stage.tellTarget(removedPods: stage.pods.map(\.uid))
+        var changes: [[Int]] = []
+        for _ in 1...6 where changes.isEmpty {
+            stage.tell("queue", 30)
+            stage.evaluate(after: .seconds(10))
+            changes += stage.decided.map { [$0.from, $0.to] }
+        }
+        #expect(changes == [[0, 3]], "\(String(describing: stage.entry()?.problem))")
+    }
+
+    @Test(
+        "The replicas of before with pods that were made since are somebody's, and so is the zero after them",
+        arguments: [true, false])
+    func setAgain(isMade: Bool) {
+        var stage = done()
+        // Our zero itself was never looked at.
+        stage.tell("queue", 20)
+        stage.evaluate(after: .seconds(20))
+        let before = stage.pods.map(\.uid)
+        if isMade { stage.addPods(2, on: "n1") }
+        var anew = Array(stage.pods.dropFirst(before.count))
+        for index in anew.indices { anew[index].createdAt = stage.stage.now }
+        stage.tellTarget(pods: anew, removedPods: isMade ? before : [])
+        // The act is over after its deadline.
+        for _ in 1...4 {
+            stage.tell("queue", 20)
+            stage.evaluate(after: .seconds(10))
+            #expect(stage.decided.isEmpty)
+        }
+        stage.target.replicas = 0
+        stage.tellTarget(removedPods: stage.pods.map(\.uid))
+        stage.tell("queue", 30)
+        stage.evaluate(after: .seconds(10))
+        #expect(stage.change == (isMade ? [] : [0, 3]))
+        #expect(stage.entry()?.problem?.reason == (isMade ? .targetIsZero : nil))
     }
 
     @Test("A workload that is deleted and made anew at zero is somebody's zero", arguments: [true, false])
@@ -343,10 +399,12 @@ struct ScalerMemoryTests {
         decided(&stage, value, length).map { [$0.from, $0.to] }
     }
 
-    private func refuse(_ stage: inout ScalerStage, _ decision: PodsDecided) {
+    private func refuse(
+        _ stage: inout ScalerStage, _ decision: PodsDecided, _ reason: Reason = .kubernetesRefused
+    ) {
         let progress = ScaleProgress(
             id: decision.id, group: "Deployment/default/web", from: decision.from, to: decision.to,
-            reason: Explanation(.kubernetesRefused, "403"), at: stage.stage.now)
+            reason: Explanation(reason, "403"), at: stage.stage.now)
         stage.stage.receive(.scaleRefused(ScaleRefused(cluster: "test", scale: progress)))
     }
 

@@ -32,8 +32,10 @@ extension ActuatorCore {
         guard cannotReturn(removal) else { return false }
         // Nothing is known of the group yet (this process has just begun): what holds the machine may be there.
         guard let reading = groups[removal.record.group]?.reading else { return false }
-        // In no list: it is gone, or it is replaced and perhaps held.
-        guard let member = member(of: removal.record) else { return reading.canHold != true }
+        // In no list: it is gone, or it is replaced and perhaps held, or it could not be read this time.
+        guard let member = member(of: removal.record) else {
+            return reading.canHold != true && reading.unsettled[removal.record.memberID] == nil
+        }
         if reading.held.contains(where: { $0.memberID == removal.record.memberID }) { return false }
         if member.isLeaving { return reading.canHold == false }
         // Its deletion failed: it lives on, half deleted. Else it was deleted in Nova, which nothing holds.
@@ -162,6 +164,9 @@ extension ActuatorCore {
         guard let removal = removals[node], removal.editing == nil, removal.queue.isEmpty else { return }
         let record = removal.record
         guard let member = reading.member(id: record.memberID) else { return followUnlisted(node, removal) }
+        // What Nova said while Heat listed it is no word of what became of it later.
+        removals[node]?.lastFate = nil
+        removals[node]?.unlistedSince = nil
         removals[node]?.unsettledSince =
             reading.unsettled[record.memberID] == nil ? nil : removal.unsettledSince ?? now
         if member.isLeaving {
@@ -187,7 +192,14 @@ extension ActuatorCore {
         // There is no Node to take away any more.
         if removal.nodeIsGone && record.phase == .removing { return request(node, .removed) }
         removals[node]?.unsettledSince = removal.unsettledSince ?? now
-        guard now >= unlistedUntil(record) else { return ask(record.serverID) }
+        let since = removal.unlistedSince ?? now
+        removals[node]?.unlistedSince = since
+        // Given up only on Nova's word, and not at once: while nobody looked the machine may have gone in order, long after
+        // the limit. (Gone, and yet here: that word met another edit. Asked again.)
+        let hasWord = removal.lastFate != nil && removal.lastFate != .gone
+        guard now >= unlistedUntil(record), hasWord, now - since >= policy.unlistedPatience else {
+            return ask(record.serverID)
+        }
         let why = Explanation(
             .deletionHeld,
             "member \(record.member) is in no list of Heat and \(word(of: removal)): given up, the node stays cordoned; "
@@ -196,7 +208,8 @@ extension ActuatorCore {
         request(node, .failed(why, stayCordoned: true))
     }
 
-    /// How long a machine is waited for that Heat does not list and that Nova does not call gone: nothing is held longer.
+    /// How long, from the beginning of its removal, a machine is waited for that Heat does not list and that Nova does not
+    /// call gone: nothing is held longer.
     private func unlistedUntil(_ record: RemovalRecord) -> Timestamp {
         let timeout = groups[record.group]?.reading?.timeout ?? .minutes(60)
         return max(record.startedAt + timeout, record.since + policy.heatTimeout)

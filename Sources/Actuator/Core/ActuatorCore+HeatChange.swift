@@ -179,8 +179,9 @@ extension ActuatorCore {
             return Explanation(.heatUnreachable, "the group was not read anew")
         }
         let survivors = names.flatMap { removals[$0]?.record.change?.survivors ?? [] }
+        // (Of a listed one it is only not known what holds it.)
         let unsettled = reading.unsettled.sorted { $0.key < $1.key }.first { id, _ in
-            chosen.contains(id) || survivors.contains(String(id.prefix(8)))
+            reading.member(id: id) == nil && (chosen.contains(id) || survivors.contains(String(id.prefix(8))))
         }
         return unsettled.map { Explanation(.heatUnreachable, "member \($0.key) is in no list of Heat: \($0.value)") }
     }

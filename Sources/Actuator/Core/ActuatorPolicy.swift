@@ -108,6 +108,8 @@ public struct ActuatorPolicy: Sendable, Equatable {
     public var releaseAtLimit = true
     /// How long pods may be told of a machine that somebody else takes away and nothing holds.
     public var unheldNotice: Interval = .seconds(10)
+    /// How long Nova is asked at least for the server of a member that no list of Heat has, before the removal is given up.
+    public var unlistedPatience: Interval = .minutes(5)
     /// How long the record of a removal that is over stays on its node.
     public var retention: Interval = .seconds(600)
     /// Nodes younger than this are announced again after a restart.

@@ -169,6 +169,8 @@ struct Removal: Sendable {
     /// Since when Heat's lists say too little of its member, which somebody else took; and what Nova said last of its server.
     var unsettledSince: Timestamp?
     var lastFate: ServerFate?
+    /// Since when no list of Heat has it.
+    var unlistedSince: Timestamp?
     /// Whether it was said that Heat is told not to delete its member.
     var refusesDeletion = false
     /// The pods as last read, while somebody else takes the machine away: tells what was lost.

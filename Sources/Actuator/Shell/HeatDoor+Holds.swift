@@ -156,12 +156,21 @@ extension HeatDoor {
         }
     }
 
-    /// A member that is a server and no stack: it is there if Nova says so.
+    /// A member that is a server and no stack: gone only by Nova's word.
     private func lookAtServer(of member: HeatMember) async -> Look {
-        guard let id = member.serverID, let server = try? await client.server(id), server.status != "DELETED",
-            server.status != "SOFT_DELETED"
-        else { return .gone }
-        return .unsettled("its server \(id) is \(server.status)")
+        guard let id = member.serverID else { return .gone }
+        do throws(OpenStackError) {
+            let server = try await client.server(id)
+            return Self.isGone(server) ? .gone : .unsettled("its server \(id) is \(server.status)")
+        } catch {
+            return error.code == .notFound ? .gone : .unsettled("its server could not be read: \(error)")
+        }
+    }
+
+    /// With deferred deletion (`reclaim_instance_interval`) Nova keeps a deleted server for hours or days; it is off, and to
+    /// Heat it is deleted.
+    private static func isGone(_ server: NovaServer) -> Bool {
+        server.status == "DELETED" || server.status == "SOFT_DELETED" && (server.task ?? "").isEmpty
     }
 
     /// Whether the stack says that it holds deletions: by its environment, or the template of its members. Nil: it
@@ -171,30 +180,28 @@ extension HeatDoor {
         let key = "\(group) \(snapshot.stack.id.id) \(snapshot.stack.updatedAt?.microseconds ?? 0)"
         if let known = state.withLock({ $0.holding[key] }), now - known.at < Self.holdingAge { return known.value }
         guard let member = snapshot.members.first(where: { !$0.isFailed }) else { return nil }
-        var found: Bool?
+        let found: Bool
         if let stack = member.stack {
             let environment = try? await client.environment(snapshot.stack.id)
-            let template = try? await client.template(stack)
-            let hook = environment.flatMap { environment -> Bool? in
-                if HoldCapability.hooked(environment, group: snapshot.resource).isEmpty { return false }
-                return template.map {
-                    HoldCapability.hasHook(environment, group: snapshot.resource, memberTemplate: $0)
-                }
+            guard let template = try? await client.template(stack) else {
+                // Asked again at the next reading; till then a hook, wherever it is, counts.
+                let hooked = environment.map { HoldCapability.hooked($0, group: snapshot.resource) }
+                return hooked?.isEmpty == false ? true : nil
             }
-            let deployment = template.map(HoldCapability.hasDeployment)
-            if hook == true || deployment == true {
+            if HoldCapability.hasDeployment(template) {
                 found = true
-            } else if hook == false && deployment == false {
-                found = false
+            } else if let environment {
+                found = HoldCapability.hasHook(environment, group: snapshot.resource, memberTemplate: template)
+            } else {
+                return nil
             }
         } else {
             // Hooks on plain servers are silent when a group shrinks.
             found = false
         }
-        let value = found
         state.withLock { state in
             state.holding = state.holding.filter { !$0.key.hasPrefix("\(group) ") }
-            state.holding[key] = Cached(value: value, at: now)
+            state.holding[key] = Cached(value: found, at: now)
         }
         return found
     }
@@ -237,10 +244,10 @@ extension HeatDoor {
     func fate(ofServer id: String) async -> ServerFate {
         do throws(OpenStackError) {
             let server = try await client.server(id)
+            if Self.isGone(server) { return .gone }
             if server.task == "deleting" || server.task == "soft-deleting" || server.status == "SOFT_DELETED" {
                 return .leaving
             }
-            if server.status == "DELETED" { return .gone }
             if server.status == "ERROR" { return .failed(String((server.fault ?? "no fault given").prefix(300))) }
             return .there
         } catch {

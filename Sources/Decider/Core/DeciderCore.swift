@@ -48,6 +48,11 @@ public struct DeciderCore: Sendable {
         isDirty = true
     }
 
+    /// The last checkpoint did not get through: the next evaluation saves one.
+    public mutating func checkpointNotSaved() {
+        engine.savedMemory = nil
+    }
+
     /// Takes a message in.
     public mutating func receive(_ event: Event, at now: Timestamp) -> [DeciderAction] {
         guard event.cluster == engine.configuration.cluster else { return [] }

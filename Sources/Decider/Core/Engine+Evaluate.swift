@@ -13,14 +13,13 @@ extension Engine {
             ledger.forgetAll()
             simulation.news = nil
         }
-        let before = memoryToSave
         var result = EvaluationResult(
             evaluation: Evaluation(
                 cluster: configuration.cluster, number: memory.number, at: now, summary: "", isComplete: complete))
         if let problem = staleness(at: now) {
             // Nothing is said of single pods and nodes, so this is not all that there is.
             result.evaluation.isComplete = false
-            conclude(&result, ["no decision: \(problem.detail)"], before, at: now)
+            conclude(&result, ["no decision: \(problem.detail)"], at: now)
             return result
         }
         expireActs(at: now)
@@ -39,13 +38,13 @@ extension Engine {
             for number in groups.indices { pass.bounds[number] = [problem] }
             result.evaluation.groups = ledger.changes(groups: groupEntries(pass, standings, at: now))
             result.evaluation.isComplete = false
-            conclude(&result, sentences + ["no decision: \(problem.detail)"], before, at: now)
+            conclude(&result, sentences + ["no decision: \(problem.detail)"], at: now)
             return result
         }
         if repairsFirst {
             let corrections = decideRepairs([.target], standings, at: now, &result)
             if !corrections.isEmpty {
-                conclude(&result, sentences + corrections, before, at: now)
+                conclude(&result, sentences + corrections, at: now)
                 return result
             }
         }
@@ -59,7 +58,7 @@ extension Engine {
         result.evaluation.pods = ledger.changes(pods: podEntries(pass))
         result.evaluation.groups = ledger.changes(groups: groupEntries(pass, standings, at: now))
         note(deadline(pass, at: now), in: &result)
-        conclude(&result, sentences, before, at: now)
+        conclude(&result, sentences, at: now)
         return result
     }
 
@@ -72,21 +71,30 @@ extension Engine {
     }
 
     private mutating func conclude(
-        _ result: inout EvaluationResult, _ sentences: [String], _ before: EngineMemory, at now: Timestamp
+        _ result: inout EvaluationResult, _ sentences: [String], at now: Timestamp
     ) {
         result.evaluation.summary = sentences.isEmpty ? "nothing to do" : sentences.joined(separator: "; ")
         tellSignals(&result, at: now)
-        result.memoryChanged = before != memoryToSave
+        // Against what was saved, not against the start of this evaluation: messages since then have changed it as well.
+        let current = memoryToSave
+        result.memoryChanged = current != savedMemory
+        savedMemory = current
         // Word that does not come has to be noticed as well.
         if let heardAt = model.heardAt, now <= heardAt + configuration.health.stateTimeout {
             note(heardAt + configuration.health.stateTimeout + .milliseconds(1), in: &result)
         }
     }
 
-    /// The memory without what changes in every evaluation.
-    private var memoryToSave: EngineMemory {
+    /// The memory without what changes in every evaluation, or with every word that says the same again.
+    var memoryToSave: EngineMemory {
         var saved = memory
         saved.number = 0
+        saved.alarms = saved.alarms?.mapValues { alarm in
+            var state = alarm
+            state.saidAt = nil
+            state.heardAt = state.at
+            return state
+        }
         for group in groups { saved.groups[group.rules.id] = group.memory }
         return saved
     }

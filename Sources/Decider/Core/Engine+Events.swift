@@ -92,7 +92,9 @@ extension Engine {
     }
 
     /// Why a removal ends over what runs on the node itself: another node may go all the same.
-    static let overItsPods: Set<Reason> = [.podRefused, .podNotTold, .drainTimedOut]
+    static let overItsPods: Set<Reason> = [
+        .podRefused, .podNotTold, .drainTimedOut, .evictionBlocked, .volumesAttached,
+    ]
     /// How long a signal or a rule then takes other nodes: three times the usual cooldown of a rule.
     static let unwillingPause = Interval.minutes(15)
 
@@ -177,5 +179,6 @@ extension Engine {
             if let known = saved.groups[groups[number].rules.id] { groups[number].memory = known }
         }
         memory.groups = [:]
+        savedMemory = memoryToSave
     }
 }

@@ -12,6 +12,8 @@ public struct Engine: Sendable {
     var model: ClusterModel
     var groups: [GroupRuntime]
     var memory: EngineMemory
+    /// What the last checkpoint holds of it; nil: that is not known, so it has to be saved.
+    var savedMemory: EngineMemory?
     private(set) var groupNumbers: [String: Int]
     /// Group of each node slot, -1 for none.
     var groupOfSlot: [Int32] = []
@@ -78,6 +80,7 @@ public struct Engine: Sendable {
             uniquingKeysWith: { first, _ in first })
         memory = EngineMemory(cluster: configuration.cluster)
         measurements = RuleMeasurements(configuration.rules)
+        savedMemory = memoryToSave
     }
 
     /// Whether a whole snapshot has been taken in.

@@ -273,6 +273,7 @@ actor DeciderRunner {
                     } catch {
                         saved = false
                         context.log.error("the checkpoint was not saved", [.error: .string(error.text)])
+                        await notSaved()
                     }
                 case .publish(let event): await publish(event, saved: saved)
                 case .requestSnapshot(let request):
@@ -353,6 +354,8 @@ actor DeciderRunner {
             "a decision was not delivered", [.eventType: .string(event.type.rawValue), .error: .string(problem)])
         await undelivered(event)
     }
+
+    private func notSaved() { core?.checkpointNotSaved() }
 
     /// Nobody will carry it out: it is decided anew at the next evaluation.
     private func undelivered(_ event: Event) {

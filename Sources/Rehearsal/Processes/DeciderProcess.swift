@@ -111,7 +111,10 @@ final class DeciderProcess: Process {
         switch action {
         case .setTimer: deliver(rest, isSaved: isSaved)
         case .saveCheckpoint(let bytes):
-            save(bytes) { [unowned self] in deliver(rest, isSaved: isSaved && $0) }
+            save(bytes) { [unowned self] isDone in
+                if !isDone { core?.checkpointNotSaved() }
+                deliver(rest, isSaved: isSaved && isDone)
+            }
         case .requestSnapshot(let request):
             world.publish(.snapshotRequested(request), from: self) { [unowned self] _ in
                 deliver(rest, isSaved: isSaved)

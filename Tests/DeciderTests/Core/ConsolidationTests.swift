@@ -85,6 +85,83 @@ struct ConsolidationTests {
         #expect(stage.core.engine.counts.nodes == 2)
     }
 
+    @Test(
+        "A new node that still waits for its GPU is waited for, also the first of its group, and then takes the pods",
+        arguments: [true, false])
+    func gpuToCome(isFirst: Bool) throws {
+        let gpu = "nvidia.com/gpu"
+        func node(_ name: String, gpus: Int64, createdAt: Timestamp = Stage.start - .minutes(60)) -> Node {
+            var node = Stage.node(name, createdAt: createdAt)
+            if gpus > 0 {
+                node.allocatable.extended = [gpu: gpus]
+                node.capacity.extended = [gpu: gpus]
+            }
+            return node
+        }
+        var rules = [GroupRules(id: "big", min: 0, max: 9), GroupRules(id: "small", min: 0, max: 9)]
+        (rules[0].price, rules[1].price) = (8, 3)
+        if isFirst {
+            var allocatable = Stage.resources(cpu: 4_000)
+            allocatable.extended = [gpu: 5]
+            rules[1].template = GroupRules.Template(allocatable: allocatable)
+        }
+        var stage = Stage(groups: rules) { $0.scaleDown.consolidates = true }
+        func full(_ gpus: Int64) -> PodShape {
+            Stage.shape(cpu: 100, app: "full-\(gpus)") { $0.requests.extended = [gpu: gpus] }
+        }
+        let one = Stage.shape(cpu: 100) { $0.requests.extended = [gpu: 1] }
+        stage.snapshot(
+            nodes: [node("b1", gpus: 8), node("b2", gpus: 8)] + (isFirst ? [] : [node("s0", gpus: 5)]),
+            pods: stage.pods("a", 5, one, on: "b1") + stage.pods("b", 1, full(8), on: "b2")
+                + (isFirst ? [] : stage.pods("c", 1, full(5), on: "s0")))
+        let small = isFirst ? [] : ["s0"]
+        stage.group("big", ["b1", "b2"])
+        stage.group("small", small)
+        stage.evaluate()
+        _ = wait(&stage, .minutes(12))
+        let growth = try #require(stage.scaled.first)
+        #expect(growth.group == "small" && growth.to - growth.from == 1)
+        started(&stage, growth)
+        stage.group("small", small + ["s1"])
+        let createdAt = stage.now
+        stage.delta(nodes: [node("s1", gpus: 0, createdAt: createdAt)])
+        #expect(wait(&stage, .minutes(5)).isEmpty)
+        #expect(stage.core.engine.memory.consolidation != nil)
+        stage.delta(nodes: [node("s1", gpus: 5, createdAt: createdAt)])
+        _ = wait(&stage, .minutes(1))
+        #expect(stage.removed.flatMap(\.nodes).map(\.node) == ["b1"])
+    }
+
+    @Test("A GPU that does not come ends the replacement: the larger node stays")
+    func gpuNeverComes() throws {
+        let gpu = "nvidia.com/gpu"
+        var rules = [GroupRules(id: "big", min: 0, max: 9), GroupRules(id: "small", min: 0, max: 9)]
+        (rules[0].price, rules[1].price) = (8, 3)
+        var allocatable = Stage.resources(cpu: 4_000)
+        allocatable.extended = [gpu: 5]
+        rules[1].template = GroupRules.Template(allocatable: allocatable)
+        var stage = Stage(groups: rules) { configuration in
+            configuration.scaleDown.consolidates = true
+            configuration.scaleDown.smallestGroup = 0
+        }
+        var big = Stage.node("b1")
+        big.allocatable.extended = [gpu: 8]
+        let one = Stage.shape(cpu: 100) { $0.requests.extended = [gpu: 1] }
+        stage.snapshot(nodes: [big], pods: stage.pods("a", 5, one, on: "b1"))
+        stage.group("big", ["b1"])
+        stage.group("small", [])
+        stage.evaluate()
+        _ = wait(&stage, .minutes(12))
+        started(&stage, try #require(stage.scaled.first))
+        stage.group("small", ["s1"])
+        stage.delta(nodes: [Stage.node("s1", createdAt: stage.now)])
+        #expect(wait(&stage, .minutes(14)).isEmpty)
+        #expect(stage.core.engine.memory.consolidation != nil)
+        stage.evaluate(after: .minutes(2))
+        #expect(stage.core.engine.memory.consolidation == nil)
+        #expect(stage.removed.isEmpty)
+    }
+
     @Test("Spare capacity on the larger node is not lost: what replaces it has to have room for that as well")
     func headroom() {
         for spare in [Int64(0), 3_000] {

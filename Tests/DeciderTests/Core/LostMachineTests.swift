@@ -106,6 +106,42 @@ struct LostMachineTests {
         #expect(text.contains { $0.hasSuffix("2 that may have been Nodes are not removed") }, "\(text)")
     }
 
+    @Test(
+        "Servers that come later than the provision time to members that were watched since they were new are no old Nodes"
+    )
+    func lateServers() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 20)]) { $0.scaleDown.enabled = false }
+        stage.snapshot(nodes: [Stage.node("n1")])
+        let createdAt = stage.now
+        func members(_ hasServers: Bool) -> [GroupState.Member] {
+            (1...6).map { member("m\($0)", server: hasServers ? "late-\($0)" : nil, createdAt: createdAt) }
+        }
+        say(&stage, "w", members(false))
+        stage.evaluate()
+        stage.evaluate(after: .minutes(16))
+        #expect(stage.removed.isEmpty)
+        var left = members(true)
+        say(&stage, "w", left)
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.removed.isEmpty)
+        let gone = pass(&stage, minutes: 20, "w", &left)
+        #expect(gone.flatMap(\.servers).sorted() == (1...6).map { "late-\($0)" }, "\(gone)")
+        #expect(gone.allSatisfy { $0.minute >= 15 }, "\(gone)")
+    }
+
+    @Test("A server that could not be read for long may have been a Node all the same: so many of them stay")
+    func unreadServers() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 20)]) { $0.scaleDown.enabled = false }
+        stage.snapshot(nodes: [Stage.node("n1")])
+        say(&stage, "w", (1...6).map { member("m\($0)", server: nil) })
+        stage.evaluate()
+        stage.evaluate(after: .minutes(16))
+        var left = (1...6).map { member("m\($0)", server: "s\($0)") }
+        say(&stage, "w", left)
+        let gone = pass(&stage, minutes: 40, "w", &left)
+        #expect(gone.isEmpty, "\(gone)")
+    }
+
     // MARK: Several groups
 
     @Test("A stack that never had a Node does not hold the lost machines of another group")
@@ -154,10 +190,17 @@ struct LostMachineTests {
     // MARK: A group that has no Node left
 
     @Test(
-        "A full group whose Nodes are all gone lets one machine go at a time while pods wait for it, and none without")
+        "A full group whose Nodes are all gone lets one machine go at a time while pods wait for it, and none without, nor for spare capacity"
+    )
     func fullGroup() {
-        for waits in [true, false] {
-            var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 6)]) { $0.scaleDown.enabled = false }
+        for (waits, spares) in [(true, false), (false, false), (false, true)] {
+            var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 6)]) { configuration in
+                configuration.scaleDown.enabled = false
+                guard spares else { return }
+                configuration.headroom = [
+                    HeadroomRule(id: "spare", amount: .pods(count: 1, requests: ResourceList(cpuMillis: 1_500)))
+                ]
+            }
             let names = (0..<6).map { "n\($0)" }
             stage.snapshot(nodes: names.map { Stage.node($0) })
             var members = names.map { member("m-\($0)", server: "server-\($0)") }

@@ -369,6 +369,35 @@ struct MainJobTests {
         #expect(stage.removed.first?.nodes.map(\.node) == ["n2"])
     }
 
+    @Test("What a message alone changed is saved by the next evaluation, once, and again if that did not get through")
+    func savedAfterMessage() throws {
+        var stage = Stage(groups: [workers()])
+        stage.snapshot(
+            nodes: [Stage.node("n1")],
+            pods: stage.pods("busy", 1, Stage.shape(cpu: 3_500), on: "n1")
+                + stage.pods("web", 3, Stage.shape(cpu: 1_000)))
+        stage.group("workers", ["n1"], min: 1)
+        stage.evaluate()
+        let growth = try #require(stage.scaled.first)
+        func saved() -> [UInt8]? {
+            stage.evaluate(after: .seconds(1))
+            return stage.actions.compactMap { if case .saveCheckpoint(let bytes) = $0 { bytes } else { nil } }.last
+        }
+        #expect(saved() == nil)
+        let progress = ScaleProgress(
+            id: growth.id, group: "workers", from: growth.from, to: growth.to,
+            reason: Explanation(.quotaReached, "no more"), at: stage.now)
+        stage.receive(.scaleFailed(ScaleFailed(cluster: "test", scale: progress)))
+        var next = DeciderCore(stage.core.engine.configuration, term: "u")
+        try next.restore(try #require(saved()))
+        #expect(next.engine.groups[0].memory.backoff?.cause.reason == .quotaReached)
+        #expect(next.engine.groups[0].memory.scale == nil)
+        #expect(saved() == nil)
+        stage.core.checkpointNotSaved()
+        #expect(saved() != nil)
+        #expect(saved() == nil)
+    }
+
     @Test("A checkpoint that cannot be read is refused with the reason")
     func badCheckpoint() {
         var core = DeciderCore(DeciderConfiguration(cluster: "test", groups: []), term: "t")

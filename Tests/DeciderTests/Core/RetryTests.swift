@@ -34,6 +34,15 @@ struct RetryTests {
         stage.record?.pods.filter { $0.group != nil }.map(\.count).reduce(0, +) ?? 0
     }
 
+    @Test("The larger pods, nodes and groups make each plan, the fewer are made")
+    func attempts() {
+        #expect(ScaleUpPlanner.attempts(pods: 30, nodes: 20, groups: 4) == 200)
+        #expect(ScaleUpPlanner.attempts(pods: 5_000, nodes: 0, groups: 4) == 10)
+        #expect(ScaleUpPlanner.attempts(pods: 30, nodes: 5_000, groups: 4) == 24)
+        #expect(ScaleUpPlanner.attempts(pods: 30, nodes: 5_000, groups: 500) == 8)
+        #expect(ScaleUpPlanner.attempts(pods: 5_001, nodes: 20, groups: 4) == 0)
+    }
+
     @Test("The first plan serves fewer pods when another group may grow as well; the plan that is taken does not")
     func example() {
         #expect(served(stage(b: 0, retries: false)) == 2)

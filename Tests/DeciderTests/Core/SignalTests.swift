@@ -78,9 +78,9 @@ struct SignalTests {
     }
 
     @Test(
-        "down: a node whose pod refused is not asked again at once: the next one goes, also by the Decider that takes over"
-    )
-    func downRefused() throws {
+        "down: a node whose pods did not go is not asked again at once: the next one goes, also by the Decider that takes over",
+        arguments: [Reason.podRefused, .podNotTold, .drainTimedOut, .evictionBlocked, .volumesAttached])
+    func downRefused(reason: Reason) throws {
         var stage = Self.stage()
         stage.receive(Self.request(stage, .down))
         stage.evaluate(after: .seconds(1))
@@ -89,9 +89,11 @@ struct SignalTests {
         #expect(target.node == "n3", "the cheapest")
         let progress = RemovalProgress(
             id: removal.id, group: "workers", node: target.node, nodeUID: target.nodeUID, serverID: target.serverID,
-            reason: Explanation(.podRefused, "default/a-0"), at: stage.now)
+            reason: Explanation(reason, "default/a-0"), at: stage.now)
         stage.receive(.removalFailed(RemovalFailed(cluster: "test", removal: progress)))
-        let saved = try stage.core.engine.checkpoint()
+        stage.evaluate(after: .seconds(1))
+        let saved = try #require(
+            stage.actions.compactMap { if case .saveCheckpoint(let bytes) = $0 { bytes } else { nil } }.last)
         try stage.core.restore(saved)
 
         stage.receive(Self.request(stage, .down, id: "signal-2"))

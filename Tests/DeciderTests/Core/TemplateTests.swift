@@ -210,6 +210,35 @@ struct TemplateTests {
         #expect(try next(small, saved).core.engine.templates[0]?.origin == "flavor m1.small")
     }
 
+    @Test(
+        "Settings and a stack that are others than the last node's go before it: no node has shown yet what they make")
+    func lastNodeOfOtherSettings() throws {
+        func made(_ labels: [String: String], _ stack: String, _ checkpoint: [UInt8]?, nodes: [Node]) throws -> Stage {
+            var rules = GroupRules(id: "w", min: 0, max: 9)
+            rules.template = GroupRules.Template(labels: labels)
+            var stage = Stage(groups: [rules])
+            if let checkpoint { try stage.core.restore(checkpoint) }
+            let shape = Stage.shape(cpu: 1_000) { $0.nodeSelector = labels }
+            stage.snapshot(nodes: nodes, pods: nodes.isEmpty ? stage.pods("web", 1, shape) : [])
+            var state = Stage.group("w", nodes.map(\.name), at: stage.now)
+            (state.flavor, state.stackID) = (Self.flavor, stack)
+            stage.group(state)
+            stage.evaluate()
+            return stage
+        }
+        let old = ["disk": "hdd"]
+        let node = Stage.node("n1", labels: old)
+        var saved = try made(old, "one", nil, nodes: [node]).core.engine.checkpoint()
+        // The node works on under settings that are not its own.
+        saved = try made(Self.disk, "one", saved, nodes: [node]).core.engine.checkpoint()
+        func origin(_ stage: Stage) -> String? { stage.core.engine.templates[0]?.origin }
+        #expect(origin(try made(old, "one", saved, nodes: [])) == "the last node, n1")
+        let another = try made(Self.disk, "one", saved, nodes: [])
+        #expect(another.sizes == ["w": 1])
+        #expect(origin(another) == "flavor m1.large")
+        #expect(origin(try made(old, "two", saved, nodes: [])) == "flavor m1.large")
+    }
+
     @Test("The checkpoint is saved when the model is another, not when its node says that it still works")
     func modelSaved() {
         var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) { $0.scaleDown.enabled = false }

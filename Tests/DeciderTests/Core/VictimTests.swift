@@ -98,6 +98,26 @@ struct VictimTests {
         #expect(chosen(false) == 2)
     }
 
+    @Test("The same pods cost the same in whatever order they came: the fuller zone goes first")
+    func zonesWithPriorities() {
+        let nodes = (0..<4).map { Stage.node("n\($0)", zone: $0 < 1 ? "small" : "full") }
+        // Added up as fractions these two orders differ in the last bit.
+        let orders: [[Int32]] = [[1_000, 2_000, 0], [2_000, 0, 1_000]]
+        for (small, full) in [(orders[0], orders[1]), (orders[1], orders[0])] {
+            let gone = first(nodes) { stage in
+                var pods: [Pod] = []
+                for node in nodes {
+                    for priority in node.name == "n0" ? small : full {
+                        let shape = Stage.shape(cpu: 100) { $0.priority = priority }
+                        pods += stage.pods("p\(priority)-\(node.name)", 1, shape, on: node.name)
+                    }
+                }
+                return pods
+            }
+            #expect(gone == ["n1"], "\(small), \(full)")
+        }
+    }
+
     @Test("A fuller zone is no reason to move dearer pods, nor to lose a node that works instead of one that does not")
     func zonesAfterCost() {
         // One pod in the small zone, two on each node of the full one; one node may be emptied.

@@ -99,7 +99,8 @@ extension Engine {
         guard groups[number].target >= groups[number].maximum, hasHadNodes(number, standing), let plan = pass.plan
         else { return false }
         return plan.obstacles.indices.contains {
-            pass.demands[$0].open > 0 && !(plan.obstacles[$0][number]?.reason.isConstraint ?? false)
+            pass.demands[$0].open > 0 && !pass.demands[$0].isHeadroom
+                && !(plan.obstacles[$0][number]?.reason.isConstraint ?? false)
         }
     }
 }

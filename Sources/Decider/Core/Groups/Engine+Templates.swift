@@ -17,6 +17,20 @@ struct LastModel: Sendable, Codable, Equatable {
     var mirrors: [PodShape]
     /// The group's stack when the node was a member; a group that has another since then never had this node.
     var stack: String
+    /// What the settings said of the group's nodes when the node became the model; nil: not known then.
+    var declared: Declared?
+
+    /// What settings say of the nodes of a group, as far as a node itself says it as well.
+    struct Declared: Sendable, Codable, Equatable {
+        var labels: [String: String]
+        var taints: [Taint]
+        var allocatable: ResourceList?
+
+        init(_ template: GroupRules.Template?) {
+            (labels, taints) = (template?.labels ?? [:], template?.taints ?? [])
+            allocatable = template?.allocatable
+        }
+    }
 }
 
 /// A young node without the GPU that the others of its group have.
@@ -114,8 +128,8 @@ extension Engine {
         configuration.scaleDown.gpuResources.contains { model.nodes[slot]?.node.allocatable.extended[$0] ?? 0 > 0 }
     }
 
-    /// From a node that has been ready for a while; else from the last such node, as long as the group's flavor is the same; else from
-    /// one that has just become ready; else from the configuration and the flavor; else from a node that does not work.
+    /// From a node that has been ready for a while; else from the last such node, as long as flavor, stack and settings of the group are
+    /// the same; else from one that has just become ready; else from the configuration and the flavor; else from a node that does not work.
     private mutating func template(of number: Int, _ models: Models) -> NodeTemplate? {
         let force = configuration.scaleUp.forcesDaemonSets
         let flavor = groups[number].state?.flavor
@@ -124,7 +138,7 @@ extension Engine {
             return model.template(from: slot, forceDaemonSets: force)
         }
         let isPlain = configuration.peer.choosesModelsPlainly
-        if isPlain || isOfFlavor(flavor, groups[number].memory.model), let template = lastTemplate(of: number) {
+        if isPlain || isStillAlike(number), let template = lastTemplate(of: number) {
             return template
         }
         let rules = groups[number].rules
@@ -156,6 +170,16 @@ extension Engine {
             origin: "\(models.young == nil ? "a node that does not work" : "node"), \(node.name)")
     }
 
+    /// Whether new nodes of the group still are what the last one was. Of another stack it says nothing; and what the settings say
+    /// since then no node has shown yet. What is not known is taken for the same.
+    private func isStillAlike(_ number: Int) -> Bool {
+        let (state, rules) = (groups[number].state, groups[number].rules)
+        guard let model = groups[number].memory.model else { return true }
+        let stack = state?.stackID ?? ""
+        return isOfFlavor(state?.flavor, model) && (stack.isEmpty || model.stack.isEmpty || stack == model.stack)
+            && model.declared.map { $0 == LastModel.Declared(rules.template) } ?? true
+    }
+
     /// Whether machines of the group still are what the last model was; unknown flavors are taken for the same.
     private func isOfFlavor(_ flavor: GroupState.Flavor?, _ model: LastModel?) -> Bool {
         guard let flavor, let old = model?.flavor else { return true }
@@ -167,15 +191,19 @@ extension Engine {
         _ node: Node, _ flavor: GroupState.Flavor?, mirrors: [PodShape], of number: Int
     ) {
         var flavor = flavor
+        var declared = LastModel.Declared(groups[number].rules.template)
         if let known = groups[number].memory.model {
-            // A flavor that the group has since then is not this node's.
-            if known.uid == node.uid, known.name == node.name { flavor = known.flavor ?? flavor }
+            // A flavor that the group has since then is not this node's, nor are settings.
+            if known.uid == node.uid, known.name == node.name {
+                (flavor, declared) = (known.flavor ?? flavor, known.declared ?? declared)
+            }
             if known.mirrors != mirrors { groups[number].mirrorClasses = nil }
         }
         groups[number].memory.model = LastModel(
             name: node.name, uid: node.uid, labels: node.labels,
             taints: ClusterModel.templateTaints(node.taints, model.nodeRules), allocatable: node.allocatable,
-            capacity: node.capacity, flavor: flavor, mirrors: mirrors, stack: groups[number].state?.stackID ?? "")
+            capacity: node.capacity, flavor: flavor, mirrors: mirrors, stack: groups[number].state?.stackID ?? "",
+            declared: declared)
     }
 
     private mutating func lastTemplate(of number: Int) -> NodeTemplate? {

@@ -60,7 +60,8 @@ struct GroupMemory: Sendable, Codable, Equatable {
     var removalFailedAt: Timestamp?
     /// Since when each server is a member without a Node.
     var unregisteredSince: [String: Timestamp] = [:]
-    /// Of them those that took the place of another server in a member: the member is older than they are. Nil: none.
+    /// Of them those that took the place of another server in a member, or were seen to come late: the member is older than they are.
+    /// Nil: none.
     var replaced: Set<String>?
     /// When a machine that may have been a Node was last let go, so that a full group can serve pods again.
     var releasedAt: Timestamp?

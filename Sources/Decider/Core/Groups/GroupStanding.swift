@@ -45,7 +45,11 @@ extension Engine {
             let id = member.serverID ?? member.physicalID ?? member.name
             // From when it was first seen without a Node (the peer's rule), not from when it was made: it may have been a Node
             // before this process looked.
-            let first = known[id] ?? making(member, number, known, at: now) ?? now
+            let made = making(member, number, known, at: now)
+            let first = known[id] ?? made ?? now
+            if known[id] == nil, made == nil, let server = member.serverID, isWatchedSinceNew(member, number, known) {
+                groups[number].memory.replaced = (groups[number].memory.replaced ?? []).union([server])
+            }
             since[id] = first
             readiness.unregistered.append(id)
             if first + provisionTimeout(groups[number]) < now { readiness.longUnregistered.append(id) }
@@ -63,10 +67,20 @@ extension Engine {
         _ member: GroupState.Member, _ number: Int, _ known: [String: Timestamp], at now: Timestamp
     ) -> Timestamp? {
         let isReplaced = member.serverID.map { groups[number].memory.replaced?.contains($0) ?? false } ?? false
-        guard !isReplaced, let since = member.physicalID.flatMap({ known[$0] }) ?? known[member.name] else {
-            return nil
-        }
+        guard !isReplaced, let since = sinceWithoutServer(member, known) else { return nil }
         return member.serverID == nil || since + provisionTimeout(groups[number]) >= now ? since : nil
+    }
+
+    private func sinceWithoutServer(_ member: GroupState.Member, _ known: [String: Timestamp]) -> Timestamp? {
+        member.physicalID.flatMap { known[$0] } ?? known[member.name]
+    }
+
+    /// Whether the member was seen without a server when it was new: no server that comes to it was a Node before.
+    private func isWatchedSinceNew(
+        _ member: GroupState.Member, _ number: Int, _ known: [String: Timestamp]
+    ) -> Bool {
+        guard let since = sinceWithoutServer(member, known), let createdAt = member.createdAt else { return false }
+        return since <= createdAt + provisionTimeout(groups[number])
     }
 
     private func upcoming(_ number: Int, _ readiness: GroupReadiness, at now: Timestamp) -> Int {

@@ -153,6 +153,7 @@ extension Engine {
             let verdicts = emptied(waiting, nodes: model.order, worldToMoveIn(pass, at: now), pass.held, at: now)?
                 .verdicts
         else {
+            if awaitsGPU(plan, waiting, at: now) { return [] }
             memory.consolidation = nil
             memory.consolidatedAt = now
             return []
@@ -190,6 +191,24 @@ extension Engine {
         return model.order.map { Int($0) }.filter { slot in
             groupOfSlot[slot] == Int32(number) && model.briefs[slot].createdAt >= plan.decidedAt - .seconds(60)
                 && model.briefs[slot].isReady && !model.briefs[slot].isLeaving
+        }
+    }
+
+    /// Whether a new node still lacks a GPU that pods on these nodes ask for: it comes some minutes after the node is ready, when its
+    /// driver is set up. Given up before that, the node would be bought in vain, and again after the pause.
+    private func awaitsGPU(_ plan: ConsolidationPlan, _ slots: [Int], at now: Timestamp) -> Bool {
+        let wanted = configuration.scaleDown.gpuResources.filter { resource in
+            slots.contains { slot in
+                (model.nodes[slot]?.pods ?? []).contains { index in
+                    guard let pod = model.pods[Int(index)] else { return false }
+                    let asked = model.catalog.classes[Int(pod.podClass)]
+                    return !asked.isFixed && asked.shape.requests.extended[resource] ?? 0 > 0
+                }
+            }
+        }
+        return newNodes(plan).contains { slot in
+            now < model.briefs[slot].createdAt + configuration.health.startupTimeout
+                && wanted.contains { model.nodes[slot]?.node.allocatable.extended[$0] ?? 0 == 0 }
         }
     }
 

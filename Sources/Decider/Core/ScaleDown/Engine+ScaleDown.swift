@@ -175,21 +175,21 @@ extension Engine {
 
     /// What moving a node's pods costs: each pod one, more by priority, more for a Job's pod the longer it has run.
     func disruption(_ slot: Int, at now: Timestamp) -> Double {
-        var sum = 0.0
+        // In whole millionths: sums that differ by the order of the pods would choose another node.
+        var sum: Int64 = 0
         for index in model.nodes[slot]?.pods ?? [] {
             guard let pod = model.pods[Int(index)] else { continue }
             let number = Int(pod.podClass)
             if model.catalog.classes[number].isFixed { continue }
-            var cost = 1.0
+            sum += 1_000_000
             if let priority = model.catalog.classes[number].shape.priority, priority > 0 {
-                cost += Double(priority) / 1_000_000
+                sum += Int64(priority)
             }
             if model.catalog.classes[number].shape.owner?.kind == "Job" {
-                cost += max(0, (now - pod.createdAt).inSeconds) / 600
+                sum += max(0, (now - pod.createdAt).microseconds) / 600
             }
-            sum += cost
         }
-        return sum
+        return Double(sum) / 1_000_000
     }
 
     /// Whether any pod has preferred node affinity that counts.

@@ -77,7 +77,7 @@ extension ScaleUpPlanner {
             demands.contains(where: { !catalog.classes[$0.podClass].isPlain })
         else { return settled(first, &catalog) }
         var search = Search(
-            best: first, ceilings: rooms, hopeless: hopeless(first), rest: attempts(demands),
+            best: first, ceilings: rooms, hopeless: hopeless(first), rest: attempts(demands, world),
             reach: [rooms: reach(first, rooms)])
         func note(_ ceilings: [Int], _ catalog: inout Catalog) -> Bool {
             guard search.reach[ceilings] == nil else { return false }
@@ -108,6 +108,8 @@ extension ScaleUpPlanner {
             for group in ceilings.indices where used[group] > 0 {
                 var next = ceilings
                 next[group] = candidates[group].zeroOrMax ? 0 : used[group] - 1
+                // Those behind could never be made: only plans that are known already cost none.
+                guard queue.count < index + search.rest + search.reach.count else { break }
                 if known.insert(next).inserted { queue.append(next) }
             }
         }
@@ -130,10 +132,14 @@ extension ScaleUpPlanner {
         }
     }
 
-    /// How many plans may be made: the more pods the dearer is each.
-    private func attempts(_ demands: [Demand]) -> Int {
-        let pods = demands.reduce(0) { $0 + $1.pods.count }
-        return pods > 5_000 ? 0 : max(8, min(200, 50_000 / max(1, pods)))
+    private func attempts(_ demands: [Demand], _ world: World) -> Int {
+        Self.attempts(
+            pods: demands.reduce(0) { $0 + $1.pods.count }, nodes: world.slots, groups: candidates.count)
+    }
+
+    /// How many plans may be made: the more pods the dearer is each, and each looks at all nodes for every group.
+    static func attempts(pods: Int, nodes: Int, groups: Int) -> Int {
+        pods > 5_000 ? 0 : max(8, min(200, 50_000 / max(1, pods + nodes * groups / 10)))
     }
 
     /// Demands that no group could take even if there were no others.

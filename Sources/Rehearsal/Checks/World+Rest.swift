@@ -5,6 +5,8 @@ import Support
 extension World {
     /// What is not as it should be when nothing is under way; empty: all is well.
     func troubles() -> [String] {
+        // Only a person can help there: no size may be sent, no pod may go, and so nothing comes to rest.
+        if budgetKeepsFailedMember { return [] }
         var troubles: [String] = []
         // After a wrong victim the group is paused until a person looks, and where too many nodes are dead the Decider touches
         // nothing until then, and says so: that explains what waits.
@@ -36,6 +38,17 @@ extension World {
         let isFull = heat.desired.indices.allSatisfy { heat.counted($0) >= scenario.maximum }
         for pod in cluster.pods { troubles += troublesOf(pod, isFull: isFull) }
         return troubles
+    }
+
+    /// A member that failed is still a node that works, an update would take it with its pods, and a budget lets none of them go.
+    private var budgetKeepsFailedMember: Bool {
+        heat.members.contains { member in
+            guard member.isFailed, let node = cluster.nodes.first(where: { $0.server == member.server }), node.isReady
+            else { return false }
+            return cluster.pods.contains { pod in
+                pod.node == node.name && pod.deletedAt == nil && pod.isReady && cluster.allowed[pod.workload] == 0
+            }
+        }
     }
 
     /// The guard of `decider.health`.

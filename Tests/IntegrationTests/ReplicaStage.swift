@@ -225,6 +225,11 @@ final class ReplicaStage: Sendable {
         return entries.filter { $0["method"]?.stringValue == "PATCH" }.count
     }
 
+    /// The server of the group's first member, once it runs.
+    func server() async throws -> String? {
+        try await control("journal?kind=server.active")["entries"]?.arrayValue?.first?["server"]?.stringValue
+    }
+
     /// Members that Heat lists.
     func size() async throws -> Int {
         let entries = try await control("journal?kind=member.created")["entries"]?.arrayValue ?? []

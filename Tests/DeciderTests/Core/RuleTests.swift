@@ -538,6 +538,32 @@ struct RuleTests {
         #expect(stage.scaled.isEmpty && entry(stage)?.outcome.reason != .ruleFired)
     }
 
+    @Test(
+        "what a failed page left of disk and network grows old by its own time; CPU of the same sample counts",
+        arguments: [("disk.utilization", false), ("network.received", false), ("cpu.utilization", true)])
+    func details(_ metric: String, _ firesAtOnce: Bool) {
+        var stage = Self.stage(Self.rule(.up, when: .threshold(ScalingRule.Threshold(metric, .gt, 0.8))))
+        func load(_ age: Interval) -> Event {
+            .nodeStats(
+                NodeStats(
+                    cluster: "test",
+                    samples: ["n1", "n2", "n3"].map { name in
+                        var sample = NodeStats.Sample(node: name, at: stage.now, cpuUtilization: 0.9)
+                        (sample.diskUtilization, sample.receivedPerSecond) = (0.9, 1_000)
+                        sample.detailsAt = stage.now - age
+                        return sample
+                    }))
+        }
+        stage.receive(load(.minutes(3)))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.scaled.isEmpty == !firesAtOnce)
+        guard !firesAtOnce else { return }
+        #expect(entry(stage)?.outcome.reason == .noMeasurement)
+        stage.receive(load(.minutes(1)))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.sizes == ["workers": 4])
+    }
+
     @Test("no node goes by what is known of some nodes only")
     func partial() {
         var stage = Self.stage(Self.rule(.down, when: Self.cold))

@@ -113,27 +113,69 @@ struct AlarmPracticeTests {
         }
     }
 
-    @Test("the canary stays away: metric, log and condition, with the first thing that is wrong; it comes again")
-    func canary() async throws {
-        let sent = Lock<Timestamp?>(.now())
-        let server = try Self.cloud(sent)
-        let settings = try Settings.load(
-            file: nil, environment: [:],
-            flags: [
-                "cluster=practice", "bus.transport_url=rabbit://x:x@127.0.0.1:1/", "collector.telemetry.to=ceilometer",
-                "collector.telemetry.project_id=p1", "collector.telemetry.interval=1s",
-            ])
-        let lines = Lock<[String]>([])
-        let context = ServiceContext(
-            name: "actuator", settings: settings,
+    /// An Actuator's, whose Collector sends statistics of this project to Ceilometer.
+    private static func context(project: String, _ lines: Lock<[String]>) throws -> ServiceContext {
+        ServiceContext(
+            name: "actuator",
+            settings: try Settings.load(
+                file: nil, environment: [:],
+                flags: [
+                    "cluster=practice", "bus.transport_url=rabbit://x:x@127.0.0.1:1/",
+                    "collector.telemetry.to=ceilometer", "collector.telemetry.project_id=\(project)",
+                    "collector.telemetry.interval=1s",
+                ]),
             log: Logger(
                 service: "actuator",
                 write: { line in lines.withLock { $0.append(String(decoding: line, as: UTF8.self)) } }))
-        let client = OpenStackClient(
+    }
+
+    /// A login at that cloud; its token is of the project p1.
+    private static func login(_ server: HTTPServer) throws -> OpenStackClient {
+        OpenStackClient(
             try CloudConfiguration.load(environment: [
                 "OS_AUTH_URL": "http://127.0.0.1:\(server.port)/v3", "OS_USERNAME": "u", "OS_PASSWORD": "p",
                 "OS_PROJECT_NAME": "p", "OS_USER_DOMAIN_NAME": "Default", "OS_PROJECT_DOMAIN_NAME": "Default",
             ]))
+    }
+
+    @Test("a login of another project does not see the canary: that is said, nothing is looked for and none is missed")
+    func canaryOfAnother() async throws {
+        // Nothing is there that it could see.
+        let server = try Self.cloud(Lock(nil))
+        let lines = Lock<[String]>([])
+        let context = try Self.context(project: "p2", lines)
+        let client = try Self.login(server)
+        let reader = try #require(CanaryReader(client, context, patience: .zero))
+        let task = Task { await reader.run() }
+        let end = Timestamp.now() + .seconds(90)
+        while context.readiness.notes["statistics"] == nil {
+            guard Timestamp.now() < end else {
+                throw PracticeStage.NotInTime(
+                    description: "it says why: \(lines.withLock { $0 }) \(context.readiness.all)")
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        // By itself: nobody ends it.
+        await task.value
+        #expect(
+            context.readiness.notes["statistics"]
+                == "not looked for: the Actuator's login is of another project than collector.telemetry.project_id")
+        #expect(context.readiness.all["statistics"] == nil)
+        #expect(!context.metrics.text().contains("updraft_actuator_canary_missing "))
+        let said = lines.withLock { $0 }.filter { $0.contains("is not looked for") }
+        #expect(said.count == 1 && said[0].contains(#""p1""#) && said[0].contains(#""p2""#), "\(said)")
+        #expect(!lines.withLock { $0 }.contains { $0.contains("do not arrive") })
+        await client.close()
+        server.stop()
+    }
+
+    @Test("the canary stays away: metric, log and condition, with the first thing that is wrong; it comes again")
+    func canary() async throws {
+        let sent = Lock<Timestamp?>(.now())
+        let server = try Self.cloud(sent)
+        let lines = Lock<[String]>([])
+        let context = try Self.context(project: "p1", lines)
+        let client = try Self.login(server)
         let reader = try #require(CanaryReader(client, context, patience: .seconds(3)))
         let task = Task { await reader.run() }
         func until(_ what: String, _ condition: () -> Bool) async throws {

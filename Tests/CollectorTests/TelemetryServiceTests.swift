@@ -56,4 +56,23 @@ struct TelemetryServiceTests {
         #expect(told.filter { $0.contains("are not taken") }.count == 2, "\(told)")
         #expect(told.last?.contains("refused: the file has a slip") == true, "\(told)")
     }
+
+    @Test(
+        "from the settings: how long network and file systems are sent again, and who says how many share the pace",
+        arguments: [("0s", 45), ("5s", 45), ("1m", 90), ("1h", 3_630)] as [(String, Double)])
+    func made(_ details: String, _ seconds: Double) throws {
+        let settings = try Settings.load(
+            file: nil, environment: [:],
+            flags: [
+                "cluster=test", "bus.transport_url=rabbit://x:x@127.0.0.1:1/", "collector.telemetry.to=ceilometer",
+                "collector.telemetry.project_id=p", "collector.stats.interval=15s",
+                "collector.stats.details_interval=\(details)",
+            ])
+        let context = ServiceContext(
+            name: "collector", settings: settings, log: Logger(service: "collector", write: { _ in }))
+        let made = try TelemetryService.make(context, environment: [:], replicas: { 3 })
+        let service = try #require(made)
+        #expect(service.points.detailsLast == .seconds(seconds))
+        #expect(service.replicas() == 3)
+    }
 }

@@ -14,7 +14,7 @@ actor TelemetryService {
     private let meters: TelemetryMetrics
     private var told: (code: TelemetryFailure.Code, cause: String)?
     private var toldPartial: (code: TelemetryFailure.Code, at: Timestamp)?
-    private let points: TelemetryPoints
+    nonisolated let points: TelemetryPoints
     /// Node groups by server id.
     private var groups: [String: String] = [:]
     private var countedDrops: Int64 = 0
@@ -23,7 +23,7 @@ actor TelemetryService {
     /// Between two looks whether a batch is due.
     private let pause: Interval
     /// How many Collectors share the cluster's nodes, and so the pace.
-    private let replicas: @Sendable () -> Int
+    nonisolated let replicas: @Sendable () -> Int
     /// The login of the sink, if it has one.
     private let login: OpenStackClient?
     private let loginEnds = Lock<Timestamp?>(nil)

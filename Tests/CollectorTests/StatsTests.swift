@@ -429,6 +429,32 @@ struct UsageMeterTests {
         #expect(!second.node.stale)
     }
 
+    @Test(
+        "CPU in whole thousandths: each container's rounded up, if all are known and it is not the pod's rounded up",
+        arguments: [([0.992, 0.992], 200), ([0.992, nil], nil), ([0.992], nil), ([1, 1], nil)]
+            as [([Double?], Double?)])
+    func wholeMillis(_ used: [Double?], _ whole: Double?) throws {
+        var meter = UsageMeter(interval: .seconds(15))
+        func reading(_ seconds: Double, share: Double) -> KubeletReading {
+            func use(_ amount: Double?) -> KubeletReading.Use {
+                .init(at: time(seconds), cpuSeconds: amount.map { $0 * share })
+            }
+            let sum: Double = used.compactMap { $0 }.reduce(0, +)
+            var pod = KubeletReading.Pod(key: .init(namespace: "n", name: "p"), uid: "u", use: use(sum))
+            for (number, amount) in used.enumerated() {
+                pod.containers.append(.init(name: "c\(number)", use: use(amount)))
+            }
+            var reading = KubeletReading()
+            reading.node = .init(at: time(seconds), cpuSeconds: 10 + seconds)
+            reading.pods = [pod]
+            return reading
+        }
+        _ = meter.take(reading(0, share: 0), of: target, at: time(1))
+        let measured = meter.take(reading(10, share: 1), of: target, at: time(11))
+        let pod = try #require(measured.pods.first)
+        #expect(pod.cpuMillis != nil && pod.cpuWholeMillis == whole, "\(pod)")
+    }
+
     @Test("the same reading again keeps its rate; a counter that fell has none until the next; a gap gives the mean")
     func resets() {
         var meter = UsageMeter(interval: .seconds(15))

@@ -152,7 +152,9 @@ struct UsageMeter {
             }
             memory.pods.add(
                 pod: key ?? .init(namespace: names.shared(pod.key.namespace), name: pod.key.name), rates)
-            sample.containers = containers(pod, place, before, &memory.pods, at, target, limit, &rejected)
+            let containers = containers(pod, place, before, &memory.pods, at, target, limit, &rejected)
+            sample.cpuWholeMillis = wholeMillis(containers, pod: sample.cpuMillis)
+            sample.containers = containers
             if sample.cpuMillis != nil || sample.memoryBytes != nil { pods.append(sample) }
         }
         nodes[target.node] = memory
@@ -229,6 +231,23 @@ struct UsageMeter {
     private func ratio(_ used: Double?, _ whole: Int64) -> Double? {
         guard let used, whole > 0 else { return nil }
         return used / Double(whole)
+    }
+
+    /// CPU as HorizontalPodAutoscaler counts it: Kubernetes' metrics are of containers, in whole billionths of a core, and each is
+    /// rounded up to thousandths before a pod's are added. Nil where that is not known, or is what the pod's own rounded up is.
+    private func wholeMillis(_ containers: [PodStats.Container], pod: Double?) -> Double? {
+        guard let pod, !containers.isEmpty else { return nil }
+        var sum = 0.0
+        for container in containers {
+            guard let millis = container.cpuMillis else { return nil }
+            sum += Self.wholeMillis(millis)
+        }
+        return sum == pod.rounded(.up) && sum == Self.wholeMillis(pod) ? nil : sum
+    }
+
+    /// What is less than a billionth of a core is the error of a binary fraction.
+    private static func wholeMillis(_ millis: Double) -> Double {
+        ((millis * 1e6).rounded(.down) / 1e6).rounded(.up)
     }
 
     /// What a node can have at all: more is a mistake of units.

@@ -108,6 +108,9 @@ public struct PodStats: Payload {
         public var at: Timestamp
         /// CPU in use, thousandths of a core; nil until there are two measurements.
         public var cpuMillis: Double?
+        /// CPU in use in whole thousandths of a core, each container's rounded up before they are added, as Kubernetes counts it;
+        /// nil where a container's is not known, or it is `cpuMillis` rounded up.
+        public var cpuWholeMillis: Double?
         /// CPU in use as a part of what the pod requests; nil where it requests none.
         public var cpuUtilization: Double?
         /// Working set in bytes.

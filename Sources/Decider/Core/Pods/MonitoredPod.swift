@@ -14,6 +14,8 @@ struct MonitoredPod: Sendable {
     var readyChangedAt: Timestamp?
     /// The stat, fresh and a number; nil: it is missing.
     var value: Double?
+    /// The stat in the whole steps that Kubernetes counts in, where it is not just rounded up: CPU by container.
+    var steps: Double?
     /// Why it is missing, when that is known.
     var absence = Absence.none
     /// When it was measured.
@@ -78,6 +80,7 @@ struct PodStanding: Sendable {
             pod.absence = .unusable
         } else {
             pod.value = known.value
+            if case .cpu = stat { pod.steps = load?.wholeCPU.flatMap { MonitoredPod.isUsable($0) ? $0 : nil } }
         }
         return pod
     }

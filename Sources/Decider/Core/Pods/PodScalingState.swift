@@ -41,6 +41,8 @@ struct PodScalingState: Sendable {
         /// When it measured disk and network.
         var detailsAt: Timestamp
         var cpu: Double?
+        /// The same in whole thousandths, rounded up by container; nil: rounded up by pod.
+        var wholeCPU: Double?
         var memory: Double?
         var disk: Double?
         var received: Double?
@@ -105,7 +107,7 @@ struct PodScalingState: Sendable {
             if let known, known.at > at { continue }
             loads[uid] = Load(
                 at: at, detailsAt: min(sample.detailsAt ?? at, at), cpu: sample.cpuMillis,
-                memory: sample.memoryBytes.map(Double.init), disk: sample.diskBytes,
+                wholeCPU: sample.cpuWholeMillis, memory: sample.memoryBytes.map(Double.init), disk: sample.diskBytes,
                 received: sample.receivedPerSecond, sent: sample.sentPerSecond, values: known?.values)
         }
     }

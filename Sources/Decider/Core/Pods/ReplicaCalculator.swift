@@ -56,7 +56,7 @@ struct ReplicaCalculator: Sendable {
                 } else {
                     ready += 1
                     sum += value
-                    steps += Self.steps(value, scale)
+                    steps += pod.steps ?? Self.steps(value, scale)
                     requests += pod.request
                 }
             } else {

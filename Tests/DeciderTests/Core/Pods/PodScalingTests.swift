@@ -807,6 +807,24 @@ struct ScalerProblemTests {
         }
     }
 
+    @Test("CPU that the Collector tells rounded up by container counts so, as with Kubernetes: 55 % is 56 %")
+    func wholeThousandths() {
+        for (whole, expected) in [(nil, nil), (560, 3)] as [(Double?, Int?)] {
+            var stage = ScalerStage()
+            let now = stage.stage.now
+            let samples = stage.pods.map { pod in
+                var sample = PodStats.Sample(
+                    namespace: "default", pod: pod.name, podUID: pod.uid, node: pod.node ?? "", at: now,
+                    cpuMillis: 558.4)
+                sample.cpuWholeMillis = whole
+                return sample
+            }
+            stage.stage.receive(.podStats(PodStats(cluster: "test", samples: samples)))
+            stage.evaluate(after: .seconds(1))
+            #expect(stage.decided.last?.to == expected)
+        }
+    }
+
     @Test("Disk and network have a time of their own: what is repeated of them grows old all the same")
     func details() {
         var stage = ScalerStage {

@@ -247,6 +247,12 @@ struct ReplicaCalculatorTests {
         pod.measuredAt = Self.now
         let calculator = ReplicaCalculator(current: 1, now: Self.now)
         #expect(calculator.perPod([pod], .utilization(90), isCPU: true).value == 100)
+        // Two containers of 99.2 each, which are rounded up before they are added; as a pod it would be 199.
+        pod.value = 198.4
+        #expect(calculator.perPod([pod], .utilization(90), isCPU: true).value == 99)
+        pod.steps = 200
+        #expect(calculator.perPod([pod], .utilization(90), isCPU: true).value == 100)
+        pod.steps = nil
         // Missing pods count as fully used where the goal is more than that.
         var missing = pod
         missing.value = nil

@@ -219,12 +219,19 @@ def bad_input(stage):
     told("owned", "AbleToScale", "AutoscalerOwnsTarget")
     told("lost", "AbleToScale", "TargetNotFound")
     says(stage, ["explain", "podscaler", stage.namespace + "/owned"], "AutoscalerOwnsTarget", "rival")
+    scaler(stage, "silent", "web", thresholds=[{"intention": {"stat": "sessions", "averageValue": 10}}])
+    told("silent", "ScalingActive", "StatUnknown")
+    # A good one for the same target: neither acts.
+    scaler(stage, "twin", "web")
+    for name in ("twin", "silent"):
+        told(name, "AbleToScale", "ScalerConflict")
     holds("the replicas stay", lambda: spread(stage, use) or [replicas(stage, n) for n in TARGETS] == [2, 2], 15)
     check(not stage.recorder.all("pods.decided"), "replicas were decided on: %s" % stage.recorder.all("pods.decided"))
 
     stage.say("a good scaler comes, and its target goes")
-    if comes_through:
-        stage.kubernetes.request("DELETE", SCALERS % stage.namespace + "/swapped")
+    # The good one goes first: without a rival it would act.
+    for name in ["twin", "silent"] + (["swapped"] if comes_through else []):
+        stage.kubernetes.request("DELETE", SCALERS % stage.namespace + "/" + name)
     scaler(stage, "web", minReplicas=3, maxReplicas=4)
     until("web grows", lambda: spread(stage, use) or replicas(stage, "web") >= 3, 90)
     stage.kubernetes.request("DELETE", "/apis/apps/v1/namespaces/%s/deployments/web" % stage.namespace)

@@ -28,6 +28,8 @@ final class World {
     /// Actions of Actuator and Notifier so far: for crashes before or after the n-th.
     var actionsTaken = 0
     private var wellSince: Timestamp?
+    /// It ended with nodes that only a person can help (`keptByBudgets`).
+    private(set) var waitsForPerson = false
     private var isOver = false
 
     init(_ scenario: Scenario, _ options: RehearsalOptions) {
@@ -112,7 +114,15 @@ final class World {
         } else {
             wellSince = nil
             if now >= faultsEnd + scenario.patience {
-                return violated(.nothingPendingForEver, troubles.joined(separator: "; "))
+                let kept = keptByBudgets
+                let rest = kept.isEmpty ? troubles : self.troubles(apartFrom: kept)
+                guard rest.isEmpty else {
+                    return violated(.nothingPendingForEver, rest.joined(separator: "; "))
+                }
+                say("end", "a person has to help \(kept.sorted().joined(separator: ", "))")
+                waitsForPerson = true
+                isOver = true
+                return
             }
         }
         after(.seconds(5)) { self.watchForTheEnd() }

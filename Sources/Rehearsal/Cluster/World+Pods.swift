@@ -220,26 +220,27 @@ extension World {
         tell(.budget(workload: workload, allowed: allowed))
     }
 
+    /// Why budgets do not let a pod go now, if so.
+    func budget(forbidding pod: ClusterState.Pod) -> String? {
+        let plan = cluster.workloads[pod.workload].plan
+        guard let least = plan.minAvailable, pod.phase == .running else { return nil }
+        if plan.hasTwoBudgets { return "two budgets cover \(plan.name)" }
+        // A pod that is not ready may go while enough others are; a ready one while one too many is.
+        let healthy = healthy(pod.workload)
+        guard pod.isReady ? healthy <= least : healthy < least else { return nil }
+        return "\(plan.name) needs \(least), \(healthy) are healthy"
+    }
+
     /// The eviction API.
     func evict(_ pod: NodePod, grace: Int64?) -> EvictionOutcome {
         guard let index = cluster.pod(uid: pod.uid) else { return .gone }
         let there = cluster.pods[index]
-        let plan = cluster.workloads[there.workload].plan
         if there.deletedAt != nil { return .accepted }
         if strikes(.evictionRefused) {
             say("fault", "429 for the eviction of \(pod.name)")
             return .blocked(budget: "too many requests", retryAfter: .seconds(2))
         }
-        if let least = plan.minAvailable, there.phase == .running {
-            if plan.hasTwoBudgets {
-                return .blocked(budget: "two budgets cover \(plan.name)", retryAfter: nil)
-            }
-            // A pod that is not ready may go while enough others are; a ready one while one too many is.
-            let healthy = healthy(there.workload)
-            if there.isReady ? healthy <= least : healthy < least {
-                return .blocked(budget: "\(plan.name) needs \(least), \(healthy) are healthy", retryAfter: nil)
-            }
-        }
+        if let why = budget(forbidding: there) { return .blocked(budget: why, retryAfter: nil) }
         audit(evictionOf: there)
         say("cluster", "\(pod.name) is evicted from \(pod.node)")
         deletePod(pod.uid, grace: grace)

@@ -34,7 +34,12 @@ public enum HoldCapability {
 
     /// The names of the resources of a template, in order.
     public static func resourceNames(_ template: JSONValue) -> [String] {
-        (template["resources"]?.objectValue ?? [:]).keys.sorted()
+        resources(template).keys.sorted()
+    }
+
+    /// HOT's `resources`, or the `Resources` of the older cfn format.
+    private static func resources(_ template: JSONValue) -> [String: JSONValue] {
+        template["resources"]?.objectValue ?? template["Resources"]?.objectValue ?? [:]
     }
 
     /// Resources that wait for a signal when they are deleted, if their actions say so.
@@ -42,12 +47,13 @@ public enum HoldCapability {
 
     /// Whether the template of a member has a software deployment that waits when the member is deleted.
     public static func hasDeployment(_ memberTemplate: JSONValue) -> Bool {
-        (memberTemplate["resources"]?.objectValue ?? [:]).values.contains { resource in
-            let type = resource["type"]?.stringValue ?? ""
+        resources(memberTemplate).values.contains { resource in
+            let type = (resource["type"] ?? resource["Type"])?.stringValue ?? ""
+            let properties = resource["properties"] ?? resource["Properties"]
             return deploymentTypes.contains(type)
-                && names(resource["properties"]?["actions"], "DELETE")
+                && names(properties?["actions"], "DELETE")
                 // Without a signal it does not wait.
-                && resource["properties"]?["signal_transport"]?.stringValue != "NO_SIGNAL"
+                && properties?["signal_transport"]?.stringValue != "NO_SIGNAL"
         }
     }
 

@@ -44,6 +44,9 @@ struct HoldTests {
             "resource_registry": ["resources": ["workers": ["*": ["no*": ["hooks": "pre-delete"]]]]]
         ]
         #expect(Self.hasHook(anything, other) && !Self.hasHook(anything))
+        // The older format of templates.
+        #expect(Self.hasHook(environment, ["Resources": ["server": ["Type": "OS::Nova::Server"]]]))
+        #expect(!Self.hasHook(environment, ["Resources": ["node": ["Type": "OS::Nova::Server"]]]))
     }
 
     @Test(
@@ -76,6 +79,8 @@ struct HoldTests {
             !HoldCapability.hasDeployment(template(type, ["actions": ["DELETE"], "signal_transport": "NO_SIGNAL"])))
         #expect(!HoldCapability.hasDeployment(template("OS::Nova::Server", ["actions": ["DELETE"]])))
         #expect(!HoldCapability.hasDeployment(nil))
+        let cfn: JSONValue = ["Resources": ["drain": ["Type": .string(type), "Properties": ["actions": ["DELETE"]]]]]
+        #expect(HoldCapability.hasDeployment(cfn))
     }
 
     /// The history of a member: `events` and then, with the newest last, what its deletion has said so far.

@@ -81,6 +81,55 @@ struct UnlistedTests {
         #expect(world.run { $0.story.contains(.scaleCompleted) }, "\(world.story) \(world.warnings)")
     }
 
+    @Test("drained, it could not be read past its deadline; then it is there, and its stack takes no change: given up")
+    func drainedMeanwhile() {
+        var world = ExternalTests.world()
+        world.policy.heatTimeout = .minutes(5)
+        world.restart()
+        world.pass(.seconds(2))
+        world.budget["web"] = 100_000
+        world.leave("m1")
+        #expect(world.run { $0.record("node-m1")?.phase == .quiesced }, "\(world.story)")
+        world.others.unlisted = ["m1"]
+        world.others.unsettled = ["m1": "its stack could not be read: 500 MessagingTimeout"]
+        world.feed(.stackHint)
+        world.pass(.seconds(10))
+        world.budget["web"] = 0
+        #expect(world.run { $0.record("node-m1")?.phase == .drained }, "\(world.story) \(world.evictions)")
+        world.pass(.minutes(8))
+        #expect(world.ends(of: "node-m1").isEmpty && world.record("node-m1")?.phase == .drained, "\(world.story)")
+        world.others.unlisted = []
+        world.others.unsettled = [:]
+        world.others.held = [:]
+        world.members[0].status = "DELETE_FAILED"
+        world.stackStatus = "SUSPEND_COMPLETE"
+        #expect(world.run { !$0.ends(of: "node-m1").isEmpty }, "\(world.story) \(world.warnings)")
+        #expect(world.ends(of: "node-m1") == [.removalFailed] && world.nodes.count == 3)
+    }
+
+    @Test("a removal of ours, untold, whose member others take: its deployment refuses in time, and the removal ends")
+    func oursRefused() {
+        var world = ExternalTests.world(.deployment)
+        world.notifierIsThere = false
+        world.others.timeout = .minutes(40)
+        world.send(world.removal("r1", ["m1"]))
+        #expect(world.run { $0.record("node-m1")?.phase == .cordoned }, "\(world.story)")
+        world.pass(.minutes(9))
+        let begun = world.now
+        world.leave("m1")
+        #expect(world.run(within: .minutes(50)) { !$0.others.refused.isEmpty })
+        #expect(world.now - begun >= .minutes(38.9) && world.now - begun <= .minutes(39.6), "\(world.now - begun)")
+        #expect(world.evictions.isEmpty && world.others.released.isEmpty)
+        #expect(world.run(within: .minutes(2)) { $0.story.contains(.removalFailed) }, "\(world.story)")
+        #expect(world.reasons(.removalFailed) == [.cooldownExpired])
+        // The failed member goes in order once its pods can be told, and the group grows again.
+        world.notifierIsThere = true
+        #expect(world.run(within: .minutes(90)) { $0.nodes.count == 2 }, "\(world.story) \(world.warnings)")
+        #expect(world.unnoticedEvictions.isEmpty && !world.memberNames.contains("m1"))
+        world.send(world.scale("s1", from: 2, to: 3))
+        #expect(world.run { $0.story.contains(.scaleCompleted) }, "\(world.story) \(world.warnings)")
+    }
+
     @Test("a held member that is replaced cannot be read just when its pods are told: they keep their cooldown")
     func unreadAtTheNotice() {
         var world = ExternalTests.world()

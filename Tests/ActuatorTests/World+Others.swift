@@ -43,8 +43,10 @@ extension World {
             reading.timeout = timeout
             guard let hold else { return }
             reading.held = held.filter { reading.member(id: $0.key) != nil }.sorted { $0.key < $1.key }.map {
+                // Of a deployment Heat does not say since when it waits.
                 HeldDeletion(
-                    memberID: $0.key, kind: hold, resource: hold == .hook ? "server" : "drain", since: $0.value)
+                    memberID: $0.key, kind: hold, resource: hold == .hook ? "server" : "drain",
+                    since: hold == .hook ? $0.value : nil)
             }
         }
     }

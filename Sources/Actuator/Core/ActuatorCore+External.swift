@@ -60,12 +60,16 @@ extension ActuatorCore {
     // MARK: Times
 
     /// When a held member is let go at the latest: Heat fails the deletion at the stack's timeout.
-    private func heldUntil(_ record: RemovalRecord) -> Timestamp {
+    private func heldUntil(_ removal: Removal) -> Timestamp {
+        let record = removal.record
         let reading = groups[record.group]?.reading
         let timeout = reading?.timeout ?? .minutes(60)
         let held = reading?.held.filter { $0.memberID == record.memberID }.compactMap(\.since).min()
-        // A removal that began by itself, before somebody else took the machine, says nothing of when that was.
-        let since = record.isExternal ? min(held ?? record.startedAt, record.startedAt) : held ?? record.startedAt
+        // A removal that began by itself, before somebody else took the machine, says nothing of when that was; nor does Heat,
+        // where a deployment holds it.
+        let since =
+            record.isExternal
+            ? min(held ?? record.startedAt, record.startedAt) : held ?? removal.leavingSince ?? record.startedAt
         return since + timeout - min(policy.holdMargin, timeout * 0.25)
     }
 
@@ -73,13 +77,13 @@ extension ActuatorCore {
     func drainDeadline(_ removal: Removal) -> Timestamp {
         guard cannotReturn(removal) else { return drainDeadline(removal.record) }
         if isHurried(removal) { return now + policy.unheldNotice }
-        return min(now + policy.drainTimeout, heldUntil(removal.record))
+        return min(now + policy.drainTimeout, heldUntil(removal))
     }
 
     /// Until when the pods of a machine that begins to leave may take to answer.
     private func noticeDeadline(_ removal: Removal) -> Timestamp {
         if isHurried(removal) { return now + policy.unheldNotice }
-        let limit = heldUntil(removal.record)
+        let limit = heldUntil(removal)
         let reserve = min(policy.drainTimeout, max(limit - now, .zero) * 0.5)
         return max(now, min(now + policy.maximumCooldown + policy.cooldownMargin, limit - reserve))
     }
@@ -161,12 +165,14 @@ extension ActuatorCore {
     }
 
     private mutating func follow(_ node: String, _ reading: GroupReading) {
-        guard let removal = removals[node], removal.editing == nil, removal.queue.isEmpty else { return }
+        guard var removal = removals[node], removal.editing == nil, removal.queue.isEmpty else { return }
         let record = removal.record
         guard let member = reading.member(id: record.memberID) else { return followUnlisted(node, removal) }
         // What Nova said while Heat listed it is no word of what became of it later.
         removals[node]?.lastFate = nil
         removals[node]?.unlistedSince = nil
+        removal.leavingSince = member.isLeaving ? removal.leavingSince ?? now : nil
+        removals[node]?.leavingSince = removal.leavingSince
         removals[node]?.unsettledSince =
             reading.unsettled[record.memberID] == nil ? nil : removal.unsettledSince ?? now
         if member.isLeaving {
@@ -240,7 +246,7 @@ extension ActuatorCore {
             if now >= record.deadline { refuse(node, removal, reading) }
         case .noticed, .quiesced:
             if !policy.releaseAtLimit { refuse(node, removal, reading) }
-            if isHeld && now >= heldUntil(record) && policy.releaseAtLimit {
+            if isHeld && now >= heldUntil(removal) && policy.releaseAtLimit {
                 let why = Explanation(
                     .podsLost, "let go at Heat's timeout less \(policy.holdMargin) with \(pods(leftOn: removal))")
                 warn(node, why)
@@ -258,7 +264,7 @@ extension ActuatorCore {
     private mutating func refuse(_ node: String, _ removal: Removal, _ reading: GroupReading) {
         let record = removal.record
         let hold = reading.held.first { $0.memberID == record.memberID && $0.kind == .deployment }
-        guard let hold, now >= heldUntil(record) else { return }
+        guard let hold, now >= heldUntil(removal) else { return }
         if !removal.refusesDeletion {
             // (What is left on it `tellWhatIsHeld` says loudly.)
             removals[node]?.refusesDeletion = true
@@ -367,8 +373,8 @@ extension ActuatorCore {
         switch record.phase {
         case .cordoned where now >= record.deadline:
             return "its pods were not told (is a Notifier running?), and untold pods are never let go"
-        case .noticed where !policy.releaseAtLimit && now >= heldUntil(record),
-            .quiesced where !policy.releaseAtLimit && now >= heldUntil(record):
+        case .noticed where !policy.releaseAtLimit && now >= heldUntil(removal),
+            .quiesced where !policy.releaseAtLimit && now >= heldUntil(removal):
             return removal.drain.obstacle?.detail ?? "pods are left on it"
         case .removing where now - record.since >= .seconds(60):
             return "it is drained but Heat does not let it go"

@@ -294,7 +294,9 @@ extension ActuatorCore {
         }
         let record = removal.record
         switch record.phase {
-        case .cordoned where now >= record.deadline && cannotReturn(removal): break
+        // Looked at again: its deletion may fail, or be refused.
+        case .cordoned where now >= record.deadline && cannotReturn(removal):
+            timers.set(.removal(node), at: now + policy.resync)
         case .cordoned where now >= record.deadline:
             // Untold pods are never evicted.
             fail(
@@ -305,7 +307,8 @@ extension ActuatorCore {
             request(node, .quiesced(why, deadline: drainDeadline(removal)))
         case .quiesced: readPods(node)
         // What others took goes on until its machine is gone, or is given up (`followUnlisted`).
-        case .drained where now >= record.deadline && record.isExternal && removal.unsettledSince != nil: break
+        case .drained where now >= record.deadline && record.isExternal && removal.unsettledSince != nil:
+            timers.set(.removal(node), at: now + policy.resync)
         case .drained where now >= record.deadline && !isInChange(node):
             let failure = groups[record.group]?.failure?.explanation
             fail(

@@ -169,6 +169,9 @@ struct Removal: Sendable {
     /// Since when Heat's lists say too little of its member, which somebody else took; and what Nova said last of its server.
     var unsettledSince: Timestamp?
     var lastFate: ServerFate?
+    /// Since when its member was seen to be deleted. (Another process counts from when it saw it: under a deployment that is too late,
+    /// so Heat's timeout fails the deletion first, and the machine lives on.)
+    var leavingSince: Timestamp?
     /// Since when no list of Heat has it.
     var unlistedSince: Timestamp?
     /// Whether it was said that Heat is told not to delete its member.

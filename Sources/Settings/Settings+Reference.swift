@@ -77,7 +77,8 @@ extension Settings {
 
         Every service checks the whole configuration when it starts and lists all mistakes at once, each with file, line,
         field and what is allowed; an unknown key is a mistake. `--check-config` does only that. Secrets in files and variables
-        (`…_file`, `…_env`) are looked for only by the service in whose section they are, those of `bus` by all. Relative paths start at
+        (`…_file`, `…_env`) are looked for only by the service in whose section they are, those of `bus` by all, those of
+        the brokers of `collector.telemetry` and `collector.alarms` by the Actuator too. Relative paths start at
         the folder of the file. A length of time has a unit: `250ms`, `30s`, `10m`, `1h30m`.
 
         """

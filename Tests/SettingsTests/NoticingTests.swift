@@ -124,6 +124,9 @@ import Testing
             "cluster: prod\ncollector: {telemetry: {transport_url_file: \(broker.path)}}\n")
         let seen = try Settings.load(file: telemetry.path, for: "actuator").collector.telemetry.transportURL?.revealed
         #expect(seen == "rabbit://u:p@ceilometer/", "the Actuator looks at that broker too")
+        let alarms = try TemporaryFile("cluster: prod\ncollector: {alarms: {transport_url_file: \(broker.path)}}\n")
+        let aodh = try Settings.load(file: alarms.path, for: "actuator").collector.alarms.transportURL?.revealed
+        #expect(aodh == "rabbit://u:p@ceilometer/", "and at Aodh's")
         let brokers = try TemporaryFile(
             """
             cluster: prod

@@ -50,6 +50,10 @@ struct TelemetryDoctorTests {
                 { $0.broker?.samples = .init(messages: 5_000, consumers: 1) }
             ),
             ("Aodh's exchange", "messagingv2", { $0.broker?.alarmExchangeExists = false }),
+            (
+                "Aodh's broker cannot be reached: refused", "collector.alarms.transport_url",
+                { $0.broker?.alarmFailure = "refused" }
+            ),
             ("record_history is off", "record_history = true", { $0.alarmHistory = .missing }),
             ("Gnocchi cannot be asked", "login", { $0.gnocchi = .init(failure: "401") }),
             ("no resource type kubernetes_pod", "gnocchi-setup", { $0.gnocchi?.missingTypes = ["kubernetes_pod"] }),

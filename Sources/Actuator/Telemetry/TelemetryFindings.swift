@@ -165,11 +165,19 @@ package struct TelemetryFindings: Sendable, Equatable {
             }
         }
         guard wantsAlarms else { return }
-        if !broker.alarmExchangeExists {
+        if let failure = broker.alarmFailure {
             lines.append(
                 Line(
-                    verdict: .wrong, text: "Aodh's exchange does not exist at this broker",
-                    remedy: "start Aodh; aodh.conf needs [oslo_messaging_notifications] driver = messagingv2"))
+                    verdict: .wrong, text: "Aodh's broker cannot be reached: \(failure)",
+                    remedy: "check collector.alarms.transport_url, the user's rights, and the network"))
+        } else if !broker.alarmExchangeExists {
+            lines.append(
+                Line(
+                    verdict: .wrong, text: "Aodh's exchange does not exist at its broker",
+                    remedy:
+                        "start Aodh; aodh.conf needs [oslo_messaging_notifications] driver = messagingv2; or "
+                        + "collector.alarms.transport_url (without it collector.telemetry.transport_url) names another "
+                        + "broker or virtual host than Aodh's"))
         }
         switch alarmHistory {
         case .missing:

@@ -11,6 +11,13 @@ extension ServiceContext {
             settings.collector.telemetry.transportURL, "collector.telemetry.transport_url", name: "telemetry")
     }
 
+    /// How Aodh's broker is reached: that of `collector.alarms.transport_url`, without it Ceilometer's. Throws for a URL that
+    /// cannot be used.
+    public func alarmConnection() throws(SettingsErrors) -> AMQPSettings {
+        guard let url = settings.collector.alarms.transportURL else { return try telemetryConnection() }
+        return try foreignConnection(url, "collector.alarms.transport_url", name: "aodh")
+    }
+
     /// How another broker is reached; as the suite's own one where none is named.
     private func foreignConnection(
         _ url: Secret?, _ path: String, name purpose: String

@@ -1,6 +1,6 @@
 import AMQP
 
-/// A look at Ceilometer's broker: what must be there for samples to arrive and alarms to be heard.
+/// A look at Ceilometer's broker, and at Aodh's: what must be there for samples to arrive and alarms to be heard.
 public struct TelemetryBroker: Sendable, Equatable {
     /// Why it cannot be reached.
     public var failure: String?
@@ -10,6 +10,8 @@ public struct TelemetryBroker: Sendable, Equatable {
     public var samples: Queue?
     /// Whether Aodh's exchange exists.
     public var alarmExchangeExists: Bool
+    /// Why Aodh's broker cannot be reached, where it is another.
+    public var alarmFailure: String?
 
     /// A queue.
     public struct Queue: Sendable, Equatable {
@@ -37,18 +39,23 @@ public struct TelemetryBroker: Sendable, Equatable {
 }
 
 extension ServiceContext {
-    /// Looks at Ceilometer's broker over connections of their own; changes nothing.
+    /// Looks at Ceilometer's broker, and at Aodh's where alarms are heard, over connections of their own; changes nothing.
     public func lookAtTelemetryBroker() async -> TelemetryBroker {
         var seen = TelemetryBroker()
         do {
             let connection = try telemetryConnection()
             seen.exchangeExists = try await exists(settings.collector.telemetry.exchange, connection)
-            seen.alarmExchangeExists = try await exists(settings.collector.alarms.exchange, connection)
             seen.samples = try await OneShot.look(connection, queue: "notifications.sample").map {
                 .init(messages: $0.messages, consumers: $0.consumers)
             }
         } catch {
             seen.failure = "\(error)"
+        }
+        guard settings.collector.alarms.enabled else { return seen }
+        do {
+            seen.alarmExchangeExists = try await exists(settings.collector.alarms.exchange, alarmConnection())
+        } catch {
+            seen.alarmFailure = "\(error)"
         }
         return seen
     }

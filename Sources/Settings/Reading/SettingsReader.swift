@@ -77,8 +77,12 @@ final class SettingsReader {
 
     /// Whether a field of this level belongs to another service than the one it is read for.
     func isForeign(_ field: String) -> Bool {
-        // The Actuator, which holds the rights, looks at Ceilometer's broker too.
-        if log.program == "actuator", prefix == "collector.telemetry", field.hasPrefix("transport_url") { return false }
+        // The Actuator, which holds the rights, looks at Ceilometer's and at Aodh's broker too.
+        if log.program == "actuator", ["collector.telemetry", "collector.alarms"].contains(prefix),
+            field.hasPrefix("transport_url")
+        {
+            return false
+        }
         guard let program = log.program, let section = prefix.split(separator: ".").first.map(String.init) else {
             return false
         }

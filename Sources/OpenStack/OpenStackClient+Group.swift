@@ -62,6 +62,17 @@ extension OpenStackClient {
         return try await resolve(id)
     }
 
+    /// The server of a member that is a stack, as `groupSnapshot` finds it; nil while there is none, and where the stack
+    /// holds several of which none is named `server`.
+    public func server(inMember stack: StackID) async throws(OpenStackError) -> String? {
+        Self.serverID(among: try await resources(stack, type: "OS::Nova::Server"))
+    }
+
+    private static func serverID(among servers: [HeatResource]) -> String? {
+        let there = servers.filter { !$0.status.isDeleted }
+        return (there.count == 1 ? there.first : there.first { $0.name == "server" })?.physicalID
+    }
+
     /// Joins the group stack's resources with the servers found below the main stack.
     static func members(_ resources: [HeatResource], servers: [HeatResource]) -> [HeatMember] {
         var byStack: [String: [HeatResource]] = [:]
@@ -75,8 +86,7 @@ extension OpenStackClient {
                 server = resource.physicalID
             } else {
                 let stackID = resource.nested?.id ?? resource.physicalID
-                let inside = (stackID.flatMap { byStack[$0] } ?? []).filter { !$0.status.isDeleted }
-                server = (inside.count == 1 ? inside.first : inside.first { $0.name == "server" })?.physicalID
+                server = serverID(among: stackID.flatMap { byStack[$0] } ?? [])
             }
             return HeatMember(
                 name: resource.name, physicalID: resource.physicalID, type: resource.type, status: resource.status,

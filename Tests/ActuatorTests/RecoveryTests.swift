@@ -510,6 +510,26 @@ struct ArrivalTests {
         }
     }
 
+    @Test("an old node of which no list of Heat tells any more is named once, and not at once")
+    func oldStranger() {
+        var world = World(nodes: 3)
+        world.members.removeFirst()
+        world.desired = 2
+        world.pass(.minutes(4))
+        #expect(world.reports.isEmpty && world.core.nodesWithoutGroup == 0)
+        world.pass(.minutes(5))
+        let told = world.reports.filter { $0.reason == .providerUnknown }
+        #expect(told.count == 1 && told.first?.detail.contains("server-0001") == true, "\(world.reports)")
+        #expect(world.core.nodesWithoutGroup == 1 && world.nodes.count == 3 && world.story.isEmpty)
+        world.pass(.minutes(20))
+        #expect(world.reports.count == told.count)
+        // A dead one is no use to anybody; a node of a member never is one.
+        world.unready.insert("node-m1")
+        world.see("node-m1")
+        world.pass(.minutes(2))
+        #expect(world.core.nodesWithoutGroup == 0)
+    }
+
     @Test("a machine that is no node in time is reported once, with what Nova says")
     func late() {
         var world = growing { $0.provisionTimeout = .seconds(200) }

@@ -49,12 +49,51 @@ struct DepartedPracticeTests {
         let held = try await Self.door(stage).read("workers", expecting: [member])
         #expect(held.member(id: member.physicalID)?.status == "DELETE_IN_PROGRESS")
         #expect(held.held.map(\.memberID) == [member.physicalID] && held.isBusy && held.unsettled.isEmpty)
-        // Without the record nobody would know.
-        #expect(try await Self.door(stage).read("workers", expecting: []).member(id: member.physicalID) == nil)
+        // Without a record the events of the group tell of it.
+        let unrecorded = try await Self.door(stage).read("workers", expecting: [])
+        #expect(unrecorded.member(id: member.physicalID)?.serverID == member.serverID)
+        #expect(unrecorded.held.map(\.memberID) == [member.physicalID] && unrecorded.isBusy)
         try await stage.wait("Heat gives up", within: .seconds(120)) { try await !stage.group().isChanging }
         let late = try await Self.door(stage).read("workers", expecting: [member])
         #expect(late.member(id: member.physicalID)?.status == "DELETE_FAILED" && !late.isBusy)
         #expect(await Self.door(stage).fate(ofServer: member.serverID) == .there)
+        // Then only the record does, or its Node.
+        #expect(try await Self.door(stage).read("workers", expecting: []).member(id: member.physicalID) == nil)
+        await stage.close()
+    }
+
+    @Test("its group's events cannot be read just then: looked for again at the next reading")
+    func eventsUnread() async throws {
+        let stage = try await Self.stage(timeout: 5)
+        let groupStack = try #require(try await stage.group().groupStack)
+        let member = try await Self.replaceFirst(stage)
+        try await stage.control(
+            .post, "faults",
+            ["service": "heat", "method": "GET", "path": .string("\(groupStack.id.id)/events"), "status": 500])
+        let door = Self.door(stage)
+        #expect(try await door.read("workers", expecting: []).member(id: member.physicalID) == nil)
+        try await stage.control(.delete, "faults", [:])
+        let found = try await door.read("workers", expecting: [])
+        #expect(found.member(id: member.physicalID)?.serverID == member.serverID)
+        // And it is known from then on.
+        #expect(try await door.read("workers", expecting: []).held.map(\.memberID) == [member.physicalID])
+        await stage.close()
+    }
+
+    @Test("held before any Actuator ran: it is found, its Node is drained, and it is let go")
+    func heldUnseen() async throws {
+        let stage = try await Self.stage(timeout: 5)
+        let member = try await Self.replaceFirst(stage)
+        stage.startActuator()
+        stage.startNotifier()
+        try await stage.wait("completed") { stage.story.contains(.removalCompleted) }
+        #expect(stage.story.contains(.removalCordoned) && stage.story.contains(.removalDrained), "\(stage.story)")
+        try await stage.wait("its machine is gone") {
+            await Self.door(stage).fate(ofServer: member.serverID) == .gone
+        }
+        try await stage.wait("and its Node") {
+            try await !stage.nodes().contains { $0.serverID == member.serverID }
+        }
         await stage.close()
     }
 

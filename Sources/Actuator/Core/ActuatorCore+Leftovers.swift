@@ -13,6 +13,7 @@ extension ActuatorCore {
             lookForLeftovers(name)
             if removals[name] != nil { release(name) }
         }
+        lookForStrangers()
     }
 
     private mutating func lookForLeftovers(_ name: String) {

@@ -177,10 +177,29 @@ extension ActuatorCore {
     /// A young node that no group knows: its provider id is missing or wrong, and then it can never be removed.
     private mutating func lookForOwner(_ view: NodeView) {
         arrivals.waiting.insert(view.name)
-        guard !view.isControlPlane, !arrivals.joined.contains(view.uid) else { return }
+        if !arrivals.joined.contains(view.uid) { nameWithoutOwner(view, after: policy.askNovaAfter) }
+    }
+
+    /// Older nodes as well: a member that was replaced, and held until Heat's timeout while nobody looked, is in no list any
+    /// more, and its machine lives on. (One that is going is named by its removal; a dead one is no use to anybody.)
+    mutating func lookForStrangers() {
+        guard !arrivals.joined.isEmpty else { return }
+        let owned = Set(groups.values.flatMap { $0.reading?.members ?? [] }.compactMap(\.serverID))
+        for name in nodes.keys.sorted() {
+            guard let view = nodes[name], arrivals.joined.contains(view.uid) else { continue }
+            if removals[name] != nil || !view.isReady || view.serverID.map({ owned.contains($0) }) ?? false {
+                arrivals.unowned[view.uid] = nil
+            } else {
+                nameWithoutOwner(view, after: policy.unlistedPatience)
+            }
+        }
+    }
+
+    private mutating func nameWithoutOwner(_ view: NodeView, after patience: Interval) {
+        guard !view.isControlPlane else { return }
         let since = arrivals.unowned[view.uid] ?? now
         arrivals.unowned[view.uid] = since
-        guard now - since >= policy.askNovaAfter, groups.values.allSatisfy({ $0.reading != nil }),
+        guard now - since >= patience, groups.values.allSatisfy({ $0.reading != nil }),
             arrivals.warned.insert(view.uid).inserted
         else { return }
         let why =

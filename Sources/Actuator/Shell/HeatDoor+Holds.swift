@@ -24,13 +24,14 @@ extension HeatDoor {
 
     private static let holdingAge = Interval.seconds(600)
     /// Of members that left the list; more at once are not looked for.
-    private static let maximumDeparted = 64
+    static let maximumDeparted = 64
 
     func holds(
         _ group: String, _ snapshot: HeatGroupSnapshot, before: HeatGroupSnapshot?, expecting: [ExpectedMember]
     ) async -> Holds {
         var holds = Holds(canHold: await canHold(group, snapshot))
-        remember(group, snapshot, before, expecting)
+        let missed = await missed(group, snapshot)
+        remember(group, snapshot, (before?.members ?? []) + missed, expecting)
         await lookForDeparted(group, snapshot, expecting, &holds)
         let leaving = (snapshot.members + holds.departed).filter { $0.status.text == "DELETE_IN_PROGRESS" }
         let results = await withTaskGroup(of: (String, Result<[HeldDeletion], OpenStackError>).self) { tasks in
@@ -71,10 +72,10 @@ extension HeatDoor {
     /// Keeps in mind which members left the list while the group changes, and those that records tell of: another process
     /// may have seen them leave, and the stack may have come to rest since.
     private func remember(
-        _ group: String, _ snapshot: HeatGroupSnapshot, _ before: HeatGroupSnapshot?, _ expecting: [ExpectedMember]
+        _ group: String, _ snapshot: HeatGroupSnapshot, _ before: [HeatMember], _ expecting: [ExpectedMember]
     ) {
         let listed = Set(snapshot.members.compactMap(\.physicalID))
-        let left = snapshot.isChanging ? (before?.members ?? []).filter { $0.stack != nil } : []
+        let left = snapshot.isChanging ? before.filter { $0.stack != nil } : []
         let expected = expecting.map { member in
             HeatMember(
                 name: member.name, physicalID: member.physicalID, type: "", status: snapshot.resourceStatus,
@@ -104,7 +105,7 @@ extension HeatDoor {
             if let id = member.physicalID { holds.unsettled[id] = "too many at once are in no list" }
         }
         // (Where no member is a stack, nothing can be a member's stack.)
-        let areStacks = snapshot.members.isEmpty || snapshot.members.contains { $0.stack != nil }
+        let areStacks = Self.areStacks(snapshot)
         let looks = await withTaskGroup(of: (Int, Look).self) { tasks in
             for (index, member) in known.prefix(Self.maximumDeparted).enumerated() {
                 tasks.addTask { (index, await (areStacks ? self.look(at: member) : self.lookAtServer(of: member))) }
@@ -137,6 +138,10 @@ extension HeatDoor {
         }
         let remaining = still
         state.withLock { $0.departed[group] = remaining.isEmpty ? nil : remaining }
+    }
+
+    static func areStacks(_ snapshot: HeatGroupSnapshot) -> Bool {
+        snapshot.members.isEmpty || snapshot.members.contains { $0.stack != nil }
     }
 
     private func look(at member: HeatMember) async -> Look {

@@ -42,6 +42,8 @@ final class HeatDoor: CloudActing {
         var holding: [String: Cached<Bool?>] = [:]
         /// Members that left the list of their group: their stacks may live on for a while.
         var departed: [String: [HeatMember]] = [:]
+        /// When this process last saw a group, having missed nothing: see `HeatDoor.missed`.
+        var watched: [String: Timestamp] = [:]
     }
 
     /// Hardly ever changed.

@@ -73,6 +73,18 @@ class Kubernetes:
                 "template": {"metadata": {"labels": labels, "annotations": annotations or {}},
                              "spec": dict(pod_spec, containers=[container], terminationGracePeriodSeconds=grace)}}})
 
+    def service(self, namespace, app):
+        """A Service over the pods of a deployment."""
+        self.request("POST", "/api/v1/namespaces/%s/services" % namespace, {
+            "metadata": {"name": app}, "spec": {"selector": {"app": app}, "ports": [{"port": 80}]}})
+
+    def serving(self, namespace, service):
+        """What the EndpointSlices of a Service send traffic to: {name of the pod: whether it is ready}."""
+        slices = self.get("/apis/discovery.k8s.io/v1beta1/namespaces/%s/endpointslices?labelSelector=%s" % (
+            namespace, urllib.parse.quote("kubernetes.io/service-name=" + service)))["items"]
+        return {e["targetRef"]["name"]: e["conditions"].get("ready") is True
+                for s in slices for e in s.get("endpoints") or [] if e.get("targetRef")}
+
     def replication_controller(self, namespace, name, replicas, cpu, memory="64Mi", annotations=None, grace=10):
         labels = {"app": name}
         container = {"name": "main", "image": "registry.example/%s:1" % name,

@@ -4,9 +4,9 @@ from harness.registry import story
 from harness.waiting import check, until
 
 
-def three_nodes_one_idle(stage, grace=10, annotations=None, **options):
-    """Three nodes; the second oldest has one small pod (with this grace period and these annotations), the others are
-    full. Heat by itself would remove the oldest. Returns (members, oldest first; the idle one's Node name)."""
+def three_nodes_one_idle(stage, grace=10, annotations=None, pod_spec=None, **options):
+    """Three nodes; the second oldest has one small pod (with this grace period, these annotations and this in its spec), the
+    others are full. Heat by itself would remove the oldest. Returns (members, oldest first; the idle one's Node name)."""
     stage.set(size=3, **options)
     members = stage.stack.members()
     names = [stage.node_of(m)["metadata"]["name"] for m in members]
@@ -15,7 +15,7 @@ def three_nodes_one_idle(stage, grace=10, annotations=None, **options):
         stage.kubernetes.cordon(name)
     hook = {"updraft.io/shutdown-hook": stage.hooks.annotation}
     stage.kubernetes.deployment(stage.namespace, "small", 1, cpu="100m", annotations=dict(hook, **(annotations or {})),
-                                grace=grace)
+                                grace=grace, **(pod_spec or {}))
     until("the small pod runs", lambda: all_running(stage.pods("small"), 1), 30)
     for name in (names[0], names[2]):
         stage.kubernetes.cordon(name, False)

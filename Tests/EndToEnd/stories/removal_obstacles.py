@@ -131,16 +131,39 @@ def refused(stage):
 
 @story("removal-load-returns")
 def load_returns(stage):
-    """Load comes back during the cooldown: the node is taken back instead of a new machine being made."""
-    members, idle = three_nodes_one_idle(stage, notifier__cooldown="60s")
+    """Load comes back during the cooldown: the node is taken back instead of a new machine being made. The pod leaves the
+    endpoints of its Service meanwhile, and comes back to them."""
+    # (Time enough to see the pod serve before it is told.)
+    members, idle = three_nodes_one_idle(
+        stage, notifier__cooldown="60s", pod_spec={"readinessGates": [{"conditionType": "updraft.io/serving"}]},
+        decider__scale_down={"unneeded_time": "20s", "delay_after_add": "5s", "delay_after_delete": "5s",
+                             "delay_after_failure": "5s"})
     stage.hooks.done_after = None
+    stage.kubernetes.service(stage.namespace, "small")
+    small = stage.pods("small")[0]["metadata"]["name"]
+
+    def serves(wanted):
+        found = stage.kubernetes.serving(stage.namespace, "small")
+        if found.get(small, False) == wanted:
+            return True
+        raise NotYet("%s among the addresses %s" % (small, found))
+
+    until("its Service knows the pod, which is not ready before it is said to serve",
+          lambda: small in stage.kubernetes.serving(stage.namespace, "small") and serves(False), 30)
     stage.start_services()
+    until("the pod is an address of its Service", lambda: serves(True), 20, every=0.1)
+    check(not stage.recorder.all("removal.noticed"), "the pod was told before it was seen to serve")
     removal_begins(stage, idle)
+    until("the pod has left its Service", lambda: serves(False), 20, every=0.1)
+    stage.say("the pod has left the endpoints of its Service")
     stage.kubernetes.deployment(stage.namespace, "late", 1, cpu="1500m")
     stage.say("a pod comes that only this node has room for")
     cancelled = until("the removal is cancelled", lambda: stage.recorder.first("removal.cancelled"), 30)
     check(cancelled.payload["reason"]["reason"] == "LoadReturned", "because of %s" % cancelled.payload["reason"])
     the_node_stays(stage, members, idle)
+    until("the pod is an address of its Service again", lambda: serves(True), 30)
+    check(stage.pods("small")[0]["metadata"]["name"] == small, "it is another pod")
+    stage.say("and is back in them")
     pod = until("the pod runs", lambda: [p for p in stage.pods("late") if p["status"].get("phase") == "Running"], 60)[0]
     check(pod["spec"]["nodeName"] == idle, "it runs on %s" % pod["spec"]["nodeName"])
     check(not stage.recorder.all("scale.decided"), "a machine was asked for: %s" % stage.recorder.all("scale.decided"))

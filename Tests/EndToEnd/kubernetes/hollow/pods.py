@@ -16,19 +16,20 @@ class Pods:
         self.node = node
         self.seen = {}  # uid: pod as last seen
         self.busy = {}  # uid: task moving that pod on
+        self.judging = {}  # uid: task saying whether that pod is ready, as its readiness gates changed
         self.next_address = 2
 
     def stop(self):
-        for task in self.busy.values():
+        for task in list(self.busy.values()) + list(self.judging.values()):
             task.cancel()
 
     def changed(self, kind, pod):
         uid = pod["metadata"]["uid"]
         if kind == "DELETED":
             self.seen.pop(uid, None)
-            task = self.busy.pop(uid, None)
-            if task:
-                task.cancel()
+            for task in (self.busy.pop(uid, None), self.judging.pop(uid, None)):
+                if task:
+                    task.cancel()
             self.node.statistics.forget(pod)
             return
         old = self.seen.get(uid)
@@ -38,9 +39,12 @@ class Pods:
                 self._begin(uid, self._terminate(pod))
         elif pod["status"].get("phase") == "Pending" and uid not in self.busy:
             self._begin(uid, self._run(pod))
+        elif pod["status"].get("phase") == "Running" and pod["spec"].get("readinessGates"):
+            self._begin(uid, self._judge(uid), self.judging)
 
-    def _begin(self, uid, work):
-        task = self.busy.pop(uid, None)
+    def _begin(self, uid, work, where=None):
+        where = self.busy if where is None else where
+        task = where.pop(uid, None)
         if task:
             task.cancel()
 
@@ -52,7 +56,7 @@ class Pods:
             except ApiError as error:
                 if error.code not in (404, 409):
                     print(f"{self.node.name} pod: {error}", file=sys.stderr, flush=True)
-        self.busy[uid] = asyncio.ensure_future(guarded())
+        where[uid] = asyncio.ensure_future(guarded())
 
     def _address(self, pod):
         if pod["spec"].get("hostNetwork"):
@@ -89,8 +93,9 @@ class Pods:
                 containerStatuses=containers(pod, {"waiting": waiting}, False, 5)))
             return
         ready, begun = annotations.get(ANNOTATION + "ready", "true") != "false", now()
+        latest = self.seen.get(pod["metadata"]["uid"], pod)
         await self._set_status(pod, dict(
-            placed, conditions=conditions(ready, "ContainersNotReady"),
+            placed, conditions=conditions(ready, "ContainersNotReady", closed_gates(latest)),
             containerStatuses=containers(pod, {"running": {"startedAt": begun}}, ready)))
         if ANNOTATION + "run-for" in annotations:
             await asyncio.sleep(float(annotations[ANNOTATION + "run-for"]))
@@ -98,6 +103,15 @@ class Pods:
             await self._set_status(pod, {
                 "phase": "Failed" if code else "Succeeded", "conditions": conditions(False, "PodCompleted"),
                 "containerStatuses": containers(pod, ended(code, begun), False)})
+
+    async def _judge(self, uid):
+        """Ready is: the containers are, and each readiness gate's condition, which others set, is True."""
+        pod = self.seen[uid]
+        now_is = {c["type"]: c["status"] for c in pod["status"].get("conditions") or []}
+        containers_are = now_is.get("ContainersReady") == "True"
+        wanted = readiness(containers_are, "ContainersNotReady", closed_gates(pod))
+        if now_is.get("Ready") != wanted["status"]:
+            await self._set_status(pod, {"conditions": [wanted]})
 
     async def _terminate(self, pod):
         meta = pod["metadata"]
@@ -126,13 +140,31 @@ def containers(pod, state, ready, restarts=0):
             for c in pod["spec"]["containers"]]
 
 
-def conditions(ready, reason=None):
+def conditions(ready, reason=None, gates=()):
     """The kubelet's own three; conditions that others set are left alone by the merge."""
-    stamp = {"lastProbeTime": None, "lastTransitionTime": now()}
-    why = {"reason": None, "message": None} if ready else {
-        "reason": reason, "message": "containers with unready status"}
-    return [dict(stamp, type="Initialized", status="True")] + [
-        dict(stamp, type=kind, status="True" if ready else "False", **why) for kind in ("ContainersReady", "Ready")]
+    return [{"lastProbeTime": None, "lastTransitionTime": now(), "type": "Initialized", "status": "True"},
+            condition("ContainersReady", ready, reason, "containers with unready status"),
+            readiness(ready, reason, gates)]
+
+
+def readiness(ready, reason, gates):
+    """The condition Ready, with these readiness gates closed."""
+    if ready and gates:
+        return condition("Ready", False, "ReadinessGatesNotReady",
+                         "corresponding condition of pod readiness gate %s is not True" % ", ".join(gates))
+    return condition("Ready", ready, reason, "containers with unready status")
+
+
+def condition(kind, is_true, reason, message):
+    why = {"reason": None, "message": None} if is_true else {"reason": reason, "message": message}
+    return dict(why, lastProbeTime=None, lastTransitionTime=now(), type=kind, status="True" if is_true else "False")
+
+
+def closed_gates(pod):
+    """The pod's readiness gates whose condition is not True."""
+    status = {c["type"]: c["status"] for c in pod["status"].get("conditions") or []}
+    gates = [gate["conditionType"] for gate in pod["spec"].get("readinessGates") or []]
+    return [gate for gate in gates if status.get(gate) != "True"]
 
 
 def ended(code, begun):

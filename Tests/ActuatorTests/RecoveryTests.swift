@@ -442,7 +442,7 @@ struct ArrivalTests {
         #expect(count(world, .nodeJoined) == 1 && count(world, .nodeReady) == 1)
     }
 
-    @Test("labels and taints of the group are applied where they lack; others' stay; old nodes are left alone")
+    @Test("labels and taints of the group are applied where they lack; others' stay; an old node gets no NoExecute")
     func dressed() {
         var world = growing {
             $0.labels = ["pool": "blue", "disk": "ssd"]
@@ -469,12 +469,27 @@ struct ArrivalTests {
         #expect(taints.map { $0["key"]?.stringValue } == ["x", "dedicated"])
         #expect(taints.first?["timeAdded"]?.stringValue == "t")
         world.pass(.seconds(120))
-        #expect(world.nodes["node-m1"]?[path: "metadata", "labels", "pool"] == nil)
+        // It joined while no Actuator ran, perhaps; pods run there.
+        let old = world.nodes["node-m1"]
+        #expect(old?[path: "metadata", "labels", "pool"]?.stringValue == "blue")
+        #expect((old?[path: "spec", "taints"]?.arrayValue ?? []).map { $0["key"]?.stringValue } == ["dedicated"])
         // Taken away later by somebody: theirs to do.
         world.merge("node-m3", ["metadata": ["labels": ["pool": .null]]])
         world.see("node-m3")
         world.pass(.seconds(120))
         #expect(world.nodes["node-m3"]?[path: "metadata", "labels", "pool"] == nil)
+    }
+
+    @Test("an old node that lacks nothing is not touched, also where another group declares something")
+    func dressedLongAgo() {
+        var world = World(nodes: 2)
+        world.policy.groups[0].labels = ["pool": "blue"]
+        world.policy.groups[0].taints = [Taint(key: "x", effect: .noExecute)]
+        world.restart()
+        for node in ["node-m1", "node-m2"] { world.merge(node, ["metadata": ["labels": ["pool": "green"]]]) }
+        let version = world.version
+        world.pass(.seconds(120))
+        #expect(world.version == version && world.nodes["node-m1"]?[path: "spec", "taints"] == nil)
     }
 
     @Test("a removal that is decided while a node is being dressed waits for that, and is not confused by it")

@@ -322,6 +322,13 @@ struct World {
                 == RemovalNames.excludedByUs, isCordoned: isCordoned(name))
         view.pausedGroup = raw[path: "metadata", "annotations", RemovalNames.pausedGroup]?.stringValue
             .flatMap { PausedGroup($0) }
+        view.labels = (raw[path: "metadata", "labels"]?.objectValue ?? [:]).compactMapValues(\.stringValue)
+        view.taints = (raw[path: "spec", "taints"]?.arrayValue ?? []).compactMap { taint in
+            guard let key = taint["key"]?.stringValue,
+                let effect = taint["effect"]?.stringValue.flatMap(TaintEffect.init(rawValue:))
+            else { return nil }
+            return Taint(key: key, value: taint["value"]?.stringValue ?? "", effect: effect)
+        }
         view.isHeld = (raw[path: "metadata", "finalizers"]?.arrayValue ?? []).contains(.string(RemovalNames.finalizer))
         view.isBeingDeleted = raw[path: "metadata", "deletionTimestamp"] != nil
         view.delays = (raw[path: "metadata", "annotations"]?.objectValue?.keys.map(\.self) ?? [])

@@ -230,12 +230,25 @@ extension ActuatorCore {
         if isDone { arrivals.waiting.remove(view.name) } else { arrivals.waiting.insert(view.name) }
     }
 
-    /// Gives a node that joins what its group declares.
+    /// Gives a node that joins what its group declares. One that is older than this process may have joined while none ran; it
+    /// gets what it lacks as well, but nothing that would end pods that run there.
     private mutating func dress(_ view: NodeView, _ group: String) {
-        guard let declared = groups[group]?.policy, !declared.labels.isEmpty || !declared.taints.isEmpty,
-            !arrivals.dressed.contains(view.uid), removals[view.name] == nil
+        guard let declared = groups[group]?.policy, !arrivals.dressed.contains(view.uid), removals[view.name] == nil
         else { return }
-        tidy(view, .dress(labels: declared.labels, taints: declared.taints))
+        var taints = declared.taints
+        var isDone = declared.labels.isEmpty && taints.isEmpty
+        if arrivals.old.contains(view.uid) {
+            taints = taints.filter { $0.effect != .noExecute }
+            let lacksTaint = taints.contains { taint in
+                !view.taints.contains { $0.key == taint.key && $0.effect == taint.effect }
+            }
+            isDone = !lacksTaint && declared.labels.keys.allSatisfy { view.labels[$0] != nil }
+        }
+        if isDone {
+            arrivals.dressed.insert(view.uid)
+        } else {
+            tidy(view, .dress(labels: declared.labels, taints: taints))
+        }
     }
 
     func owner(of serverID: String) -> (String, GroupState.Member)? {
@@ -261,12 +274,14 @@ struct Arrivals: Sendable {
     var warned: Set<String> = []
     /// By UID: nodes that have the labels and taints of their group.
     var dressed: Set<String> = []
+    /// By UID: nodes that may have joined long before the start.
+    var old: Set<String> = []
 
     /// After a start, older nodes are no news.
     mutating func begin(with views: [NodeView], youngerThan limit: Timestamp) {
         for view in views where view.createdAt < limit {
             joined.insert(view.uid)
-            dressed.insert(view.uid)
+            old.insert(view.uid)
             if view.isReady { ready.insert(view.uid) }
         }
     }
@@ -277,5 +292,6 @@ struct Arrivals: Sendable {
         unowned[uid] = nil
         warned.remove(uid)
         dressed.remove(uid)
+        old.remove(uid)
     }
 }

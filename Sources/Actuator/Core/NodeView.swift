@@ -32,6 +32,10 @@ public struct NodeView: Sendable, Equatable {
     public var mayBeAnyServer: Bool
     /// Whether it has our finalizer: it stays, once deleted, until that is taken away.
     public var isHeld = false
+    /// Its labels, among which those that its group declares may lack.
+    public var labels: [String: String] = [:]
+    /// Its taints, likewise.
+    public var taints: [Taint] = []
     /// Whether somebody has deleted it and a finalizer keeps it.
     public var isBeingDeleted = false
     /// The group that an incident stopped, if this Node says so.
@@ -72,6 +76,8 @@ public struct NodeView: Sendable, Equatable {
             isCordoned: node.unschedulable,
             isControlPlane: node.isControlPlane)
         mayBeAnyServer = node.mayBeAnyServer
+        labels = node.labels
+        taints = node.taints
         isBeingDeleted = node.deletedAt != nil
         pausedGroup = node.annotations[RemovalNames.pausedGroup].flatMap { PausedGroup($0) }
         delays = node.annotations.keys.filter { $0.hasPrefix(RemovalNames.delayPrefix) }

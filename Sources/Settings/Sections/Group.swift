@@ -35,7 +35,8 @@ extension Settings {
                     default: [], shown: "[]", "Taints that the nodes of the group register with.", read: Self.taints)
                 isApplied = reader.flag(
                     "apply", default: false,
-                    "Give nodes that join the labels and taints above where they lack them; others' stay as they are.")
+                    "Give nodes that join the labels and taints above where they lack them; others' stay as they are. "
+                        + "An Actuator that begins gives older nodes what they lack too, but for NoExecute.")
                 zone = reader.text("zone", "The nodes' `topology.kubernetes.io/zone`.")
                 reserved = reader.section(
                     "kube_reserved",

@@ -75,13 +75,25 @@ struct ReplicaTests {
                         OutgoingMessage(exchange: "heat", routingKey: "notifications.info", body: body))
                     return try await looks() > before
                 }
-                await heat.close()
                 try broker.freeze()
                 try await eventually("its broker is missed") {
                     let ready = try? await stage.get("a", "/readyz")
                     return ready?.text.contains("actuator.heat.transport_url") == true
                 }
                 try broker.thaw()
+                try await eventually("it is ready again") {
+                    let ready = try? await stage.get("a", "/readyz")
+                    return ready?.status == 200
+                }
+                let missed = try await looks()
+                try await eventually("and looks because of what is heard there again") {
+                    // (The publisher, too, may have to connect anew.)
+                    _ = try? await heat.publish(
+                        OutgoingMessage(exchange: "heat", routingKey: "notifications.info", body: body),
+                        within: .seconds(5))
+                    return try await looks() > missed
+                }
+                await heat.close()
             }
         }
     }

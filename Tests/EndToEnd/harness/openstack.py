@@ -124,12 +124,24 @@ class Stack:
     def update(self, **parameters):
         self.cloud.heat("PATCH", self.path, {"existing": True, "parameters": parameters})
 
-    def members(self):
-        """Those that are there and not leaving, the oldest first."""
+    def group_path(self):
+        """Of the stack that the group owns."""
         group = self.cloud.heat("GET", "%s/resources/%s" % (self.path, self.group))["resource"]
         link = next(l["href"] for l in group["links"] if l["rel"] == "nested")
-        nested = link[link.index("/stacks/"):]
-        listed = self.cloud.heat("GET", nested + "/resources")["resources"]
+        return link[link.index("/stacks/"):]
+
+    def mark(self, member):
+        """Somebody holds a member for unhealthy: the next update removes it, or replaces it."""
+        self.cloud.heat("PATCH", "%s/resources/%s" % (self.group_path(), member.name),
+                        {"mark_unhealthy": True, "resource_status_reason": "somebody's doubt"})
+
+    def listed(self):
+        """The members as Heat lists them, whatever their status."""
+        return self.cloud.heat("GET", self.group_path() + "/resources")["resources"]
+
+    def members(self):
+        """Those that are there and not leaving, the oldest first."""
+        listed = self.listed()
         servers = {}
         for entry in self.cloud.heat("GET", self.path + "/resources?nested_depth=2&type=OS::Nova::Server")["resources"]:
             if entry["resource_type"] == "OS::Nova::Server" and entry.get("parent_resource"):

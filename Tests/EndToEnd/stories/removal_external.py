@@ -20,8 +20,8 @@ def three_nodes_with_pods(stage, **options):
     return oldest, node, on_it
 
 
-def it_leaves_with_notice(stage, oldest, node, on_it):
-    """From the signal to the end: told, drained, released; and nothing that runs was lost."""
+def it_leaves_with_notice(stage, oldest, node, on_it, left=2):
+    """From the signal to the end: told, drained, released; and nothing that runs was lost. `left` members are there then."""
     recorder = stage.recorder
     cordoned = until("the node is cordoned", lambda: recorder.first("removal.cordoned", node=node), 60)
     check(cordoned.payload["removal"]["reason"]["reason"] == "ExternalScaleIn",
@@ -36,8 +36,8 @@ def it_leaves_with_notice(stage, oldest, node, on_it):
     until("the Node is gone", lambda: node not in stage.kubernetes.nodes(), 60)
     stage.say("let go: member, server and Node are gone")
     check(not recorder.all("removal.failed"), "a removal failed: %s" % recorder.all("removal.failed"))
-    left = {m.name for m in stage.stack.members()}
-    check(oldest.name not in left and len(left) == 2, "the members left are %s" % left)
+    servers = {m.server_id for m in stage.stack.members()}
+    check(oldest.server_id not in servers and len(servers) == left, "the servers of the members left are %s" % servers)
     ended = stage.pod_history.leaving(node)
     check({p["metadata"]["uid"] for p in ended} >= set(on_it), "pods of the node ended without being evicted")
     for pod in ended:
@@ -56,6 +56,34 @@ def held_by_hook(stage):
     stage.stack.signal("scale_in")
     it_leaves_with_notice(stage, oldest, node, on_it)
     check(not stage.stack.held_deletions(), "a deletion is still held")
+
+
+@story("removal-external-by-an-operator")
+def by_an_operator(stage):
+    """An operator sets a smaller size: the same, and the size is the operator's."""
+    oldest, node, on_it = three_nodes_with_pods(stage, hold_deletions=True)
+    stage.start_services()
+    until("the group is known", lambda: stage.recorder.first("group.state", group="workers"), 60)
+    stage.say("somebody updates the stack with the size 2; %s is the oldest" % node)
+    stage.stack.update(desired=2)
+    it_leaves_with_notice(stage, oldest, node, on_it)
+    check(not stage.stack.held_deletions(), "a deletion is still held")
+    check(stage.stack.desired == 2, "the size is %d" % stage.stack.desired)
+
+
+@story("removal-external-replaced")
+def replaced(stage):
+    """Somebody marks a member and updates the stack with the size that it has: Heat replaces it, no list shows the old one
+    any more, and the hook holds it all the same."""
+    oldest, node, on_it = three_nodes_with_pods(stage, hold_deletions=True)
+    stage.start_services()
+    until("the group is known", lambda: stage.recorder.first("group.state", group="workers"), 60)
+    stage.say("the member of %s is marked, and the stack updated with the size 3" % node)
+    stage.stack.mark(oldest)
+    stage.stack.update(desired=3)
+    it_leaves_with_notice(stage, oldest, node, on_it, left=3)
+    check(not stage.stack.held_deletions(), "a deletion is still held")
+    until("three nodes everywhere", lambda: stage.sizes_agree(3), 60)
 
 
 @story("removal-external-held-by-deployment")

@@ -7,9 +7,14 @@ from harness.waiting import NotYet, check, holds, until
 from .main_removal import three_nodes_one_idle, two_nodes_as_promised
 
 
+EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
+
+
 def removal_begins(stage, idle):
-    """The notice is out: (the record of the node's cordon, the record of the notice)."""
+    """The notice is out, and load balancers leave the node out: (the record of the node's cordon, the record of the notice)."""
     cordoned = until("the node is cordoned", lambda: stage.recorder.first("removal.cordoned", node=idle), 60, every=0.1)
+    labels = stage.kubernetes.nodes()[idle]["metadata"]["labels"]
+    check(EXCLUDED in labels, "cordoned, and load balancers still send to it: %s" % labels)
     until("the pod's hook was called", stage.hooks.received_notices, 30, every=0.1)
     noticed = until("the pods were told", lambda: stage.recorder.first("removal.noticed", node=idle), 30, every=0.1)
     stage.say("%s is cordoned, its pod was told" % idle)
@@ -105,8 +110,10 @@ def the_node_stays(stage, members, idle):
     def undone():
         node = stage.kubernetes.nodes()[idle]
         taints = [t["key"] for t in node["spec"].get("taints", [])]
-        if node["spec"].get("unschedulable") or "updraft.io/removing" in taints:
-            raise NotYet("unschedulable %s, taints %s" % (node["spec"].get("unschedulable"), taints))
+        labels = node["metadata"]["labels"]
+        if node["spec"].get("unschedulable") or "updraft.io/removing" in taints or EXCLUDED in labels:
+            raise NotYet("unschedulable %s, taints %s, labels %s" % (
+                node["spec"].get("unschedulable"), taints, sorted(labels)))
         return True
 
     until("the node takes pods again", undone, 60)

@@ -1,13 +1,27 @@
 """Pods that find no room make the group grow."""
 from harness.registry import story
 from harness.kubernetes import all_running
-from harness.waiting import check, holds, until
+from harness.waiting import NotYet, check, holds, until
+
+
+def dressed(stage):
+    """True once all nodes have what the group declares; for `until`."""
+    for name, node in stage.kubernetes.nodes().items():
+        label = node["metadata"]["labels"].get("example.org/pool")
+        taints = ["%s=%s:%s" % (t["key"], t.get("value", ""), t["effect"]) for t in node["spec"].get("taints", [])]
+        if label != "blue" or "example.org/pool=blue:PreferNoSchedule" not in taints:
+            raise NotYet("%s has the label %r and the taints %s" % (name, label, taints))
+    return True
 
 
 @story("main-pending-pods-grow-the-group")
 def pending_pods_grow_the_group(stage):
-    """Pods pending → explained and decided → Heat's group resized → nodes join → pods run, no node too many."""
-    stage.set(size=1)
+    """Pods pending → explained and decided → Heat's group resized → nodes join, get what their group declares → pods run, no
+    node too many."""
+    configuration = stage.set(size=1)
+    configuration["groups"][0]["template"].update(
+        labels={"example.org/pool": "blue"}, taints=["example.org/pool=blue:PreferNoSchedule"], apply=True)
+    stage.services.configure(configuration)
     stage.start_services()
     before = {m.server_id for m in stage.stack.members()}
 
@@ -28,6 +42,7 @@ def pending_pods_grow_the_group(stage):
     new = {m.server_id for m in stage.stack.members()} - before
     until("both new nodes are announced as Ready",
           lambda: new <= {m.payload["arrival"]["serverID"] for m in stage.recorder.all("node.ready")}, 30)
+    until("every node has the label and the taint of its group", lambda: dressed(stage), 15)
     check(before <= {m.server_id for m in stage.stack.members()}, "the first node was replaced")
     explained = [m for m in stage.recorder.all("evaluation") if decided.payload["id"] in m.payload["decisions"]]
     check(explained, "no evaluation on the ledger names the decision")

@@ -58,14 +58,16 @@ class Stage:
         self.extra = []  # further processes that a story starts
 
     # ---- setting it
-    def set(self, size, most=5, hold_deletions=False, hold_by_deployment=False, policies=False, **settings):
-        """An empty cluster, a stack of `size` nodes that have joined; the services are configured, not started."""
+    def set(self, size, most=5, hold_deletions=False, hold_by_deployment=False, policies=False, timeout_mins=20,
+            **settings):
+        """An empty cluster, a stack of `size` nodes that have joined; the services are configured, not started. What Heat does
+        fails after `timeout_mins`."""
         self.rigs.sweep()
         self.say("a Heat stack with %d node%s" % (size, "" if size == 1 else "s"))
         self.stack.create(os.path.join(self.rigs.project, "deploy/heat"), {
             "desired": size, "min_size": 1, "max_size": most, "flavor": FLAVOR["name"], "image": "tiny",
             "networks": [{"allocate_network": "none"}], "with_policies": policies,
-            "hold_by_deployment": hold_by_deployment}, hold_deletions)
+            "hold_by_deployment": hold_by_deployment}, hold_deletions, timeout_mins)
         self.follower = Process(
             "machines", [sys.executable, os.path.join(self.rigs.project, "Tests/EndToEnd/machines"), "--openrc",
                          self.rigs.openrc, "--stack", self.stack.name, "--nodes", self.machines.url],

@@ -1,4 +1,6 @@
 """Somebody else takes a node away; the stack holds it until its pods were told and are gone."""
+import time
+
 from harness.kubernetes import all_running, running
 from harness.registry import story
 from harness.waiting import NotYet, check, until
@@ -94,6 +96,41 @@ def held_by_deployment(stage):
     until("the group is known", lambda: stage.recorder.first("group.state", group="workers"), 60)
     stage.say("the policy scale_in is signalled; %s is the oldest" % node)
     stage.stack.signal("scale_in")
+    it_leaves_with_notice(stage, oldest, node, on_it)
+
+
+@story("removal-external-refused")
+def refused(stage):
+    """A budget keeps the pod and the machine is not to go with it: the deployment refuses the deletion before Heat's timeout,
+    and once the budget is lifted the node goes in order."""
+    oldest, node, on_it = three_nodes_with_pods(
+        stage, hold_by_deployment=True, timeout_mins=2, actuator__external={"release_at_limit": False})
+    stage.kubernetes.budget(stage.namespace, "web", minAvailable=3)
+    until("the budget allows nothing", lambda: stage.kubernetes.budget_holds(stage.namespace, "web"), 30)
+    stage.start_services()
+    until("the group is known", lambda: stage.recorder.first("group.state", group="workers"), 60)
+    stage.say("the policy scale_in is signalled; %s is the oldest" % node)
+    stage.stack.signal("scale_in")
+    begun = time.monotonic()
+    until("the cooldown ends", lambda: stage.recorder.first("removal.quiesced", node=node), 90)
+
+    def is_refused():
+        member = next((e for e in stage.stack.listed() if e["physical_resource_id"] == oldest.stack_id), None)
+        if member is None or member["resource_status"] != "DELETE_FAILED":
+            raise NotYet("the member is %s" % (member and member["resource_status"]))
+        return member["resource_status_reason"]
+
+    why = until("Heat has failed the deletion", is_refused, 150, every=1.0)
+    took = time.monotonic() - begun
+    stage.say("refused after %.0f s: %s" % (took, why))
+    # Had nobody refused, Heat would have given up after its two minutes, with another reason.
+    check("non-zero status code" in why, "it failed because of %s" % why)
+    check(60 < took < 118, "a quarter of Heat's two minutes was to be left, and it took %.0f s" % took)
+    check(oldest.server_id in stage.rigs.cloud.servers(), "its server is gone")
+    check(not stage.pod_history.leaving(node), "a pod was ended against its budget")
+    check(not stage.recorder.all("removal.drained"), "drained was said while the pod was there")
+    stage.kubernetes.delete_budget(stage.namespace, "web")
+    stage.say("the budget is lifted")
     it_leaves_with_notice(stage, oldest, node, on_it)
 
 

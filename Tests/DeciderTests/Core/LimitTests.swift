@@ -118,7 +118,7 @@ struct LimitTests {
         var nodes = stage(20) { $0.limits.maximumNodes = 3 }
         nodes.evaluate()
         #expect(nodes.sizes == ["a": 3])
-        #expect(bound(nodes, "a", .batchLimitReached)?.contains("decider.limits.nodes") == true)
+        #expect(bound(nodes, "a", .totalNodesReached) == "nodes: 0 of 3 used (decider.limits.nodes)")
         var cores = stage(20) { $0.limits.quotas = [quota("cpu", 11)] }
         cores.evaluate()
         #expect(cores.sizes == ["a": 2])
@@ -186,14 +186,42 @@ struct LimitTests {
         var stage = stage(12) { $0.scaleUp.maximumNodesPerMinute = 4 }
         stage.evaluate()
         #expect(stage.sizes == ["a": 4])
-        #expect(
-            bound(stage, "a", .batchLimitReached)?.contains("at most 4 new nodes now (decider.max_nodes_per_minute)")
-                == true)
+        let origin = "(decider.max_nodes_per_minute)"
+        #expect(bound(stage, "a", .batchLimitReached) == "new nodes in a minute: 0 of 4 used \(origin)")
         members(4, of: "a", &stage)
         stage.evaluate(after: .seconds(59))
         #expect(stage.scaled.isEmpty)
+        // None are left, and the group that is not busy says so too.
+        #expect(bound(stage, "b", .batchLimitReached) == "new nodes in a minute: 4 of 4 used \(origin)")
         stage.evaluate(after: .seconds(2))
         #expect(stage.sizes == ["a": 6])
+    }
+
+    @Test("What is there counts against the limit of all nodes, in a group or not, and the pods are told the numbers")
+    func allNodes() {
+        var stage = stage(20) { $0.limits.maximumNodes = 5 }
+        stage.delta(nodes: ["x1", "x2"].map { Stage.node($0, cpu: 1_000) })
+        stage.evaluate()
+        #expect(stage.sizes == ["a": 3])
+        #expect(bound(stage, "a", .totalNodesReached) == "nodes: 2 of 5 used (decider.limits.nodes)")
+        #expect(bound(stage, "a", .batchLimitReached) == nil)
+        var full = self.stage(20) { $0.limits.maximumNodes = 2 }
+        full.delta(nodes: ["x1", "x2"].map { Stage.node($0, cpu: 1_000) })
+        full.evaluate()
+        #expect(full.scaled.isEmpty)
+        for group in ["a", "b"] {
+            #expect(bound(full, group, .totalNodesReached) == "nodes: 2 of 2 used (decider.limits.nodes)")
+        }
+    }
+
+    @Test("The limit on one decision is named with its value")
+    func atOnce() {
+        var stage = stage(20) { $0.scaleUp.maximumNodesPerDecision = 2 }
+        stage.evaluate()
+        #expect(stage.sizes == ["a": 2])
+        #expect(
+            bound(stage, "a", .batchLimitReached)
+                == "new nodes at once: 0 of 2 used (decider.max_nodes_per_decision)")
     }
 
     @Test("The minimum of cores that has to stay keeps an idle node, and says so")

@@ -55,7 +55,7 @@ struct MinimumTests {
         #expect(stage.scaled.map { [$0.from, $0.to] } == [[1, 4]])
         #expect(
             bounds(stage).contains(
-                Explanation(.batchLimitReached, "no further node now (decider.max_nodes_per_minute)")),
+                Explanation(.batchLimitReached, "new nodes in a minute: 0 of 3 used (decider.max_nodes_per_minute)")),
             "\(bounds(stage))")
         let names = ["n1", "n2", "n3", "n4"]
         stage.delta(nodes: names.map { Stage.node($0) })
@@ -70,7 +70,7 @@ struct MinimumTests {
         all.evaluate()
         #expect(all.scaled.isEmpty)
         #expect(
-            bounds(all).contains(Explanation(.totalNodesReached, "no further node now (decider.limits.nodes)")),
+            bounds(all).contains(Explanation(.totalNodesReached, "nodes: 1 of 1 used (decider.limits.nodes)")),
             "\(bounds(all))")
         // The Actuator reads other limits than the Decider: one of them was started with older settings.
         var narrow = stage(max: 3)

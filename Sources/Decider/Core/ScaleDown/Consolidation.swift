@@ -304,7 +304,7 @@ extension Engine {
             return [ConsolidationOption(slots: slots, replacement: nil, before: before, after: 0, unit: unit)]
         }
         let most = before * (1 - configuration.scaleDown.consolidationGain)
-        let (limit, _) = nodeLimit(at: now)
+        let limit = nodeLimit(at: now).rest
         let allowance = allowance()
         var found: [ConsolidationOption] = []
         for (number, candidate) in growthCandidates(standings).enumerated() {

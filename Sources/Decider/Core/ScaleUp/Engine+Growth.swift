@@ -121,25 +121,33 @@ extension Engine {
         return max(0, group.target - counted)
     }
 
-    /// Most nodes that may be added now, and the rule that says so.
-    func nodeLimit(at now: Timestamp) -> (Int, String) {
-        var limit = Int.max
-        var origin = ""
-        func lower(_ value: Int, _ name: String) {
-            if value < limit { (limit, origin) = (max(0, value), name) }
+    /// How many nodes may be added now, and the rule that says so.
+    func nodeLimit(at now: Timestamp) -> NodeLimit {
+        var tightest = NodeLimit()
+        func consider(_ limit: NodeLimit) {
+            if limit.rest < tightest.rest { tightest = limit }
         }
         let rules = configuration.scaleUp
         if rules.maximumNodesPerDecision > 0 {
-            lower(rules.maximumNodesPerDecision, "decider.max_nodes_per_decision")
+            consider(
+                NodeLimit(
+                    name: "new nodes at once", limit: rules.maximumNodesPerDecision,
+                    origin: "decider.max_nodes_per_decision"))
         }
         if rules.maximumNodesPerMinute > 0 {
             let recent = memory.recentGrowth.filter { $0.at + .seconds(60) > now }.reduce(0) { $0 + $1.count }
-            lower(rules.maximumNodesPerMinute - recent, "decider.max_nodes_per_minute")
+            consider(
+                NodeLimit(
+                    name: "new nodes in a minute", used: recent, limit: rules.maximumNodesPerMinute,
+                    origin: "decider.max_nodes_per_minute"))
         }
         if configuration.limits.maximumNodes > 0 {
-            lower(configuration.limits.maximumNodes - totalNodes, "decider.limits.nodes")
+            consider(
+                NodeLimit(
+                    name: "nodes", used: totalNodes, limit: configuration.limits.maximumNodes,
+                    reason: .totalNodesReached, origin: "decider.limits.nodes"))
         }
-        return (limit, origin)
+        return tightest
     }
 
     /// Nodes that are there or wanted, outside the groups too.
@@ -151,11 +159,10 @@ extension Engine {
     /// Nodes for the demands that fit nowhere.
     mutating func plan(_ pass: inout ScaleUpPass, _ standings: [GroupStanding], at now: Timestamp) {
         guard pass.demands.contains(where: { $0.open > 0 }), !pass.allWait else { return }
-        let (limit, origin) = nodeLimit(at: now)
+        let limit = nodeLimit(at: now)
         var planner = ScaleUpPlanner(
             candidates: growthCandidates(standings), rules: configuration.scaleUp, allowance: allowance(),
             nodeLimit: limit, seed: seed)
-        planner.nodeLimitOrigin = origin
         planner.peer = configuration.peer
         if configuration.scaleUp.softTieBreaks && groups.count > 1 {
             planner.neighbours = Neighbours(model, for: pass.demands.filter { $0.open > 0 }.map(\.podClass))
@@ -176,16 +183,10 @@ extension Engine {
             )
         }
         for (number, bounds) in plan.bounds { pass.bounds[number, default: []] += bounds }
-        if limit == 0 {
-            for number in groups.indices { pass.bounds[number, default: []].append(Self.noFurtherNode(origin)) }
+        if limit.rest == 0 {
+            for number in groups.indices { pass.bounds[number, default: []].append(limit.bound) }
         }
         pass.plan = plan
-    }
-
-    private static func noFurtherNode(_ origin: String) -> Explanation {
-        Explanation(
-            origin == "decider.limits.nodes" ? .totalNodesReached : .batchLimitReached,
-            "no further node now (\(origin))")
     }
 
     /// What is most pressing gives the reason its name; the words tell all of it.
@@ -239,18 +240,18 @@ extension Engine {
     mutating func enforceMinimums(_ pass: inout ScaleUpPass, _ standings: [GroupStanding], at now: Timestamp) {
         guard configuration.scaleUp.enforcesMinimum else { return }
         var allowance = allowance()
-        var (rest, origin) = nodeLimit(at: now)
+        var limit = nodeLimit(at: now)
         for (number, growth) in pass.growth {
             if let template = templates[number] { allowance.take(growth.count, group: number, template) }
-            rest -= growth.count
+            limit.take(growth.count)
         }
         for number in groups.indices where standings[number].refusal == nil {
             let target = groups[number].target + (pass.growth[number]?.count ?? 0)
             var missing = min(groups[number].minimum, groups[number].maximum) - target
             guard missing > 0 else { continue }
-            if rest < missing {
-                missing = max(0, rest)
-                pass.bounds[number, default: []].append(Self.noFurtherNode(origin))
+            if limit.rest < missing {
+                missing = limit.rest
+                pass.bounds[number, default: []].append(limit.bound)
             }
             if let template = templates[number] {
                 let (allowed, bound) = allowance.allowed(missing, group: number, template)
@@ -259,7 +260,7 @@ extension Engine {
                 allowance.take(missing, group: number, template)
             }
             guard missing > 0 else { continue }
-            rest -= missing
+            limit.take(missing)
             let reason = Explanation(
                 .belowMinimum, "size \(target), at least \(groups[number].minimum) (\(groups[number].rules.origin).min)"
             )

@@ -23,6 +23,26 @@ struct GrowthCandidate: Sendable {
     var highest: Int { min(maximum, ceiling ?? maximum) }
 }
 
+/// The limit on new nodes that leaves the fewest of them, with its values.
+struct NodeLimit: Sendable {
+    /// What is counted, in words.
+    var name = "new nodes"
+    var used = 0
+    var limit = Int.max
+    /// `batchLimitReached` where waiting helps, `totalNodesReached` where it does not.
+    var reason = Reason.batchLimitReached
+    /// Where it was set.
+    var origin = "decider"
+
+    /// How many nodes may still be added.
+    var rest: Int { max(0, limit - used) }
+
+    /// What is said where it binds, with what is used of it by now.
+    var bound: Explanation { Explanation(reason, "\(name): \(used) of \(limit) used (\(origin))") }
+
+    mutating func take(_ count: Int) { used += count }
+}
+
 /// What a plan may use up: limits on the whole cluster or some groups, and how much of each is taken.
 struct Allowance: Sendable {
     struct Item: Sendable {

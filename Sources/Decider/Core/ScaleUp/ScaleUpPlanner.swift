@@ -33,7 +33,7 @@ struct ScaleUpPlanner {
     var rules: ScaleUpRules
     var allowance: Allowance
     /// Most new nodes in all.
-    var nodeLimit: Int
+    var nodeLimit: NodeLimit
     var seed: UInt64
     /// Rules of the peer that are asked for.
     var peer = PeerRules()
@@ -48,12 +48,11 @@ struct ScaleUpPlanner {
         guard demands.contains(where: { $0.open > 0 }) else { return plan }
         var usable = usableGroups(&plan)
         inspect(demands, usable, world, &catalog, &plan)
-        var rest = nodeLimit
         var isFirst = true
-        while !usable.isEmpty && (rest > 0 || isFirst && peer.estimatesBeyondLimits)
+        while !usable.isEmpty && (nodeLimit.rest > 0 || isFirst && peer.estimatesBeyondLimits)
             && demands.contains(where: { $0.open > 0 })
         {
-            var options = estimate(demands, usable, rest, &plan, world, &catalog)
+            var options = estimate(demands, usable, nodeLimit.rest, &plan, world, &catalog)
             if rules.allOrNothing {
                 let all = demands.reduce(0) { $0 + $1.open }
                 let hadAny = !options.isEmpty
@@ -64,12 +63,12 @@ struct ScaleUpPlanner {
             guard let best = choose(&options, demands, catalog) else { break }
             isFirst = false
             if plan.best == nil { plan.best = best.group }
-            if rest <= 0 {
-                plan.refusal = limitReached()
+            if nodeLimit.rest == 0 {
+                plan.refusal = nodeLimit.bound
                 break
             }
             if plan.losses[best.group] == nil { plan.losses[best.group] = chain.losses(options, to: best) }
-            let shares = share(best, usable, rest, demands, &plan)
+            let shares = share(best, usable, nodeLimit.rest, demands, &plan)
             if rules.allOrNothing && shares.reduce(0, { $0 + $1.1 }) < wanted(best) {
                 // A limit that the estimate does not look at: what is left of it would serve some of the pods only.
                 plan.refusal = Self.notAll
@@ -77,7 +76,7 @@ struct ScaleUpPlanner {
             }
             for (index, count) in best.placed { plan.triggered[index] += count }
             let added = commit(shares, best, &demands, &plan, &world, &catalog)
-            rest -= added
+            nodeLimit.take(added)
             if !rules.severalGroups { break }
             if added == 0 { usable.removeAll { $0 == best.group } }
             usable.removeAll { candidates[$0].room == 0 }
@@ -100,10 +99,10 @@ struct ScaleUpPlanner {
                 let (count, bound) = allowance.allowed(least, group: index, template)
                 if let bound, count < least {
                     plan.bounds[index, default: []].append(bound)
-                } else if candidate.zeroOrMax && least > nodeLimit
-                    && (nodeLimit > 0 || peer.estimatesBeyondLimits)
+                } else if candidate.zeroOrMax && least > nodeLimit.rest
+                    && (nodeLimit.rest > 0 || peer.estimatesBeyondLimits)
                 {
-                    plan.bounds[index, default: []].append(limitReached())
+                    plan.bounds[index, default: []].append(nodeLimit.bound)
                 } else {
                     usable.append(index)
                 }
@@ -263,7 +262,7 @@ struct ScaleUpPlanner {
             if candidates[best.group].room <= wanted {
                 plan.bounds[best.group, default: []].append(maximumReached(candidates[best.group]))
             } else {
-                plan.bounds[best.group, default: []].append(limitReached())
+                plan.bounds[best.group, default: []].append(nodeLimit.bound)
             }
         }
         let (count, bound) = allowance.allowed(wanted, group: best.group, template)
@@ -300,13 +299,6 @@ struct ScaleUpPlanner {
     private func wanted(_ option: ScaleUpOption) -> Int {
         candidates[option.group].zeroOrMax ? candidates[option.group].room : option.nodes
     }
-
-    private func limitReached() -> Explanation {
-        Explanation(.batchLimitReached, "at most \(nodeLimit) new nodes now (\(nodeLimitOrigin))")
-    }
-
-    /// Which limit `nodeLimit` comes from.
-    var nodeLimitOrigin = "decider"
 
     private mutating func commit(
         _ shares: [(Int, Int)], _ best: ScaleUpOption, _ demands: inout [Demand], _ plan: inout ScaleUpPlan,

@@ -68,10 +68,10 @@ extension Engine {
     /// Adds what requests ask for to the growth of this evaluation.
     mutating func growBySignals(_ pass: inout ScaleUpPass, _ standings: [GroupStanding], at now: Timestamp) {
         var allowance = allowance()
-        var (rest, origin) = nodeLimit(at: now)
+        var nodes = nodeLimit(at: now)
         for (number, growth) in pass.growth {
             if let template = templates[number] { allowance.take(growth.count, group: number, template) }
-            rest -= growth.count
+            nodes.take(growth.count)
         }
         for number in groups.indices {
             guard let request = groups[number].memory.signal, request.direction == .up else { continue }
@@ -89,13 +89,13 @@ extension Engine {
             lower(
                 group.maximum - group.target - already,
                 Explanation(.maximumReached, "\(group.maximum) (\(group.rules.origin).max)"))
-            lower(rest, Explanation(.batchLimitReached, "no further node now (\(origin))"))
+            lower(nodes.rest, nodes.bound)
             if let template = templates[number] {
                 let (allowed, limit) = allowance.allowed(more, group: number, template)
                 if allowed < more { (more, bound) = (allowed, limit) }
                 allowance.take(more, group: number, template)
             }
-            rest -= more
+            nodes.take(more)
             if more > 0 {
                 pass.growth[number] =
                     known.map { ($0.count + more, $0.reason, $0.pods, $0.sample) }

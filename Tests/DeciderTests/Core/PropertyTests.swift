@@ -429,10 +429,34 @@ struct PropertyTests {
     @Test("More capacity never makes more pods unschedulable: larger maximums", arguments: 0..<150)
     func largerMaximums(seed: Int) {
         var made = Self.independent(UInt64(seed) &+ 30_000)
-        let before = Self.unserved(made)
+        let before = Self.unserved(made, retries: false)
         for number in made.rules.indices {
             made.rules[number].max += 3
             #expect(Self.unserved(made) <= before, "seed \(seed), group \(number)")
+        }
+    }
+
+    /// Groups that are short of room and some pods for one of them only: every plan can be tried.
+    @Test(
+        "More capacity never makes more pods unschedulable: one node more where groups are nearly full",
+        arguments: 0..<300)
+    func largerMaximumsNearlyFull(seed: Int) {
+        var made = Self.independent(UInt64(seed) &+ 90_000)
+        var numbers = Seeded(state: UInt64(seed))
+        for index in made.rules.indices {
+            made.rules[index].max =
+                (made.groups[made.rules[index].id]?.count ?? 0) + Int.random(in: 0...2, using: &numbers)
+        }
+        for index in made.shapes.indices {
+            let zone = Int.random(in: 0...5, using: &numbers)
+            made.shapes[index].hostPorts = []
+            if zone < 3 { made.shapes[index].nodeSelector["topology.kubernetes.io/zone"] = "z\(zone)" }
+        }
+        let before = Self.unserved(made)
+        for number in made.rules.indices {
+            var larger = made
+            larger.rules[number].max += 1
+            #expect(Self.unserved(larger) <= before, "seed \(seed), group \(number)")
         }
     }
 

@@ -149,7 +149,7 @@ public struct ScaleUpRules: Sendable, Equatable {
     /// Whether several groups may grow in one decision. False is the peer's rule: one group and those similar to it.
     public var severalGroups = true
     /// Whether a plan that leaves pods without a place is made again with fewer nodes of some group, where pods have rules on
-    /// other pods, and the best is taken. False is the peer's rule.
+    /// other pods or groups are short of room, and the best is taken. False is the peer's rule.
     public var retriesPlans = true
     /// Whether preferred affinity, `ScheduleAnyway` and `PreferNoSchedule` break ties. False is the peer's rule.
     public var softTieBreaks = true

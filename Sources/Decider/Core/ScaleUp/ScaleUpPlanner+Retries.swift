@@ -1,12 +1,14 @@
 import Messages
 
 /// A plan is better than the first that comes to mind: where pods have rules on other pods, a node more of one group may keep
-/// pods out of another (a pod that gets room in a zone repels others from it, or puts a spread out of balance).
+/// pods out of another (a pod that gets room in a zone repels others from it, or puts a spread out of balance). And where groups
+/// are short of room, pods that could go anywhere may take that of the only group which others can use.
 ///
 /// So a plan that leaves such pods without a place is made again with fewer new nodes of some groups, first of one at a time from
-/// the best so far on, then every combination that makes another plan. What is taken serves the most of all that were made. So
-/// where the attempts reach for all of them a group that may grow further never makes it worse: whatever could be planned
-/// without the further nodes is among what was tried.
+/// the best so far on, then every combination that makes another plan; where no pod has rules on others (such plans are cheaper)
+/// also with another group taken first. What is taken serves the most of all that were made. So where the attempts reach for all
+/// of them a group that may grow further never makes it worse: whatever could be planned without the further nodes is among what
+/// was tried.
 extension ScaleUpPlanner {
     /// A plan with what is left after it.
     private struct Attempt {
@@ -32,17 +34,27 @@ extension ScaleUpPlanner {
         }
     }
 
+    /// What a plan is made with.
+    private struct Trial: Hashable {
+        /// New nodes that each group may get.
+        var ceilings: [Int]
+        /// The group that is taken first, whatever the expanders say.
+        var leading: Int?
+    }
+
     /// What was tried, and what may still be.
     private struct Search {
         var best: Attempt
-        /// New nodes that each group may get in the best plan.
-        var ceilings: [Int]
+        /// What the best plan was made with.
+        var trial: Trial
+        /// Groups that plans are made with as the first one.
+        var leaders: [Int]
         /// Demands that no plan can serve.
         var hopeless: Set<Int>
         /// How many plans may still be made.
         var rest: Int
         /// By what each group could get, what it would have made use of at most.
-        var reach: [[Int]: [Int]]
+        var reach: [Trial: [Int]]
 
         var isOver: Bool {
             rest <= 0 || best.demands.indices.allSatisfy { best.demands[$0].open == 0 || hopeless.contains($0) }
@@ -54,9 +66,10 @@ extension ScaleUpPlanner {
         _ demands: inout [Demand], _ world: inout World, _ catalog: inout Catalog
     ) -> ScaleUpPlan {
         let start = (demands: demands, world: world)
-        func attempt(_ ceilings: [Int], _ catalog: inout Catalog) -> Attempt {
+        func attempt(_ trial: Trial, _ catalog: inout Catalog) -> Attempt {
             var planner = self
-            for (group, count) in ceilings.enumerated() where count < candidates[group].room {
+            planner.leading = trial.leading
+            for (group, count) in trial.ceilings.enumerated() where count < candidates[group].room {
                 planner.candidates[group].ceiling = planner.candidates[group].target + count
             }
             var attempt = Attempt(plan: ScaleUpPlan(), demands: start.demands, world: start.world)
@@ -70,22 +83,25 @@ extension ScaleUpPlanner {
             if !peer.takesPodsInTurn { explainRest(demands, world, &catalog, &plan) }
             return plan
         }
-        let rooms = candidates.map(\.room)
+        let rooms = Trial(ceilings: candidates.map(\.room))
         let first = attempt(rooms, &catalog)
+        let hasRules = demands.contains { !catalog.classes[$0.podClass].isPlain }
+        // With one group and plain pods more room only adds to what was placed without it.
         guard rules.retriesPlans, rules.severalGroups, !first.plan.added.isEmpty,
             first.demands.contains(where: { $0.open > 0 }),
-            demands.contains(where: { !catalog.classes[$0.podClass].isPlain })
+            hasRules || first.plan.options.count > 1
         else { return settled(first, &catalog) }
+        let leaders = hasRules || first.plan.options.count < 2 ? [] : first.plan.options.map(\.group)
         var search = Search(
-            best: first, ceilings: rooms, hopeless: hopeless(first), rest: attempts(demands, world),
-            reach: [rooms: reach(first, rooms)])
-        func note(_ ceilings: [Int], _ catalog: inout Catalog) -> Bool {
-            guard search.reach[ceilings] == nil else { return false }
+            best: first, trial: rooms, leaders: leaders, hopeless: hopeless(first),
+            rest: attempts(demands, world, hasRules: hasRules), reach: [rooms: reach(first, rooms)])
+        func note(_ trial: Trial, _ catalog: inout Catalog) -> Bool {
+            guard search.reach[trial] == nil else { return false }
             search.rest -= 1
-            let next = attempt(ceilings, &catalog)
-            search.reach[ceilings] = reach(next, ceilings)
+            let next = attempt(trial, &catalog)
+            search.reach[trial] = reach(next, trial)
             guard next.serves(more: search.best) else { return false }
-            (search.best, search.ceilings) = (next, ceilings)
+            (search.best, search.trial) = (next, trial)
             return true
         }
         // From the best so far on, until no single step helps.
@@ -97,17 +113,17 @@ extension ScaleUpPlanner {
             }
         }
         // Whatever else makes another plan: a group has to get less than it made use of.
-        var queue = [rooms]
-        var known: Set<[Int]> = [rooms]
+        var queue = [rooms] + leaders.map { Trial(ceilings: rooms.ceilings, leading: $0) }
+        var known = Set(queue)
         var index = 0
         while index < queue.count && !search.isOver {
-            let ceilings = queue[index]
+            let trial = queue[index]
             index += 1
-            _ = note(ceilings, &catalog)
-            guard let used = search.reach[ceilings] else { continue }
-            for group in ceilings.indices where used[group] > 0 {
-                var next = ceilings
-                next[group] = candidates[group].zeroOrMax ? 0 : used[group] - 1
+            _ = note(trial, &catalog)
+            guard let used = search.reach[trial] else { continue }
+            for group in trial.ceilings.indices where used[group] > 0 {
+                var next = trial
+                next.ceilings[group] = candidates[group].zeroOrMax ? 0 : used[group] - 1
                 // Those behind could never be made: only plans that are known already cost none.
                 guard queue.count < index + search.rest + search.reach.count else { break }
                 if known.insert(next).inserted { queue.append(next) }
@@ -132,9 +148,11 @@ extension ScaleUpPlanner {
         }
     }
 
-    private func attempts(_ demands: [Demand], _ world: World) -> Int {
-        Self.attempts(
+    private func attempts(_ demands: [Demand], _ world: World, hasRules: Bool) -> Int {
+        let count = Self.attempts(
             pods: demands.reduce(0) { $0 + $1.pods.count }, nodes: world.slots, groups: candidates.count)
+        // Without rules on other pods each option is estimated once, not with every strategy.
+        return hasRules ? count : 2 * count
     }
 
     /// How many plans may be made: the more pods the dearer is each, and each looks at all nodes for every group.
@@ -154,26 +172,30 @@ extension ScaleUpPlanner {
     }
 
     /// With as many new nodes of each group, or more, the plan would have been the same.
-    private func reach(_ attempt: Attempt, _ ceilings: [Int]) -> [Int] {
-        ceilings.enumerated().map { group, ceiling in min(ceiling, attempt.plan.reach[group] ?? 0) }
+    private func reach(_ attempt: Attempt, _ trial: Trial) -> [Int] {
+        trial.ceilings.enumerated().map { group, ceiling in min(ceiling, attempt.plan.reach[group] ?? 0) }
     }
 
-    /// One group with fewer nodes than it made use of: every number, or some of them where there are too many.
-    private func steps(_ search: Search) -> [[Int]] {
-        var steps: [[Int]] = []
-        let used = search.reach[search.ceilings] ?? search.ceilings
+    /// One group with fewer nodes than it made use of: every number, or some of them where there are too many. Then another
+    /// group first.
+    private func steps(_ search: Search) -> [Trial] {
+        var steps: [Trial] = []
+        let used = search.reach[search.trial] ?? search.trial.ceilings
         let open = used.indices.filter { used[$0] > 0 }
-        let each = max(1, search.rest / max(1, open.count))
+        let each = max(1, (search.rest - search.leaders.count) / max(1, open.count))
         for group in open {
             var counts =
                 candidates[group].zeroOrMax
                 ? [0] : Array(stride(from: used[group] - 1, through: 0, by: -1).prefix(each))
             if let last = counts.last, last > 0 { counts[counts.count - 1] = 0 }
             for count in counts {
-                var step = search.ceilings
-                step[group] = count
+                var step = search.trial
+                step.ceilings[group] = count
                 steps.append(step)
             }
+        }
+        for group in search.leaders where group != search.trial.leading {
+            steps.append(Trial(ceilings: search.trial.ceilings, leading: group))
         }
         return steps
     }

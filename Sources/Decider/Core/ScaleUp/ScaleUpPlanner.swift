@@ -60,14 +60,18 @@ struct ScaleUpPlanner {
                 if hadAny && options.isEmpty { plan.refusal = Self.notAll }
             }
             if isFirst { plan.options = options }
-            guard let best = choose(&options, demands, catalog) else { break }
+            let led = isFirst ? options.first { $0.group == leading } : nil
+            guard let best = led ?? choose(&options, demands, catalog) else { break }
             isFirst = false
             if plan.best == nil { plan.best = best.group }
             if nodeLimit.rest == 0 {
                 plan.refusal = nodeLimit.bound
                 break
             }
-            if plan.losses[best.group] == nil { plan.losses[best.group] = chain.losses(options, to: best) }
+            if plan.losses[best.group] == nil {
+                plan.losses[best.group] =
+                    led == nil ? chain.losses(options, to: best) : losses(options, toLeading: best)
+            }
             let shares = share(best, usable, nodeLimit.rest, demands, &plan)
             if rules.allOrNothing && shares.reduce(0, { $0 + $1.1 }) < wanted(best) {
                 // A limit that the estimate does not look at: what is left of it would serve some of the pods only.
@@ -204,6 +208,18 @@ struct ScaleUpPlanner {
 
     private var chain: ExpanderChain {
         ExpanderChain(expanders: rules.expanders, candidates: candidates, seed: seed)
+    }
+
+    /// A group that is taken first, whatever the expanders say: so fewer pods are left without a place.
+    var leading: Int?
+
+    private func losses(_ options: [ScaleUpOption], toLeading best: ScaleUpOption) -> [Int: String] {
+        var losses: [Int: String] = [:]
+        for option in options where option.group != best.group {
+            losses[option.group] =
+                "\(candidates[best.group].id) was chosen, so that fewer pods are left without a place"
+        }
+        return losses
     }
 
     private func choose(

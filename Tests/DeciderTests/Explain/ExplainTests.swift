@@ -62,6 +62,12 @@ struct ExplainTests {
             line: "the node's labels do not match: wants disk=ssd, label is 'hdd'  [NodeAffinityMismatch]",
             shape: Stage.shape(cpu: 100) { $0.nodeSelector = ["disk": "ssd"] }),
         Constraint(
+            testDescription: "node selector by host name",
+            line:
+                "the node's labels do not match: wants kubernetes.io/hostname=n7, a new node has another name  "
+                + "[NodeAffinityMismatch]",
+            shape: Stage.shape(cpu: 100) { $0.nodeSelector = ["kubernetes.io/hostname": "n7"] }),
+        Constraint(
             testDescription: "node affinity",
             line: "the node's labels do not match: required node affinity: disk in (ssd, nvme)  [NodeAffinityMismatch]",
             shape: Stage.shape(cpu: 100) {
@@ -74,7 +80,7 @@ struct ExplainTests {
             shape: Stage.shape(cpu: 100), claims: ["elsewhere"]),
         Constraint(
             testDescription: "claim",
-            line: "its volume claim does not exist: a PersistentVolumeClaim does not exist  [ClaimMissing]",
+            line: "its volume claim does not exist: PersistentVolumeClaim default/lost  [ClaimMissing]",
             shape: Stage.shape(cpu: 100), claims: ["lost"]),
         Constraint(
             testDescription: "topology spread",
@@ -85,8 +91,8 @@ struct ExplainTests {
         Constraint(
             testDescription: "pod anti-affinity",
             line:
-                "a pod that it has to keep away from is there (pod anti-affinity by): topology.kubernetes.io/zone  "
-                + "[PodAntiAffinityConflict]",
+                "a pod that it has to keep away from is there (pod anti-affinity by): topology.kubernetes.io/zone=a: 1 pod with "
+                + "app in (full)  [PodAntiAffinityConflict]",
             shape: Stage.shape(cpu: 100) {
                 $0.podAntiAffinity = [
                     PodAffinityTerm(selector: LabelSelector([Requirement("app", .in, ["full"])]), topologyKey: zone)
@@ -95,7 +101,8 @@ struct ExplainTests {
         Constraint(
             testDescription: "pod affinity",
             line:
-                "no pod that it wants to be with is there (pod affinity by): topology.kubernetes.io/zone  [PodAffinityMismatch]",
+                "no pod that it wants to be with is there (pod affinity by): topology.kubernetes.io/zone=a: no pod with "
+                + "app in (none)  [PodAffinityMismatch]",
             shape: Stage.shape(cpu: 100) {
                 $0.podAffinity = [
                     PodAffinityTerm(selector: LabelSelector([Requirement("app", .in, ["none"])]), topologyKey: zone)
@@ -129,6 +136,28 @@ struct ExplainTests {
         let json = String(decoding: explained.json, as: UTF8.self)
         let reason = item.line.split(separator: "[").last?.dropLast() ?? ""
         #expect(json.contains("\"groups\":{\"w\":{\"detail\":") && json.contains("\"reason\":\"\(reason)\""), "\(json)")
+    }
+
+    @Test("A running pod's rule keeps a pod off that has another rule itself: the one that is broken is told")
+    func foreignRule() throws {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+        func apart(_ app: String, _ key: String) -> [PodAffinityTerm] {
+            [PodAffinityTerm(selector: LabelSelector([Requirement("app", .in, [app])]), topologyKey: key)]
+        }
+        let lone = Stage.shape(cpu: 4_000, app: "lone") { $0.podAntiAffinity = apart("web", Self.zone) }
+        let waiting = Stage.shape(cpu: 100) { $0.podAntiAffinity = apart("db", "kubernetes.io/hostname") }
+        stage.snapshot(
+            nodes: [Stage.node("n1", zone: "a")],
+            pods: stage.pods("lone", 1, lone, on: "n1") + stage.pods("web", 1, waiting))
+        stage.group("w", ["n1"])
+        stage.evaluate()
+        #expect(stage.scaled.isEmpty)
+        let left = try #require(stage.record?.pods.first)
+        #expect(
+            left.groups["w"]
+                == Explanation(
+                    .podAntiAffinityConflict,
+                    "topology.kubernetes.io/zone=a: 1 pod there keeps away those with app in (web)"))
     }
 
     @Test("A pod that pods of the same plan keep out: by what, and never that no group is configured")

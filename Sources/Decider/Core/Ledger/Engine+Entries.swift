@@ -77,10 +77,27 @@ extension Engine {
             }
         }
         for item in counts.values {
+            let hasClaims = model.podsWithClaims[item.first] != nil
             entries.append(
                 Evaluation.PodEntry(
-                    pod: podName(item.first), count: item.count, outcome: outcome, group: group, groups: obstacles))
+                    pod: podName(item.first), count: item.count, outcome: naming(outcome, item.first), group: group,
+                    groups: hasClaims ? obstacles.mapValues { naming($0, item.first) } : obstacles))
         }
+    }
+
+    /// With the claims of the pod that do not exist: pods of one class may differ in them.
+    private func naming(_ explanation: Explanation, _ pod: Int32) -> Explanation {
+        guard explanation.reason == .claimMissing, let (shape, names) = model.podsWithClaims[pod] else {
+            return explanation
+        }
+        let namespace = model.shapes[shape]?.namespace ?? ""
+        let missing = names.filter { model.claims["\(namespace)/\($0)"] == nil }
+        guard !missing.isEmpty else { return explanation }
+        let rest = missing.count > 3 ? " and \(missing.count - 3) more" : ""
+        return Explanation(
+            .claimMissing,
+            "PersistentVolumeClaim "
+                + missing.prefix(3).map { "\(namespace)/\($0)" }.joined(separator: ", ") + rest)
     }
 
     /// What is said about groups.

@@ -14,7 +14,7 @@ extension World {
             if available < need.amount { return Self.shortage(need, available, catalog) }
         }
         guard let reason = topologyConflict(podClass, node) else { return nil }
-        return Explanation(reason, topologyDetail(reason, podClass, node))
+        return Explanation(reason, topologyDetail(reason, podClass, node, catalog))
     }
 
     private func obstacle(_ verdict: Verdict, _ podClass: PodClass, _ node: Int, _ catalog: Catalog) -> Explanation {
@@ -29,11 +29,16 @@ extension World {
                 detail = "taint \(taint.key)\(taint.value.isEmpty ? "" : "=\(taint.value)"):\(taint.effect.rawValue)"
             }
         case .affinity:
+            var labels = description.labels
+            labels[NodeClass.hostLabel] = hosts[node]
             let missing = podClass.shape.nodeSelector.sorted { $0.key < $1.key }
-                .first { description.labels[$0.key] != $0.value && $0.key != NodeClass.hostLabel }
+                .first { labels[$0.key] != $0.value }
             if let missing {
-                let has = description.labels[missing.key].map { "'\($0)'" } ?? "not set"
-                detail = "wants \(missing.key)=\(missing.value), label is \(has)"
+                let isNew = missing.key == NodeClass.hostLabel && hosts[node] != nil && host(node) == nil
+                let has = labels[missing.key].map { "'\($0)'" } ?? "not set"
+                detail =
+                    "wants \(missing.key)=\(missing.value), "
+                    + (isNew ? "a new node has another name" : "label is \(has)")
             } else {
                 detail = "required node affinity: \(Self.text(podClass.shape.nodeAffinity ?? []))"
             }
@@ -92,17 +97,74 @@ extension World {
         return ""
     }
 
-    private func topologyDetail(_ reason: Reason, _ podClass: PodClass, _ node: Int) -> String {
+    private func topologyDetail(
+        _ reason: Reason, _ podClass: PodClass, _ node: Int, _ catalog: Catalog
+    ) -> String {
         switch reason {
         case .topologySpreadConflict: spreadDetail(podClass, node)
-        case .podAntiAffinityConflict:
-            podClass.antiAffinity.isEmpty
-                ? "a running pod keeps this one away"
-                : podClass.shape.podAntiAffinity.filter { $0.weight == nil }.map(\.topologyKey).joined(separator: ", ")
-        case .podAffinityMismatch:
-            podClass.shape.podAffinity.filter { $0.weight == nil }.map(\.topologyKey).joined(separator: ", ")
+        case .podAntiAffinityConflict: antiAffinityDetail(podClass, node, catalog)
+        case .podAffinityMismatch: affinityDetail(podClass, node, catalog)
         default: ""
         }
+    }
+
+    /// The pod's own rule where that is broken, else the one of a pod that is there.
+    private func antiAffinityDetail(_ podClass: PodClass, _ node: Int, _ catalog: Catalog) -> String {
+        func broken(_ checks: [DomainCheck]) -> (check: DomainCheck, count: Int)? {
+            for check in checks {
+                let domain = domain(check.key, node)
+                let count = domain < 0 ? 0 : Int(counters[check.counter].count(domain))
+                if count > 0 { return (check, count) }
+            }
+            return nil
+        }
+        if let (check, count) = broken(podClass.antiAffinity) {
+            let pods = Self.text(catalog.counters[check.counter].matcher, podClass.shape.namespace)
+            return "\(place(check.key, node, catalog)): \(Self.number(count)) with \(pods)"
+        }
+        if let (check, count) = broken(podClass.blockedBy) {
+            let pods = Self.text(catalog.counters[check.counter].matcher, podClass.shape.namespace)
+            let keep = count == 1 ? "keeps" : "keep"
+            return "\(place(check.key, node, catalog)): \(Self.number(count)) there \(keep) away those with \(pods)"
+        }
+        return ""
+    }
+
+    /// The first term without a pod.
+    private func affinityDetail(_ podClass: PodClass, _ node: Int, _ catalog: Catalog) -> String {
+        for check in podClass.affinity {
+            let domain = domain(check.key, node)
+            guard domain >= 0 else { return "\(catalog.topologyKeys[check.key]): the node lacks the label" }
+            guard counters[check.counter].count(domain) == 0 else { continue }
+            let pods = Self.text(catalog.counters[check.counter].matcher, podClass.shape.namespace)
+            return "\(place(check.key, node, catalog)): no pod with \(pods)"
+        }
+        return ""
+    }
+
+    /// A topology domain for a person. A node that is to be made has no name yet.
+    private func place(_ key: Int, _ node: Int, _ catalog: Catalog) -> String {
+        let name = catalog.topologyKeys[key]
+        let value =
+            key == Catalog.hostKey ? host(node) : catalog.nodeClasses[Int(nodeClass[node])].labels[name]
+        return value.map { "\(name)=\($0)" } ?? name
+    }
+
+    /// The host name of a node that is there; those to be made are given names with a space.
+    private func host(_ node: Int) -> String? { hosts[node].flatMap { $0.contains(" ") ? nil : $0 } }
+
+    private static func number(_ pods: Int) -> String { pods == 1 ? "1 pod" : "\(pods) pods" }
+
+    /// Which pods a rule is about. Namespaces are told where they are not that of the pod.
+    private static func text(_ matcher: PodMatcher, _ own: String) -> String {
+        let parts = matcher.parts.map { part in
+            let all = part.selector?.requirements.map(\.text).joined(separator: " and ") ?? "no label"
+            let labels = all.isEmpty ? "any labels" : all
+            guard let namespaces = part.namespaces else { return "\(labels) in every namespace" }
+            return namespaces == [own]
+                ? labels : "\(labels) in namespace \(namespaces.sorted().joined(separator: ", "))"
+        }
+        return String(parts.joined(separator: ", and ").prefix(300))
     }
 }
 

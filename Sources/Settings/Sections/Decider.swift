@@ -133,8 +133,8 @@ extension Settings {
             softTieBreaks = reader.flag(
                 "soft_tie_breaks", default: true,
                 "Between equal options, what pods would prefer decides: preferred node and pod (anti-)affinity, "
-                    + "`ScheduleAnyway` and `PreferNoSchedule`; so do node affinity and `PreferNoSchedule` between nodes that are as "
-                    + "cheap to remove. False, as with cluster-autoscaler: they are not looked at.")
+                    + "`ScheduleAnyway` and `PreferNoSchedule`; also between nodes that are as cheap to remove. "
+                    + "False, as with cluster-autoscaler: they are not looked at.")
             allOrNothing = reader.flag(
                 "all_or_nothing", default: false, "Nothing is added unless all waiting pods can be helped by it.")
             expendablePriorityCutoff = reader.count(

@@ -430,6 +430,42 @@ struct VictimTests {
         }
     }
 
+    @Test("Also for the sake of other pods: those that they would like near them, or not")
+    func softTiesWithPods() {
+        let zone = "topology.kubernetes.io/zone"
+        let nodes = [Stage.node("a", zone: "x"), Stage.node("b", zone: "y"), Stage.node("c", zone: "x")]
+        let turned = [Stage.node("a", zone: "x"), Stage.node("b", zone: "y"), Stage.node("c", zone: "y")]
+        func term(_ key: String, _ value: String) -> PodAffinityTerm {
+            PodAffinityTerm(
+                selector: LabelSelector([Requirement(key, .in, [value])]), topologyKey: zone, weight: 100)
+        }
+        /// The pod on `c`, which fills it, is what the others have their rules about.
+        func gone(_ nodes: [Node], isOn: Bool = true, _ change: @escaping (inout PodShape) -> Void) -> [String] {
+            first(nodes) { stage in
+                self.pod(&stage, "a", change) + self.pod(&stage, "b", change)
+                    + stage.pods("db", 1, Stage.shape(cpu: 4_000, app: "db"), on: "c")
+            } configure: {
+                $0.scaleUp.softTieBreaks = isOn
+                $0.scaleDown.balancesZones = false
+            }
+        }
+        for isOn in [true, false] {
+            let expected = [isOn ? "b" : "a"]
+            #expect(gone(nodes, isOn: isOn) { $0.podAffinity = [term("app", "db")] } == expected)
+            #expect(gone(turned, isOn: isOn) { $0.podAntiAffinity = [term("app", "db")] } == expected)
+            #expect(
+                gone(turned, isOn: isOn) {
+                    $0.topologySpread = [
+                        TopologySpreadConstraint(
+                            maxSkew: 1, topologyKey: zone, isHard: false,
+                            selector: LabelSelector([Requirement("app", .in, ["db"])]))
+                    ]
+                } == expected)
+        }
+        // One that keeps away from pods like itself is no reason for itself to leave.
+        #expect(gone(nodes) { $0.podAntiAffinity = [term("app", "b")] } == ["a"])
+    }
+
     @Test("A node that would have gone but for its zone says so when it has to wait")
     func passedOver() {
         var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) { $0.scaleDown.maximumParallel = 1 }

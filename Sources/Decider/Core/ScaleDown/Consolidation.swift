@@ -221,7 +221,8 @@ extension Engine {
     /// Which of the nodes minimum sizes and budgets let go now.
     private func permitted(_ slots: [Int], at now: Timestamp) -> [Int: [Int]] {
         var selection = RemovalSelection(rules: configuration.scaleDown, now: now)
-        selection.budgetsInUse(self)
+        // Nodes that are replaced go together: none is chosen by what its pods would like.
+        selection.budgetsInUse(self, for: [])
         var waiting: [Int: Explanation] = [:]
         let candidates = slots.filter { !isHindered(Int(groupOfSlot[$0])) }.map {
             selection.candidate($0, Int(groupOfSlot[$0]), self)

@@ -146,13 +146,13 @@ extension Engine {
             var createdAt: Timestamp
             var name: String
         }
-        let hasPreferences = hasPreferences
+        let preferences = preferences(of: slots)
         let costs = slots.map { slot in
             let pods = Int(model.briefs[slot].pods - model.briefs[slot].fixedPods)
             return Cost(
                 slot: slot, isReady: model.briefs[slot].isReady, wasUnneeded: memory.unneededSince[key(slot)] != nil,
                 pods: pods, weight: pods == 0 ? 0 : disruption(slot, at: now),
-                liking: pods == 0 ? 0 : liking(slot, hasPreferences),
+                liking: pods == 0 ? 0 : liking(slot, preferences),
                 utilization: utilizations[slot]?.value ?? 0, createdAt: model.briefs[slot].createdAt,
                 name: model.world.names[slot])
         }
@@ -190,29 +190,6 @@ extension Engine {
             }
         }
         return Double(sum) / 1_000_000
-    }
-
-    /// Whether any pod has preferred node affinity that counts.
-    var hasPreferences: Bool {
-        configuration.scaleUp.softTieBreaks
-            && model.catalog.classes.contains { !$0.shape.preferredNodeAffinity.isEmpty }
-    }
-
-    /// How much a node's pods would like to stay: weights of preferred node affinity that it meets, less untolerated
-    /// `PreferNoSchedule` taints. 0 without soft tie-breaks.
-    func liking(_ slot: Int, _ hasPreferences: Bool) -> Int64 {
-        guard configuration.scaleUp.softTieBreaks, let record = model.nodes[slot] else { return 0 }
-        let softTaints = record.node.taints.filter { $0.effect == .preferNoSchedule }
-        guard hasPreferences || !softTaints.isEmpty else { return 0 }
-        var sum: Int64 = 0
-        for index in record.pods {
-            let number = Int(model.podBriefs[Int(index)].podClass)
-            guard number >= 0, !model.catalog.classes[number].isFixed else { continue }
-            if softTaints.isEmpty && model.catalog.classes[number].shape.preferredNodeAffinity.isEmpty { continue }
-            sum += model.catalog.classes[number].shape.liking(
-                labels: record.node.labels, name: record.node.name, softTaints: softTaints)
-        }
-        return sum
     }
 
     /// `kept`: nodes that could not be looked at; their time runs on if it ran before.
@@ -280,7 +257,7 @@ extension Engine {
         }
         guard !ripe.isEmpty else { return ([:], waiting, next) }
         var selection = RemovalSelection(rules: configuration.scaleDown, now: now)
-        selection.budgetsInUse(self)
+        selection.budgetsInUse(self, for: ripe.map(\.slot))
         if let end = selection.budgetsEnd { next = min(next ?? end, end) }
         let chosen = selection.choose(ripe.map { selection.candidate($0.slot, $0.group, self) }, self, &waiting)
         return (chosen, waiting, next)

@@ -28,8 +28,8 @@ struct RemovalSelection {
     private var runningIn: [Place: Int] = [:]
     /// Nodes of the groups by where they are.
     private var nodesIn: [Place: Int] = [:]
-    /// Whether any pod would rather be somewhere.
-    private var hasPreferences = false
+    /// What the pods of the candidates would like.
+    private var preferences = Preferences()
     /// The budgets that hold now.
     private let budgets: [DisruptionBudget]
 
@@ -45,9 +45,9 @@ struct RemovalSelection {
         budgets = rules.budgets.filter { $0.schedule?.holds(at: now) ?? true }
     }
 
-    /// Counts the removals that are under way.
-    mutating func budgetsInUse(_ engine: Engine) {
-        hasPreferences = engine.hasPreferences
+    /// Counts the removals that are under way. `slots`: the nodes that may go.
+    mutating func budgetsInUse(_ engine: Engine, for slots: [Int]) {
+        if rules.balancesZones { preferences = engine.preferences(of: slots) }
         for (number, group) in engine.groups.enumerated() {
             guard let removal = group.memory.removal else { continue }
             for target in removal.targets {
@@ -78,7 +78,7 @@ struct RemovalSelection {
             slot: slot, group: group, zone: engine.zone(of: slot), isEmpty: isEmpty,
             isDead: !engine.model.briefs[slot].isReady,
             disruption: isWeighed ? engine.disruption(slot, at: now) : 0,
-            liking: isWeighed ? engine.liking(slot, hasPreferences) : 0,
+            liking: isWeighed ? engine.liking(slot, preferences) : 0,
             takes: node.map { engine.counted($0) } ?? [:])
     }
 

@@ -6,11 +6,14 @@ struct Neighbours {
     /// By topology key and its value: pods of each class.
     private var counts: [String: [String: [Int32]]] = [:]
     private let catalog: Catalog
+    /// Topology keys of the soft rules of the classes asked for, where they have any.
+    private var keysOf: [Int: Set<String>] = [:]
     /// What was worked out before: the pods that run stay the same for all options and rounds of a decision.
     private let known = Known()
 
     private final class Known {
         var leanings: [Place: Int64] = [:]
+        var running: [Place: Int64] = [:]
     }
 
     /// A topology domain as a class of pods sees it.
@@ -23,7 +26,11 @@ struct Neighbours {
     /// Counts for the rules of these classes; nil when none of them has any.
     init?(_ model: ClusterModel, for classes: [Int]) {
         catalog = model.catalog
-        let keys = Set(classes.flatMap { Self.keys(model.catalog.classes[$0].shape) })
+        for number in classes {
+            let keys = Self.keys(model.catalog.classes[number].shape)
+            if !keys.isEmpty { keysOf[number] = Set(keys) }
+        }
+        let keys = keysOf.values.reduce(into: Set<String>()) { $0.formUnion($1) }
         guard !keys.isEmpty else { return nil }
         for slot in model.order {
             guard let record = model.nodes[Int(slot)], !record.pods.isEmpty else { continue }
@@ -57,6 +64,26 @@ struct Neighbours {
             let place = Place(podClass: podClass, key: key, value: value)
             let leaning = known.leanings[place] ?? leaning(of: shape, key, among: pods)
             known.leanings[place] = leaning
+            sum += leaning
+        }
+        return sum
+    }
+
+    /// The same of a pod that runs there and is among those counted: it is no neighbour of itself.
+    func leaning(ofRunning podClass: Int, to labels: [String: String]) -> Int64 {
+        guard let keys = keysOf[podClass] else { return 0 }
+        let shape = catalog.classes[podClass].shape
+        var sum: Int64 = 0
+        for key in keys {
+            guard let value = labels[key], var pods = counts[key]?[value] else { continue }
+            let place = Place(podClass: podClass, key: key, value: value)
+            if let leaning = known.running[place] {
+                sum += leaning
+                continue
+            }
+            if pods[podClass] > 0 { pods[podClass] -= 1 }
+            let leaning = leaning(of: shape, key, among: pods)
+            known.running[place] = leaning
             sum += leaning
         }
         return sum

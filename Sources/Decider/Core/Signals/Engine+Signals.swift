@@ -121,7 +121,7 @@ extension Engine {
             var obstacles: [Explanation] = []
             let slots = removableNow(number, request.step, pass, &obstacles, at: now)
             var selection = RemovalSelection(rules: configuration.scaleDown, now: now)
-            selection.budgetsInUse(self)
+            selection.budgetsInUse(self, for: slots)
             var waiting: [Int: Explanation] = [:]
             let candidates = slots.map { selection.candidate($0, number, self) }
             let chosen = selection.choose(candidates, self, &waiting)[number] ?? []

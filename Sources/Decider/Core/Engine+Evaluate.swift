@@ -236,7 +236,7 @@ extension Engine {
         }
         let wanted = Set(groups.indices.filter { pass.wants($0) })
         var (chosen, waiting, next) = selectRemovals(standings, wanted: wanted, at: now)
-        keepTogether(&chosen, &waiting, pass)
+        keepTogether(&chosen, &waiting, pass, among: simulation.removable)
         note(next.map { $0 + .milliseconds(1) }, in: &result)
         note(now + .seconds(10), in: &result)
         var sentences: [String] = []

@@ -353,4 +353,40 @@ struct ConsolidationTests {
         #expect(room.scaled.isEmpty)
         #expect(room.removed.flatMap(\.nodes).map(\.node) == ["n1"])
     }
+
+    @Test("Nodes whose pods fit elsewhere node by node, but not placed anew together, do not go together")
+    func together() throws {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) { configuration in
+            configuration.scaleDown.consolidates = true
+        }
+        // Twelve cores are free on each of two that stay. 6, 3, 3 and 4, 4, 4 fill them; the largest first leave one of 3.
+        let kept = ["a", "b"].map { name in
+            var node = Stage.node(name, cpu: 16_000)
+            node.annotations["updraft.io/do-not-disrupt"] = "true"
+            return node
+        }
+        func pods(_ name: String, _ cpus: [Int64], on node: String) -> [Pod] {
+            cpus.enumerated().flatMap { number, cpu in
+                stage.pods("\(name)-\(number)", 1, Stage.shape(cpu: cpu * 1_000, app: name), on: node)
+            }
+        }
+        stage.snapshot(
+            nodes: kept + ["c", "d"].map { Stage.node($0, cpu: 14_000) },
+            pods: pods("on-a", [4], on: "a") + pods("on-b", [4], on: "b") + pods("c", [6, 3, 3], on: "c")
+                + pods("d", [4, 4, 4], on: "d"))
+        stage.group("w", ["a", "b", "c", "d"])
+        stage.evaluate()
+        _ = wait(&stage, .minutes(12))
+        let removal = try #require(stage.removed.first)
+        #expect(removal.nodes.map(\.node) == ["c"])
+        // Its pods come back and need no new node.
+        var leaving = Stage.node("c", cpu: 14_000, taints: [Taint(key: "updraft.io/removing", effect: .noSchedule)])
+        leaving.annotations["updraft.io/removal"] = "{}"
+        let pending = [6, 3, 3].enumerated().flatMap { number, cpu in
+            stage.pods("c-\(number)", 1, Stage.shape(cpu: Int64(cpu) * 1_000, app: "c"))
+        }
+        stage.delta(nodes: [leaving], pods: pending)
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.scaled.isEmpty)
+    }
 }

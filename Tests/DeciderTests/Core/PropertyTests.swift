@@ -327,11 +327,22 @@ struct PropertyTests {
 
     @Test("A scale-down is not followed by a scale-up for the same pods", arguments: 0..<300)
     func noFlapping(seed: Int) {
+        expectNoFlapping(seed, consolidates: false)
+    }
+
+    @Test("Nor are nodes that others have room for, whatever their load", arguments: 60..<210)
+    func noFlappingWhenConsolidating(seed: Int) {
+        expectNoFlapping(seed, consolidates: true)
+    }
+
+    private func expectNoFlapping(_ seed: Int, consolidates: Bool) {
         var made = seed < 60 ? Self.random(UInt64(seed) &+ 20_000) : Self.loaded(UInt64(seed) &+ 20_000)
         made.pods.removeAll { $0.node == nil }
         var engine = Self.engine(made)
         engine.configuration.scaleDown.unneededTime = .zero
         engine.configuration.scaleDown.interval = .zero
+        engine.configuration.scaleDown.consolidates = consolidates
+        engine.configuration.scaleDown.consolidationGain = 0.05
         _ = engine.evaluate(at: Stage.start)
         var gone: Set<String> = []
         for case .removalDecided(let removal) in engine.evaluate(at: Stage.start + .seconds(1)).decisions {

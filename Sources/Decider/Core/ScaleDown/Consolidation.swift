@@ -160,7 +160,10 @@ extension Engine {
         }
         for (slot, verdict) in verdicts { simulation.verdicts[slot] = verdict }
         var sentences: [String] = []
-        for (number, slots) in permitted(waiting, at: now).sorted(by: { $0.key < $1.key }) {
+        var chosen = permitted(waiting, at: now)
+        var later: [Int: Explanation] = [:]
+        keepTogether(&chosen, &later, pass, among: waiting)
+        for (number, slots) in chosen.sorted(by: { $0.key < $1.key }) where !slots.isEmpty {
             sentences += decideRemoval(
                 number, slots, at: now, reason: Explanation(.consolidated, plan.saving), &result)
         }
@@ -301,7 +304,11 @@ extension Engine {
     ) -> [ConsolidationOption] {
         let before = slots.reduce(0) { $0 + cost(of: $1).value }
         let unit = cost(of: slots[0]).unit
-        if emptied(slots, nodes: model.order, worldToMoveIn(pass, at: now), pass.held, at: now) != nil {
+        // Node by node, and together: their pods are placed anew in another order.
+        let present = worldToMoveIn(pass, at: now)
+        if let outcome = emptied(slots, nodes: model.order, present, pass.held, at: now),
+            haveRoom(slots, outcome.verdicts, pass.held, in: present, nodes: model.order)
+        {
             return [ConsolidationOption(slots: slots, replacement: nil, before: before, after: 0, unit: unit)]
         }
         let most = before * (1 - configuration.scaleDown.consolidationGain)
@@ -323,7 +330,8 @@ extension Engine {
                 continue
             }
             let used = fresh.filter { outcome.receivers.contains(Int($0)) }.count
-            guard used > 0 else { continue }
+            let receivers = model.order + fresh.filter { outcome.receivers.contains(Int($0)) }
+            guard used > 0, haveRoom(slots, outcome.verdicts, pass.held, in: world, nodes: receivers) else { continue }
             found.append(
                 ConsolidationOption(
                     slots: slots, replacement: (number, used), before: before, after: each * Double(used), unit: unit))

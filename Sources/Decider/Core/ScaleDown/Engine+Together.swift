@@ -3,13 +3,17 @@ import Messages
 extension Engine {
     /// Nodes that go at once lose their pods at once, and those are placed anew in another order than node by node: the important and
     /// the large ones first. Where that leaves one without a place, fewer nodes go now, or a new one would be ordered for it.
+    /// `order`: the nodes in the order in which they should go; each has a verdict.
     func keepTogether(
-        _ chosen: inout [Int: [Int]], _ waiting: inout [Int: Explanation], _ pass: ScaleUpPass
+        _ chosen: inout [Int: [Int]], _ waiting: inout [Int: Explanation], _ pass: ScaleUpPass, among order: [Int]
     ) {
         guard !chosen.isEmpty, !configuration.peer.takesPodsInTurn else { return }
         let all = Set(chosen.values.joined())
-        let going = simulation.removable.filter { all.contains($0) }
-        if haveRoom(going, pass) { return }
+        let going = order.filter { all.contains($0) }
+        func haveRoom(_ slots: [Int]) -> Bool {
+            self.haveRoom(slots, simulation.verdicts, pass.held, in: pass.world, nodes: model.order)
+        }
+        if haveRoom(going) { return }
         // One by one, so that a node whose pods find no place this way keeps no other from going.
         var kept: [Int] = []
         var looked: Set<Int> = []
@@ -18,8 +22,8 @@ extension Engine {
             let isWhole = groups[number].rules.zeroOrMax
             if isWhole, !looked.insert(number).inserted { continue }
             let unit = isWhole ? going.filter { Int(groupOfSlot[$0]) == number } : [slot]
-            let isEmpty = unit.allSatisfy { movingPods(of: $0).isEmpty && pass.held[$0] == nil }
-            if isEmpty || haveRoom(kept + unit, pass) {
+            let isEmpty = unit.allSatisfy { Self.moving(simulation.verdicts[$0]).isEmpty && pass.held[$0] == nil }
+            if isEmpty || haveRoom(kept + unit) {
                 kept += unit
                 continue
             }
@@ -32,18 +36,20 @@ extension Engine {
         }
     }
 
-    private func movingPods(of slot: Int) -> [Int32] {
-        guard case .removable(let pods)? = simulation.verdicts[slot] else { return [] }
+    private static func moving(_ verdict: RemovalVerdict?) -> [Int32] {
+        guard case .removable(let pods)? = verdict else { return [] }
         return pods
     }
 
-    /// Whether all pods of these nodes find a place on others, taken together.
-    private func haveRoom(_ slots: [Int], _ pass: ScaleUpPass) -> Bool {
+    /// Whether all pods of these nodes, and what the simulation put on them, find a place on others of `nodes`, taken together.
+    func haveRoom(
+        _ slots: [Int], _ verdicts: [Int: RemovalVerdict], _ held: [Int: [Held]], in start: World, nodes: [Int32]
+    ) -> Bool {
         struct Key: Hashable {
             var behaviour: Int
             var priority: Int32
         }
-        var world = pass.world
+        var world = start
         var demands: [Demand] = []
         var numbers: [Key: Int] = [:]
         func add(_ podClass: Int, _ pods: [Int32]) {
@@ -58,14 +64,14 @@ extension Engine {
             }
         }
         for slot in slots {
-            for index in movingPods(of: slot) {
+            for index in Self.moving(verdicts[slot]) {
                 guard let pod = model.pods[Int(index)] else { continue }
                 let number = Int(pod.podClass)
                 world.place(
                     model.catalog.classes[number], on: slot, count: -1, terminating: pod.isTerminating, model.catalog)
                 add(number, [index])
             }
-            for item in pass.held[slot] ?? [] {
+            for item in held[slot] ?? [] {
                 world.place(model.catalog.classes[item.podClass], on: slot, count: -item.count, model.catalog)
                 add(item.podClass, Array(repeating: -1, count: item.count))
             }
@@ -77,7 +83,7 @@ extension Engine {
             var placed = 0
             for number in demands.indices where demands[number].open > 0 {
                 var packer = Packer(
-                    model.catalog.classes[demands[number].podClass], nodes: model.order, world)
+                    model.catalog.classes[demands[number].podClass], nodes: nodes, world)
                 let count = packer.place(demands[number].open, in: &world, model.catalog) { _, _ in }
                 demands[number].open -= count
                 placed += count

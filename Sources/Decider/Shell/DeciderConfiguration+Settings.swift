@@ -122,7 +122,7 @@ extension ScaleDownRules {
             DisruptionBudget(
                 group: DisruptionBudget.Scope(budget.group), zone: DisruptionBudget.Scope(budget.zone),
                 nodes: budget.nodes, percent: budget.percent, schedule: budget.schedule,
-                origin: "decider.scale_down.budgets[\(index)]")
+                drains: budget.drains, origin: "decider.scale_down.budgets[\(index)]")
         }
         consolidates = settings.consolidation.enabled
         consolidationGain = settings.consolidation.minimumSaving

@@ -11,6 +11,8 @@ extension Settings.Decider.ScaleDown {
         public var nodes: Int?
         /// Most percent of the nodes at once.
         public var percent: Double?
+        /// Whether it is for nodes with pods to move only.
+        public var drains: Bool
         /// When it holds; nil: always.
         public var schedule: Schedule?
         /// Where `group` was written.
@@ -33,6 +35,10 @@ extension Settings.Decider.ScaleDown {
             if nodes == nil && percent == nil {
                 reader.mistake("nodes", "neither nodes nor percent is given", allowed: "at least one of them")
             }
+            drains = reader.flag(
+                "drains", default: false,
+                "Whether it is for nodes with pods to move only; empty ones then go whatever it says. `percent` stays a share of "
+                    + "all nodes.")
             schedule = reader.schedule()
         }
     }

@@ -46,7 +46,7 @@ struct ConfigurationTests {
                 gpu_resources: [example.com/gpu]
                 budgets:
                 - {group: a, zone: "*", nodes: 5, percent: 10}
-                - {nodes: 0, schedule: "0 8 * * *", duration: 1h}
+                - {nodes: 0, schedule: "0 8 * * *", duration: 1h, drains: true}
             """)
         #expect(
             rules.scaleUp.expanders == [.priority([PriorityPatterns(priority: 10, patterns: ["^spot-"])]), .price])
@@ -73,7 +73,7 @@ struct ConfigurationTests {
                 DisruptionBudget(
                     group: .named("a"), zone: .each, nodes: 5, percent: 10, origin: "decider.scale_down.budgets[0]"),
                 DisruptionBudget(
-                    nodes: 0, schedule: Schedule("0 8 * * *", duration: .minutes(60)),
+                    nodes: 0, schedule: Schedule("0 8 * * *", duration: .minutes(60)), drains: true,
                     origin: "decider.scale_down.budgets[1]"),
             ])
         let group = try #require(rules.groups.first)

@@ -107,6 +107,53 @@ struct DisruptionBudgetTests {
         #expect(stage.removed.flatMap(\.nodes).count == 2)
     }
 
+    /// Two zones, in each two empty nodes (e, f) and two with a pod (p, q); all are ripe, and on a node that stays there is room for all pods.
+    private func drains(at start: Timestamp = Stage.start, _ budget: DisruptionBudget) -> Stage {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 99)]) { configuration in
+            configuration.scaleDown.budgets = [budget]
+            configuration.scaleDown.maximumParallel = 100
+            configuration.scaleDown.maximumParallelDrain = 100
+            configuration.scaleDown.balancesZones = false
+        }
+        stage.now = start - .minutes(11)
+        let names = ["e0", "e1", "f0", "f1", "p0", "p1", "q0", "q1"]
+        let nodes = names.map { Stage.node($0, zone: $0.hasPrefix("e") || $0.hasPrefix("p") ? "x" : "y") }
+        // Loaded enough to stay.
+        let host = Stage.node("z", cpu: 8_000, zone: "z")
+        let pods = ["p0", "p1", "q0", "q1"].flatMap { stage.pods($0, 1, Stage.shape(cpu: 100), on: $0) }
+        stage.snapshot(nodes: nodes + [host], pods: pods + stage.pods("host", 1, Stage.shape(cpu: 6_000), on: "z"))
+        stage.group("w", names + ["z"], max: 99)
+        stage.evaluate()
+        stage.evaluate(after: .minutes(11))
+        return stage
+    }
+
+    private func kinds(_ stage: Stage) -> [Character: Int] {
+        stage.removed.flatMap(\.nodes).reduce(into: [:]) { counts, target in
+            if let kind = target.node.first { counts[kind, default: 0] += 1 }
+        }
+    }
+
+    @Test("A budget for drains alone: by zone, by schedule; empty nodes go whatever it says")
+    func drainsOnly() throws {
+        #expect(kinds(drains(DisruptionBudget(nodes: 8))) == ["e": 2, "f": 2, "p": 2, "q": 2])
+        let each = drains(
+            DisruptionBudget(zone: .each, nodes: 1, drains: true, origin: "decider.scale_down.budgets[0]"))
+        #expect(kinds(each) == ["e": 2, "f": 2, "p": 1, "q": 1])
+        let waiting = each.record?.nodes.filter { $0.outcome.reason == .deletionBudgetReached } ?? []
+        #expect(waiting.count == 2)
+        #expect(waiting.first?.outcome.detail == "1 being drained, at most 1 (decider.scale_down.budgets[0])")
+        #expect(
+            kinds(drains(DisruptionBudget(zone: .named("y"), nodes: 0, drains: true)))
+                == ["e": 2, "f": 2, "p": 2])
+        #expect(kinds(drains(DisruptionBudget(group: .named("w"), nodes: 1, drains: true))).values.reduce(0, +) == 5)
+        let office = try #require(Schedule("0 8 * * mon-fri", duration: .minutes(9 * 60), zone: try berlin()))
+        let budget = DisruptionBudget(nodes: 0, schedule: office, drains: true)
+        let within = try #require(Timestamp("2026-03-27T15:59:00Z"))
+        #expect(kinds(drains(at: within, budget)) == ["e": 2, "f": 2])
+        #expect(kinds(drains(at: within + .minutes(2), budget)) == ["e": 2, "f": 2, "p": 2, "q": 2])
+    }
+
     private func berlin() throws -> TimeZoneRules {
         let file = try #require(fopen("/usr/share/zoneinfo/Europe/Berlin", "re"))
         defer { fclose(file) }

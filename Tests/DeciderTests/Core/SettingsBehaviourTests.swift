@@ -117,6 +117,7 @@ struct SettingsBehaviourTests {
         #expect(try gone("{zone: \"*\", nodes: 1}") == 3)
         #expect(try gone("{zone: b, nodes: 0}") == 6)
         #expect(try gone("{group: w, nodes: 2}") == 2)
+        #expect(try gone("{nodes: 2, drains: true}") > 2)
     }
 
     @Test("Headroom in percent and by shape and count")

@@ -120,19 +120,22 @@ public struct DisruptionBudget: Sendable, Equatable {
     public var percent: Double?
     /// When it holds; nil: always.
     public var schedule: Schedule?
+    /// Whether it is for nodes with pods to move only: empty ones neither need nor use it.
+    public var drains: Bool
     /// Where it was set.
     public var origin: String
 
     /// From its parts.
     public init(
         group: Scope = .all, zone: Scope = .all, nodes: Int? = nil, percent: Double? = nil,
-        schedule: Schedule? = nil, origin: String = "scaleDown.budgets"
+        schedule: Schedule? = nil, drains: Bool = false, origin: String = "scaleDown.budgets"
     ) {
         self.group = group
         self.zone = zone
         self.nodes = nodes
         self.percent = percent
         self.schedule = schedule
+        self.drains = drains
         self.origin = origin
     }
 

@@ -26,6 +26,8 @@ struct RemovalSelection {
     var draining = 0
     /// Nodes under removal by where they are.
     private var runningIn: [Place: Int] = [:]
+    /// Of them those with pods to move.
+    private var drainingIn: [Place: Int] = [:]
     /// Nodes of the groups by where they are.
     private var nodesIn: [Place: Int] = [:]
     /// What the pods of the candidates would like.
@@ -52,9 +54,13 @@ struct RemovalSelection {
             guard let removal = group.memory.removal else { continue }
             for target in removal.targets {
                 running += 1
-                if target.drains { draining += 1 }
                 let slot = engine.model.nodeSlots[target.node]
-                runningIn[Place(group: number, zone: slot.map { engine.zone(of: $0) } ?? ""), default: 0] += 1
+                let place = Place(group: number, zone: slot.map { engine.zone(of: $0) } ?? "")
+                runningIn[place, default: 0] += 1
+                if target.drains {
+                    draining += 1
+                    drainingIn[place, default: 0] += 1
+                }
             }
         }
         guard !budgets.isEmpty else { return }
@@ -214,9 +220,13 @@ struct RemovalSelection {
     }
 
     private mutating func take(_ candidate: Candidate, _ left: inout [String: Int64]) {
+        let place = Place(group: candidate.group, zone: candidate.zone)
         running += 1
-        if !candidate.isEmpty { draining += 1 }
-        runningIn[Place(group: candidate.group, zone: candidate.zone), default: 0] += 1
+        runningIn[place, default: 0] += 1
+        if !candidate.isEmpty {
+            draining += 1
+            drainingIn[place, default: 0] += 1
+        }
         for (name, amount) in candidate.takes { left[name, default: 0] -= amount }
     }
 
@@ -264,13 +274,15 @@ struct RemovalSelection {
     private func budgetObstacle(_ candidate: Candidate, _ engine: Engine) -> Explanation? {
         for budget in budgets {
             guard let (inUse, most) = use(of: budget, by: candidate, engine), inUse >= most else { continue }
-            return Explanation(.deletionBudgetReached, "\(inUse) under removal, at most \(most) (\(budget.origin))")
+            let what = budget.drains ? "being drained" : "under removal"
+            return Explanation(.deletionBudgetReached, "\(inUse) \(what), at most \(most) (\(budget.origin))")
         }
         return nil
     }
 
     /// What a budget that covers the candidate has in use, and its limit.
     private func use(of budget: DisruptionBudget, by candidate: Candidate, _ engine: Engine) -> (Int, Int)? {
+        if budget.drains && candidate.isEmpty { return nil }
         guard budget.group.covers(engine.groups[candidate.group].rules.id), budget.zone.covers(candidate.zone) else {
             return nil
         }
@@ -279,7 +291,7 @@ struct RemovalSelection {
                 && (budget.zone == .all || place.zone == candidate.zone)
         }
         func sum(_ counts: [Place: Int]) -> Int { counts.reduce(0) { $0 + (shares($1.key) ? $1.value : 0) } }
-        return (sum(runningIn), budget.most(of: sum(nodesIn)))
+        return (sum(budget.drains ? drainingIn : runningIn), budget.most(of: sum(nodesIn)))
     }
 
     /// All of them go or none does: what a budget is short of by size alone is overlooked as long as nothing else uses it.
@@ -287,10 +299,12 @@ struct RemovalSelection {
         for member in members {
             for budget in budgets {
                 guard let (inUse, most) = use(of: budget, by: member, engine) else { continue }
-                if most == 0 || inUse > 0 && inUse + members.count > most {
+                let count = budget.drains ? members.count { !$0.isEmpty } : members.count
+                if most == 0 || inUse > 0 && inUse + count > most {
+                    let what = budget.drains ? "being drained" : "under removal"
                     return Explanation(
                         .deletionBudgetReached,
-                        "\(inUse) under removal and \(members.count) at once, at most \(most) (\(budget.origin))")
+                        "\(inUse) \(what) and \(count) at once, at most \(most) (\(budget.origin))")
                 }
             }
         }

@@ -12,9 +12,6 @@ public enum DecideBench {
         "estimate-51000", "incremental-5000", "scalers-1000",
     ]
 
-    /// The most milliseconds that an evaluation is to take in the middle, where that was promised.
-    static let aims = ["scalers-1000": 20.0]
-
     /// Runs one; nil when there is none of that name. `NAME-xN` is the workload with N times the nodes and the pods.
     public static func run(workload: String, repetitions: Int = 5) -> DecideBenchResult? {
         if workloads.contains(workload) { return run(workload, times: 1, workload, repetitions) }

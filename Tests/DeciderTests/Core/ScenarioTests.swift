@@ -78,6 +78,13 @@ struct ScenarioTests {
         }
     }
 
+    @Test("A key that the result lacks is a difference, also where null is expected")
+    func missingKey() {
+        #expect(Comparison.differences(["best": nil], ["best": nil]).isEmpty)
+        #expect(Comparison.differences(["best": nil], [:]) == ["best: expected null, got nothing"])
+        #expect(Comparison.differences(["best": nil], ["best": "a"]) == [#"best: expected null, got "a""#])
+    }
+
     @Test("What is no scenario is refused with the reason")
     func malformed() {
         for text in ["", "{", "[]", "{}", #"{"name":"x","kind":"drain","schema":2}"#] {
@@ -109,7 +116,8 @@ enum Comparison {
                 }
                 let wanted = (want["sizes"]?.arrayValue ?? []).compactMap(\.intValue)
                 if sizes.sorted() != wanted.sorted() { found.append("\(key): \(sizes)") }
-            } else if !same(key, want, result[key] ?? .null, tolerance) {
+            } else if !(result[key].map { same(key, want, $0, tolerance) } ?? false) {
+                // A key that is missing is no null: whoever reads the result would not find it.
                 found.append("\(key): expected \(want.text), got \(result[key]?.text ?? "nothing")")
             }
         }

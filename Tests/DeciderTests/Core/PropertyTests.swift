@@ -553,6 +553,39 @@ struct PropertyTests {
         #expect(minute == 0 || added <= Int64(minute), "seed \(seed)")
     }
 
+    @Test("No limit is passed by nodes that replace others either")
+    func limitsWhenConsolidating() {
+        var replacements = 0
+        for seed in 0..<300 {
+            var made = Self.loaded(UInt64(seed) &+ 80_000)
+            made.pods.removeAll { $0.node == nil }
+            var numbers = Seeded(state: UInt64(seed))
+            let free = Int.random(in: 0...3, using: &numbers)
+            let minute = Int.random(in: 0...2, using: &numbers)
+            var engine = Self.engine(made)
+            engine.configuration.limits.maximumNodes = made.nodes.count + free
+            engine.configuration.scaleUp.maximumNodesPerMinute = minute
+            engine.configuration.scaleDown.interval = .zero
+            engine.configuration.scaleDown.unneededTime = .zero
+            // Only what is empty goes by itself.
+            engine.configuration.scaleDown.utilizationThreshold = 0
+            engine.configuration.scaleDown.consolidates = true
+            engine.configuration.scaleDown.consolidationGain = 0.05
+            var added = 0
+            for time in [Stage.start, Stage.start + .seconds(1), Stage.start + .seconds(2)] {
+                for case .scaleDecided(let decision) in engine.evaluate(at: time).decisions {
+                    replacements += 1
+                    added += decision.to - decision.from
+                    let most = made.rules.first { $0.id == decision.group }?.max ?? 0
+                    #expect(decision.to <= most, "seed \(seed), \(decision.group)")
+                }
+            }
+            #expect(added <= free, "seed \(seed)")
+            #expect(minute == 0 || added <= minute, "seed \(seed)")
+        }
+        #expect(replacements > 0, "nothing was replaced: the property was not looked at")
+    }
+
     @Test("Where the pods of removed nodes go, every one of them may run when it comes", arguments: 0..<300)
     func removals(seed: Int) {
         var made = Self.loaded(UInt64(seed) &+ 60_000)

@@ -107,7 +107,8 @@ struct DisruptionBudgetTests {
         #expect(stage.removed.flatMap(\.nodes).count == 2)
     }
 
-    /// Two zones, in each two empty nodes (e, f) and two with a pod (p, q); all are ripe, and on a node that stays there is room for all pods.
+    /// Two zones, in each two empty nodes (e, f) and two with a pod (p, q). All are ripe; on a node that stays there is room for all
+    /// pods.
     private func drains(at start: Timestamp = Stage.start, _ budget: DisruptionBudget) -> Stage {
         var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 99)]) { configuration in
             configuration.scaleDown.budgets = [budget]

@@ -132,6 +132,10 @@ public enum DecideBench {
                 added += decision.to - decision.from
                 served += decision.podCount
             }
+            // Nodes of larger groups have room for some.
+            for case .publish(.evaluation(let record)) in actions {
+                for entry in record.pods where entry.outcome.reason == .fitsExisting { served += entry.count }
+            }
             return (added, pods - served)
         }
     }

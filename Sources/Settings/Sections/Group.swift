@@ -132,8 +132,8 @@ extension Settings {
             unreadyTime = reader.interval("unready_time", "Instead of `decider.scale_down.unready_time`.")
             template = reader.section(
                 "template",
-                "What a new node looks like. A ready node of the group is the better witness, then the last one that was, then "
-                    + "the flavor; this fills what they do not say: needed for a group that can be empty (labels and taints of the "
+                "What a new node looks like. A ready node of the group is the better witness, then the last one that was, with "
+                    + "what was changed here since it came, then the flavor; this fills what they do not say: needed for a group that can be empty (labels and taints of the "
                     + "group's new nodes among them: Heat knows none).",
                 Template.init)
             if min > max { reader.mistake("min", "is \(min), above max \(max)", allowed: "min ≤ max") }

@@ -210,33 +210,107 @@ struct TemplateTests {
         #expect(try next(small, saved).core.engine.templates[0]?.origin == "flavor m1.small")
     }
 
+    /// A group with these settings and nodes, after what was saved; without nodes a pod waits that selects by `wanted`.
+    private func group(
+        _ template: GroupRules.Template, _ saved: [UInt8]?, nodes: [Node], stack: String = "one",
+        wanted: [String: String] = [:], flavor: GroupState.Flavor? = TemplateTests.flavor
+    ) throws -> Stage {
+        var rules = GroupRules(id: "w", min: 0, max: 9)
+        rules.template = template
+        var stage = Stage(groups: [rules]) { $0.scaleDown.enabled = false }
+        if let saved { try stage.core.restore(saved) }
+        let shape = Stage.shape(cpu: 1_000) { $0.nodeSelector = wanted }
+        stage.snapshot(nodes: nodes, pods: nodes.isEmpty ? stage.pods("web", 1, shape) : [])
+        var state = Stage.group("w", nodes.map(\.name), at: stage.now)
+        (state.flavor, state.stackID) = (flavor, stack)
+        stage.group(state)
+        stage.evaluate()
+        return stage
+    }
+
+    private func origin(_ stage: Stage) -> String? { stage.core.engine.templates[0]?.origin }
+
     @Test(
-        "Settings and a stack that are others than the last node's go before it: no node has shown yet what they make")
-    func lastNodeOfOtherSettings() throws {
-        func made(_ labels: [String: String], _ stack: String, _ checkpoint: [UInt8]?, nodes: [Node]) throws -> Stage {
-            var rules = GroupRules(id: "w", min: 0, max: 9)
-            rules.template = GroupRules.Template(labels: labels)
-            var stage = Stage(groups: [rules])
-            if let checkpoint { try stage.core.restore(checkpoint) }
-            let shape = Stage.shape(cpu: 1_000) { $0.nodeSelector = labels }
-            stage.snapshot(nodes: nodes, pods: nodes.isEmpty ? stage.pods("web", 1, shape) : [])
-            var state = Stage.group("w", nodes.map(\.name), at: stage.now)
-            (state.flavor, state.stackID) = (Self.flavor, stack)
-            stage.group(state)
-            stage.evaluate()
-            return stage
+        "Settings that are others than the last node's are laid over it, a stack goes before it: no node has shown yet what they make",
+        arguments: ["n1", "n2, then n1", "n1, then n2", "n1 and n2, as old"])
+    func lastNodeOfOtherSettings(leaving: String) throws {
+        let old = GroupRules.Template(labels: ["disk": "hdd"])
+        let new = GroupRules.Template(labels: Self.disk)
+        let twins = leaving.hasSuffix("as old")
+        // The label that no settings name is the node's own.
+        let labels = ["disk": "hdd", "pool": "batch"]
+        let first = Stage.node("n1", labels: labels, createdAt: Stage.start - .minutes(60))
+        let second = Stage.node("n2", labels: labels, createdAt: Stage.start - .minutes(twins ? 60 : 30))
+        var saved = try group(old, nil, nodes: leaving == "n1" ? [first] : [first, second]).core.engine.checkpoint()
+        // They work on under settings that are not their own, and go one after the other.
+        switch leaving {
+        case "n2, then n1", "n1 and n2, as old":
+            saved = try group(new, saved, nodes: [first, second]).core.engine.checkpoint()
+            saved = try group(new, saved, nodes: [first]).core.engine.checkpoint()
+        case "n1, then n2":
+            saved = try group(new, saved, nodes: [first, second]).core.engine.checkpoint()
+            saved = try group(new, saved, nodes: [second]).core.engine.checkpoint()
+        default: saved = try group(new, saved, nodes: [first]).core.engine.checkpoint()
         }
-        let old = ["disk": "hdd"]
-        let node = Stage.node("n1", labels: old)
-        var saved = try made(old, "one", nil, nodes: [node]).core.engine.checkpoint()
-        // The node works on under settings that are not its own.
-        saved = try made(Self.disk, "one", saved, nodes: [node]).core.engine.checkpoint()
-        func origin(_ stage: Stage) -> String? { stage.core.engine.templates[0]?.origin }
-        #expect(origin(try made(old, "one", saved, nodes: [])) == "the last node, n1")
-        let another = try made(Self.disk, "one", saved, nodes: [])
+        #expect(origin(try group(old, saved, nodes: []))?.hasSuffix("with settings of since then") == false)
+        let wanted = Self.disk.merging(["pool": "batch"]) { $1 }
+        let another = try group(new, saved, nodes: [], wanted: wanted)
         #expect(another.sizes == ["w": 1])
-        #expect(origin(another) == "flavor m1.large")
-        #expect(origin(try made(old, "two", saved, nodes: [])) == "flavor m1.large")
+        #expect(origin(another)?.hasSuffix(", with settings of since then") == true)
+        #expect(try group(new, saved, nodes: [], wanted: old.labels).sizes == [:])
+        #expect(origin(try group(old, saved, nodes: [], stack: "two")) == "flavor m1.large")
+    }
+
+    @Test("An old node that is left after a newer one is no better witness of the next")
+    func olderNodeLeft() throws {
+        let old = GroupRules.Template(labels: ["disk": "hdd"])
+        let new = GroupRules.Template(labels: Self.disk)
+        let first = Stage.node("n1", labels: ["disk": "hdd"], createdAt: Stage.start - .minutes(60))
+        let second = Stage.node("n2", labels: Self.disk, createdAt: Stage.start - .minutes(30))
+        var saved = try group(old, nil, nodes: [first]).core.engine.checkpoint()
+        for nodes in [[first, second], [first]] { saved = try group(new, saved, nodes: nodes).core.engine.checkpoint() }
+        let empty = try group(new, saved, nodes: [], wanted: Self.disk)
+        #expect(empty.sizes == ["w": 1])
+        #expect(origin(empty) == "the last node, n2")
+    }
+
+    @Test("An edit of the settings changes what it names, and nothing else of what the last node said")
+    func editedSettings() throws {
+        let pool = ["pool": "batch"]
+        let (own, a, b) = (
+            Taint(key: "own", value: "x", effect: .noSchedule), Taint(key: "a", effect: .noSchedule),
+            Taint(key: "b", effect: .noSchedule)
+        )
+        var node = Stage.node("n1", labels: Self.disk.merging(pool) { $1 }, taints: [own, a, b])
+        node.allocatable = ResourceList(cpuMillis: 3_800, memoryBytes: 7 << 30, pods: 110)
+        node.capacity = ResourceList(cpuMillis: 4_000, memoryBytes: 8 << 30, pods: 110)
+        var template = GroupRules.Template(
+            allocatable: ResourceList(cpuMillis: 3_000, memoryBytes: 6 << 30), labels: [:], taints: [a, b])
+        let saved = try group(template, nil, nodes: [node]).core.engine.checkpoint()
+        func made() throws -> (template: NodeTemplate, node: NodeClass) {
+            let engine = try group(template, saved, nodes: []).core.engine
+            let made = try #require(engine.templates[0])
+            return (made, engine.model.catalog.nodeClasses[made.nodeClass])
+        }
+        func taints(_ node: NodeClass) -> [String] { node.taints.map(\.key).sorted() }
+        // In another order it is the same.
+        template.taints = [b, a]
+        #expect(taints(try made().node) == ["a", "b", "own"])
+        // What the node has already is written down; a taint goes, another comes; the memory is corrected, the cpu is not.
+        template.labels = Self.disk
+        template.taints = [b, Taint(key: "c", effect: .noSchedule)]
+        template.allocatable?.memoryBytes = 5 << 30
+        let edited = try made()
+        #expect(edited.node.labels["pool"] == "batch" && edited.node.labels["disk"] == "ssd")
+        #expect(taints(edited.node) == ["b", "c", "own"])
+        #expect(edited.template.allocatable[Catalog.cpu] == 3_800)
+        #expect(edited.template.allocatable[Catalog.memory] == 5 << 30)
+        #expect(edited.template.capacity[Catalog.cpu] == 4_000)
+        #expect(edited.template.capacity[Catalog.memory] == 8 << 30)
+        // A device that only the settings know.
+        template.allocatable?.extended = [Self.gpu: 2]
+        let equipped = try made().template
+        #expect(equipped.allocatable.last == 2 && equipped.capacity.last == 2)
     }
 
     @Test("The checkpoint is saved when the model is another, not when its node says that it still works")

@@ -19,6 +19,8 @@ struct LastModel: Sendable, Codable, Equatable {
     var stack: String
     /// What the settings said of the group's nodes when the node became the model; nil: not known then.
     var declared: Declared?
+    /// When its Node was created; nil: remembered before this was.
+    var createdAt: Timestamp?
 
     /// What settings say of the nodes of a group, as far as a node itself says it as well.
     struct Declared: Sendable, Codable, Equatable {
@@ -30,6 +32,33 @@ struct LastModel: Sendable, Codable, Equatable {
             (labels, taints) = (template?.labels ?? [:], template?.taints ?? [])
             allocatable = template?.allocatable
         }
+    }
+
+    /// The node with what settings say since then: no node has shown that yet. Where they say the same as before, the node is the
+    /// better witness. A label that they do not name any more stays, for the node may have it without them: if it has not, one
+    /// machine comes and shows so, while pods that ask for a label that no template has would wait for ever. A taint that they do not
+    /// name any more goes, for the same reason.
+    func laidOver(_ new: Declared) -> LastModel {
+        guard let old = declared, old != new else { return self }
+        var result = self
+        result.labels.merge(new.labels.filter { old.labels[$0.key] != $0.value }) { $1 }
+        result.taints.removeAll { old.taints.contains($0) && !new.taints.contains($0) }
+        result.taints += new.taints.filter { !old.taints.contains($0) && !result.taints.contains($0) }
+        let (before, over) = (old.allocatable ?? ResourceList(), new.allocatable ?? ResourceList())
+        func lay(_ field: WritableKeyPath<ResourceList, Int64>) {
+            guard over[keyPath: field] > 0, over[keyPath: field] != before[keyPath: field] else { return }
+            result.allocatable[keyPath: field] = over[keyPath: field]
+            result.capacity[keyPath: field] = max(result.capacity[keyPath: field], over[keyPath: field])
+        }
+        lay(\.cpuMillis)
+        lay(\.memoryBytes)
+        lay(\.ephemeralStorageBytes)
+        lay(\.pods)
+        for (name, amount) in over.extended where before.extended[name] != amount {
+            result.allocatable.extended[name] = amount
+            result.capacity.extended[name] = max(result.capacity.extended[name] ?? 0, amount)
+        }
+        return result
     }
 }
 
@@ -128,8 +157,8 @@ extension Engine {
         configuration.scaleDown.gpuResources.contains { model.nodes[slot]?.node.allocatable.extended[$0] ?? 0 > 0 }
     }
 
-    /// From a node that has been ready for a while; else from the last such node, as long as flavor, stack and settings of the group are
-    /// the same; else from one that has just become ready; else from the configuration and the flavor; else from a node that does not work.
+    /// From a node that has been ready for a while; else from the last such node, as long as flavor and stack of the group are the same,
+    /// with what settings say since then; else from one that has just become ready; else from the configuration and the flavor; else from a node that does not work.
     private mutating func template(of number: Int, _ models: Models) -> NodeTemplate? {
         let force = configuration.scaleUp.forcesDaemonSets
         let flavor = groups[number].state?.flavor
@@ -170,14 +199,13 @@ extension Engine {
             origin: "\(models.young == nil ? "a node that does not work" : "node"), \(node.name)")
     }
 
-    /// Whether new nodes of the group still are what the last one was. Of another stack it says nothing; and what the settings say
-    /// since then no node has shown yet. What is not known is taken for the same.
+    /// Whether new nodes of the group still are the machines that the last one was. Of another stack it says nothing. What is not known
+    /// is taken for the same.
     private func isStillAlike(_ number: Int) -> Bool {
-        let (state, rules) = (groups[number].state, groups[number].rules)
+        let state = groups[number].state
         guard let model = groups[number].memory.model else { return true }
         let stack = state?.stackID ?? ""
         return isOfFlavor(state?.flavor, model) && (stack.isEmpty || model.stack.isEmpty || stack == model.stack)
-            && model.declared.map { $0 == LastModel.Declared(rules.template) } ?? true
     }
 
     /// Whether machines of the group still are what the last model was; unknown flavors are taken for the same.
@@ -192,9 +220,17 @@ extension Engine {
     ) {
         var flavor = flavor
         var declared = LastModel.Declared(groups[number].rules.template)
+        let stack = groups[number].state?.stackID ?? ""
         if let known = groups[number].memory.model {
-            // A flavor that the group has since then is not this node's, nor are settings.
-            if known.uid == node.uid, known.name == node.name {
+            let isSame = known.uid == node.uid && known.name == node.name
+            // What is there after a newer one has gone says less of a node to come than that one did, but for a GPU.
+            let isOlder = known.createdAt.map { node.createdAt < $0 } ?? false
+            let offersMore = configuration.scaleDown.gpuResources.contains {
+                node.allocatable.extended[$0] ?? 0 > known.allocatable.extended[$0] ?? 0
+            }
+            if !isSame && isOlder && !offersMore && (stack.isEmpty || known.stack == stack) { return }
+            // A flavor that the group has since then is not this node's, nor are settings: no older one was made with newer ones.
+            if isSame || isOlder || known.createdAt == node.createdAt {
                 (flavor, declared) = (known.flavor ?? flavor, known.declared ?? declared)
             }
             if known.mirrors != mirrors { groups[number].mirrorClasses = nil }
@@ -202,12 +238,14 @@ extension Engine {
         groups[number].memory.model = LastModel(
             name: node.name, uid: node.uid, labels: node.labels,
             taints: ClusterModel.templateTaints(node.taints, model.nodeRules), allocatable: node.allocatable,
-            capacity: node.capacity, flavor: flavor, mirrors: mirrors, stack: groups[number].state?.stackID ?? "",
-            declared: declared)
+            capacity: node.capacity, flavor: flavor, mirrors: mirrors, stack: stack, declared: declared,
+            createdAt: node.createdAt)
     }
 
     private mutating func lastTemplate(of number: Int) -> NodeTemplate? {
-        guard let last = groups[number].memory.model else { return nil }
+        guard let known = groups[number].memory.model else { return nil }
+        let isPlain = configuration.peer.choosesModelsPlainly
+        let last = isPlain ? known : known.laidOver(LastModel.Declared(groups[number].rules.template))
         let carried: [Int]
         if let known = groups[number].mirrorClasses, known.revision == model.classesRevision {
             carried = known.numbers
@@ -218,7 +256,7 @@ extension Engine {
         return model.template(
             labels: last.labels, taints: ClusterModel.templateTaints(last.taints, model.nodeRules),
             allocatable: last.allocatable, capacity: last.capacity, carried: carried,
-            origin: "the last node, \(last.name)")
+            origin: "the last node, \(last.name)" + (last == known ? "" : ", with settings of since then"))
     }
 
     /// Whether the node offers the extended resources that the configuration says the group's nodes have.

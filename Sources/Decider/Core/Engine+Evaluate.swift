@@ -85,18 +85,34 @@ extension Engine {
         }
     }
 
-    /// The memory without what changes in every evaluation, or with every word that says the same again.
+    /// The memory without what changes in every evaluation, or with every word that says the same again. When an alarm was last heard
+    /// decides where a rule has a `max_age`: it is kept to a quarter of that, or a minute.
     var memoryToSave: EngineMemory {
         var saved = memory
         saved.number = 0
-        saved.alarms = saved.alarms?.mapValues { alarm in
-            var state = alarm
-            state.saidAt = nil
-            state.heardAt = state.at
-            return state
+        if let alarms = saved.alarms {
+            saved.alarms = Dictionary(
+                uniqueKeysWithValues: alarms.map { id, alarm in
+                    var state = alarm
+                    state.saidAt = nil
+                    state.heardAt = state.at
+                    if let age = maximumAge(ofAlarm: id, alarm.name) {
+                        let step = min(60_000_000, max(1_000_000, age.microseconds / 4))
+                        state.heardAt = Timestamp(microseconds: alarm.heardAt.microseconds / step * step)
+                    }
+                    return (id, state)
+                })
         }
         for group in groups { saved.groups[group.rules.id] = group.memory }
         return saved
+    }
+
+    /// The least age of its last word at which a rule takes an alarm for unknown; nil: none does.
+    private func maximumAge(ofAlarm id: String, _ name: String?) -> Interval? {
+        configuration.rules.compactMap { rule -> Interval? in
+            guard case .alarm(let wanted) = rule.condition, wanted.name == id || wanted.name == name else { return nil }
+            return wanted.maximumAge
+        }.min()
     }
 
     func note(_ deadline: Timestamp?, in result: inout EvaluationResult) {
@@ -134,7 +150,12 @@ extension Engine {
                 guard let startedAt = removal.startedAt, slot != nil || target.nodeUID != Self.unregisteredUID
                 else { return false }
                 let isShown = slot.map { model.briefs[$0].isUnderRemoval } ?? false
-                return !isShown && now > startedAt + .minutes(5)
+                // Heat may need long for volumes and ports of a machine whose Node is gone. A stack's own time limit is an hour.
+                let isDeleted =
+                    slot == nil
+                    && groups[number].state?.members.contains { $0.serverID == target.serverID && $0.isLeaving }
+                        ?? false
+                return !isShown && now > startedAt + .minutes(isDeleted ? 60 : 5)
             }
             groups[number].memory.removal = removal.targets.isEmpty ? nil : removal
         }

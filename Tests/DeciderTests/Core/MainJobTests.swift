@@ -279,6 +279,36 @@ struct MainJobTests {
         #expect(stage.core.engine.groups[0].memory.removal == nil)
     }
 
+    @Test(
+        "A Node that is gone while Heat still deletes its machine: the removal is under way until Heat is done, or for an hour"
+    )
+    func longDeletion() throws {
+        for ends in [true, false] {
+            var stage = Stage(groups: [workers()]) { $0.scaleDown.unneededTime = .seconds(10) }
+            let running = stage.pods("busy", 1, Stage.shape(cpu: 3_500), on: "n1")
+            stage.snapshot(nodes: [Stage.node("n1"), Stage.node("n2")], pods: running)
+            stage.group("workers", ["n1", "n2"], min: 1)
+            stage.evaluate()
+            stage.evaluate(after: .seconds(11))
+            let removal = try #require(stage.removed.first)
+            let progress = RemovalProgress(
+                id: removal.id, group: "workers", node: "n2", nodeUID: "uid-n2", serverID: "server-n2",
+                reason: Explanation(.nodeUnneeded), at: stage.now)
+            stage.receive(.removalCordoned(RemovalCordoned(cluster: "test", removal: progress)))
+            stage.delta(removedNodes: ["n2"])
+            var state = Stage.group("workers", ["n1", "n2"], min: 1, at: stage.now)
+            state.members[1].status = "DELETE_IN_PROGRESS"
+            stage.group(state)
+            stage.evaluate(after: .minutes(10))
+            #expect(stage.core.engine.groups[0].memory.removal != nil)
+            if ends { stage.group("workers", ["n1"], min: 1) }
+            stage.evaluate(after: .minutes(ends ? 1 : 45))
+            #expect((stage.core.engine.groups[0].memory.removal == nil) == ends)
+            stage.evaluate(after: .minutes(10))
+            #expect(stage.core.engine.groups[0].memory.removal == nil)
+        }
+    }
+
     @Test("A node that a pending pod waits for is not idle, however long the scheduler takes")
     func awaitedNode() throws {
         var stage = Stage(groups: [workers()]) {

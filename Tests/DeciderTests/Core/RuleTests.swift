@@ -288,6 +288,33 @@ struct RuleTests {
         #expect(entry(stage)?.outcome.reason == .noMeasurement)
     }
 
+    @Test("when an alarm was last heard is saved to a minute, or to a quarter of a shorter limit", arguments: [10, 2])
+    func heard(limit: Double) throws {
+        let rule = Self.rule(.hold, when: .alarm(ScalingRule.Alarm("a1", maximumAge: .minutes(limit))))
+        var stage = Self.stage(rule)
+        var saved: [UInt8]?
+        var saves = 0
+        for _ in 0..<80 {
+            stage.now = stage.now + .seconds(15)
+            stage.receive(Self.alarm(stage, "alarm"))
+            stage.evaluate(after: .milliseconds(1))
+            guard stage.actions.contains(where: { if case .saveCheckpoint = $0 { true } else { false } }) else {
+                continue
+            }
+            saved = try stage.core.engine.checkpoint()
+            saves += 1
+        }
+        // Twenty minutes: the word alone brings a save in each step, no more.
+        #expect(saves <= (limit == 10 ? 24 : 44), "\(saves)")
+        var next = Self.stage(rule)
+        next.now = stage.now
+        try next.core.restore(try #require(saved))
+        next.evaluate(after: .seconds(1))
+        #expect(next.core.engine.removalHolds.count == 1)
+        next.evaluate(after: .minutes(limit))
+        #expect(next.core.engine.removalHolds.isEmpty)
+    }
+
     // MARK: Time
 
     @Test("the condition has to hold for its duration without a break")

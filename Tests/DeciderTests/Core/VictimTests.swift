@@ -118,6 +118,22 @@ struct VictimTests {
         }
     }
 
+    @Test("Jobs that began at about the same time cost the same: the fuller zone first, and in it the youngest Job")
+    func zonesWithJobs() {
+        let nodes = (0..<4).map { Stage.node("n\($0)", zone: $0 < 1 ? "small" : "full") }
+        func gone(_ ages: [Double]) -> [String] {
+            first(nodes) { stage in
+                let shape = Stage.shape(cpu: 100) { $0.owner = PodShape.Owner(kind: "Job", name: "job") }
+                return zip(nodes, ages).flatMap { node, age in
+                    stage.pods("p-\(node.name)", 1, shape, on: node.name, age: .seconds(age))
+                }
+            }
+        }
+        // 21 minutes later they are 22 to 23 minutes old.
+        #expect(gone([60, 90, 61, 120]) == ["n2"])
+        #expect(gone([60, 7_260, 7_261, 7_262]) == ["n0"], "those of the fuller zone cost two hours more")
+    }
+
     @Test("A fuller zone is no reason to move dearer pods, nor to lose a node that works instead of one that does not")
     func zonesAfterCost() {
         // One pod in the small zone, two on each node of the full one; one node may be emptied.
@@ -427,6 +443,32 @@ struct VictimTests {
                 } configure: {
                     $0.scaleUp.softTieBreaks = isOn
                 } == [isOn ? "c" : "a"])
+        }
+    }
+
+    @Test("Of equal ones that of another flavor than the group has now goes first, though it is younger")
+    func oldFlavor() {
+        func gone(_ label: String?, pods: Bool) -> [String] {
+            var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) { $0.scaleDown.maximumParallel = 1 }
+            func node(_ name: String, _ flavor: String?, age: Double) -> Node {
+                var labels: [String: String] = [:]
+                if let flavor { labels["node.kubernetes.io/instance-type"] = flavor }
+                return Stage.node(name, labels: labels, createdAt: Stage.start - .minutes(age))
+            }
+            let nodes = [node("a", "m2.large", age: 900), node("b", label, age: 60), node("c", "m2.large", age: 30)]
+            let running = pods ? nodes.flatMap { self.pod(&stage, $0.name) } : []
+            stage.snapshot(nodes: nodes, pods: running)
+            var state = Stage.group("w", nodes.map(\.name), at: stage.now)
+            state.flavor = GroupState.Flavor(name: "m2.large", vcpus: 4, ramMiB: 8_192, diskGiB: 40)
+            stage.group(state)
+            stage.evaluate()
+            stage.evaluate(after: .minutes(21))
+            return stage.removed.flatMap(\.nodes).map(\.node)
+        }
+        for pods in [true, false] {
+            #expect(gone("m1.large", pods: pods) == ["b"])
+            #expect(gone("m2.large", pods: pods) == ["a"])
+            #expect(gone(nil, pods: pods) == ["a"])
         }
     }
 

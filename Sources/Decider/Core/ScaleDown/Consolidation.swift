@@ -276,7 +276,7 @@ extension Engine {
             return eligibility.mark(slot, model) == nil
         }
         let scores = slots.map {
-            (slot: $0, score: disruption($0, at: now) / max(cost(of: $0).value, .leastNonzeroMagnitude))
+            (slot: $0, score: disruption($0, at: now).exact / max(cost(of: $0).value, .leastNonzeroMagnitude))
         }
         let ordered = scores.sorted {
             $0.score != $1.score ? $0.score < $1.score : model.world.names[$0.slot] < model.world.names[$1.slot]

@@ -133,7 +133,8 @@ extension Engine {
         return sample.value
     }
 
-    /// Cheapest first: empty, unready, few and unimportant pods, those that would rather be elsewhere, of the fullest zone, oldest.
+    /// Cheapest first: empty, unready, few and unimportant pods, those that would rather be elsewhere, of the fullest zone, of another
+    /// flavor than new nodes of the group, oldest.
     func orderVictims(_ slots: [Int], _ utilizations: [Int: Utilization], at now: Timestamp) -> [Int] {
         struct Cost {
             var slot: Int
@@ -143,17 +144,22 @@ extension Engine {
             var weight: Double
             var liking: Int64
             var utilization: Double
+            /// With the whole age of Jobs, for nodes that are as cheap but for that.
+            var exactWeight: Double
+            var isOfOldFlavor: Bool
             var createdAt: Timestamp
             var name: String
         }
         let preferences = preferences(of: slots)
         let costs = slots.map { slot in
             let pods = Int(model.briefs[slot].pods - model.briefs[slot].fixedPods)
+            let weight: (steps: Double, exact: Double) = pods == 0 ? (0, 0) : disruption(slot, at: now)
             return Cost(
                 slot: slot, isReady: model.briefs[slot].isReady, wasUnneeded: memory.unneededSince[key(slot)] != nil,
-                pods: pods, weight: pods == 0 ? 0 : disruption(slot, at: now),
+                pods: pods, weight: weight.steps,
                 liking: pods == 0 ? 0 : liking(slot, preferences),
-                utilization: utilizations[slot]?.value ?? 0, createdAt: model.briefs[slot].createdAt,
+                utilization: utilizations[slot]?.value ?? 0,
+                exactWeight: weight.exact, isOfOldFlavor: isOfOldFlavor(slot), createdAt: model.briefs[slot].createdAt,
                 name: model.world.names[slot])
         }
         let sorted = costs.sorted { left, right in
@@ -163,6 +169,8 @@ extension Engine {
             if left.wasUnneeded != right.wasUnneeded { return left.wasUnneeded }
             if left.weight != right.weight { return left.weight < right.weight }
             if left.liking != right.liking { return left.liking < right.liking }
+            if left.exactWeight != right.exactWeight { return left.exactWeight < right.exactWeight }
+            if left.isOfOldFlavor != right.isOfOldFlavor { return left.isOfOldFlavor }
             if left.createdAt != right.createdAt { return left.createdAt < right.createdAt }
             return left.name < right.name
         }
@@ -173,10 +181,21 @@ extension Engine {
         }
     }
 
-    /// What moving a node's pods costs: each pod one, more by priority, more for a Job's pod the longer it has run.
-    func disruption(_ slot: Int, at now: Timestamp) -> Double {
+    /// Whether the node's label names another flavor than the one that its group has now.
+    private func isOfOldFlavor(_ slot: Int) -> Bool {
+        let number = Int(groupOfSlot[slot])
+        guard number >= 0, let flavor = groups[number].state?.flavor?.name,
+            let own = model.nodes[slot]?.node.labels["node.kubernetes.io/instance-type"]
+        else { return false }
+        return own != flavor
+    }
+
+    /// What moving a node's pods costs: each pod one, more by priority, more for a Job's pod the longer it has run: one in ten minutes.
+    /// `exact`: with parts of ten minutes, by which no two nodes with Jobs would be as cheap.
+    func disruption(_ slot: Int, at now: Timestamp) -> (steps: Double, exact: Double) {
         // In whole millionths: sums that differ by the order of the pods would choose another node.
         var sum: Int64 = 0
+        var parts: Int64 = 0
         for index in model.nodes[slot]?.pods ?? [] {
             guard let pod = model.pods[Int(index)] else { continue }
             let number = Int(pod.podClass)
@@ -186,10 +205,12 @@ extension Engine {
                 sum += Int64(priority)
             }
             if model.catalog.classes[number].shape.owner?.kind == "Job" {
-                sum += max(0, (now - pod.createdAt).microseconds) / 600
+                let age = max(0, (now - pod.createdAt).microseconds)
+                sum += age / 600_000_000 * 1_000_000
+                parts += age % 600_000_000 / 600
             }
         }
-        return Double(sum) / 1_000_000
+        return (Double(sum) / 1_000_000, Double(sum + parts) / 1_000_000)
     }
 
     /// `kept`: nodes that could not be looked at; their time runs on if it ran before.

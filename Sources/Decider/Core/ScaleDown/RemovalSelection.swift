@@ -83,7 +83,7 @@ struct RemovalSelection {
         return Candidate(
             slot: slot, group: group, zone: engine.zone(of: slot), isEmpty: isEmpty,
             isDead: !engine.model.briefs[slot].isReady,
-            disruption: isWeighed ? engine.disruption(slot, at: now) : 0,
+            disruption: isWeighed ? engine.disruption(slot, at: now).steps : 0,
             liking: isWeighed ? engine.liking(slot, preferences) : 0,
             takes: node.map { engine.counted($0) } ?? [:])
     }

@@ -29,11 +29,11 @@ struct ConsolidationTests {
         return stage
     }
 
-    /// Evaluates every ten seconds for so long; ends with the first decision.
-    private func wait(_ stage: inout Stage, _ interval: Interval) -> [Event] {
+    /// Evaluates every step for so long; ends with the first decision.
+    private func wait(_ stage: inout Stage, _ interval: Interval, step: Interval = .seconds(10)) -> [Event] {
         let end = stage.now + interval
         while stage.now < end {
-            let decisions = stage.evaluate(after: .seconds(10))
+            let decisions = stage.evaluate(after: step)
             if !decisions.isEmpty { return decisions }
         }
         return []
@@ -160,6 +160,56 @@ struct ConsolidationTests {
         stage.evaluate(after: .minutes(2))
         #expect(stage.core.engine.memory.consolidation == nil)
         #expect(stage.removed.isEmpty)
+    }
+
+    @Test("Nor is one bought again every hour beside one that has its GPU: the group is left alone for a day")
+    func gpuNeverComesAgain() throws {
+        let gpu = "nvidia.com/gpu"
+        var rules = [GroupRules(id: "big", min: 0, max: 9), GroupRules(id: "small", min: 0, max: 9)]
+        (rules[0].price, rules[1].price) = (8, 3)
+        var stage = Stage(groups: rules) { $0.scaleDown.consolidates = true }
+        func node(_ name: String, gpus: Int64) -> Node {
+            var node = Stage.node(name)
+            node.allocatable.extended = [gpu: gpus]
+            node.capacity.extended = [gpu: gpus]
+            return node
+        }
+        func pods(_ name: String, _ gpus: Int64, on node: String) -> [Pod] {
+            stage.pods(name, 1, Stage.shape(cpu: 100, app: name) { $0.requests.extended = [gpu: gpus] }, on: node)
+        }
+        // s0 is full, and so is b2: it is b1 alone that a small one could replace.
+        stage.snapshot(
+            nodes: [node("b1", gpus: 8), node("b2", gpus: 8), node("s0", gpus: 5)],
+            pods: pods("a", 5, on: "b1") + pods("b", 8, on: "b2") + pods("c", 5, on: "s0"))
+        stage.group("big", ["b1", "b2"])
+        stage.group("small", ["s0"])
+        stage.evaluate()
+        /// Plays until the next decision to grow, for at most so long; a bare machine comes for it, and goes when that is decided.
+        func bought(within interval: Interval) -> ScaleDecided? {
+            let end = stage.now + interval
+            while stage.now < end {
+                _ = wait(&stage, end - stage.now, step: .minutes(1))
+                if let growth = stage.scaled.first { return growth }
+                guard let removal = stage.removed.first, let target = removal.nodes.first else { continue }
+                let progress = RemovalProgress(
+                    id: removal.id, group: "small", node: target.node, nodeUID: target.nodeUID,
+                    serverID: target.serverID, reason: target.reason, at: stage.now)
+                stage.receive(.removalCompleted(RemovalCompleted(cluster: "test", removal: progress)))
+                stage.delta(removedNodes: [target.node])
+                stage.group("small", ["s0"])
+            }
+            return nil
+        }
+        for name in ["s1", "s2"] {
+            let growth = try #require(bought(within: .minutes(name == "s1" ? 30 : 27 * 60)), "\(name)")
+            #expect(growth.group == "small")
+            started(&stage, growth)
+            stage.group("small", ["s0", name])
+            stage.delta(nodes: [Stage.node(name, createdAt: stage.now)])
+            // It is waited for, given up and removed. Nothing is bought for most of a day.
+            #expect(bought(within: .minutes(23 * 60)) == nil, "\(name)")
+            #expect(stage.core.engine.counts.nodes == 3, "\(name)")
+        }
     }
 
     @Test("Spare capacity on the larger node is not lost: what replaces it has to have room for that as well")

@@ -67,6 +67,8 @@ struct GroupMemory: Sendable, Codable, Equatable {
     var releasedAt: Timestamp?
     /// The last good node, as a model for new ones while no other serves.
     var model: LastModel?
+    /// Until when no replacement of nodes by new ones of the group is begun: the last ones came without what was wanted of them.
+    var noReplacementUntil: Timestamp?
     /// Since when the wanted size differs from the members by this much.
     var mismatch: Mismatch?
     /// A request from outside that is being considered.

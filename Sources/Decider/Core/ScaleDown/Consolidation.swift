@@ -153,7 +153,14 @@ extension Engine {
             let verdicts = emptied(waiting, nodes: model.order, worldToMoveIn(pass, at: now), pass.held, at: now)?
                 .verdicts
         else {
-            if awaitsGPU(plan, waiting, at: now) { return [] }
+            let bare = withoutGPU(plan, waiting)
+            if bare.contains(where: { now < model.briefs[$0].createdAt + configuration.health.startupTimeout }) {
+                return []
+            }
+            if !bare.isEmpty, let id = plan.group, let number = groupNumbers[id] {
+                // It goes, and the next one would lack it as well: tried again tomorrow.
+                groups[number].memory.noReplacementUntil = now + .minutes(24 * 60)
+            }
             memory.consolidation = nil
             memory.consolidatedAt = now
             return []
@@ -162,7 +169,14 @@ extension Engine {
         var sentences: [String] = []
         var chosen = permitted(waiting, at: now)
         var later: [Int: Explanation] = [:]
+        let isAllowed = !chosen.isEmpty
         keepTogether(&chosen, &later, pass, among: waiting)
+        if isAllowed && chosen.values.allSatisfy(\.isEmpty) {
+            // Placed anew, not even the pods of one of them all find room: the cluster is not what it was.
+            memory.consolidation = nil
+            memory.consolidatedAt = now
+            return []
+        }
         for (number, slots) in chosen.sorted(by: { $0.key < $1.key }) where !slots.isEmpty {
             sentences += decideRemoval(
                 number, slots, at: now, reason: Explanation(.consolidated, plan.saving), &result)
@@ -197,9 +211,9 @@ extension Engine {
         }
     }
 
-    /// Whether a new node still lacks a GPU that pods on these nodes ask for: it comes some minutes after the node is ready, when its
-    /// driver is set up. Given up before that, the node would be bought in vain, and again after the pause.
-    private func awaitsGPU(_ plan: ConsolidationPlan, _ slots: [Int], at now: Timestamp) -> Bool {
+    /// New nodes that lack a GPU which pods on these nodes ask for: it comes some minutes after the node is ready, when its driver is
+    /// set up. Given up before that, the node would be bought in vain, and again after the pause.
+    private func withoutGPU(_ plan: ConsolidationPlan, _ slots: [Int]) -> [Int] {
         let wanted = configuration.scaleDown.gpuResources.filter { resource in
             slots.contains { slot in
                 (model.nodes[slot]?.pods ?? []).contains { index in
@@ -209,9 +223,8 @@ extension Engine {
                 }
             }
         }
-        return newNodes(plan).contains { slot in
-            now < model.briefs[slot].createdAt + configuration.health.startupTimeout
-                && wanted.contains { model.nodes[slot]?.node.allocatable.extended[$0] ?? 0 == 0 }
+        return newNodes(plan).filter { slot in
+            wanted.contains { model.nodes[slot]?.node.allocatable.extended[$0] ?? 0 == 0 }
         }
     }
 
@@ -316,7 +329,9 @@ extension Engine {
         let allowance = allowance()
         var found: [ConsolidationOption] = []
         for (number, candidate) in growthCandidates(standings).enumerated() {
-            guard candidate.refusal == nil, !candidate.zeroOrMax, let template = candidate.template else { continue }
+            guard candidate.refusal == nil, !candidate.zeroOrMax, let template = candidate.template,
+                groups[number].memory.noReplacementUntil.map({ now >= $0 }) ?? true
+            else { continue }
             let each = allPriced ? candidate.price ?? 0 : Double(template.capacity[Catalog.cpu]) / 1_000
             guard each > 0, most / each >= 1 else { continue }
             let (count, _) = allowance.allowed(

@@ -106,6 +106,31 @@ struct PodScrapingTests {
         #expect(talk.core.cluster.scrapedPods([]).isEmpty)
     }
 
+    @Test("Containers whose use is published: those that a scaler of the namespace looks at")
+    func containers() {
+        func scaler(_ container: String, _ namespace: String = "n") -> PodScaler {
+            var scaler = self.scaler("cpu", namespace: namespace)
+            scaler.intentions = [Intention(stat: "cpu", container: container, goal: .utilization(60))]
+            return scaler
+        }
+        var talk = Talk()
+        _ = talk.sync([(.podScalers, .scaler(scaler("app"))), (.podScalers, .scaler(scaler("log", "other")))])
+        let wanted = talk.core.cluster.containers([scaler("proxy"), self.scaler("memory")])
+        #expect(wanted == ["n": ["app", "proxy"], "other": ["log"]])
+        var sample = PodStats.Sample(namespace: "n", pod: "web-1", node: "node-1", at: Talk.at(0))
+        for name in ["app", "log", "proxy"] {
+            sample.containers = (sample.containers ?? []) + [PodStats.Container(name: name)]
+        }
+        var (kept, left) = (sample, sample)
+        kept.keepContainers(wanted["n"])
+        #expect(kept.containers?.map(\.name) == ["app", "proxy"])
+        left.keepContainers(wanted["else"])
+        #expect(left.containers == nil)
+        left = sample
+        left.keepContainers(["none"])
+        #expect(left.containers == nil)
+    }
+
     @Test("Nothing is asked for where no scaler names a stat of pods' own")
     func none() {
         var talk = Talk()

@@ -61,6 +61,30 @@ struct PodRequestsTests {
         #expect(try shape([]).runningRequests == nil && shape([container("100m")]).runningRequests == nil)
     }
 
+    @Test("Each container's requests are told where there are several, or the pod's are its own: sidecars too")
+    func containers() throws {
+        func shape(_ initContainers: String, _ containers: String, _ rest: String = "") throws -> PodShape {
+            let text =
+                #"{"metadata":{"uid":"u","name":"p"},"spec":{"initContainers":[\#(initContainers)],"containers":[\#(containers)]\#(rest)}}"#
+            return try Fixture.decode(PodObject.self, text).shape
+        }
+        func named(_ name: String, _ cpu: Int, _ rest: String = "") -> String {
+            #"{"name":"\#(name)","resources":{"requests":{"cpu":"\#(cpu)m"}}\#(rest)}"#
+        }
+        let (app, log) = (named("app", 300), named("log", 50, #","restartPolicy":"Always""#))
+        let wanted = PodShape.ContainerRequest(name: "app", cpuMillis: 300, memoryBytes: 0)
+        #expect(try shape(named("setup", 900), app).containers == nil)
+        #expect(
+            try shape("\(named("setup", 900)),\(log)", app).containers == [
+                .init(name: "log", cpuMillis: 50, memoryBytes: 0), wanted,
+            ])
+        #expect(
+            try shape("", #"\#(app),{"name":"bare"}"#).containers == [
+                wanted, .init(name: "bare", cpuMillis: 0, memoryBytes: 0),
+            ])
+        #expect(try shape("", app, #","resources":{"requests":{"cpu":"1"}}"#).containers == [wanted])
+    }
+
     @Test("extended resources, fractions, numbers instead of strings, amounts beyond 64 bits")
     func quantities() throws {
         let text = #"{"resources":{"requests":{"nvidia.com/gpu":2,"cpu":"0.1","ephemeral-storage":"1G"}}}"#

@@ -145,6 +145,7 @@ struct PodScalerTests {
             {\#(reference), "maxReplicas": 10, "metrics": [
              {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}},
              {"type": "Resource", "resource": {"name": "memory", "target": {"type": "AverageValue", "averageValue": "500Mi"}}},
+             {"type": "ContainerResource", "containerResource": {"name": "cpu", "container": "app", "target": {"type": "AverageValue", "averageValue": "250m"}}},
              {"type": "Pods", "pods": {"metric": {"name": "rps"}, "target": {"type": "AverageValue", "averageValue": "1500m"}}}]}
             """#)
         #expect(scaler.problem == nil)
@@ -152,6 +153,7 @@ struct PodScalerTests {
             scaler.intentions == [
                 Intention(stat: "cpu", goal: .utilization(60)),
                 Intention(stat: "memory", goal: .average(Double(500 << 20))),
+                Intention(stat: "cpu", container: "app", goal: .average(250)),
                 Intention(stat: "rps", goal: .average(1.5)),
             ])
         #expect(scaler.minimum == 1 && scaler.scaleUp == .up && scaler.scaleDown == .down)
@@ -171,7 +173,23 @@ struct PodScalerTests {
             ),
             (
                 #""maxReplicas": 5, "metrics": [{"type": "Object"}]"#,
-                #"spec.metrics[0].type: "Object" is none of Resource, Pods, External"#
+                #"spec.metrics[0].type: "Object" is none of Resource, ContainerResource, Pods, External"#
+            ),
+            (
+                #""maxReplicas": 5, "metrics": [{"type": "ContainerResource", "containerResource": {"name": "disk", "container": "app"}}]"#,
+                #"spec.metrics[0].containerResource: "disk" is neither cpu nor memory"#
+            ),
+            (
+                #""maxReplicas": 5, "metrics": [{"type": "ContainerResource", "containerResource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}}]"#,
+                "spec.metrics[0].containerResource.container: is missing"
+            ),
+            (
+                #""maxReplicas": 5, "thresholds": [{"intention": {"stat": "rps", "container": "app", "averageValue": 5}}]"#,
+                "intention 0 (rps of app): of a container only cpu and memory are known"
+            ),
+            (
+                #""maxReplicas": 5, "thresholds": [{"intention": {"stat": "cpu", "container": "", "averageValue": 5}}]"#,
+                "intention 0 (cpu of ): names a container without a name"
             ),
             (
                 #""maxReplicas": 5, "thresholds": [{"intention": {"stat": "cpu"}}]"#,
@@ -349,7 +367,7 @@ struct PodScalerTests {
             return scaler
         }
         let metrics =
-            #""autoscaling.alpha.kubernetes.io/metrics": "[{\"type\":\"Resource\",\"resource\":{\"name\":\"memory\",\"targetAverageUtilization\":70}},{\"type\":\"Pods\",\"pods\":{\"metricName\":\"rps\",\"targetAverageValue\":\"1k\"}},{\"type\":\"External\",\"external\":{\"metricName\":\"q\",\"metricSelector\":{\"matchLabels\":{\"a\":\"b\"}},\"targetValue\":\"30\"}}]""#
+            #""autoscaling.alpha.kubernetes.io/metrics": "[{\"type\":\"Resource\",\"resource\":{\"name\":\"memory\",\"targetAverageUtilization\":70}},{\"type\":\"Pods\",\"pods\":{\"metricName\":\"rps\",\"targetAverageValue\":\"1k\"}},{\"type\":\"ContainerResource\",\"containerResource\":{\"name\":\"cpu\",\"container\":\"app\",\"targetAverageUtilization\":50}},{\"type\":\"External\",\"external\":{\"metricName\":\"q\",\"metricSelector\":{\"matchLabels\":{\"a\":\"b\"}},\"targetValue\":\"30\"}}]""#
         let behavior =
             #""autoscaling.alpha.kubernetes.io/behavior": "{\"ScaleUp\":{\"StabilizationWindowSeconds\":0,\"SelectPolicy\":\"Max\",\"Policies\":[{\"Type\":\"Pods\",\"Value\":2,\"PeriodSeconds\":60}],\"Tolerance\":null},\"ScaleDown\":{\"StabilizationWindowSeconds\":60}}""#
         var one = try converted("\(metrics), \(behavior)")
@@ -357,6 +375,7 @@ struct PodScalerTests {
         #expect(
             made.intentions == [
                 Intention(stat: "memory", goal: .utilization(70)), Intention(stat: "rps", goal: .average(1_000)),
+                Intention(stat: "cpu", container: "app", goal: .utilization(50)),
                 Intention(stat: "q", isExternal: true, goal: .total(30)),
             ])
         #expect(made.scaleUp.policies == [.init(.pods, 2, per: .seconds(60))])
@@ -364,7 +383,7 @@ struct PodScalerTests {
         #expect(one.notes.contains { $0.contains("selector is left out") })
         one = try converted(metrics, #", "targetCPUUtilizationPercentage": 60"#)
         made = try scaler(one.manifest)
-        #expect(made.intentions.count == 4 && made.intentions.first == Intention(stat: "cpu", goal: .utilization(60)))
+        #expect(made.intentions.count == 5 && made.intentions.first == Intention(stat: "cpu", goal: .utilization(60)))
         #expect(!one.notes.contains { $0.contains("80 %") })
         for wrong in ["{", "{}", #"[{\"type\":\"Resource\",\"resource\":{\"name\":\"memory\"}}]"#, "[1]"] {
             one = try converted(#""autoscaling.alpha.kubernetes.io/metrics": "\#(wrong)""#)

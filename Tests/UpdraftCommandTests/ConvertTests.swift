@@ -31,7 +31,11 @@ struct ConvertTests {
             #expect(try code(hpa(#"{"type": "\#(kind)", "\#(key)": \#(named)}"#)) == 0)
             #expect(try code(hpa(#"{"type": "\#(kind)", "\#(key)": \#(chosen)}"#)) == 1)
         }
-        #expect(try code(hpa(#"{"type": "ContainerResource"}"#)) == 1, "nothing is left to scale by")
+        let container =
+            #"{"name": "cpu", "container": "app", "target": {"type": "Utilization", "averageUtilization": 60}}"#
+        #expect(try code(hpa(#"{"type": "ContainerResource", "containerResource": \#(container)}"#)) == 0)
+        #expect(try code(hpa(#"{"type": "ContainerResource"}"#)) == 1, "it will not scale")
+        #expect(try code(hpa(#"{"type": "Object"}"#)) == 1, "nothing is left to scale by")
         #expect(try code(#"{"kind": "Deployment", "metadata": {"name": "web"}}"#) == 1)
         #expect(try code("{") == 1)
         #expect(ConvertCommand.run(["hpa", "/nonexistent/hpa.yaml"]) == 1)

@@ -75,6 +75,18 @@ struct ObservedScaling: Sendable {
         return wanted
     }
 
+    /// Containers whose use scalers look at, by namespace. `more`: scalers that are no objects.
+    func containers(_ more: [PodScaler]) -> [String: Set<String>] {
+        var wanted: [String: Set<String>] = [:]
+        for scaler in Array(scalers.values) + more {
+            for name in scaler.intentions.compactMap(\.container)
+            where wanted[scaler.namespace, default: []].count < Self.maximumStats {
+                wanted[scaler.namespace, default: []].insert(name)
+            }
+        }
+        return wanted
+    }
+
     /// Gnocchi's metrics and Aodh's alarms that scalers in use name. `more`: scalers that are no objects; of two with one id the
     /// object counts.
     func sources(_ more: [PodScaler]) -> [WantedSource] {
@@ -90,7 +102,7 @@ struct ObservedScaling: Sendable {
         return wanted
     }
 
-    /// Stats of pods' own that are asked for in one namespace at most.
+    /// Stats of pods' own, and containers, that are asked for in one namespace at most.
     private static let maximumStats = 100
 
     // MARK: Taking in

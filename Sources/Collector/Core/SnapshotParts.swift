@@ -89,6 +89,7 @@ enum MessageSize {
             + shape.topologySpread.reduce(0) { $0 + 240 + of($1.selector) }
         return 700 + of(shape.labels) + of(shape.annotations) + of(shape.nodeSelector) + placement
             + shape.localVolumes.count * 80 + shape.hostPorts.count * 60 + shape.requests.extended.count * 48
+            + (shape.containers?.count ?? 0) * 130
     }
 
     static func of(_ workload: Workload) -> Int {

@@ -204,6 +204,9 @@ struct WatchedCluster: Sendable {
     /// Metrics of Gnocchi and alarms of Aodh that scalers name. `more`: scalers that are no objects.
     func sources(_ more: [PodScaler]) -> [WantedSource] { scaling.sources(more) }
 
+    /// Containers whose use scalers look at, by namespace. `more`: scalers that are no objects.
+    func containers(_ more: [PodScaler]) -> [String: Set<String>] { scaling.containers(more) }
+
     /// Pods that tell stats of their own which a scaler of their namespace names. `more`: scalers that are no objects.
     func scrapedPods(_ more: [PodScaler]) -> [ScrapedPod] {
         guard !endpoints.isEmpty else { return [] }

@@ -42,7 +42,8 @@ public enum Collector {
             share?.withLock { $0.replicas.count } ?? 1
         }
         let usage = UsageCollector(
-            engine.usageSource, scraper, bus, share, cluster: settings.cluster, settings.collector.stats,
+            engine.usageSource(settings.podScalers), scraper, bus, share, cluster: settings.cluster,
+            settings.collector.stats,
             log: context.log, metrics: context.metrics
         ) { measured in
             if let telemetry { await telemetry.measured(measured) }
@@ -80,7 +81,7 @@ public enum Collector {
                 let listener = CloudListener(
                     foreign: foreign ?? bus, aodh: aodh ?? foreign ?? bus, bus: bus, cluster: settings.cluster,
                     settings.collector,
-                    log: context.log, metrics: context.metrics, nodes: engine.usageSource.nodes)
+                    log: context.log, metrics: context.metrics, nodes: engine.usageSource().nodes)
                 group.addTask { await listen(listener, context) }
                 if settings.collector.cloud.enabled {
                     let ears = CloudEars(
@@ -285,7 +286,7 @@ public enum Collector {
     /// Counts the cluster's pods for telemetry, on the replica that speaks for the cluster.
     private static func count(_ engine: CollectorEngine, _ telemetry: TelemetryService) async {
         while (try? await Task.sleep(for: .seconds(5))) != nil {
-            guard let counts = await engine.usageSource.cluster() else { continue }
+            guard let counts = await engine.usageSource().cluster() else { continue }
             await telemetry.counted(running: counts.running, pending: counts.pending)
         }
     }

@@ -32,15 +32,17 @@ actor CollectorEngine {
         setTimer()
     }
 
-    /// What the measuring needs to know of the cluster.
-    nonisolated var usageSource: UsageSource {
+    /// What the measuring needs to know of the cluster. `more`: scalers that are no objects.
+    nonisolated func usageSource(_ more: [PodScaler] = []) -> UsageSource {
         UsageSource(
-            nodes: { await self.nodes }, pods: { await self.podsOnNode($0) }, cluster: { await self.podCounts })
+            nodes: { await self.nodes }, pods: { await self.podsOnNode($0) }, cluster: { await self.podCounts },
+            containers: { await self.containers(more) })
     }
 
     // Each within the actor: a copy of the core outside of it would make the next change copy all tables.
     private var nodes: [Node]? { core.nodes }
     private func podsOnNode(_ name: String) -> UsageMeter.PodsOnNode { core.cluster.podsOnNode(name) }
+    private func containers(_ more: [PodScaler]) -> [String: Set<String>] { core.cluster.containers(more) }
     private var podCounts: (running: Int, pending: Int)? { core.isActive ? core.cluster.podCounts : nil }
 
     /// Targets that scalers name and that are of no kind that is watched; nil until the scalers are known.

@@ -12,6 +12,8 @@ struct UsageSource: Sendable {
     var pods: @Sendable (_ node: String) async -> UsageMeter.PodsOnNode?
     /// Pods in the whole cluster, if this replica is the one that speaks for it.
     var cluster: @Sendable () async -> (running: Int, pending: Int)?
+    /// Containers whose use scalers look at, by namespace.
+    var containers: @Sendable () async -> [String: Set<String>] = { [:] }
 }
 
 /// Asks each kubelet once an interval, and publishes what they say soon after.
@@ -72,12 +74,14 @@ struct UsageCollector: Sendable {
         var nodes: [NodeStats.Sample] = []
         var pods: [PodStats.Sample] = []
         var report = ScrapeReport(every: settings.interval)
+        var wanted: [String: Set<String>] = [:]
         let steady = SteadyClock()
         let loop = ScrapeLoop<UsageMeter.Target, Answer>(
             interval: settings.interval, details: settings.detailsInterval, places: settings.parallel)
         await loop.run(
             targets: {
                 guard let known = await source.nodes() else { return nil }
+                wanted = await source.containers()
                 let (targets, all) = mine(known, at: .now())
                 // Who has no share for the moment forgets nothing: it may have the same one again.
                 let kept = targets.isEmpty ? all : Set(targets.keys)
@@ -101,10 +105,10 @@ struct UsageCollector: Sendable {
                     report.failed(target.node, error)
                     if let stale = meter.missed(target, at: .now()) { nodes.append(stale) }
                 }
-                if pods.count >= Self.batch { give(&nodes, &pods, outbox) }
+                if pods.count >= Self.batch { give(&nodes, &pods, wanted, outbox) }
             },
             ticked: {
-                give(&nodes, &pods, outbox)
+                give(&nodes, &pods, wanted, outbox)
                 report.tell(at: steady.now, log)
             })
     }
@@ -138,7 +142,7 @@ struct UsageCollector: Sendable {
 
     /// Hands over what has gathered.
     private func give(
-        _ nodes: inout [NodeStats.Sample], _ pods: inout [PodStats.Sample],
+        _ nodes: inout [NodeStats.Sample], _ pods: inout [PodStats.Sample], _ wanted: [String: Set<String>],
         _ outbox: AsyncStream<UsageMessage>.Continuation
     ) {
         for start in stride(from: 0, to: nodes.count, by: Self.batch) {
@@ -148,7 +152,7 @@ struct UsageCollector: Sendable {
         for start in stride(from: 0, to: pods.count, by: Self.batch) {
             var samples = Array(pods[start..<min(start + Self.batch, pods.count)])
             if !settings.containers {
-                for index in samples.indices { samples[index].containers = nil }
+                for index in samples.indices { samples[index].keepContainers(wanted[samples[index].namespace]) }
             }
             yield(.pods(PodStats(cluster: cluster, samples: samples)), outbox)
         }
@@ -171,6 +175,18 @@ struct UsageCollector: Sendable {
             case .pods(let stats): _ = try? await bus.publish(stats)
             }
         }
+    }
+}
+
+extension PodStats.Sample {
+    /// Leaves out the containers that nobody looks at.
+    mutating func keepContainers(_ wanted: Set<String>?) {
+        guard let wanted, let all = containers else {
+            containers = nil
+            return
+        }
+        let kept = all.filter { wanted.contains($0.name) }
+        containers = kept.isEmpty ? nil : kept
     }
 }
 

@@ -120,8 +120,8 @@ public enum AutoscalerConversion {
         for (index, metric) in all.enumerated() {
             let path = "spec.metrics[\(index)]"
             switch metric["type"]?.stringValue {
-            case "ContainerResource", "Object":
-                notes.append("\(path): \(metric["type"]?.stringValue ?? "") metrics have no counterpart; left out")
+            case "Object":
+                notes.append("\(path): Object metrics have no counterpart; left out")
                 isWhole = false
             case "External":
                 var external = metric

@@ -32,7 +32,9 @@ enum OldAutoscaler {
 
     private static func renewed(_ metric: JSONValue, _ path: String) throws(PodScalerMistake) -> JSONValue {
         guard let type = metric["type"]?.stringValue else { throw PodScalerMistake(path, "has no type") }
-        let places = ["Resource": "resource", "Pods": "pods", "External": "external"]
+        let places = [
+            "Resource": "resource", "ContainerResource": "containerResource", "Pods": "pods", "External": "external",
+        ]
         // The others have no counterpart, in whatever words.
         guard let place = places[type] else { return metric }
         let source = metric[place] ?? [:]
@@ -46,12 +48,15 @@ enum OldAutoscaler {
         } else {
             throw PodScalerMistake("\(path).\(place)", "has no target")
         }
-        if type == "Resource" {
-            return ["type": .string(type), "resource": ["name": source["name"] ?? .null, "target": target]]
+        var renewed: JSONValue = ["type": .string(type)]
+        if type == "Resource" || type == "ContainerResource" {
+            var resource: JSONValue = ["name": source["name"] ?? .null, "target": target]
+            if let container = source["container"] { resource["container"] = container }
+            renewed[place] = resource
+            return renewed
         }
         var name: JSONValue = ["name": source["metricName"] ?? .null]
         if let selector = source["selector"] ?? source["metricSelector"] { name["selector"] = selector }
-        var renewed: JSONValue = ["type": .string(type)]
         renewed[place] = ["metric": name, "target": target]
         return renewed
     }

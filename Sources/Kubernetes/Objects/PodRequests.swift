@@ -12,13 +12,24 @@ struct PodRequests {
     private var overhead = ResourceList()
     /// `spec.resources` of Kubernetes 1.32 and newer: where it names a resource, it counts instead.
     private var podLevel: ResourceList?
+    /// Of those that run while the pod does.
+    private var named: [PodShape.ContainerRequest] = []
 
     mutating func add(container: Container) {
         containers = containers + container.requests
+        name(container)
     }
 
     mutating func add(initContainer: Container) {
         initContainers.append((initContainer.requests, initContainer.isSidecar))
+        if initContainer.isSidecar { name(initContainer) }
+    }
+
+    private mutating func name(_ container: Container) {
+        named.append(
+            PodShape.ContainerRequest(
+                name: container.name, cpuMillis: container.requests.cpuMillis,
+                memoryBytes: container.requests.memoryBytes))
     }
 
     mutating func set(overhead: ResourceList) {
@@ -34,6 +45,9 @@ struct PodRequests {
     var running: ResourceList {
         replaced(initContainers.reduce(containers) { $1.isSidecar ? $0 + $1.requests : $0 })
     }
+
+    /// What each of the containers requests that run while the pod does; nil: there is one, which requests what the pod does.
+    var byContainer: [PodShape.ContainerRequest]? { named.count > 1 || podLevel != nil ? named : nil }
 
     private func replaced(_ given: ResourceList) -> ResourceList {
         var list = given
@@ -67,6 +81,7 @@ struct PodRequests {
 
 /// A container of a pod, reduced.
 struct Container {
+    var name = ""
     var requests = ResourceList()
     var isSidecar = false
     var ports: [ContainerPort] = []
@@ -77,6 +92,7 @@ struct Container {
         var container = Container()
         try reader.object { (reader, key) throws(JSONError) in
             switch key {
+            case "name": container.name = try reader.stringOrNull() ?? ""
             case "resources":
                 var limits = ResourceList()
                 try reader.objectOrNull { (reader, key) throws(JSONError) in

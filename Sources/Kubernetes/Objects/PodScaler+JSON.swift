@@ -53,7 +53,7 @@ extension Intention {
         } else {
             goal = .total(try node.needed("value").quantity())
         }
-        self.init(stat: stat, isExternal: isExternal, goal: goal)
+        self.init(stat: stat, isExternal: isExternal, container: try node["container"]?.text(), goal: goal)
     }
 
     /// CPU is counted in thousandths of a core, whose quantity is written in cores.
@@ -70,11 +70,14 @@ extension Intention {
         switch try type.text() {
         case "Resource":
             let source = try node.needed("resource")
-            let name = try source.needed("name").text()
-            guard name == "cpu" || name == "memory" else {
-                throw source.wrong("\"\(name)\" is neither cpu nor memory")
-            }
+            let name = try Self.resource(source)
             self.init(stat: name, goal: try Self.goal(source, name, isExternal: false))
+        case "ContainerResource":
+            let source = try node.needed("containerResource")
+            let name = try Self.resource(source)
+            self.init(
+                stat: name, container: try source.needed("container").text(),
+                goal: try Self.goal(source, name, isExternal: false))
         case "Pods":
             let source = try node.needed("pods")
             let name = try Self.name(source)
@@ -83,8 +86,14 @@ extension Intention {
             let source = try node.needed("external")
             let name = try Self.name(source)
             self.init(stat: name, isExternal: true, goal: try Self.goal(source, name, isExternal: true))
-        case let other: throw type.wrong("\"\(other)\" is none of Resource, Pods, External")
+        case let other: throw type.wrong("\"\(other)\" is none of Resource, ContainerResource, Pods, External")
         }
+    }
+
+    private static func resource(_ source: PodScalerNode) throws(PodScalerMistake) -> String {
+        let name = try source.needed("name").text()
+        guard name == "cpu" || name == "memory" else { throw source.wrong("\"\(name)\" is neither cpu nor memory") }
+        return name
     }
 
     private static func name(_ source: PodScalerNode) throws(PodScalerMistake) -> String {

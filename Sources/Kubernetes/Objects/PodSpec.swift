@@ -38,6 +38,7 @@ struct PodSpec {
         }
         spec.shape.requests = requests.total
         if requests.running != requests.total { spec.shape.runningRequests = requests.running }
+        spec.shape.containers = requests.byContainer
         return spec
     }
 

@@ -54,6 +54,23 @@ public struct PodShape: Sendable, Hashable, Codable {
         }
     }
 
+    /// What one of several containers requests.
+    public struct ContainerRequest: Sendable, Hashable, Codable {
+        /// The container's name.
+        public var name: String
+        /// CPU in thousandths of a core; zero: none.
+        public var cpuMillis: Int64
+        /// Memory in bytes; zero: none.
+        public var memoryBytes: Int64
+
+        /// From its parts.
+        public init(name: String, cpuMillis: Int64, memoryBytes: Int64) {
+            self.name = name
+            self.cpuMillis = cpuMillis
+            self.memoryBytes = memoryBytes
+        }
+    }
+
     /// The pods' namespace.
     public var namespace: String
     /// Labels.
@@ -67,6 +84,8 @@ public struct PodShape: Sendable, Hashable, Codable {
     /// What its containers request together while it runs, without initialization and overhead, which use is compared with; nil:
     /// as `requests`.
     public var runningRequests: ResourceList?
+    /// What each container that runs with the pod requests; nil: there is only one, which requests all that the pod does.
+    public var containers: [ContainerRequest]?
     /// `spec.priority`; nil when absent, which is not the same as zero for the expendable cut-off.
     public var priority: Int32?
     /// `spec.nodeSelector`.

@@ -33,7 +33,7 @@ extension PodScaler {
         if intentions.isEmpty && values.isEmpty { return Explanation(.scalerInvalid, "has no threshold") }
         for (index, intention) in intentions.enumerated() {
             if let wrong = intention.mistake {
-                return Explanation(.scalerInvalid, "intention \(index) (\(intention.stat)): \(wrong)")
+                return Explanation(.scalerInvalid, "intention \(index) (\(intention.title)): \(wrong)")
             }
         }
         for (index, value) in values.enumerated() {
@@ -84,6 +84,12 @@ extension PodScaler {
 extension Intention {
     fileprivate var mistake: String? {
         if stat.isEmpty { return "names no stat" }
+        if let container {
+            if container.isEmpty { return "names a container without a name" }
+            if isExternal || (stat != "cpu" && stat != "memory") {
+                return "of a container only cpu and memory are known"
+            }
+        }
         switch goal {
         case .utilization(let percent):
             if isExternal { return "an external stat has no utilization" }

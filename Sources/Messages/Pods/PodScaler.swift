@@ -148,15 +148,21 @@ public struct Intention: Sendable, Hashable, Codable {
     public var stat: String
     /// Whether it is a value of its own, from the bus, rather than one of each pod.
     public var isExternal: Bool
+    /// The container of each pod whose `cpu` or `memory` it is; nil: that of the whole pod.
+    public var container: String?
     /// What shall hold.
     public var goal: Goal
 
     /// From its parts.
-    public init(stat: String, isExternal: Bool = false, goal: Goal) {
+    public init(stat: String, isExternal: Bool = false, container: String? = nil, goal: Goal) {
         self.stat = stat
         self.isExternal = isExternal
+        self.container = container
         self.goal = goal
     }
+
+    /// The stat in words: `cpu`, or `cpu of app`.
+    public var title: String { container.map { "\(stat) of \($0)" } ?? stat }
 }
 
 /// A threshold with a step: "when requests per second rise above 50 for 30 seconds, scale up by one".

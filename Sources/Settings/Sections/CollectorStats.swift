@@ -54,7 +54,8 @@ extension Settings.Collector {
             parallel = reader.count("parallel", default: 16, in: 1...512, "Nodes asked at once.")
             containers = reader.flag(
                 "containers", default: false,
-                "Whether `updraft.pod.stats` holds each container's use. Ceilometer and Gnocchi get it anyway.")
+                "Whether `updraft.pod.stats` holds each container's use, also where no scaler looks at it. Ceilometer and Gnocchi get it "
+                    + "anyway.")
         }
     }
 }

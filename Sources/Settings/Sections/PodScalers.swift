@@ -94,6 +94,8 @@ extension Settings {
         let stat = reader.requiredText("stat", statWords)
         let isExternal = reader.flag(
             "external", default: false, "Whether it is a value of its own rather than of each pod.")
+        let container = reader.text(
+            "container", "The container of each pod whose `cpu` or `memory` it is; without it that of the whole pod.")
         let percent = reader.count(
             "utilization", in: 1...1_000_000, "Percent of what the pods request; for `cpu` and `memory`.")
         let average = reader.number("average", in: 0...1e18, "The average over the pods (or replicas).")
@@ -104,7 +106,7 @@ extension Settings {
         let goal: Intention.Goal =
             percent.map { Intention.Goal.utilization($0) } ?? average.map { Intention.Goal.average($0) }
             ?? Intention.Goal.total(total ?? 0)
-        return Intention(stat: stat, isExternal: isExternal, goal: goal)
+        return Intention(stat: stat, isExternal: isExternal, container: container, goal: goal)
     }
 
     private static func valueThreshold(_ reader: SettingsReader) -> ValueThreshold {

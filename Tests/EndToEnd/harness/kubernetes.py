@@ -63,15 +63,18 @@ class Kubernetes:
     def events(self, namespace):
         return self.get("/api/v1/namespaces/%s/events" % namespace)["items"]
 
-    def deployment(self, namespace, name, replicas, cpu, memory="64Mi", annotations=None, grace=10, **pod_spec):
+    def deployment(self, namespace, name, replicas, cpu, memory="64Mi", annotations=None, grace=10, beside=None,
+                   **pod_spec):
+        """`beside`: more containers, each with the CPU that it requests."""
         labels = {"app": name}
-        container = {"name": "main", "image": "registry.example/%s:1" % name,
-                     "resources": {"requests": {"cpu": cpu, "memory": memory}}}
+        containers = [{"name": own, "image": "registry.example/%s:1" % name,
+                       "resources": {"requests": {"cpu": amount, "memory": memory}}}
+                      for own, amount in [("main", cpu), *(beside or {}).items()]]
         self.request("POST", "/apis/apps/v1/namespaces/%s/deployments" % namespace, {
             "metadata": {"name": name}, "spec": {
                 "replicas": replicas, "selector": {"matchLabels": labels},
                 "template": {"metadata": {"labels": labels, "annotations": annotations or {}},
-                             "spec": dict(pod_spec, containers=[container], terminationGracePeriodSeconds=grace)}}})
+                             "spec": dict(pod_spec, containers=containers, terminationGracePeriodSeconds=grace)}}})
 
     def service(self, namespace, app):
         """A Service over the pods of a deployment."""

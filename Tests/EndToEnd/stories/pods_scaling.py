@@ -373,6 +373,29 @@ class Pages(PodServer):
         self.answer(request, 200 if page else 500, page)
 
 
+@story("pods-one-container")
+def one_container(stage):
+    """A metric as a HorizontalPodAutoscaler's ContainerResource: one container of each pod is busy while the pod as a whole is not, and
+    replicas follow that one."""
+    stage.set(size=1)
+    define(stage)
+    # The simulated kubelet spreads a pod's use evenly over its containers.
+    stage.kubernetes.deployment(stage.namespace, "web", 1, cpu="200m", beside={"log": "400m"})
+    until("the first pod runs", lambda: both_run(stage, {"web": 150}, {"web": 1}), 30)
+    scaler(stage, "web", thresholds=[], metrics=[{"type": "ContainerResource", "containerResource": {
+        "name": "cpu", "container": "main", "target": {"type": "Utilization", "averageUtilization": 60}}}])
+    stage.start_services()
+    until("it is watched", lambda: spread(stage, {"web": 150}) or condition(stage, "web", "ScalingActive", "True"), 60)
+    check(replicas(stage, "web") == 1, "it was scaled without load")
+    stage.say("load comes: 170 of main's 200, and 340 of the pod's 600, which would be no reason")
+    until("two pods run", lambda: both_run(stage, {"web": 340}, {"web": 2}), 90)
+    holds("no more are asked for", lambda: both_run(stage, {"web": 340}, {"web": 2}), 15)
+    known = status(stage, "web")["thresholds"]
+    check([t["stat"] for t in known] == ["cpu of main"], "its status is %s" % known)
+    stage.say("load goes")
+    until("one pod is left", lambda: both_run(stage, {"web": 60}, {"web": 1}), 90)
+
+
 @story("pods-stat-of-their-own")
 def stat_of_their_own(stage):
     """Pods tell sessions on a page of their own: replicas follow; when the page fails they stay, and it is said."""

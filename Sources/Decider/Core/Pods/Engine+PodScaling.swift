@@ -18,7 +18,8 @@ extension Engine {
 
     /// Takes stats of pods in.
     mutating func apply(_ stats: PodStats, at now: Timestamp) {
-        podScaling.take(stats, at: now)
+        podScaling.roster.update(model.scaling, configuration.podScalers)
+        podScaling.take(stats, containers: podScaling.roster.containers, at: now)
         podScaling.keepLoads(of: model.podCount) { model.podIndex($0) != nil }
     }
 
@@ -206,6 +207,10 @@ extension Engine {
                     maximumAge: source?.usualMaximumAge(maximumAge) ?? maximumAge,
                     isStrict: source?.maximumAge != nil, at: now)
             })
+        scene.containers = { stat, container in
+            let name = PodScalingState.Stat(stat)
+            return standings.map { $0.monitored(name, of: container, maximumAge: maximumAge, at: now) }
+        }
         scene.isRollingOut = bond.isRollingOut
         scene.isSurged = bond.isSurged
         scene.maximumAge = maximumAge
@@ -230,6 +235,7 @@ extension Engine {
         let requests = shape.runningRequests ?? shape.requests
         var standing = PodStanding(
             pod: pod, cpuRequest: Double(requests.cpuMillis), memoryRequest: Double(requests.memoryBytes))
+        standing.containers = shape.containers
         if let uid = model.pods[Int(slot)]?.uid { standing.load = podScaling.loads[uid] }
         return standing
     }

@@ -16,6 +16,8 @@ struct MonitoredPod: Sendable {
     var value: Double?
     /// The stat in the whole steps that Kubernetes counts in, where it is not just rounded up: CPU by container.
     var steps: Double?
+    /// Whether it has no container of the name that is asked for.
+    var lacksContainer = false
     /// Why it is missing, when that is known.
     var absence = Absence.none
     /// When it was measured.
@@ -62,17 +64,25 @@ struct PodStanding: Sendable {
     var pod: MonitoredPod
     var cpuRequest: Double
     var memoryRequest: Double
+    /// What each of its containers requests; nil: it has one.
+    var containers: [PodShape.ContainerRequest]?
     var load: PodScalingState.Load?
 
-    /// The pod with one stat.
-    func monitored(_ stat: PodScalingState.Stat, maximumAge: Interval, at now: Timestamp) -> MonitoredPod {
+    /// The pod with one stat, its own or that of one of its containers.
+    func monitored(
+        _ stat: PodScalingState.Stat, of container: String? = nil, maximumAge: Interval, at now: Timestamp
+    ) -> MonitoredPod {
         var pod = pod
+        let requested = container.flatMap { name in containers?.first { $0.name == name } }
+        // The name of an only container is not known: it has stats, or none.
+        pod.lacksContainer = container != nil && containers != nil && requested == nil
         switch stat {
-        case .cpu: pod.request = cpuRequest
-        case .memory: pod.request = memoryRequest
+        case .cpu: pod.request = requested.map { Double($0.cpuMillis) } ?? cpuRequest
+        case .memory: pod.request = requested.map { Double($0.memoryBytes) } ?? memoryRequest
         default: break
         }
-        guard let known = load?[stat] else { return pod }
+        let told = if let container { load?.of(container, stat) } else { load?[stat] }
+        guard let known = told else { return pod }
         pod.measuredAt = known.at
         if now - known.at > maximumAge {
             pod.absence = .stale
@@ -80,7 +90,9 @@ struct PodStanding: Sendable {
             pod.absence = .unusable
         } else {
             pod.value = known.value
-            if case .cpu = stat { pod.steps = load?.wholeCPU.flatMap { MonitoredPod.isUsable($0) ? $0 : nil } }
+            if case .cpu = stat, container == nil {
+                pod.steps = load?.wholeCPU.flatMap { MonitoredPod.isUsable($0) ? $0 : nil }
+            }
         }
         return pod
     }

@@ -34,6 +34,12 @@ struct PodScalingState: Sendable {
         var at: Timestamp
     }
 
+    /// What a container of a pod uses; absent ones are nil.
+    struct ContainerLoad: Sendable {
+        var cpu: Double?
+        var memory: Double?
+    }
+
     /// The last stats of a pod; absent ones are nil. What its kubelet says and what it says itself come at times of their own.
     struct Load: Sendable {
         /// When the kubelet measured.
@@ -49,6 +55,8 @@ struct PodScalingState: Sendable {
         var sent: Double?
         /// Stats of the pod's own, by name.
         var values: [String: Timed]?
+        /// Use of the containers that scalers look at, by name; nil: of none.
+        var containers: [String: ContainerLoad]?
 
         subscript(stat: Stat) -> Timed? {
             switch stat {
@@ -58,6 +66,16 @@ struct PodScalingState: Sendable {
             case .received: received.map(detailed)
             case .sent: sent.map(detailed)
             case .own(let name): values?[name]
+            }
+        }
+
+        /// Of one of its containers only CPU and memory are known.
+        func of(_ container: String, _ stat: Stat) -> Timed? {
+            guard let known = containers?[container] else { return nil }
+            switch stat {
+            case .cpu: return known.cpu.map(timed)
+            case .memory: return known.memory.map(timed)
+            case .disk, .received, .sent, .own: return nil
             }
         }
 
@@ -89,8 +107,8 @@ struct PodScalingState: Sendable {
     /// Stats of its own that are kept of a pod at most; those measured longest ago go first.
     private static let maximumOwn = 200
 
-    /// Takes stats of pods; an older one of the same pod is left out.
-    mutating func take(_ stats: PodStats, at now: Timestamp) {
+    /// Takes stats of pods; an older one of the same pod is left out. Of containers those in `containers` are kept.
+    mutating func take(_ stats: PodStats, containers: Set<String>, at now: Timestamp) {
         for sample in stats.samples {
             guard let uid = sample.podUID else { continue }
             let at = min(sample.at, now)
@@ -108,8 +126,19 @@ struct PodScalingState: Sendable {
             loads[uid] = Load(
                 at: at, detailsAt: min(sample.detailsAt ?? at, at), cpu: sample.cpuMillis,
                 wholeCPU: sample.cpuWholeMillis, memory: sample.memoryBytes.map(Double.init), disk: sample.diskBytes,
-                received: sample.receivedPerSecond, sent: sample.sentPerSecond, values: known?.values)
+                received: sample.receivedPerSecond, sent: sample.sentPerSecond, values: known?.values,
+                containers: Self.loads(sample, containers))
         }
+    }
+
+    private static func loads(_ sample: PodStats.Sample, _ wanted: Set<String>) -> [String: ContainerLoad]? {
+        guard !wanted.isEmpty, let all = sample.containers else { return nil }
+        var loads: [String: ContainerLoad] = [:]
+        for container in all where wanted.contains(container.name) {
+            loads[container.name] = ContainerLoad(
+                cpu: container.cpuMillis, memory: container.memoryBytes.map(Double.init))
+        }
+        return loads.isEmpty ? nil : loads
     }
 
     /// Forgets stats of pods that are gone.

@@ -42,6 +42,7 @@ struct ReplicaCalculator: Sendable {
         var startingRequests = 0.0
         var (ready, missing, starting) = (0, 0, 0)
         for pod in pods {
+            if pod.lacksContainer && !pod.isLeaving { return fails(.statUnknown, "a pod has no such container") }
             if case .utilization = goal, pod.request <= 0 {
                 return fails(.statUnknown, "a pod requests nothing of it")
             }

@@ -13,6 +13,8 @@ struct ScalerScene {
     var ready = 0
     /// The monitored pods with the values of a stat.
     var pods: (_ stat: String) -> [MonitoredPod]
+    /// The same with the stat of one of their containers.
+    var containers: (_ stat: String, _ container: String) -> [MonitoredPod] = { _, _ in [] }
     /// An external value: fresh and a number, or why not.
     var external: (_ stat: String) -> Result<Double, ScalerScene.Absence>
     /// Fresh readings are not older than this.
@@ -205,7 +207,8 @@ struct ScalerJudge: Sendable {
             }
         } else {
             outcome = calculator.perPod(
-                scene.pods(intention.stat), intention.goal, isCPU: intention.stat == "cpu",
+                intention.container.map { scene.containers(intention.stat, $0) } ?? scene.pods(intention.stat),
+                intention.goal, isCPU: intention.stat == "cpu",
                 scale: intention.stat == "cpu" ? 1 : 1_000)
         }
         let (goal, unit): (Double, String) =
@@ -215,7 +218,7 @@ struct ScalerJudge: Sendable {
             case .total(let value): (value, "value")
             }
         return Evaluation.ScalerEntry.Threshold(
-            stat: intention.stat, value: outcome.value, goal: goal, unit: unit, replicas: outcome.replicas,
+            stat: intention.title, value: outcome.value, goal: goal, unit: unit, replicas: outcome.replicas,
             outcome: outcome.why)
     }
 

@@ -24,6 +24,8 @@ struct ScalerRoster: Sendable {
 
     private(set) var items: [Item] = []
     private(set) var ids: Set<String> = []
+    /// Containers that one of them looks at.
+    private(set) var containers: Set<String> = []
     /// Grows when the scalers change.
     private(set) var revision = 0
     private var seen = -1
@@ -39,5 +41,6 @@ struct ScalerRoster: Sendable {
         for scaler in configuration where all[scaler.id] == nil { all[scaler.id] = scaler }
         items = all.values.map(Item.init).sorted { $0.id < $1.id }
         ids = Set(items.map(\.id))
+        containers = Set(items.flatMap { $0.scaler.intentions.compactMap(\.container) })
     }
 }

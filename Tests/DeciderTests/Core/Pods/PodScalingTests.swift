@@ -825,6 +825,85 @@ struct ScalerProblemTests {
         }
     }
 
+    /// Pods with a container `app` that requests 400 and one `log` that requests 600, and what they use.
+    private func stage(
+        _ goal: Intention.Goal, of container: String = "app", stat: String = "cpu", named: Bool = true
+    ) -> ScalerStage {
+        let shape = Stage.shape(cpu: 1_000, memory: 100) { shape in
+            guard named else { return }
+            shape.containers = [
+                .init(name: "app", cpuMillis: 400, memoryBytes: 40 << 20),
+                .init(name: "log", cpuMillis: 600, memoryBytes: 60 << 20),
+            ]
+        }
+        return ScalerStage(shape: shape) { stage in
+            stage.scaler.intentions = [Intention(stat: stat, container: container, goal: goal)]
+        }
+    }
+
+    private func use(_ stage: inout ScalerStage, of containers: [(name: String, cpu: Double?, memory: Int64?)]) {
+        let now = stage.stage.now
+        let samples = stage.pods.map { pod in
+            var sample = PodStats.Sample(
+                namespace: "default", pod: pod.name, podUID: pod.uid, node: pod.node ?? "", at: now, cpuMillis: 500,
+                memoryBytes: 50 << 20)
+            sample.containers = containers.map { name, cpu, memory in
+                var container = PodStats.Container(name: name)
+                (container.cpuMillis, container.memoryBytes) = (cpu, memory)
+                return container
+            }
+            return sample
+        }
+        stage.stage.receive(.podStats(PodStats(cluster: "test", samples: samples)))
+        stage.evaluate(after: .seconds(1))
+    }
+
+    @Test("ContainerResource: one container's use against its own requests, whatever the others of the pod do")
+    func container() {
+        // 360 of 400 is 90 %, with a goal of 50 % twice two pods less a little; the whole pod is at 50 %.
+        var busy = stage(.utilization(50))
+        use(&busy, of: [("app", 360, nil), ("log", 140, nil)])
+        #expect(busy.change == [2, 4])
+        let threshold = busy.entry()?.thresholds.first
+        #expect(threshold?.stat == "cpu of app" && threshold?.value == 90, "\(String(describing: threshold))")
+        var whole = stage(.utilization(50))
+        whole.scaler.intentions = [Intention(stat: "cpu", goal: .utilization(50))]
+        whole.tellTarget()
+        use(&whole, of: [("app", 360, nil), ("log", 140, nil)])
+        #expect(whole.decided.isEmpty && whole.entry()?.outcome.reason == .scalerSatisfied)
+        // As with Kubernetes each is rounded up to whole thousandths: 99.2 twice is 100 on average.
+        var average = stage(.average(90))
+        use(&average, of: [("app", 99.2, nil), ("log", 1, nil)])
+        #expect(average.change == [2, 3], "a ratio of 100/90, not of 99/90, is beyond the tolerance")
+        var memory = stage(.utilization(50), stat: "memory")
+        use(&memory, of: [("app", 1, 36 << 20), ("log", 1, 14 << 20)])
+        #expect(memory.change == [2, 4])
+    }
+
+    @Test(
+        "ContainerResource: a container that is not there, requests nothing or tells nothing scales nothing, and says so"
+    )
+    func containerMissing() {
+        var other = stage(.utilization(50), of: "proxy")
+        use(&other, of: [("app", 360, nil), ("log", 140, nil)])
+        #expect(other.decided.isEmpty && other.entry()?.problem?.detail == "cpu of proxy: a pod has no such container")
+        var silent = stage(.utilization(50))
+        use(&silent, of: [("app", nil, 1), ("log", 140, nil)])
+        #expect(silent.decided.isEmpty && silent.entry()?.problem?.reason == .statUnknown)
+        // The kubelet's word of an only container: it has the requests of the pod.
+        var only = stage(.utilization(30), named: false)
+        use(&only, of: [("app", 600, nil)])
+        #expect(only.change == [2, 4])
+        only = stage(.utilization(30), of: "proxy", named: false)
+        use(&only, of: [("app", 600, nil)])
+        #expect(only.decided.isEmpty && only.entry()?.problem?.reason == .statUnknown)
+        // Old stats of it are as old as the rest.
+        var old = stage(.utilization(50))
+        use(&old, of: [("app", 200, nil), ("log", 140, nil)])
+        old.evaluate(after: .seconds(90))
+        #expect(old.entry()?.problem?.reason == .statStale)
+    }
+
     @Test("Disk and network have a time of their own: what is repeated of them grows old all the same")
     func details() {
         var stage = ScalerStage {

@@ -10,6 +10,7 @@ import traceback
 
 import stories
 from harness import registry
+from harness.lanes import Lanes
 
 STORY_LIMIT = 600  # seconds: no story may hang the run
 
@@ -69,6 +70,11 @@ def play(name, rigs, keep):
     return failed
 
 
+def cluster(text):
+    folder, _, port = text.rpartition(":")
+    return folder, int(port)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("patterns", nargs="*", help="parts of names, or globs; all stories without")
@@ -76,12 +82,14 @@ def main():
     parser.add_argument("--keep", action="store_true", help="leave the last story running until Ctrl-C")
     parser.add_argument("--binaries", help="folder of the services' programs")
     parser.add_argument("--openstack", help="state folder of the OpenStack rig")
-    parser.add_argument("--kubernetes", help="folder of the cluster's certificates")
-    parser.add_argument("--kubernetes-port", type=int, default=16443)
+    parser.add_argument("--cluster", type=cluster, action="append", default=[], metavar="DIR:PORT",
+                        help="folder of a cluster's certificates, and its port; with several, stories are played side by side")
     parser.add_argument("--work", help="where logs go; kept when given")
+    parser.add_argument("--one", help="play this story alone, making and sweeping only stacks of --prefix; for lanes")
+    parser.add_argument("--prefix", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     registry.load(stories)
-    names = registry.matching(arguments.patterns)
+    names = [arguments.one] if arguments.one else registry.matching(arguments.patterns)
     if arguments.list:
         print("\n".join(names))
         return 0
@@ -91,20 +99,37 @@ def main():
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, interrupt)
 
-    from harness.stage import Rigs
+    from harness.stage import PREFIX, Rigs
     work = arguments.work or tempfile.mkdtemp(prefix="updraft-e2e.")
     project = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    rigs = Rigs(project, work, arguments.binaries, arguments.openstack, arguments.kubernetes,
-                arguments.kubernetes_port)
     begun, failures = time.monotonic(), {}
-    try:
+
+    def rigs(prefix):
+        return Rigs(project, work, arguments.binaries, arguments.openstack, arguments.cluster[0], prefix)
+
+    def play_all(names):
+        here = rigs(arguments.prefix or PREFIX)
         for name in names:
-            failed = play(name, rigs, arguments.keep and name == names[-1])
+            failed = play(name, here, arguments.keep and name == names[-1])
             if failed:
                 failures[name] = failed
+
+    try:
+        if len(arguments.cluster) > 1:
+            rigs(PREFIX).sweep()  # stacks of an earlier run: lanes sweep their own only
+            lanes = Lanes([[
+                sys.executable, "-B", os.path.abspath(__file__), "--binaries", arguments.binaries,
+                "--openstack", arguments.openstack, "--cluster", "%s:%d" % each, "--work", work,
+                "--prefix", "%s%d-" % (PREFIX, number), "--one"] for number, each in enumerate(arguments.cluster, 1)])
+            failures.update(lanes.play(registry.beside(names)))
+            play_all([name for name in names if name in registry.ALONE])
+        else:
+            play_all(names)
     except Interrupted as why:
         print("\n%s" % why, flush=True)
         return 130
+    if arguments.one:
+        return 1 if failures else 0
     print("%d of %d stories ok in %.0f s" % (len(names) - len(failures), len(names), time.monotonic() - begun))
     for name, why in failures.items():
         print("  %s: %s" % (name, why.strip().splitlines()[-1]))

@@ -40,10 +40,10 @@ final class PracticeStage: Sendable {
     }
 
     /// `group`: the group as `POST /practice/stacks` takes it, for one that holds deletions or has policies; `stacks`: all of
-    /// them, instead; `keystone`: where the services look for it, if not where it is.
+    /// them, instead; `keystone`, `heat`: where the services look for it, if not where it is.
     init(
         desired: Int = 3, minimum: Int = 1, group: [String: JSONValue]? = nil, pace: Double = 0.05,
-        extra: [String] = [], stacks: JSONValue? = nil, keystone: String? = nil
+        extra: [String] = [], stacks: JSONValue? = nil, keystone: String? = nil, heat: String? = nil
     ) throws {
         var options = PracticeCloudOptions()
         options.pace = pace
@@ -66,6 +66,7 @@ final class PracticeStage: Sendable {
             try KubernetesConfiguration.kubeconfig(text: cloud.kubeconfig, file: "practice"), maximumInFlight: 64)
         var configuration = try CloudConfiguration.load(cloud: "practice", file: clouds, environment: [:])
         if let keystone { configuration.authURL = keystone }
+        if let heat { configuration.endpointOverrides["orchestration"] = heat }
         openstack = OpenStackClient(configuration)
         settings = try Settings.load(
             file: nil, environment: [:],

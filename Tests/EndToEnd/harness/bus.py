@@ -90,23 +90,26 @@ class Broker:
         finally:
             connection.close()
 
-    def parked(self, limit=1000):
-        """Takes everything out of the queue of parked messages, which the services declare."""
+    def parked(self, cluster, limit=1000):
+        """Takes what the services of a cluster parked out of the queue of parked messages, which they declare. What others
+        parked stays: other stories look for it."""
         connection = self.connect()
         try:
             channel, found = connection.channel(), []
-            while len(found) < limit:
+            for _ in range(limit):
                 try:
-                    message = channel.basic_get("updraft.dead", no_ack=True)
+                    message = channel.basic_get("updraft.dead")
                 except amqp.exceptions.NotFound:
                     return found
                 if message is None:
                     return found
-                found.append(Message(message.delivery_info["routing_key"], message.body,
-                                     message.properties.get("application_headers", {})))
+                headers = message.properties.get("application_headers", {})
+                if headers.get("x-updraft-cluster") == cluster:
+                    channel.basic_ack(message.delivery_info["delivery_tag"])
+                    found.append(Message(message.delivery_info["routing_key"], message.body, headers))
             return found
         finally:
-            connection.close()
+            connection.close()  # what was not acknowledged goes back
 
 
 class Recorder:

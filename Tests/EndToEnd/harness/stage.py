@@ -14,15 +14,17 @@ from .processes import Process
 from .services import Services, free_port
 from .waiting import NotYet, until
 
-PREFIX = "updraft-e2e-"
+PREFIX = "updraft-e2e-"  # of every stack of the stories, whichever lane plays them
 FLAVOR = {"name": "m1.medium", "cpu": "2", "memory": "4Gi"}
 
 
 class Rigs:
     """Where the real things are; the same for every story."""
 
-    def __init__(self, project, work, binaries, openstack_state, kubernetes_rig, kubernetes_port):
-        self.project, self.work, self.binaries = project, work, binaries
+    def __init__(self, project, work, binaries, openstack_state, cluster, prefix=PREFIX):
+        """`cluster`: folder of a Kubernetes rig and its port. `prefix`: of the stacks that are made and swept."""
+        kubernetes_rig, kubernetes_port = cluster
+        self.project, self.work, self.binaries, self.prefix = project, work, binaries, prefix
         self.openrc = os.path.join(openstack_state, "openrc")
         self.cloud = OpenStack(self.openrc)
         self.application_credential = os.path.join(openstack_state, "openrc.appcred")
@@ -33,7 +35,7 @@ class Rigs:
 
     def sweep(self):
         """Removes what an earlier story or run left, so that each story begins with an empty cluster."""
-        delete_stacks(self.cloud, PREFIX)
+        delete_stacks(self.cloud, self.prefix)
         self.machines.clear()
         until("the namespaces of earlier stories are gone",
               lambda: not self.kubernetes.delete_namespaces("e2e-"), within=90)
@@ -52,7 +54,7 @@ class Stage:
         shutil.rmtree(self.folder, ignore_errors=True)  # the logs of an earlier run
         os.makedirs(self.folder)
         self.kubernetes, self.machines, self.broker = rigs.kubernetes, rigs.machines, rigs.broker
-        self.stack = Stack(rigs.cloud, PREFIX + story)
+        self.stack = Stack(rigs.cloud, rigs.prefix + story)
         self.follower = self.services = self.recorder = self.hooks = None
         self.pod_history, self.stop_watch = PodHistory(), lambda: None
         self.extra = []  # further processes that a story starts

@@ -38,7 +38,6 @@ def grows_from(stage, size, pods):
 def bad_messages(stage):
     """Malformed, foreign, forged, misaddressed and too large messages are parked with their reason and counted."""
     key = stage.set(size=1)["bus"]["keys"][0]
-    stage.broker.parked()  # what others left
     stage.start_services()
     stage.kubernetes.deployment(stage.namespace, "web", 1, cpu="900m")
 
@@ -75,7 +74,7 @@ def bad_messages(stage):
     parked = []
 
     def all_parked():
-        parked.extend(m for m in stage.broker.parked() if m.headers.get("x-updraft-cluster") == stage.cluster)
+        parked.extend(stage.broker.parked(stage.cluster))
         by_actuator = [m for m in parked if m.headers.get("x-updraft-service") == "actuator"]
         if len(by_actuator) >= len(bad):
             return by_actuator
@@ -159,7 +158,7 @@ def bad_clouds(stage):
     stage.services.wait_ready()
 
 
-@story("main-bad-input-node")
+@story("main-bad-input-node", long=True)
 def bad_node(stage):
     """A node that no cloud controller gave its provider id: told in log, metric and an Event at the node; the rest goes on."""
     stage.set(size=1)

@@ -77,7 +77,7 @@ def both_run(stage, load, counts):
     return True
 
 
-@story("pods-grow-and-shrink")
+@story("pods-grow-and-shrink", long=True)
 def grow_and_shrink(stage):
     """Load comes → replicas of a Deployment and of a ReplicationController and the nodes for them, in one decision; load
     goes → fewer replicas, and the nodes leave with notice."""
@@ -457,7 +457,7 @@ class Metric:
         self.gnocchi("DELETE", "/resource/generic/" + self.resource)
 
 
-@story("pods-stats-elsewhere")
+@story("pods-stats-elsewhere", long=True)
 def stats_elsewhere(stage):
     """A metric in Gnocchi and the depth of a RabbitMQ queue: each makes its workload grow and shrink; a metric that is gone is
     said, and nothing shrinks."""

@@ -53,7 +53,7 @@ def budget_blocks(stage):
     removal_ends(stage, members, idle)
 
 
-@story("removal-long-grace")
+@story("removal-long-grace", long=True)
 def long_grace(stage):
     """A pod with a grace period of 60 s that uses 25 of them: *drained* is said when it is gone, not when it is asked."""
     members, idle = three_nodes_one_idle(stage, grace=60, annotations={"hollow/stop-delay": "25"})

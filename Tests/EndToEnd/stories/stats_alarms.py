@@ -106,7 +106,7 @@ def shrinks_with_notice(stage, who, reason):
     told(stage, ended[0])
 
 
-@story("stats-alarm-rule")
+@story("stats-alarm-rule", long=True)
 def alarm_on_the_bus(stage):
     """Load, samples, Ceilometer, Gnocchi, Aodh with the alarms that are shipped, a transition on the bus, a rule: the group grows; ok
     again, a node leaves with notice."""

@@ -67,7 +67,7 @@ class Rig:
                 os.remove(os.path.join(folder, name))
 
 
-@story("stats-doctor")
+@story("stats-doctor", alone=True)
 def doctor_names_the_missing_piece(stage):
     """Nobody reads, no meter or one meter not declared, a coarse or missing archive policy, no history of alarms: each named, with its remedy."""
     cloud, rig = stage.rigs.cloud, Rig(stage)

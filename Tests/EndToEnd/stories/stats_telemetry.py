@@ -204,7 +204,7 @@ def credential(cloud, name):
         "name": name, "roles": [{"name": "reader"}], "access_rules": rules}})["application_credential"]
 
 
-@story("stats-gnocchi-trust")
+@story("stats-gnocchi-trust", long=True)
 def gnocchi_under_a_trust(stage):
     """Gnocchi directly, under a trust of another user; revoked, it is told, samples wait, nothing else suffers, and another credential
     in the file is taken without a restart."""

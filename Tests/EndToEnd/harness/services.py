@@ -1,6 +1,7 @@
 """The four services as processes over one configuration file, each with a health port of its own."""
 import json
 import os
+import random
 import socket
 
 from .processes import Process, stop_all
@@ -10,10 +11,21 @@ from .web import WebError, call
 NAMES = ("collector", "decider", "actuator", "notifier")
 
 
+# Below the ports that the system gives to connections: one of those could take a port between its choice and its use.
+PORTS = range(20000, 31000)
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port of 127.0.0.1 that nobody has now."""
+    for _ in range(1000):
+        port = random.choice(PORTS)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise OSError("no port from %d to %d is free" % (PORTS[0], PORTS[-1]))
 
 
 def yaml(value, indent=0):

@@ -99,7 +99,7 @@ def held_by_deployment(stage):
     it_leaves_with_notice(stage, oldest, node, on_it)
 
 
-@story("removal-external-refused")
+@story("removal-external-refused", long=True)
 def refused(stage):
     """A budget keeps the pod and the machine is not to go with it: the deployment refuses the deletion before Heat's timeout,
     and once the budget is lifted the node goes in order."""

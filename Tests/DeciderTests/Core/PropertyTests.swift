@@ -342,7 +342,14 @@ struct PropertyTests {
         made.groups = made.groups.mapValues { $0.filter { used.contains($0) } }
     }
 
-    private func expectNoFlapping(_ seed: Int, consolidates: Bool) {
+    @Test("There are such nodes: otherwise that would not have been looked at")
+    func emptiedWhenConsolidating() {
+        let count = (60..<210).count { !Self.removed($0, consolidates: true).gone.isEmpty }
+        #expect(count >= 10, "\(count)")
+    }
+
+    /// A cluster, and the nodes of it that are removed.
+    private static func removed(_ seed: Int, consolidates: Bool) -> (made: Case, gone: Set<String>) {
         var made = seed < 60 ? Self.random(UInt64(seed) &+ 20_000) : Self.loaded(UInt64(seed) &+ 20_000)
         made.pods.removeAll { $0.node == nil }
         if consolidates { Self.dropEmpty(&made) }
@@ -358,6 +365,11 @@ struct PropertyTests {
         for case .removalDecided(let removal) in engine.evaluate(at: Stage.start + .seconds(11)).decisions {
             gone.formUnion(removal.nodes.map(\.node))
         }
+        return (made, gone)
+    }
+
+    private func expectNoFlapping(_ seed: Int, consolidates: Bool) {
+        let (made, gone) = Self.removed(seed, consolidates: consolidates)
         guard !gone.isEmpty else { return }
         // The pods come back as pending ones, while the nodes are drained or when they are gone.
         var after = made

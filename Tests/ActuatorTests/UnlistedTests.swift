@@ -130,6 +130,26 @@ struct UnlistedTests {
         #expect(world.run { $0.story.contains(.scaleCompleted) }, "\(world.story) \(world.warnings)")
     }
 
+    @Test("nothing can hold a machine that is in no list while its server still runs: its pods are hurried on")
+    func unheldAndUnlisted() {
+        var world = ExternalTests.world(nil)
+        world.notifierIsThere = false
+        world.leave("m1")
+        #expect(world.record("node-m1")?.phase == .cordoned)
+        world.others.goneAt = [:]
+        world.others.unlisted = ["m1"]
+        world.others.unsettled = ["m1": "its server is ACTIVE"]
+        world.feed(.stackHint)
+        world.pass(.seconds(5))
+        guard let record = world.record("node-m1") else { return #expect(Bool(false), "\(world.story)") }
+        world.tell("node-m1", of: record.id)
+        let progress = record.progress(node: "node-m1", deadline: world.now + .minutes(5), at: world.now)
+        world.send(.removalNoticed(RemovalNoticed(cluster: "prod", removal: progress)))
+        let patience = world.policy.unheldNotice + .seconds(10)
+        #expect(world.run(within: patience) { !$0.evictions.isEmpty }, "\(world.story)")
+        #expect(world.unnoticedEvictions.isEmpty)
+    }
+
     @Test("a held member that is replaced cannot be read just when its pods are told: they keep their cooldown")
     func unreadAtTheNotice() {
         var world = ExternalTests.world()

@@ -50,7 +50,7 @@ struct World {
     var resizeFailures: [ActFailure] = []
     /// The next resize is carried out, and this is what comes back.
     var lostAnswer: ActFailure?
-    var markFailures: [ActFailure] = []
+    var markFailures: [ActFailure?] = []
     /// How long Heat takes to answer a resize, and what it has yet to answer.
     var answerTakes = Interval.zero
     var answers: [(at: Timestamp, event: ActuatorEvent)] = []
@@ -499,7 +499,7 @@ struct World {
     }
 
     private mutating func mark(_ member: String, _ unhealthy: Bool, _ why: String) -> ActFailure? {
-        if !markFailures.isEmpty { return markFailures.removeFirst() }
+        if !markFailures.isEmpty, let failure = markFailures.removeFirst() { return failure }
         guard let index = members.firstIndex(where: { $0.name == member }) else {
             return ActFailure(.heatRefused, "ResourceNotFound", isRetriable: false)
         }

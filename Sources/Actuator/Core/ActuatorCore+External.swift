@@ -34,7 +34,9 @@ extension ActuatorCore {
         guard let reading = groups[removal.record.group]?.reading else { return false }
         // In no list: it is gone, or it is replaced and perhaps held, or it could not be read this time.
         guard let member = member(of: removal.record) else {
-            return reading.canHold != true && reading.unsettled[removal.record.memberID] == nil
+            // (Where nothing can hold it, it makes no difference which.)
+            guard let canHold = reading.canHold else { return reading.unsettled[removal.record.memberID] == nil }
+            return !canHold
         }
         if reading.held.contains(where: { $0.memberID == removal.record.memberID }) { return false }
         if member.isLeaving { return reading.canHold == false }

@@ -10,7 +10,9 @@ import Support
 /// an update takes all of them.
 ///
 /// One that cannot be emptied (its pods find no other place, a budget holds them) would stop the group for ever, growth
-/// included, that might make the place. If it is a ready node and only a mark or a check says that it failed, that is taken back.
+/// included, that might make the place. If it is a ready node, Heat's doubt is taken back, unless it is half deleted: it is unmarked,
+/// and marked before where Heat could not make or change it, for only a mark can be taken back. Heat then keeps it
+/// (docs/openstack/heat.md §9).
 extension ActuatorCore {
     mutating func removeFailedNodes(_ id: String, _ reading: GroupReading) {
         // (A ResourceGroup takes no chosen member out. A stack whose engine died gets its size anew only when these are
@@ -71,7 +73,7 @@ extension ActuatorCore {
     private mutating func unmarkThoseThatWork(_ id: String, _ failed: [GroupState.Member]) -> Bool {
         guard let stack = groups[id]?.policy.stack, changes[stack] == nil else { return false }
         let working = failed.filter { member in
-            guard member.status.hasPrefix("CHECK_"), let view = node(of: member), view.isReady,
+            guard !member.status.hasPrefix("DELETE_"), let view = node(of: member), view.isReady,
                 let record = removals[view.name]?.record
             else { return false }
             // Also where a pod refused.
@@ -87,9 +89,21 @@ extension ActuatorCore {
         changes[stack] = StackChange(
             group: id, kind: .unmark, step: .marking(Set(working.map(\.name)), nil), deadline: now + policy.heatTimeout)
         for member in working {
-            emit(.mark(group: id, member: member.name, unhealthy: false, why: "its node is ready"))
+            if member.status.hasPrefix("CHECK_") {
+                unmark(member.name, in: id)
+            } else {
+                // What unmarks it is the answer (`marked`); should this process die before, `unmarkOrphans`.
+                let record = node(of: member).flatMap { removals[$0.name]?.record }
+                let why = RemovalNames.markPrefix + (record?.id ?? "")
+                emit(.mark(group: id, member: member.name, unhealthy: true, why: why))
+            }
         }
         return true
+    }
+
+    /// Takes a mark back, of a member whose node works.
+    mutating func unmark(_ member: String, in id: String) {
+        emit(.mark(group: id, member: member, unhealthy: false, why: "its node is ready"))
     }
 
     private func node(of member: GroupState.Member) -> NodeView? {

@@ -263,11 +263,13 @@ extension ActuatorCore {
         guard let stack = groups[id]?.policy.stack, let change = changes[stack], change.group == id else { return }
         acted(on: id)
         switch change.step {
+        case .marking(let left, _) where unhealthy && failure == nil && left.contains(member) && change.isUnmarking:
+            unmark(member, in: id)
         case .marking(var left, var worst) where left.remove(member) != nil:
             if let failure, worst == nil || !failure.isRetriable { worst = failure }
             changes[stack]?.step = .marking(left, worst)
             guard left.isEmpty else { return }
-            if case .unmark = change.kind { return endChange(of: id) }
+            if change.isUnmarking { return endChange(of: id) }
             changes[stack]?.step = .looking
             changes[stack]?.lastFailure = worst
             guard let worst else {

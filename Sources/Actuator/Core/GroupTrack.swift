@@ -94,7 +94,7 @@ struct StackChange: Sendable {
         /// After a growth that failed: the size that is there is asked for, which sweeps failed members out and makes
         /// the stack whole again (docs/openstack/heat.md §9).
         case repair
-        /// Members that carry our mark and no removal any more are unmarked.
+        /// Members that carry our mark and no removal any more, or that Heat holds for failed though they work, are unmarked.
         case unmark
     }
 
@@ -128,6 +128,8 @@ struct StackChange: Sendable {
     var rereads = 0
     var deadline: Timestamp
     var lastFailure: ActFailure?
+
+    var isUnmarking: Bool { if case .unmark = kind { true } else { false } }
 }
 
 /// One removal.

@@ -90,13 +90,13 @@ class Broker:
         finally:
             connection.close()
 
-    def parked(self, cluster, limit=1000):
+    def parked(self, cluster):
         """Takes what the services of a cluster parked out of the queue of parked messages, which they declare. What others
         parked stays: other stories look for it."""
         connection = self.connect()
         try:
             channel, found = connection.channel(), []
-            for _ in range(limit):
+            while True:
                 try:
                     message = channel.basic_get("updraft.dead")
                 except amqp.exceptions.NotFound:

@@ -34,6 +34,8 @@ class Lanes:
             for thread in threads:
                 thread.join(10)
             raise
+        for name in self.left:
+            self.failures[name] = "not played"
         return self.failures
 
     def _lane(self, number, command):
@@ -43,9 +45,12 @@ class Lanes:
                 if self.stopped or not self.left:
                     return
                 name = self.left.pop(0)
+                # Whatever goes wrong with the playing itself is no success.
+                self.failures[name] = "its end was not seen"
+                # A session of its own: an interrupt reaches it once, from here.
                 process = subprocess.Popen(command + [name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                            stderr=subprocess.STDOUT, text=True, errors="replace",
-                                           preexec_fn=die_with_parent)
+                                           start_new_session=True, preexec_fn=die_with_parent)
                 self.running[number] = process
             why = None
             for line in process.stdout:
@@ -55,7 +60,9 @@ class Lanes:
             code = process.wait()
             with self.lock:
                 del self.running[number]
-                if code != 0:
+                if code == 0:
+                    del self.failures[name]
+                else:
                     self.failures[name] = why or "ended with %d" % code
 
     def _stop(self):

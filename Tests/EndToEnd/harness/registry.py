@@ -5,12 +5,12 @@ import pkgutil
 
 STORIES = {}
 LONG = set()   # begun first where stories are played side by side: nobody shall wait for one that began last
-ALONE = set()  # nothing is played beside them: they change what all stories share
+ALONE = set()  # nothing is played beside them: they change what all stories share, or want the whole machine
 
 
 def story(name, long=False, alone=False):
     """Marks a function that takes a Stage and returns when everything it promises was seen. `long`: it takes more than a
-    minute. `alone`: it stops or changes the cloud's own services."""
+    minute. `alone`: it stops or changes the cloud's own services, or keeps all cores busy."""
     def register(function):
         STORIES[name] = function
         if long:

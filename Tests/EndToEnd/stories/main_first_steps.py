@@ -32,7 +32,7 @@ def dry_run(stage):
     check(len(stage.stack.members()) == 2, "a member went")
 
 
-@story("main-clients-at-the-real-ones")
+@story("main-clients-at-the-real-ones", alone=True)
 def clients(stage):
     """The tests of the Kubernetes and OpenStack clients that need a real API server and a real cloud."""
     stage.set(size=1)  # a node, so that pods run

@@ -247,6 +247,28 @@ struct RemovalTests {
         #expect(world.memberNames == ["m1", "m3"])
     }
 
+    @Test("a process ends when one of two nodes knows of its cancellation: the other learns of it all the same")
+    func cancelledForOneOfTwo() {
+        var world = World(nodes: 5)
+        world.cooldown = .seconds(30)
+        world.addPod("web-1", on: "node-m2")
+        world.addPod("web-2", on: "node-m4")
+        world.send(world.removal("r1", ["m2", "m4"]))
+        #expect(
+            world.run { $0.record("node-m2")?.phase == .noticed && $0.record("node-m4")?.phase == .noticed })
+        world.failingEdits["node-m4"] = ActFailure(.kubernetesUnreachable, "500", isRetriable: true)
+        world.send(world.cancellation())
+        #expect(world.run { $0.record("node-m2")?.phase == .cancelled })
+        world.pass(.seconds(1))
+        world.crash()
+        world.failingEdits = [:]
+        #expect(world.run(within: .seconds(20)) { $0.record("node-m4")?.phase == .cancelled })
+        world.pass(.seconds(120))
+        #expect(world.evictions.isEmpty && world.members.count == 5 && world.marks.isEmpty)
+        #expect(!world.isCordoned("node-m2") && !world.isCordoned("node-m4"))
+        #expect(world.inHand.isEmpty && world.queue.isEmpty)
+    }
+
     @Test("a cancellation that overtakes its decision holds")
     func overtaken() {
         var world = World(nodes: 3)

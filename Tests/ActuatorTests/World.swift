@@ -82,6 +82,8 @@ struct World {
     var warnings: [Explanation] = []
     var notes: [ActuatorNote] = []
     var editFailures: [ActFailure] = []
+    /// Every edit of these Nodes fails with this.
+    var failingEdits: [String: ActFailure] = [:]
     /// Evictions that a budget forbids, by pod, how often yet.
     var budget: [String: Int] = [:]
     var evictions: [String] = []
@@ -512,6 +514,7 @@ struct World {
 
     private mutating func edit(_ edit: NodeEdit) -> NodeEditOutcome {
         if !editFailures.isEmpty { return .failed(editFailures.removeFirst()) }
+        if let failure = failingEdits[edit.node] { return .failed(failure) }
         guard let raw = nodes[edit.node] else { return .gone }
         do throws(NodeEdit.Refusal) {
             let (patch, record) = try edit.patch(for: raw)

@@ -127,13 +127,13 @@ extension ActuatorCore {
         let waiting = removal.queue
         removal.queue = []
         removals[node] = removal
-        for request in waiting { settle(request.ticket) }
+        for request in waiting { settle(request.ticket, of: node) }
         switch removal.record.phase {
         case .removing, .removed:
             // A step that was being written is taken in memory.
             if case .advance(_, let next, _)? = edit.map(\.kind) {
                 removals[node]?.record = next
-                settle(removal.editRequest?.ticket)
+                settle(removal.editRequest?.ticket, of: node)
                 entered(node)
             } else if removal.record.phase == .removed {
                 removals[node] = nil
@@ -144,14 +144,14 @@ extension ActuatorCore {
             if removal.record.outcome?.reason == .wrongMemberRemoved { keepIncident(of: removal.record.group) }
         case .cordoned, .noticed, .quiesced, .drained:
             if cannotReturn(removal) {
-                settle(removal.editRequest?.ticket)
+                settle(removal.editRequest?.ticket, of: node)
                 return machineIsLost(node)
             }
             if case .advance(_, let next, _)? = edit.map(\.kind), next.phase == .removing {
                 removals[node]?.record = next
                 return entered(node)
             }
-            settle(removal.editRequest?.ticket)
+            settle(removal.editRequest?.ticket, of: node)
             returnSurges(node)
             removals[node] = nil
             timers.cancel(.removal(node))

@@ -44,7 +44,7 @@ extension ActuatorCore {
         let names = removals.keys.sorted().filter { name in
             removals[name]?.record.id == decision.id && (decision.nodes.isEmpty || decision.nodes.contains(name))
         }
-        var asked = false
+        var asked: Set<String> = []
         for name in names {
             guard let removal = removals[name], !removal.record.phase.isOver else { continue }
             guard removal.record.phase.isReversible, !cannotReturn(removal) else {
@@ -53,12 +53,12 @@ extension ActuatorCore {
                     "too late to cancel removal \(decision.id): Heat or Nova deletes the machine")
                 continue
             }
-            // One ticket settles once: with the first node whose record says so. The others follow from memory, and
-            // after a crash from the delivery that was not settled yet.
-            request(name, .cancelled(decision.reason), asked ? nil : ticket)
-            asked = true
+            asked.insert(name)
         }
-        if !asked { settle(ticket) }
+        guard !asked.isEmpty else { return settle(ticket) }
+        // Settled when each node's record says so: after a crash nothing else would tell the others.
+        cancelling[ticket] = asked
+        for name in asked.sorted() { request(name, .cancelled(decision.reason), ticket) }
     }
 
     /// Removals that wait to begin and are cancelled now.
@@ -81,7 +81,7 @@ extension ActuatorCore {
 
     /// Takes a step: written to the Node first, then acted on. One at a time; a later one waits.
     mutating func request(_ node: String, _ transition: RemovalTransition, _ ticket: Int? = nil) {
-        guard var removal = removals[node] else { return settle(ticket) }
+        guard var removal = removals[node] else { return settle(ticket, of: node) }
         if removal.editing != nil || tidying[node] != nil {
             removal.queue.append(Removal.Request(transition: transition, ticket: ticket))
             removals[node] = removal
@@ -92,7 +92,7 @@ extension ActuatorCore {
             if removal.nodeIsGone {
                 removal.record = next
                 removals[node] = removal
-                settle(ticket)
+                settle(ticket, of: node)
                 return entered(node, after: transition)
             }
             var undo = false
@@ -110,7 +110,7 @@ extension ActuatorCore {
             emit(.editNode(edit))
         } catch {
             note(.debug, node, .decisionStale, error.description)
-            settle(ticket)
+            settle(ticket, of: node)
         }
     }
 
@@ -128,7 +128,7 @@ extension ActuatorCore {
         case .done(let record):
             if let record { removal.record = record }
             removals[node] = removal
-            settle(ticket)
+            settle(ticket, of: node)
             started(node)
             if record == nil {
                 removals[node] = nil
@@ -144,23 +144,31 @@ extension ActuatorCore {
                 if let asked, record.id == edit.recordID, record.phase.allows(asked.transition) {
                     removal.queue.insert(asked, at: 0)
                 } else {
-                    settle(ticket)
+                    settle(ticket, of: node)
                 }
                 removals[node] = removal
                 entered(node)
             } else if case .cordon = edit.kind {
                 removals[node] = nil
             } else {
-                settle(ticket)
+                settle(ticket, of: node)
                 takenAway(node)
             }
         case .gone:
             removals[node] = removal
-            settle(ticket)
+            settle(ticket, of: node)
             started(node)
             vanished(node)
         }
         takeNext(node)
+    }
+
+    /// A step of this node that a delivery asked for is durable, or leads nowhere any more. One that asks for steps of several
+    /// nodes is settled with the last of them.
+    mutating func settle(_ ticket: Int?, of node: String) {
+        guard let ticket else { return }
+        cancelling[ticket]?.remove(node)
+        if cancelling[ticket]?.isEmpty != false { settle(ticket) }
     }
 
     /// The step that waited, if any.
@@ -175,7 +183,9 @@ extension ActuatorCore {
         let beginBy = removals[node]?.beginBy
         let isLate = beginBy.map { now > $0 } ?? false
         if case .cordon(let record) = edit.kind, !failure.isRetriable || isLate {
+            let waiting = removals[node]?.queue ?? []
             removals[node] = nil
+            for request in waiting { settle(request.ticket, of: node) }
             started(node)
             if record.isExternal { refusedExternal.insert(record.memberID) }
             // Whoever decided has long forgotten it; the last failure tells why nothing came of it.

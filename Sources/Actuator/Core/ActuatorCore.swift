@@ -14,7 +14,7 @@ import Support
 ///   decision that another process carried out is told by members made and removals decided since then.
 /// - *removal.decided*: settled when each node carries its record or was refused; a machine that never became a Node
 ///   must be gone first.
-/// - *removal.cancelled*: settled when the record says so.
+/// - *removal.cancelled*: settled when the record of each node says so.
 /// - *removal.noticed*, *removal.quiesced*: settled at once; the Notifier repeats them until the record says so.
 public struct ActuatorCore: Sendable {
     enum TimerKey: Hashable, Sendable {
@@ -53,6 +53,8 @@ public struct ActuatorCore: Sendable {
     var openTickets: Set<Int> = []
     /// Nodes of a `removal.decided` whose first step is under way, by ticket.
     var starting: [Int: Set<String>] = [:]
+    /// Nodes of a `removal.cancelled` whose record does not say so yet, by ticket.
+    var cancelling: [Int: Set<String>] = [:]
     var workloadTickets: [String: Int] = [:]
     /// Why decisions on workloads that wait for their next try have failed so far.
     var workloadFailures: [String: ActFailure] = [:]
@@ -179,6 +181,7 @@ public struct ActuatorCore: Sendable {
         guard let ticket, openTickets.remove(ticket) != nil else { return }
         timers.cancel(.ticket(ticket))
         starting[ticket] = nil
+        cancelling[ticket] = nil
         emit(.settle(ticket: ticket, settlement))
     }
 

@@ -71,6 +71,37 @@ struct ExternalTests {
         #expect(world.run { $0.story.contains(.removalCompleted) }, "\(world.story)")
     }
 
+    @Test("the cordon is refused for a while: said loudly, tried again, and then told, drained and let go")
+    func cordonRefused() {
+        var world = Self.world()
+        world.failingEdits["node-m1"] = ActFailure(.kubernetesRefused, "403: nodes is forbidden", isRetriable: false)
+        world.leave("m1")
+        world.pass(.seconds(5))
+        #expect(!world.isCordoned("node-m1"))
+        #expect(world.conditions["held/workers"]?.detail.contains("node-m1 (member m1): it cannot be cordoned") == true)
+        #expect(world.reports.contains { $0.reason == .kubernetesRefused })
+        world.pass(.seconds(100))
+        #expect(world.conditions["held/workers"] != nil && world.others.released.isEmpty && world.evictions.isEmpty)
+        #expect(world.story == [.removalFailed], "told once, not at each try")
+        world.failingEdits = [:]
+        #expect(world.run { $0.story.contains(.removalCompleted) && $0.nodes.count == 2 }, "\(world.story)")
+        #expect(world.story == [.removalFailed] + Self.wholeStory)
+        #expect(world.others.released == ["m1"] && world.unnoticedEvictions.isEmpty)
+        #expect(world.conditions.isEmpty, "\(world.conditions)")
+    }
+
+    @Test("the cordon is refused, and Heat then fails the deletion: nothing is waited for any more")
+    func cordonRefusedAndStays() {
+        var world = Self.world()
+        world.others.timeout = .minutes(2)
+        world.failingEdits["node-m1"] = ActFailure(.kubernetesRefused, "403: nodes is forbidden", isRetriable: false)
+        world.leave("m1")
+        world.pass(.seconds(5))
+        #expect(world.conditions["held/workers"] != nil)
+        world.pass(.minutes(4))
+        #expect(world.conditions["held/workers"] == nil && world.members.count == 3)
+    }
+
     @Test("it cannot be cancelled")
     func notCancelled() {
         var world = Self.world()

@@ -115,6 +115,7 @@ extension ActuatorCore {
             }
         }
         for name in names { follow(name, reading) }
+        unreleased += refusedCordons(in: id, reading)
         tellWhatIsHeld(id, names, unreleased, reading)
     }
 
@@ -128,7 +129,7 @@ extension ActuatorCore {
         }
         // What cannot be read is not written over; it is named when it is seen.
         guard view.recordMistake == nil, let serverID = view.serverID, let memberID = member.physicalID,
-            !refusedExternal.contains(memberID)
+            mayCordon(view)
         else { return }
         var record = RemovalRecord(
             id: "external-\(member.name)-\(now.seconds)", group: group, nodeUID: view.uid, serverID: serverID,

@@ -58,14 +58,16 @@ extension ActuatorCore {
         }
         guard let (group, member) = owner(of: serverID) else { return }
         switch fate {
-        case .there: break
+        case .there: refusedCordons[view.name] = nil
         case .unknown(let failure): note(.warning, view.name, failure.reason, "its server: \(failure.detail)")
         case .gone, .leaving:
             // Heat's own deletion of the member does the same to its server.
             if member.isLeaving { return readGroup(group) }
             begin(view, member, group, "server \(serverID) was deleted in Nova")
             readGroup(group)
-        case .failed(let why): replaceFailed(view, group, why)
+        case .failed(let why):
+            refusedCordons[view.name] = nil
+            replaceFailed(view, group, why)
         }
     }
 

@@ -20,12 +20,15 @@ extension ActuatorCore {
 
     /// Members that are on their way out by our act or somebody else's, as their records tell, also after a restart.
     private func expected(in id: String) -> [ExpectedMember] {
-        removals.values.filter {
+        let claimed = removals.values.filter {
             $0.record.group == id && !$0.isMachine && ($0.record.phase == .removing || $0.record.isExternal)
                 && !$0.record.phase.isOver
         }.map {
             ExpectedMember(name: $0.record.member, physicalID: $0.record.memberID, serverID: $0.record.serverID)
-        }.sorted { $0.physicalID < $1.physicalID }
+        }
+        let known = Set(claimed.map(\.physicalID))
+        let refused = refusedCordons.values.filter { $0.group == id && !known.contains($0.member.physicalID) }
+        return (claimed + refused.map(\.member)).sorted { $0.physicalID < $1.physicalID }
     }
 
     /// Our own act on the stack of `id` is done: older readings no longer count.

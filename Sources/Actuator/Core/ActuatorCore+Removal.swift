@@ -187,7 +187,8 @@ extension ActuatorCore {
             removals[node] = nil
             for request in waiting { settle(request.ticket, of: node) }
             started(node)
-            if record.isExternal { refusedExternal.insert(record.memberID) }
+            // What somebody else takes away is tried again as long as it is there.
+            if record.isExternal, !cordonIsRefused(node, record, failure) { return }
             // Whoever decided has long forgotten it; the last failure tells why nothing came of it.
             let why =
                 failure.isRetriable

@@ -75,8 +75,8 @@ public struct ActuatorCore: Sendable {
     var waitForTidying: [String: String] = [:]
     /// Servers in ERROR, and when the removal of their node was begun.
     var failedServers: [String: Timestamp] = [:]
-    /// Members whose Node refused to be cordoned.
-    var refusedExternal = RecentIDs()
+    /// Nodes that somebody else takes away and that could not be cordoned, by name.
+    var refusedCordons: [String: RefusedCordon] = [:]
     /// Members that somebody else had Heat or Nova delete, by the beginning of their physical id, as records have it.
     var takenByOthers = RecentIDs()
     /// What came before the nodes were known.

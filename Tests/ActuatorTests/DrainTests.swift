@@ -40,6 +40,52 @@ struct DrainTests {
         }
     }
 
+    @Test("a grace period that is cut to the deadline: the pod that uses all of it does not fail the removal")
+    func graceUntilDeadline() {
+        for mustDetach in [false, true] {
+            var world = World(nodes: 3)
+            world.policy.drainTimeout = .seconds(60)
+            world.policy.volumesMustDetach = mustDetach
+            world.restart()
+            world.objectsStay = .seconds(2)
+            world.addPod("db-0", on: "node-m2", grace: 600)
+            world.volumes = ["pvc-1": world.now + .seconds(68)]
+            world.send(world.removal("r1", ["m2"]))
+            #expect(world.run { $0.story.contains(.removalCompleted) || $0.story.contains(.removalFailed) })
+            #expect(world.story.last == .removalCompleted, "\(world.reasons(.removalFailed))")
+            let grace = world.graces["db-0"].flatMap(\.self) ?? 0
+            #expect(grace >= 58 && grace <= 60, "\(grace)")
+            #expect(world.now - World.start < .seconds(90))
+        }
+    }
+
+    @Test("after the deadline nothing new is evicted, and what ends does not hide what does not")
+    func lateAndEnding() {
+        var world = World(nodes: 3)
+        world.policy.drainTimeout = .seconds(60)
+        world.restart()
+        world.objectsStay = .seconds(5)
+        world.addPod("db-0", on: "node-m2", grace: 600)
+        world.addPod("web-1", on: "node-m2")
+        world.budget["web-1"] = 12
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.story.contains(.removalFailed) || $0.story.contains(.removalCompleted) })
+        #expect(world.reasons(.removalFailed) == [.evictionBlocked])
+        #expect(world.evictions == ["db-0"])
+        let took = world.now - World.start
+        #expect(took < .seconds(68), "\(took)")
+        // One that its kubelet never ends is waited for a moment more, no longer.
+        world = World(nodes: 3)
+        world.policy.drainTimeout = .seconds(60)
+        world.restart()
+        world.stuckPods = ["db-0"]
+        world.addPod("db-0", on: "node-m2", grace: 600)
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.story.contains(.removalFailed) })
+        let stuck = world.now - World.start
+        #expect(stuck >= .seconds(70) && stuck < .seconds(80), "\(stuck)")
+    }
+
     @Test("who may not see attachments does not wait for them")
     func volumesForbidden() {
         var world = World(nodes: 3)

@@ -91,6 +91,8 @@ struct World {
     var terminating: [String: Timestamp] = [:]
     /// Pods that do not go when they are told to (their kubelet is dead).
     var stuckPods: Set<String> = []
+    /// How long after the end of its grace period an evicted pod's object is still there.
+    var objectsStay = Interval.zero
     var deletions: [String] = []
     /// Those of which the Node's record did not speak.
     var unrecordedDeletions: [String] = []
@@ -426,7 +428,7 @@ struct World {
             return .podsRead(node: node, pods.values.filter { $0.node == node }.sorted { $0.name < $1.name })
         case .evict(let node, let pod, let grace):
             graces[pod.name] = grace
-            return .evicted(node: node, podUID: pod.uid, evict(pod))
+            return .evicted(node: node, podUID: pod.uid, evict(pod, grace))
         case .deleteNode(let node, _):
             nodes[node] = nil
             return .nodeDeleted(node: node, nil)
@@ -570,7 +572,7 @@ struct World {
         return .accepted
     }
 
-    private mutating func evict(_ pod: NodePod) -> EvictionOutcome {
+    private mutating func evict(_ pod: NodePod, _ grace: Int64?) -> EvictionOutcome {
         guard var there = pods[pod.name], there.uid == pod.uid else { return .gone }
         if let left = budget[pod.name], left > 0 {
             budget[pod.name] = left - 1
@@ -579,9 +581,10 @@ struct World {
         if !told.contains(there.node) { unnoticedEvictions.append(pod.name) }
         evictions.append(pod.name)
         evictedAt[pod.name] = now
-        there.deletedAt = now + .seconds(Double(pod.gracePeriodSeconds))
+        let end = now + .seconds(Double(grace ?? pod.gracePeriodSeconds))
+        there.deletedAt = end
         pods[pod.name] = there
-        if !stuckPods.contains(pod.name) { terminating[pod.name] = there.deletedAt }
+        if !stuckPods.contains(pod.name) { terminating[pod.name] = end + objectsStay }
         return .accepted
     }
 

@@ -49,7 +49,11 @@ extension ActuatorCore {
             removals[node]?.emptySince = nil
             if now >= removal.record.deadline, !cannotReturn(removal) || (policy.forceTimeout != nil && !isForced) {
                 for eviction in evictions { removals[node]?.drain.withdraw(eviction.pod.uid) }
-                return drainIsLate(node, pods.filter(\.isMoved))
+                let left = pods.filter(\.isMoved)
+                if DrainPlan.areEnding(left, at: now, deadline: removal.record.deadline) {
+                    return timers.set(.removal(node), at: now + policy.drainPoll)
+                }
+                return drainIsLate(node, left)
             }
             carryOut(evictions, node, isForced: isForced)
             // What somebody else takes away has nowhere to return to: on, until it is gone or let go.
@@ -167,7 +171,8 @@ extension ActuatorCore {
         removals[node]?.isReadingPods = false
         guard removal.record.phase == .quiesced else { return }
         note(.warning, node, failure.reason, failure.detail)
-        if now >= removal.record.deadline, !cannotReturn(removal) { return fail(node, failure.explanation) }
+        let end = removal.record.deadline + (failure.isRetriable ? DrainPlan.endingMargin : .zero)
+        if now >= end, !cannotReturn(removal) { return fail(node, failure.explanation) }
         timers.set(.removal(node), at: now + policy.pollInterval)
     }
 
@@ -214,7 +219,7 @@ extension ActuatorCore {
         guard removal.record.phase == .quiesced else { return }
         let since = removal.emptySince ?? now
         if names.isEmpty { return volumesAreSettled(node) }
-        let end = min(since + policy.volumeDetachTimeout, removal.record.deadline)
+        let end = volumesEnd(removal, since)
         guard now >= end else { return timers.set(.removal(node), at: min(now + policy.drainPoll, end)) }
         let shown = names.prefix(5).joined(separator: ", ") + (names.count > 5 ? ", …" : "")
         let why = Explanation(.volumesAttached, "still attached \(now - since) after their pods had gone: \(shown)")
@@ -228,13 +233,18 @@ extension ActuatorCore {
         removals[node]?.isReadingVolumes = false
         guard removal.record.phase == .quiesced else { return }
         note(.warning, node, failure.reason, "volume attachments: \(failure.detail)")
-        let end = min((removal.emptySince ?? now) + policy.volumeDetachTimeout, removal.record.deadline)
+        let end = volumesEnd(removal, removal.emptySince ?? now)
         if failure.isRetriable && now < end {
             return timers.set(.removal(node), at: min(now + policy.pollInterval, end))
         }
         // Who may not look cannot wait for what it would see, unless policy insists.
         if policy.volumesMustDetach && !cannotReturn(removal) { return fail(node, failure.explanation) }
         volumesAreSettled(node)
+    }
+
+    /// Until when volumes are waited for: within the drain's time, and a moment more where the pods took all of that.
+    private func volumesEnd(_ removal: Removal, _ since: Timestamp) -> Timestamp {
+        min(since + policy.volumeDetachTimeout, max(removal.record.deadline, since + DrainPlan.endingMargin))
     }
 
     private mutating func volumesAreSettled(_ node: String) {

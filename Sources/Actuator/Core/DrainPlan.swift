@@ -34,6 +34,10 @@ public struct DrainPlan: Sendable {
     }
 
     static let criticalPriority: Int32 = 2_000_000_000
+    /// How long after the end of its grace period the object of a pod is waited for, where that is past the drain's deadline:
+    /// the kubelet has to kill, unmount and report. A grace period is cut to end with the drain, so without this a pod that
+    /// uses all of it would be killed for a drain that fails a second before it is gone.
+    static let endingMargin = Interval.seconds(10)
 
     private var attempts: [String: Attempt] = [:]
     /// StatefulSets of which a pod was on its way from here when this was last asked, by UID.
@@ -83,6 +87,16 @@ public struct DrainPlan: Sendable {
             room -= 1
         }
         return .evict(evictions, again: min(now + policy.drainPoll, deadline))
+    }
+
+    /// Whether, after `deadline`, all that is left (at least one) ends by itself in a moment: each one's grace period ends by
+    /// then or shortly after, and no longer ago than a kubelet needs.
+    static func areEnding(_ left: [NodePod], at now: Timestamp, deadline: Timestamp) -> Bool {
+        !left.isEmpty
+            && left.allSatisfy { pod in
+                guard let deletedAt = pod.deletedAt else { return false }
+                return deletedAt <= deadline + endingMargin && now < deletedAt + endingMargin
+            }
     }
 
     private mutating func force(

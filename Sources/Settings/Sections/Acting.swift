@@ -53,7 +53,8 @@ extension Settings {
             init(_ reader: SettingsReader) {
                 timeout = reader.interval(
                     "timeout", default: .minutes(15), in: .seconds(1) ... .minutes(1_440),
-                    "From the first eviction until the last pod is gone; then the removal fails and the node serves on."
+                    "From the first eviction until the last pod is gone; then the removal fails and the node serves on. "
+                        + "Grace periods are cut to end by then; pods that do have 10s more until they are gone."
                 )
                 maximumGrace = reader.interval(
                     "max_graceful_termination", default: .minutes(10), "A pod's own grace period counts up to this.")

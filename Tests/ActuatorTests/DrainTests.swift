@@ -19,6 +19,43 @@ struct DrainTests {
         #expect(world.now - World.start >= .seconds(40))
     }
 
+    @Test("the volumes of DaemonSet pods, and of a pod that came meanwhile, are waited for as well")
+    func volumesOfLaterPods() {
+        for isLate in [false, true] {
+            var world = World(nodes: 3)
+            world.policy.evictsDaemonSets = true
+            world.restart()
+            world.addPod("web-1", on: "node-m2", grace: 5)
+            world.addPod("agent-1", on: "node-m2", grace: isLate ? 30 : 5, owner: "DaemonSet")
+            world.send(world.removal("r1", ["m2"]))
+            #expect(world.run { $0.evictions.contains("agent-1") })
+            if isLate {
+                world.addPod("late", on: "node-m2", grace: 5)
+                world.tell("node-m2", of: "r1")
+            }
+            let until = world.now + .seconds(60)
+            world.volumes = ["pvc-late": until]
+            #expect(world.run { $0.story.contains(.removalDrained) })
+            #expect(world.now >= until, "late: \(isLate)")
+            #expect(world.run { $0.story.contains(.removalCompleted) })
+            #expect(world.evictions == (isLate ? ["web-1", "agent-1", "late"] : ["web-1", "agent-1"]))
+        }
+    }
+
+    @Test("a volume that was given up is not waited for again when the DaemonSets' pods have gone")
+    func volumeGivenUp() {
+        var world = World(nodes: 3)
+        world.policy.evictsDaemonSets = true
+        world.restart()
+        world.addPod("agent-1", on: "node-m2", owner: "DaemonSet")
+        world.volumes = ["pvc-1": world.now + .seconds(100_000)]
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.story.contains(.removalCompleted) })
+        let took = world.now - World.start
+        #expect(took >= .seconds(120) && took < .seconds(160), "\(took)")
+        #expect(world.warnings.count { $0.reason == .volumesAttached } == 1)
+    }
+
     @Test("volumes that stay: the removal goes on after the time, or fails where policy says so")
     func volumesStay() {
         for mustDetach in [false, true] {

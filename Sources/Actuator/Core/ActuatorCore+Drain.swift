@@ -46,7 +46,9 @@ extension ActuatorCore {
         switch step {
         case .drained: podsAreGone(node, pods)
         case .evict(let evictions, let again):
+            // One that came meanwhile leaves volumes of its own.
             removals[node]?.emptySince = nil
+            removals[node]?.volumesAreSettled = false
             if now >= removal.record.deadline, !cannotReturn(removal) || (policy.forceTimeout != nil && !isForced) {
                 for eviction in evictions { removals[node]?.drain.withdraw(eviction.pod.uid) }
                 let left = pods.filter(\.isMoved)
@@ -202,8 +204,16 @@ extension ActuatorCore {
             removals[node]?.drain = removal.drain
             if case .evict(let evictions, let again) = step {
                 carryOut(evictions, node, isForced: false)
+                removals[node]?.daemonSetsGo = true
                 return timers.set(.removal(node), at: again)
             }
+        }
+        if removal.daemonSetsGo {
+            // They had volumes as well.
+            removals[node]?.daemonSetsGo = false
+            removals[node]?.volumesAreSettled = false
+            removals[node]?.emptySince = now
+            return podsAreGone(node, pods)
         }
         if removal.record.drain?.surges.isEmpty == false {
             // Put back before the record moves on; if that does not succeed in time it goes on being tried.
@@ -213,10 +223,11 @@ extension ActuatorCore {
         request(node, .drained(deadline: now + policy.heatTimeout))
     }
 
-    mutating func volumesRead(_ node: String, _ names: [String]) {
+    mutating func volumesRead(_ node: String, _ attached: [String]) {
         guard let removal = removals[node] else { return }
         removals[node]?.isReadingVolumes = false
         guard removal.record.phase == .quiesced else { return }
+        let names = attached.filter { !removal.volumesGivenUp.contains($0) }
         let since = removal.emptySince ?? now
         if names.isEmpty { return volumesAreSettled(node) }
         let end = volumesEnd(removal, since)
@@ -225,6 +236,7 @@ extension ActuatorCore {
         let why = Explanation(.volumesAttached, "still attached \(now - since) after their pods had gone: \(shown)")
         if policy.volumesMustDetach && !cannotReturn(removal) { return fail(node, why) }
         note(.warning, node, why.reason, why.detail)
+        removals[node]?.volumesGivenUp.formUnion(names)
         volumesAreSettled(node)
     }
 

@@ -165,6 +165,10 @@ struct Removal: Sendable {
     var emptyAt: Timestamp?
     /// The volumes are detached, or nothing waits for them any more.
     var volumesAreSettled = false
+    /// Volumes that stayed attached for longer than is waited; and whether pods of DaemonSets are on their way out, whose
+    /// volumes nobody has looked for yet.
+    var volumesGivenUp: Set<String> = []
+    var daemonSetsGo = false
     var isDeleting = false
     /// Who delays the deletion of its machine, as it was last said.
     var delayedBy: [String] = []

@@ -224,14 +224,14 @@ struct DiagnosisTests {
     func patient(
         _ members: [HeatMember], desired: Int? = 2, timeout: Int? = 60, scaling: Bool = false,
         status: String = "UPDATE_COMPLETE", kind: HeatGroupSnapshot.Kind = .autoScalingGroup,
-        hook: HeatPatient.HookSetting = .present, updatedAt: Timestamp? = nil
+        hook: HeatPatient.HookSetting = .present, updatedAt: Timestamp? = nil, flags: [String] = []
     ) throws -> HeatPatient {
         let settings = try Settings.load(
             file: nil, environment: [:],
             flags: [
                 "cluster=c", "bus.transport_url=rabbit://g:g@127.0.0.1:1/",
                 "groups=[{id: workers, stack: k8s, resource: workers, min: 0, max: 6, provision_timeout: 10m}]",
-            ])
+            ] + flags)
         func stack(_ name: String) -> HeatStack {
             HeatStack(
                 id: StackID(name: name, id: "id-\(name)"), status: HeatStatus(status), statusReason: "because",
@@ -269,6 +269,10 @@ struct DiagnosisTests {
         #expect(try kinds(patient(both)) == [.minimumIgnored])
         #expect(try kinds(patient(both, timeout: 10)).contains(.timeoutTooShort))
         #expect(try kinds(patient(both, timeout: nil)).contains(.timeoutTooShort) == false)
+        // A policy may allow a longer cooldown than others have, and load balancers may take longer than any.
+        for more in ["notifier.policies=[{namespaces: [db], max_cooldown: 50m}]", "actuator.load_balancer_wait=50m"] {
+            #expect(try kinds(patient(both, flags: [more])).contains(.timeoutTooShort), "\(more)")
+        }
         #expect(try kinds(patient(both, desired: nil)).contains(.parameterMissing))
         #expect(try kinds(patient(both, kind: .resourceGroup)).contains(.unusableKind))
         #expect(try kinds(patient(both, hook: .absent)).contains(.noHook))

@@ -90,10 +90,12 @@ struct HeatPatient: Sendable {
         }
     }
 
-    /// The longest that the Actuator may take from the cordon to the last pod.
+    /// The longest that the Actuator may take from the cordon to the last pod: whatever cooldown any policy allows, or what
+    /// load balancers get if that is longer (both count from the cordon), and then the drain.
     static func longestDrain(_ settings: Settings) -> Interval {
         let drain = settings.actuator.drain
-        var longest = settings.notifier.maximumCooldown + .seconds(60) + drain.timeout
+        let before = max(settings.notifier.longestCooldown + .seconds(60), settings.actuator.loadBalancerWait)
+        var longest = before + drain.timeout
         if drain.force == .afterDeadline { longest = longest + drain.forceTimeout }
         return longest
     }

@@ -365,6 +365,32 @@ struct DrainTests {
         #expect(world.record("node-m2") == nil)
     }
 
+    @Test("cancelled while the number cannot be put back, and decided again: it is put back all the same")
+    func surgeOwed() {
+        for isCancelledAgain in [false, true] {
+            var world = surging()
+            world.send(world.removal("r1", ["m2"]))
+            #expect(world.run { $0.replicas == 2 })
+            world.scaleFailure = ActFailure(.kubernetesUnreachable, "503", isRetriable: true)
+            world.send(world.cancellation())
+            #expect(world.run { $0.record("node-m2")?.phase == .cancelled })
+            world.pass(.seconds(5))
+            #expect(world.record("node-m2")?.drain?.surges.count == 1)
+            world.send(world.removal("r2", ["m2"]))
+            #expect(world.run { $0.record("node-m2")?.id == "r2" })
+            world.crash()
+            world.pass(.seconds(1))
+            world.scaleFailure = nil
+            if isCancelledAgain {
+                world.send(world.cancellation("r2"))
+                #expect(world.run { $0.replicas == 1 && $0.record("node-m2")?.drain == nil })
+            } else {
+                #expect(world.run { $0.story.contains(.removalCompleted) }, "\(world.story)")
+            }
+            #expect(world.replicas == 1 && world.scales == [2, 1], "\(world.scales)")
+        }
+    }
+
     @Test("killed before or after any action while it surges: no replica is left over, none is missing")
     func surgeCrashes() {
         var total = 80

@@ -21,7 +21,8 @@ extension ActuatorCore {
             switch removal.surges.states[entry.podUID] {
             case nil, .asking, .recording: raise(node, entry)
             case .waiting(isReading: false):
-                if let timeout = policy.surgeTimeout, now - entry.since < timeout {
+                // (One that an earlier removal left raised waits from this drain on.)
+                if let timeout = policy.surgeTimeout, now - max(entry.since, removal.record.since) < timeout {
                     removals[node]?.surges.states[entry.podUID] = .waiting(isReading: true)
                     emit(.readWorkload(node: node, pod))
                 } else {

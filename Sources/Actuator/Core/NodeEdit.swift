@@ -79,6 +79,10 @@ public struct NodeEdit: Sendable, Equatable {
         switch kind {
         case .cordon(var record):
             if let current, !current.phase.isOver { throw .overtaken(current) }
+            // Replicas that the last removal raised and that are not put back yet: from here on this one owes them.
+            if let owed = current?.drain?.surges, !owed.isEmpty {
+                record.drain = RemovalRecord.Drain(surges: owed)
+            }
             record.ours.cordon = raw[path: "spec", "unschedulable"]?.boolValue != true
             let labels = raw[path: "metadata", "labels"]?.objectValue ?? [:]
             record.ours.label = labels[RemovalNames.excludeFromLoadBalancers] == nil

@@ -53,11 +53,32 @@ struct DrainPlanTests {
         var plan = DrainPlan()
         let pods = [pod("high", priority: 100), pod("critical", priority: 2_000_000_000), pod("low", priority: -5)]
         let deadline = now + .seconds(60)
-        #expect(names(plan.next(pods: pods, at: now, deadline: deadline, policy: policy)) == ["low", "high"])
+        #expect(names(plan.next(pods: pods, at: now, deadline: deadline, policy: policy)) == ["low"])
+        #expect(names(plan.next(pods: pods, at: now, deadline: deadline, policy: policy)) == [])
         plan.evicted("low", .accepted, at: now, policy: policy)
+        #expect(names(plan.next(pods: pods, at: now, deadline: deadline, policy: policy)) == ["high"])
         plan.evicted("high", .accepted, at: now, policy: policy)
         #expect(names(plan.next(pods: pods, at: now, deadline: deadline, policy: policy)) == [])
         #expect(names(plan.next(pods: [pods[1]], at: now, deadline: deadline, policy: policy)) == ["critical"])
+    }
+
+    @Test("a pod that its budget keeps holds up those of higher priority for a while, not until the deadline")
+    func prioritiesAndBudgets() {
+        var plan = DrainPlan()
+        let pods = [pod("high", priority: 100), pod("low"), pod("low-2"), pod("waits", priority: -1)]
+        let deadline = now + .seconds(600)
+        func next(_ seconds: Double) -> [String] {
+            names(
+                plan.next(
+                    pods: pods, held: ["waits"], at: now + .seconds(seconds), deadline: deadline, policy: policy))
+        }
+        #expect(next(0) == ["low", "low-2"])
+        plan.evicted("low", .blocked(budget: "budget web", retryAfter: nil), at: now, policy: policy)
+        plan.evicted("low-2", .accepted, at: now, policy: policy)
+        #expect(next(4) == [])
+        #expect(next(29) == ["low"])
+        plan.evicted("low", .blocked(budget: "budget web", retryAfter: nil), at: now + .seconds(29), policy: policy)
+        #expect(next(30) == ["high"])
     }
 
     @Test("pods of a StatefulSet go one by one, the highest ordinal first")

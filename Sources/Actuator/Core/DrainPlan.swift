@@ -3,8 +3,8 @@ import Support
 
 /// Empties one node: which pods to evict now, which later, and whether all are gone.
 ///
-/// Order: pods of critical priority (2,000,000,000 and more) wait until the others are gone; among the others, lower
-/// priority goes first. Pods of one StatefulSet go one by one, the highest ordinal first, as their controller would, also
+/// Order: pods of critical priority (2,000,000,000 and more) wait until the others are gone; among the others, and among these,
+/// a higher priority waits until each eviction of a lower one is accepted, for `orderPatience` at most. Pods of one StatefulSet go one by one, the highest ordinal first, as their controller would, also
 /// where they are on several nodes that are drained at the same time.
 /// *Gone* means that the object is gone: a pod whose grace period runs is still there.
 public struct DrainPlan: Sendable {
@@ -13,6 +13,8 @@ public struct DrainPlan: Sendable {
         var isAccepted = false
         /// Deleted, not evicted.
         var isForced = false
+        /// When it was first asked for.
+        var askedAt: Timestamp?
         var retryAt: Timestamp?
         var obstacle: Explanation?
     }
@@ -38,6 +40,9 @@ public struct DrainPlan: Sendable {
     /// the kubelet has to kill, unmount and report. A grace period is cut to end with the drain, so without this a pod that
     /// uses all of it would be killed for a drain that fails a second before it is gone.
     static let endingMargin = Interval.seconds(10)
+
+    /// How long a pod that may not go (its budget forbids it) holds up those of higher priority.
+    static let orderPatience = Interval.seconds(30)
 
     private var attempts: [String: Attempt] = [:]
     /// StatefulSets of which a pod was on its way from here when this was last asked, by UID.
@@ -78,11 +83,17 @@ public struct DrainPlan: Sendable {
         movingSets = Set(wave.filter { $0.ownerKind == "StatefulSet" && isMoving($0) }.map(\.ownerUID))
         var ordered = movingSets.union(movingElsewhere)
         var evictions: [Eviction] = []
-        for pod in wave where room > 0 && !isMoving(pod) && !held.contains(pod.uid) {
+        // Of those that wait for something else nobody knows how long; they hold up nobody.
+        let first = wave.first { !held.contains($0.uid) && holdsUpOthers($0, at: now) }?.priority ?? .max
+        var limit = first
+        for pod in wave where room > 0 && pod.priority <= limit && !isMoving(pod) && !held.contains(pod.uid) {
             if let retryAt = attempts[pod.uid]?.retryAt, retryAt > now { continue }
             if pod.ownerKind == "StatefulSet", !ordered.insert(pod.ownerUID).inserted { continue }
             if pod.ownerKind == "StatefulSet" { movingSets.insert(pod.ownerUID) }
+            let askedAt = attempts[pod.uid]?.askedAt
             attempts[pod.uid, default: Attempt()].isInFlight = true
+            attempts[pod.uid]?.askedAt = askedAt ?? now
+            if askedAt == nil { limit = min(limit, pod.priority) }
             evictions.append(Eviction(pod: pod, grace: DrainPlan.grace(pod, at: now, deadline, policy)))
             room -= 1
         }
@@ -182,6 +193,13 @@ public struct DrainPlan: Sendable {
             attempt.obstacle = failure.explanation
         }
         return attempt
+    }
+
+    /// Whether a pod was asked to go, not long ago, and it is not known yet that it does.
+    private func holdsUpOthers(_ pod: NodePod, at now: Timestamp) -> Bool {
+        guard pod.deletedAt == nil, let attempt = attempts[pod.uid], !attempt.isAccepted, let askedAt = attempt.askedAt
+        else { return false }
+        return now - askedAt < DrainPlan.orderPatience
     }
 
     private func isMoving(_ pod: NodePod) -> Bool {

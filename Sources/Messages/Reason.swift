@@ -222,7 +222,7 @@ public enum Reason: String, Sendable, Codable, CaseIterable {
     case kubernetesConflict = "KubernetesConflict"
     /// The Kubernetes API does not accept the request.
     case kubernetesRefused = "KubernetesRefused"
-    /// A PodDisruptionBudget forbids an eviction just now.
+    /// A PodDisruptionBudget forbids an eviction just now, or other pods of its StatefulSet are not ready.
     case evictionBlocked = "EvictionBlocked"
     /// The pods were not gone when the time of the drain was over.
     case drainTimedOut = "DrainTimedOut"

@@ -305,6 +305,51 @@ struct DrainTests {
         #expect(world.now - World.start < .seconds(23))
     }
 
+    // MARK: StatefulSets
+
+    func quorum(successorTakes: Interval) -> World {
+        var world = World(nodes: 3)
+        world.policy.drainTimeout = .seconds(200)
+        world.restart()
+        world.successorTakes = successorTakes
+        for name in ["db-0", "db-1"] {
+            world.addPod(name, on: "node-m2", owner: "StatefulSet")
+            world.pods[name]?.ownerUID = "db"
+        }
+        world.addPod("web-1", on: "node-m2")
+        world.send(world.removal("r1", ["m2"]))
+        return world
+    }
+
+    @Test(
+        "the next pod of a StatefulSet goes when the last one's successor is ready, for half of the drain's time at most"
+    )
+    func setsWait() {
+        for (takes, least, most) in [(40.0, 40.0, 47.0), (10_000, 95, 105)] {
+            var world = quorum(successorTakes: .seconds(takes))
+            #expect(world.run { $0.story.contains(.removalCompleted) || $0.story.contains(.removalFailed) })
+            #expect(world.story.last == .removalCompleted)
+            #expect(world.evictions == ["web-1", "db-1", "db-0"] || world.evictions == ["db-1", "web-1", "db-0"])
+            guard let first = world.evictedAt["db-1"], let second = world.evictedAt["db-0"],
+                let web = world.evictedAt["web-1"]
+            else {
+                Issue.record("not evicted: \(world.evictions)")
+                continue
+            }
+            #expect(second - first >= .seconds(least) && second - first < .seconds(most), "\(second - first)")
+            #expect(web - World.start < .seconds(6), "others do not wait")
+            #expect(world.warnings.contains { $0.detail.contains("1 of 2 other pods are ready") } == (takes > 100))
+        }
+    }
+
+    @Test("a pod of a StatefulSet that is not ready itself waits for no other")
+    func brokenOfSet() {
+        var world = quorum(successorTakes: .seconds(10_000))
+        world.isBroken = ["db-0"]
+        #expect(world.run(within: .seconds(30)) { $0.evictions.contains("db-0") })
+        #expect(world.evictions.contains("db-1"))
+    }
+
     // MARK: Surge
 
     func surging() -> World {

@@ -105,6 +105,10 @@ struct World {
     var secondPodReadyAt: Timestamp?
     var secondPodTakes = Interval.seconds(10)
     var scales: [Int] = []
+    /// How long the successor of a pod of the StatefulSet `db`, of three, takes to be ready; nil: there is no such set.
+    var successorTakes: Interval?
+    /// Pods that are not ready.
+    var isBroken: Set<String> = []
     var evictedAt: [String: Timestamp] = [:]
 
     // Bus
@@ -438,13 +442,21 @@ struct World {
             if let volumeFailure { return .volumesUnread(node: node, volumeFailure) }
             return .volumesRead(node: node, volumes.filter { $0.value > now }.keys.sorted())
         case .readWorkload(let node, let pod):
+            if let takes = successorTakes, pod.ownerUID == "db" {
+                let away = evictedAt.count { pods[$0.key] == nil && $0.key.hasPrefix("db-") && now < $0.value + takes }
+                return .workloadRead(
+                    node: node, podUID: pod.uid,
+                    WorkloadView(
+                        apiVersion: "apps/v1", kind: "StatefulSet", namespace: "default", name: "db", replicas: 3,
+                        readyElsewhere: 0, readyOthers: 2 - away, isReady: !isBroken.contains(pod.name)))
+            }
             guard pod.name == "web-only" else { return .workloadRead(node: node, podUID: pod.uid, nil) }
             let isReady = secondPodReadyAt.map { $0 <= now } ?? false
             return .workloadRead(
                 node: node, podUID: pod.uid,
                 WorkloadView(
                     apiVersion: "apps/v1", kind: "Deployment", namespace: "default", name: "web", replicas: replicas,
-                    readyElsewhere: isReady ? 1 : 0))
+                    readyElsewhere: isReady ? 1 : 0, readyOthers: isReady ? 1 : 0, isReady: true))
         case .scaleWorkload(let decision): return .workloadScaled(decision, scale(decision))
         case .readServers(let group, let ids):
             askedForServers += 1

@@ -38,8 +38,12 @@ extension ActuatorCore {
         if isForced { held = [] }
         let late = isHurried(removal) ? [] : latePods(pods, removal)
         for late in late { held.insert(late.pod.uid) }
+        let elsewhere = setsMoving(besides: node, pods)
+        if !isForced && !isHurried(removal) {
+            held.formUnion(heldForTheirSet(node, pods, waiting: held, movingElsewhere: elsewhere))
+        }
         let step = removal.drain.next(
-            pods: pods, held: held, movingElsewhere: setsMoving(besides: node, pods),
+            pods: pods, held: held, movingElsewhere: elsewhere,
             isForced: isForced, at: now, deadline: removal.record.deadline, policy: policy)
         for late in late { removal.drain.waits(late.pod.uid, Explanation(.podNotTold, late.why)) }
         removals[node]?.drain = removal.drain

@@ -45,7 +45,9 @@ extension ActuatorCore {
     }
 
     mutating func workloadRead(_ node: String, _ podUID: String, _ view: WorkloadView?) {
-        guard let removal = removals[node], removal.record.phase == .quiesced else { return }
+        guard let removal = removals[node], removal.record.phase == .quiesced, !setRead(node, podUID, view) else {
+            return
+        }
         switch removal.surges.states[podUID] {
         case .asking:
             guard let view, view.replicas == 1, view.readyElsewhere == 0 else {
@@ -74,7 +76,7 @@ extension ActuatorCore {
     }
 
     mutating func workloadUnread(_ node: String, _ podUID: String, _ failure: ActFailure) {
-        guard let state = removals[node]?.surges.states[podUID] else { return }
+        guard !setUnread(node, podUID, failure), let state = removals[node]?.surges.states[podUID] else { return }
         note(.warning, node, failure.reason, "the workload of a pod: \(failure.detail)")
         switch state {
         // Once more with the next look at the pods; for good: without.

@@ -120,10 +120,15 @@ public struct WorkloadView: Sendable, Equatable {
     public var replicas: Int
     /// Ready pods of it on other nodes, those on their way out left out.
     public var readyElsewhere: Int
+    /// Ready pods of it on any node, the one that was asked for and those on their way out left out.
+    public var readyOthers: Int
+    /// Whether the pod that was asked for is ready.
+    public var isReady: Bool
 
     /// From its parts.
     public init(
-        apiVersion: String, kind: String, namespace: String, name: String, replicas: Int, readyElsewhere: Int
+        apiVersion: String, kind: String, namespace: String, name: String, replicas: Int, readyElsewhere: Int,
+        readyOthers: Int, isReady: Bool
     ) {
         self.apiVersion = apiVersion
         self.kind = kind
@@ -131,6 +136,8 @@ public struct WorkloadView: Sendable, Equatable {
         self.name = name
         self.replicas = replicas
         self.readyElsewhere = readyElsewhere
+        self.readyOthers = readyOthers
+        self.isReady = isReady
     }
 }
 

@@ -202,13 +202,19 @@ public struct DrainPlan: Sendable {
         return now - askedAt < DrainPlan.orderPatience
     }
 
-    private func isMoving(_ pod: NodePod) -> Bool {
+    /// Whether a pod may be asked to go now, as far as earlier answers tell.
+    func isDue(_ podUID: String, at now: Timestamp) -> Bool {
+        attempts[podUID]?.retryAt.map { $0 <= now } ?? true
+    }
+
+    /// Whether a pod is on its way out, or is being asked to.
+    func isMoving(_ pod: NodePod) -> Bool {
         guard pod.deletedAt == nil else { return true }
         guard let attempt = attempts[pod.uid] else { return false }
         return attempt.isInFlight || attempt.isAccepted
     }
 
-    private static func precedes(_ left: NodePod, _ right: NodePod) -> Bool {
+    static func precedes(_ left: NodePod, _ right: NodePod) -> Bool {
         if left.priority != right.priority { return left.priority < right.priority }
         if left.ownerKind == "StatefulSet", left.ownerUID == right.ownerUID, left.ordinal != right.ordinal {
             return left.ordinal > right.ordinal

@@ -157,6 +157,8 @@ struct Removal: Sendable {
     var nodeIsGone = false
     var drain = DrainPlan()
     var surges = SurgePlan()
+    /// StatefulSets with pods on the node, by UID.
+    var sets: [String: SetState] = [:]
     var isReadingPods = false
     var isReadingVolumes = false
     /// Since when no pod is left and volumes are waited for.

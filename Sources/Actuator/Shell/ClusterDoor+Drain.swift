@@ -89,6 +89,7 @@ extension ClusterDoor {
             switch (apiVersion, kind) {
             case ("apps/v1", "Deployment"): ResourceName(group: "apps", "deployments")
             case ("apps/v1", "ReplicaSet"): ResourceName(group: "apps", "replicasets")
+            case ("apps/v1", "StatefulSet"): ResourceName(group: "apps", "statefulsets")
             case ("v1", "ReplicationController"): ResourceName("replicationcontrollers")
             default: nil
             }
@@ -102,23 +103,25 @@ extension ClusterDoor {
             else { return nil }
             // A ReplicaSet or ReplicationController that belongs to something else is not ours to scale; what it
             // belongs to is, if we know it.
-            if let above = Owner(try await client.getValue(resource, namespace: pod.namespace, owner.name)) {
+            // (A StatefulSet, which is only looked at, counts itself, whoever made it.)
+            if owner.kind != "StatefulSet",
+                let above = Owner(try await client.getValue(resource, namespace: pod.namespace, owner.name))
+            {
                 guard let known = above.resource else { return nil }
                 owner = above
                 resource = known
             }
             let scale = try await client.scale(of: resource, namespace: pod.namespace, owner.name)
-            var ready = 0
+            var ready: [PodObject] = []
             if !scale.selector.isEmpty {
                 let pods = try await client.all(
                     PodObject.self, Selection(namespace: pod.namespace, labels: scale.selector))
-                ready = pods.count {
-                    $0.pod.ready && $0.pod.deletedAt == nil && $0.pod.node != nil && $0.pod.node != pod.node
-                }
+                ready = pods.filter { $0.pod.ready && $0.pod.deletedAt == nil && $0.pod.node != nil }
             }
             return WorkloadView(
                 apiVersion: owner.apiVersion, kind: owner.kind, namespace: pod.namespace, name: owner.name,
-                replicas: Int(scale.replicas), readyElsewhere: ready)
+                replicas: Int(scale.replicas), readyElsewhere: ready.count { $0.pod.node != pod.node },
+                readyOthers: ready.count { $0.meta.uid != pod.uid }, isReady: ready.contains { $0.meta.uid == pod.uid })
         } catch {
             if error.code == .notFound { return nil }
             throw ActFailure(error)

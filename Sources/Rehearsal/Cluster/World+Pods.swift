@@ -264,12 +264,12 @@ extension World {
     func workload(of pod: NodePod) -> WorkloadView? {
         guard let index = cluster.workloads.firstIndex(where: { $0.uid == pod.ownerUID }) else { return nil }
         let workload = cluster.workloads[index]
+        let ready = cluster.pods.filter { $0.workload == index && $0.isReady && $0.isActive }
         return WorkloadView(
             apiVersion: "apps/v1", kind: workload.plan.kind, namespace: "default", name: workload.plan.name,
             replicas: workload.replicas,
-            readyElsewhere: cluster.pods.count {
-                $0.workload == index && $0.isReady && $0.isActive && $0.node != pod.node
-            })
+            readyElsewhere: ready.count { $0.node != pod.node }, readyOthers: ready.count { $0.uid != pod.uid },
+            isReady: ready.contains { $0.uid == pod.uid })
     }
 
     func scale(_ decision: PodsDecided) -> WorkloadOutcome {

@@ -32,8 +32,6 @@ public struct Rehearsal: Sendable {
         public var unmarks: Int
         /// Hooks that were cleared and had held something.
         public var hooks: Int
-        /// Whether it ended with a node that only a person can help: its member failed, and a budget keeps its pods.
-        public var waitsForPerson: Bool
         /// How it ended: nodes, members, pods; the same text for ends that are the same.
         public var end: String
     }
@@ -60,8 +58,7 @@ public struct Rehearsal: Sendable {
             simulated: world.now - World.start, steps: world.steps, actions: world.actionsTaken,
             faults: world.strikes.reduce(0, +), evictions: world.audit.evictions,
             toldEvictions: world.audit.toldEvictions, resizes: world.audit.resizes, marks: world.audit.marks,
-            unmarks: world.audit.unmarks, hooks: world.audit.hooks, waitsForPerson: world.waitsForPerson,
-            end: world.endText)
+            unmarks: world.audit.unmarks, hooks: world.audit.hooks, end: world.endText)
     }
 }
 

@@ -28,8 +28,6 @@ final class World {
     /// Actions of Actuator and Notifier so far: for crashes before or after the n-th.
     var actionsTaken = 0
     private var wellSince: Timestamp?
-    /// It ended with nodes that only a person can help (`keptByBudgets`).
-    private(set) var waitsForPerson = false
     private var isOver = false
 
     init(_ scenario: Scenario, _ options: RehearsalOptions) {
@@ -114,15 +112,7 @@ final class World {
         } else {
             wellSince = nil
             if now >= faultsEnd + scenario.patience {
-                let kept = keptByBudgets
-                let rest = kept.isEmpty ? troubles : self.troubles(apartFrom: kept)
-                guard rest.isEmpty else {
-                    return violated(.nothingPendingForEver, rest.joined(separator: "; "))
-                }
-                say("end", "a person has to help \(kept.sorted().joined(separator: ", "))")
-                waitsForPerson = true
-                isOver = true
-                return
+                return violated(.nothingPendingForEver, troubles.joined(separator: "; "))
             }
         }
         after(.seconds(5)) { self.watchForTheEnd() }

@@ -110,7 +110,6 @@ enum Rehearse {
         var steps = 0
         var faults = 0
         var evictions = 0
-        var waiting = 0
 
         mutating func take(_ outcome: Rehearsal.Outcome) {
             runs += 1
@@ -119,15 +118,13 @@ enum Rehearse {
             steps += outcome.steps
             faults += outcome.faults
             evictions += outcome.evictions
-            if outcome.waitsForPerson { waiting += 1 }
         }
 
         func text(_ took: Interval) -> String {
             let hours = Int(simulated.inSeconds / 3_600)
             let verdict = failed.isEmpty ? "all well" : "\(failed.count) FAILED: \(failed.sorted())"
-            let rest = waiting > 0 ? ", \(waiting) wait for a person" : ""
             return "\(runs) seeds in \(took), \(hours) simulated hours, \(steps) steps, \(faults) faults, "
-                + "\(evictions) evictions: \(verdict)\(rest)"
+                + "\(evictions) evictions: \(verdict)"
         }
     }
 }

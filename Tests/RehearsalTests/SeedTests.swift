@@ -48,6 +48,17 @@ struct SeedTests {
         #expect(lengths.count > 15)
     }
 
+    /// A member that took too long for Heat, a server deleted in Nova, and a budget that is full because a pod is pending: an
+    /// update would take the kept pods, so the pending one got its node only when Heat's doubt was taken back.
+    @Test("A failed member whose node works and is kept by a budget stops its group not for ever")
+    func keptByBudget() {
+        var rehearsal = Rehearsal(seed: 7_313)
+        rehearsal.options.keepsStory = true
+        let outcome = rehearsal.run()
+        #expect(outcome.violation == nil, "\(outcome.story.suffix(20).joined(separator: "\n"))")
+        #expect(outcome.story.last?.contains("all is well") == true, "\(outcome.story.last ?? "")")
+    }
+
     @Test("The generator gives the numbers that its authors give")
     func generator() {
         // From the reference implementation (Vigna, splitmix64.c) with seed 1234567.

@@ -4,20 +4,16 @@ import Support
 /// Whether all has come to rest.
 extension World {
     /// What is not as it should be when nothing is under way; empty: all is well.
-    /// - Parameter kept: nodes that wait for a person (`keptByBudgets`); what they explain is left out.
-    func troubles(apartFrom kept: Set<String> = []) -> [String] {
+    func troubles() -> [String] {
         var troubles: [String] = []
         // After a wrong victim the group is paused until a person looks, and where too many nodes are dead the Decider touches
         // nothing until then, and says so: that explains what waits.
         let isPaused = audit.incidents > 0 || tooManyAreDead
         for queue in broker.queues where !queue.topics.isDisjoint(with: [.decisions, .lifecycle, .answers]) {
             guard queue.name != "decider", !queue.messages.isEmpty || queue.inHand != nil else { continue }
-            if !kept.isEmpty, queue.messages.isEmpty, isOfMachines(queue.inHand?.message.event) { continue }
             troubles.append("\(queue.messages.count) messages wait in \(queue.name)")
         }
-        for node in cluster.nodes where !kept.contains(node.name) || !isUnderFailedRemoval(node) {
-            troubles += troublesOf(node, isPaused: isPaused)
-        }
+        for node in cluster.nodes { troubles += troublesOf(node, isPaused: isPaused) }
         for removal in audit.untold.sorted() { troubles.append("nobody said how \(removal) ended") }
         if heat.isBusy { troubles.append("the stack is \(heat.status)") }
         guard !isPaused else { return troubles }
@@ -25,12 +21,10 @@ extension World {
         if !heat.scaling.isEmpty { troubles.append("scaling_in_progress stands") }
         for member in heat.members {
             let node = cluster.nodes.first { $0.server == member.server }
-            // None is made, taken out or replaced while a kept one would go with it.
-            if !kept.isEmpty, node.map({ kept.contains($0.name) }) ?? !member.isInProgress { continue }
             if !member.counts { troubles.append("member \(member.name) is \(member.status)") }
             if member.counts && node == nil { troubles.append("member \(member.name) has no node") }
         }
-        for (group, capacity) in heat.capacity.enumerated() where kept.isEmpty {
+        for (group, capacity) in heat.capacity.enumerated() {
             let counted = heat.counted(group)
             let name = Scenario.groups[group]
             if counted != capacity { troubles.append("\(counted) members of \(name), \(capacity) wanted") }
@@ -39,12 +33,7 @@ extension World {
             }
         }
         let isFull = heat.desired.indices.allSatisfy { heat.counted($0) >= scenario.maximum }
-        for pod in cluster.pods {
-            let isOfKept = cluster.nodes.contains {
-                $0.name == pod.node && kept.contains($0.name) && isUnderFailedRemoval($0)
-            }
-            if !isOfKept { troubles += troublesOf(pod, isFull: isFull || !kept.isEmpty) }
-        }
+        for pod in cluster.pods { troubles += troublesOf(pod, isFull: isFull) }
         return troubles
     }
 

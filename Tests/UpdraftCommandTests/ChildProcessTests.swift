@@ -7,9 +7,11 @@ import Testing
 
 /// Processes that are written down for whoever cleans up.
 @Suite struct ChildProcessTests {
+    /// It sleeps for longer than a test may starve beside others.
     private func sleeper(_ folder: String) throws -> ChildProcess {
         try ChildProcess.start(
-            name: "sleeper", executable: "/bin/sleep", arguments: ["100"], environment: [:], logFile: "\(folder)/log")
+            name: "sleeper", executable: "/bin/sleep", arguments: ["86400"], environment: [:],
+            logFile: "\(folder)/log")
     }
 
     @Test func `What an earlier run left is ended, and nobody who got its number`() async throws {

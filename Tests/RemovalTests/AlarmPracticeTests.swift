@@ -90,11 +90,17 @@ struct AlarmPracticeTests {
         await stage.close()
     }
 
-    /// Keystone and Gnocchi, as far as the canary needs them.
-    private static func cloud(_ canary: Lock<Timestamp?>) throws -> HTTPServer {
+    /// Keystone and Gnocchi, as far as the canary needs them. While `refusal` is set, Keystone answers with that status.
+    private static func cloud(
+        _ canary: Lock<Timestamp?>, refusal: Lock<Int?> = Lock(nil), logins: Lock<Int> = Lock(0)
+    ) throws -> HTTPServer {
         try HTTPServer { request in
             let host = request.headers["Host"] ?? ""
             if request.path == "/v3/auth/tokens" {
+                logins.withLock { $0 += 1 }
+                if let status = refusal.withLock({ $0 }) {
+                    return .response(.json(status, #"{"error":{"code":\#(status),"message":"not now"}}"#))
+                }
                 var response = ServerResponse.json(
                     201,
                     #"{"token":{"issued_at":"2026-11-23T00:00:00Z","expires_at":"2026-11-23T01:00:00Z","project":{"id":"p1"},"#
@@ -165,6 +171,40 @@ struct AlarmPracticeTests {
         let said = lines.withLock { $0 }.filter { $0.contains("is not looked for") }
         #expect(said.count == 1 && said[0].contains(#""p1""#) && said[0].contains(#""p2""#), "\(said)")
         #expect(!lines.withLock { $0 }.contains { $0.contains("do not arrive") })
+        await client.close()
+        server.stop()
+    }
+
+    @Test("there is no login yet: said once for each kind of trouble, and when it works")
+    func canaryWithoutLogin() async throws {
+        let refusal = Lock<Int?>(503)
+        let logins = Lock(0)
+        let server = try Self.cloud(Lock(.now()), refusal: refusal, logins: logins)
+        let lines = Lock<[String]>([])
+        let context = try Self.context(project: "p1", lines)
+        let client = try Self.login(server)
+        let reader = try #require(CanaryReader(client, context, loginRetry: .milliseconds(20)))
+        let task = Task { await reader.run() }
+        func until(_ what: String, _ condition: () -> Bool) async throws {
+            let end = Timestamp.now() + .seconds(90)
+            while !condition() {
+                guard Timestamp.now() < end else {
+                    throw PracticeStage.NotInTime(description: "\(what): \(lines.withLock { $0 })")
+                }
+                try await Task.sleep(for: .milliseconds(20))
+            }
+        }
+        func said(_ text: String) -> [String] { lines.withLock { $0 }.filter { $0.contains(text) } }
+        try await until("it tries again and again") { logins.withLock { $0 } >= 7 }
+        #expect(said("no login to look for statistics").count == 1, "\(lines.withLock { $0 })")
+        refusal.withLock { $0 = 401 }
+        try await until("another trouble is said") { said("no login to look for statistics").count == 2 }
+        refusal.withLock { $0 = nil }
+        try await until("it works") { said("works again").count == 1 }
+        try await until("it was read") { context.metrics.text().contains("updraft_actuator_canary_age_seconds") }
+        #expect(said("no login to look for statistics").count == 2)
+        task.cancel()
+        await task.value
         await client.close()
         server.stop()
     }

@@ -11,6 +11,7 @@ struct CanaryReader: Sendable {
     private let look: TelemetryLook
     private let telemetry: Settings.Collector.Telemetry
     private let patience: Interval
+    private let loginRetry: Interval
     /// For the metrics; nil while nobody looks.
     private let seen: Lock<CanaryWatch?>
     private let failures: Counter
@@ -20,12 +21,18 @@ struct CanaryReader: Sendable {
     private static let tick = Interval.seconds(1)
 
     /// Nil: no canary is sent.
-    /// - Parameter patience: the age from which on the last one counts as missing; nil: the usual.
-    init?(_ client: OpenStackClient, _ context: ServiceContext, patience: Interval? = nil) {
+    /// - Parameters:
+    ///   - patience: the age from which on the last one counts as missing; nil: the usual.
+    ///   - loginRetry: after how long a login that failed is tried again, before the first look.
+    init?(
+        _ client: OpenStackClient, _ context: ServiceContext, patience: Interval? = nil,
+        loginRetry: Interval = .seconds(30)
+    ) {
         telemetry = context.settings.collector.telemetry
         guard telemetry.to != .none, telemetry.resources.contains(.cluster) else { return nil }
         self.client = client
         self.context = context
+        self.loginRetry = loginRetry
         self.patience = patience ?? CanaryWatch.patience(telemetry.interval)
         look = TelemetryLook(context, client: client)
         let seen = Lock<CanaryWatch?>(nil)
@@ -89,9 +96,12 @@ struct CanaryReader: Sendable {
 
     /// A login of another project does not see the resource, and would miss what is there.
     private func mayRead() async -> Bool {
+        var told: String?
         while !Task.isCancelled {
             do throws(OpenStackError) {
                 let own = try await client.projectID()
+                if told != nil { context.log.info("the login to look for statistics in Gnocchi works again") }
+                told = nil
                 guard own != telemetry.projectID else { return true }
                 context.log.info(
                     "whether statistics arrive in Gnocchi is not looked for: the login is of another project than "
@@ -102,7 +112,14 @@ struct CanaryReader: Sendable {
                     "not looked for: the Actuator's login is of another project than collector.telemetry.project_id")
                 return false
             } catch {
-                guard (try? await Task.sleep(for: .seconds(30))) != nil else { return false }
+                // Once for each kind of trouble.
+                if told != error.code.rawValue {
+                    context.log.warning(
+                        "there is no login to look for statistics in Gnocchi; it is tried again",
+                        [.code: .string(error.code.rawValue), .error: .string(error.description)])
+                }
+                told = error.code.rawValue
+                guard (try? await Task.sleep(for: loginRetry.duration)) != nil else { return false }
             }
         }
         return false

@@ -106,8 +106,9 @@ extension ActuatorCore {
         emit(.mark(group: id, member: member, unhealthy: false, why: "its node is ready"))
     }
 
-    private func node(of member: GroupState.Member) -> NodeView? {
-        nodes.values.first { $0.serverID == member.serverID }
+    func node(of member: GroupState.Member) -> NodeView? {
+        guard let serverID = member.serverID else { return nil }
+        return nodes.values.first { $0.serverID == serverID }
     }
 
     // MARK: What an update takes along
@@ -139,55 +140,6 @@ extension ActuatorCore {
             case .failed: return !record.ours.cordon && record.change != nil
             case .cordoned, .noticed, .quiesced, .cancelled: return false
             }
-        }
-    }
-
-    // MARK: Marks that nobody claims
-
-    /// Members that carry our mark while no removal claims them: the record was taken away by hand, or the node went.
-    /// The next update of anyone would replace or remove them.
-    ///
-    /// Not at once: the decision of a machine without a Node may be on its way again, and a size that was sent by a
-    /// process that died may not show yet.
-    mutating func unmarkOrphans(_ id: String, _ reading: GroupReading) {
-        guard let track = groups[id], nodesAreKnown, !reading.isBusy || (track.isStuck && reading.isBusyByFlagOnly)
-        else {
-            return
-        }
-        let stack = track.policy.stack
-        let claimed = Set(removals.values.filter { !$0.record.phase.isOver }.map(\.record.memberID))
-        let orphans = reading.members.filter {
-            $0.isFailed && $0.statusReason.hasPrefix(RemovalNames.markPrefix)
-                && !$0.status.hasPrefix("DELETE_") && !claimed.contains($0.identity)
-        }
-        let known = groups[id]?.orphans ?? [:]
-        let since = Dictionary(
-            orphans.map { ($0.identity, known[$0.identity] ?? now) }, uniquingKeysWith: { first, _ in first })
-        groups[id]?.orphans = since
-        guard let youngest = since.values.max() else { return }
-        guard now - youngest >= policy.statusLag else {
-            timers.setEarlier(.group(id), at: youngest + policy.statusLag)
-            return
-        }
-        for member in orphans {
-            note(.warning, id, .memberFailed, "member \(member.name) carries the mark of a removal that is not there")
-        }
-        if (reading.desired ?? .max) <= reading.counted.count, !orphans.contains(where: { isNode($0) }),
-            reading.counted.count >= groups[id]?.policy.floor ?? 1
-        {
-            // The size without them was sent already: unmarked they would be too many, and an older one would go.
-            let isSafe = strangersThatFailed(Set(orphans.map(\.identity)), reading, in: id) == nil
-            guard isSafe, othersAllowUpdate(of: id) else { return }
-            changes[stack] = StackChange(
-                group: id, kind: .repair, step: .sending(reading.counted.count), deadline: now + policy.heatTimeout)
-            send(reading.counted.count, for: id)
-            return
-        }
-        changes[stack] = StackChange(
-            group: id, kind: .unmark, step: .marking(Set(orphans.map(\.name)), nil),
-            deadline: now + policy.heatTimeout)
-        for member in orphans {
-            emit(.mark(group: id, member: member.name, unhealthy: false, why: "no removal claims it"))
         }
     }
 }

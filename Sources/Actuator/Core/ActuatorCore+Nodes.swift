@@ -75,6 +75,7 @@ extension ActuatorCore {
     mutating func nodeChecked(_ name: String, _ view: NodeView?) {
         guard let view else { return vanished(name) }
         nodes[name] = view
+        nodeWasRead(view)
         incidentChecked(view)
         guard view.record == nil, view.recordMistake == nil else { return nodeSeen(view) }
         guard removals[name]?.editing == nil, removals[name]?.isDeleting != true else { return }

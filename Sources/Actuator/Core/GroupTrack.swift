@@ -49,6 +49,8 @@ struct GroupTrack: Sendable {
 
     /// Since when members carry our mark and no removal claims them, by identity.
     var orphans: [String: Timestamp] = [:]
+    /// When the Nodes of such members were read past the watch, by name.
+    var nodesRead: [String: Timestamp] = [:]
     /// Since when members are failed and still nodes, by identity; and when their removal was begun last.
     var failedNodes: [String: Timestamp] = [:]
     var failedNodesTriedAt: Timestamp?

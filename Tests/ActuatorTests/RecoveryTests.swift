@@ -334,7 +334,7 @@ struct RecoveryTests {
     }
 
     /// One of three members has failed, its node works, and a budget keeps its pod.
-    private static func doubted(_ status: String) -> World {
+    static func doubted(_ status: String) -> World {
         var world = World(nodes: 3)
         world.policy.drainTimeout = .seconds(60)
         world.restart()

@@ -12,7 +12,8 @@ import Support
 /// One that cannot be emptied (its pods find no other place, a budget holds them) would stop the group for ever, growth
 /// included, that might make the place. If it is a ready node, Heat's doubt is taken back, unless it is half deleted: it is unmarked,
 /// and marked before where Heat could not make or change it, for only a mark can be taken back. Heat then keeps it
-/// (docs/openstack/heat.md §9).
+/// (docs/openstack/heat.md §9). Where what made it fail lasts, each update makes it fail again: then its pods are not told again,
+/// and it is unmarked as soon as it has failed (`keepAgain`).
 extension ActuatorCore {
     mutating func removeFailedNodes(_ id: String, _ reading: GroupReading) {
         // (A ResourceGroup takes no chosen member out. A stack whose engine died gets its size anew only when these are
@@ -20,7 +21,8 @@ extension ActuatorCore {
         guard let track = groups[id], nodesAreKnown, track.pause == nil, reading.problem == nil,
             !reading.isBusy || track.isStuck, reading.removesChosen
         else { return }
-        let failed = failedNodes(reading)
+        let failed = keepAgain(id, failedNodes(reading), reading)
+        guard changes[track.policy.stack] == nil else { return }
         let since = Dictionary(
             failed.map { ($0.identity, track.failedNodes[$0.identity] ?? now) },
             uniquingKeysWith: { first, _ in first })
@@ -71,7 +73,6 @@ extension ActuatorCore {
 
     /// Takes Heat's doubt back where draining for it has failed and the node works. True: it is being done.
     private mutating func unmarkThoseThatWork(_ id: String, _ failed: [GroupState.Member]) -> Bool {
-        guard let stack = groups[id]?.policy.stack, changes[stack] == nil else { return false }
         let working = failed.filter { member in
             guard !member.status.hasPrefix("DELETE_"), let view = node(of: member), view.isReady,
                 let record = removals[view.name]?.record
@@ -86,15 +87,56 @@ extension ActuatorCore {
                 "member \(member.name) is \(member.status) (\(member.statusReason)), its node is ready and could not be "
                     + "emptied: the doubt is taken back, so that the stack can be changed")
         }
+        return takeDoubtBack(id, working)
+    }
+
+    /// Those that were kept before and have failed again are kept again, at once the first time, then with growing pauses: what
+    /// could be learned by emptying them was learned. The others are returned.
+    private mutating func keepAgain(
+        _ id: String, _ failed: [GroupState.Member], _ reading: GroupReading
+    ) -> [GroupState.Member] {
+        guard let kept = groups[id]?.kept, !kept.isEmpty else { return failed }
+        groups[id]?.kept = kept.filter { identity, before in
+            reading.member(id: identity).map { $0.serverID == before.serverID } ?? false
+        }
+        var due: [GroupState.Member] = []
+        var others: [GroupState.Member] = []
+        for member in failed {
+            guard let before = groups[id]?.kept[member.identity], before.isSameDoubt(member),
+                node(of: member)?.isReady == true
+            else {
+                others.append(member)
+                continue
+            }
+            let time = before.lastAt + before.pause(policy)
+            if now >= time { due.append(member) } else { timers.setEarlier(.group(id), at: time) }
+        }
+        for member in due where groups[id]?.kept[member.identity]?.times == 1 {
+            // Once: it may go on for long, and only a person can end it.
+            note(
+                .warning, id, .memberFailed,
+                "member \(member.name) is \(member.status) again (\(member.statusReason)), and its node works: the doubt is "
+                    + "taken back each time, and its pods are not told again. Look for what makes it fail")
+        }
+        _ = takeDoubtBack(id, due)
+        return others
+    }
+
+    /// Marks where need be, and unmarks; what unmarks a marked one is the answer (`marked`); should this process die before,
+    /// `unmarkOrphans`.
+    private mutating func takeDoubtBack(_ id: String, _ members: [GroupState.Member]) -> Bool {
+        guard let stack = groups[id]?.policy.stack, changes[stack] == nil, !members.isEmpty else { return false }
         changes[stack] = StackChange(
-            group: id, kind: .unmark, step: .marking(Set(working.map(\.name)), nil), deadline: now + policy.heatTimeout)
-        for member in working {
+            group: id, kind: .unmark, step: .marking(Set(members.map(\.name)), nil), deadline: now + policy.heatTimeout)
+        for member in members {
+            let times = groups[id]?.kept[member.identity]?.times ?? 0
+            groups[id]?.kept[member.identity] = GroupTrack.Kept(
+                serverID: member.serverID, reason: member.statusReason, times: times + 1, lastAt: now)
             if member.status.hasPrefix("CHECK_") {
                 unmark(member.name, in: id)
             } else {
-                // What unmarks it is the answer (`marked`); should this process die before, `unmarkOrphans`.
                 let record = node(of: member).flatMap { removals[$0.name]?.record }
-                let why = RemovalNames.markPrefix + (record?.id ?? "")
+                let why = RemovalNames.markPrefix + (record?.id ?? "kept-\(member.name)")
                 emit(.mark(group: id, member: member.name, unhealthy: true, why: why))
             }
         }

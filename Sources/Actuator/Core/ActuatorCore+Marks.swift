@@ -10,10 +10,9 @@ extension ActuatorCore {
     /// process that died may not show yet. And not before their Nodes were read anew: a watch may lag, and a record that it has
     /// not shown yet tells of a removal that has just marked its member. Unmarked then, its own update would take another one.
     mutating func unmarkOrphans(_ id: String, _ reading: GroupReading) {
-        guard let track = groups[id], nodesAreKnown, !reading.isBusy || (track.isStuck && reading.isBusyByFlagOnly)
-        else {
-            return
-        }
+        guard let track = groups[id], nodesAreKnown, changes[track.policy.stack] == nil,
+            !reading.isBusy || (track.isStuck && reading.isBusyByFlagOnly)
+        else { return }
         let stack = track.policy.stack
         let orphans = reading.members.filter {
             $0.isFailed && $0.statusReason.hasPrefix(RemovalNames.markPrefix)

@@ -90,7 +90,7 @@ extension ActuatorCore {
         else { return }
         let due = max(
             track.stillSince + policy.repairAfter,
-            track.repairedAt.map { $0 + policy.repairInterval } ?? Timestamp(seconds: 0))
+            track.repairedAt.map { $0 + policy.repairInterval * track.repairFactor } ?? Timestamp(seconds: 0))
         guard now >= due else { return timers.setEarlier(.group(id), at: due) }
         let failed = reading.members.filter(\.isFailed)
         if let obstacle = strangersThatFailed([], reading, in: id) {

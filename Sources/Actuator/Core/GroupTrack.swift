@@ -21,6 +21,28 @@ struct GroupTrack: Sendable {
         var since: Timestamp
     }
 
+    /// A member whose node works and could not be emptied: Heat's doubt of it was taken back.
+    struct Kept: Sendable {
+        var serverID: String?
+        /// What Heat had said.
+        var reason: String
+        /// How often, and when last.
+        var times: Int
+        var lastAt: Timestamp
+
+        /// Whether it has failed again for what lasts: in an update, or in a check that says the same. (Another mark or check may be
+        /// somebody's wish to have it replaced.)
+        func isSameDoubt(_ member: GroupState.Member) -> Bool {
+            if member.status.hasPrefix("CHECK_") { return member.statusReason == reason }
+            return !member.status.hasPrefix("DELETE_")
+        }
+
+        /// How long it stays failed at least when it fails again: the stack waits for it, so never for long.
+        func pause(_ policy: ActuatorPolicy) -> Interval {
+            min(policy.repairAfter * Double(1 << min(times - 1, 10)), policy.repairInterval)
+        }
+    }
+
     let policy: ActuatorPolicy.Group
     var reading: GroupReading?
     var failure: ActFailure?
@@ -54,6 +76,9 @@ struct GroupTrack: Sendable {
     /// Since when members are failed and still nodes, by identity; and when their removal was begun last.
     var failedNodes: [String: Timestamp] = [:]
     var failedNodesTriedAt: Timestamp?
+    /// Members that are kept though Heat held them for failed, by identity. In memory only: another process tells their pods
+    /// once more.
+    var kept: [String: Kept] = [:]
     /// What is said in `/readyz` of deletions that are held too long.
     var heldTooLong: Explanation?
     /// Why letting go failed last.
@@ -79,6 +104,12 @@ struct GroupTrack: Sendable {
 
     var published: GroupState?
     var publishedAt = Timestamp(seconds: 0)
+
+    /// How much longer than usual it takes until a failed group is repaired again. Where a kept member fails at each update, the
+    /// repair does as well, and keeps the stack busy.
+    var repairFactor: Double {
+        Double(1 << min(max((kept.values.map(\.times).max() ?? 0) - 1, 0), 3))
+    }
 
     init(policy: ActuatorPolicy.Group) {
         self.policy = policy

@@ -551,9 +551,25 @@ struct ArrivalTests {
         }
     }
 
+    @Test("nodes of no group that were there at the start are named in one line, and get no Event")
+    func residents() {
+        var world = World(nodes: 9)
+        world.members.removeFirst(7)
+        world.desired = 2
+        world.pass(.minutes(10))
+        let told = world.notes.filter { $0.explanation.reason == .providerUnknown }
+        #expect(told.count == 1 && world.reports.isEmpty, "\(told) \(world.reports)")
+        #expect(told.first?.explanation.detail.contains("7 nodes") == true, "\(told)")
+        #expect(told.first?.explanation.detail.contains("node-m1, node-m2, ") == true, "\(told)")
+        #expect(world.core.nodesWithoutGroup == 7)
+        world.pass(.minutes(10))
+        #expect(world.notes.count { $0.explanation.reason == .providerUnknown } == 1 && world.reports.isEmpty)
+    }
+
     @Test("an old node of which no list of Heat tells any more is named once, and not at once")
     func oldStranger() {
         var world = World(nodes: 3)
+        world.pass(.minutes(1))
         world.members.removeFirst()
         world.desired = 2
         world.pass(.minutes(4))

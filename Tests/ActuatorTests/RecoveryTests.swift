@@ -506,6 +506,74 @@ struct ArrivalTests {
         #expect(world.nodes["node-m3"]?[path: "metadata", "labels", "pool"] == nil)
     }
 
+    /// As Kubernetes' own controller writes them: the list as it read it before ours were there.
+    private func loseTaints(_ world: inout World, _ node: String = "node-m3") {
+        world.merge(node, ["spec": ["taints": .null]])
+        world.see(node)
+    }
+
+    private func taints(_ world: World, _ node: String = "node-m3") -> [String] {
+        (world.nodes[node]?[path: "spec", "taints"]?.arrayValue ?? []).compactMap { $0["key"]?.stringValue }
+    }
+
+    @Test("a new node that loses a declared taint gets it again, but nothing that ends pods once it is ready")
+    func dressedAgain() {
+        var world = growing {
+            $0.labels = ["pool": "blue"]
+            $0.taints = [Taint(key: "dedicated", effect: .noSchedule), Taint(key: "x", effect: .noExecute)]
+        }
+        world.unready = ["node-m3"]
+        world.register("m3")
+        #expect(world.run { taints($0) == ["dedicated", "x"] })
+        // While it is not ready no pod is there that could be ended.
+        world.pass(.minutes(5))
+        loseTaints(&world)
+        #expect(world.run(within: .seconds(40)) { taints($0) == ["dedicated", "x"] })
+        world.unready = []
+        world.pass(.seconds(5))
+        loseTaints(&world)
+        #expect(world.run(within: .seconds(40)) { taints($0) == ["dedicated"] })
+        world.pass(.seconds(30))
+        #expect(taints(world) == ["dedicated"])
+    }
+
+    @Test("a ready node that another Actuator saw join gets nothing that ends pods")
+    func dressedByAnother() {
+        var world = growing {
+            $0.taints = [Taint(key: "dedicated", effect: .noSchedule), Taint(key: "x", effect: .noExecute)]
+        }
+        world.register("m3")
+        #expect(world.run { taints($0) == ["dedicated", "x"] })
+        world.merge("node-m3", ["spec": ["taints": .null]])
+        world.crash()
+        #expect(world.run { taints($0) == ["dedicated"] })
+        world.pass(.seconds(30))
+        #expect(taints(world) == ["dedicated"])
+    }
+
+    @Test("that ends: after two minutes, or five times, what somebody takes off stays off")
+    func dressedNoMore() {
+        var world = growing { $0.taints = [Taint(key: "dedicated", effect: .noSchedule)] }
+        world.register("m3")
+        #expect(world.run { taints($0) == ["dedicated"] })
+        world.pass(.seconds(125))
+        loseTaints(&world)
+        world.pass(.seconds(120))
+        #expect(taints(world).isEmpty)
+
+        world = growing { $0.taints = [Taint(key: "dedicated", effect: .noSchedule)] }
+        world.register("m3")
+        var given = 0
+        while world.run(within: .seconds(35), until: { !taints($0).isEmpty }) {
+            given += 1
+            guard given < 20 else { break }
+            loseTaints(&world)
+        }
+        #expect(given == 5)
+        world.pass(.seconds(120))
+        #expect(taints(world).isEmpty)
+    }
+
     @Test("an old node that lacks nothing is not touched, also where another group declares something")
     func dressedLongAgo() {
         var world = World(nodes: 2)

@@ -81,6 +81,7 @@ extension ActuatorCore {
         if arrivals.joined.insert(view.uid).inserted {
             emit(.publish(.nodeJoined(NodeJoined(cluster: policy.cluster, arrival: arrival))))
         }
+        arrivals.dressings[view.uid]?.sees(view, at: now)
         if view.isReady, arrivals.ready.insert(view.uid).inserted {
             emit(.publish(.nodeReady(NodeReady(cluster: policy.cluster, arrival: arrival))))
         }
@@ -90,23 +91,48 @@ extension ActuatorCore {
 
     /// Gives a node that joins what its group declares. One that is older than this process may have joined while none ran; it
     /// gets what it lacks as well, but nothing that would end pods that run there.
+    ///
+    /// Once is not enough: Kubernetes' own controller takes its `not-ready` taint off by writing the whole list of taints as it
+    /// read it some moments before, and what came in between is lost. So a new node is looked at until it has been ready for
+    /// `dressFor`. That cannot be told from somebody who takes it off, hence the end, and no more than a few times.
     private mutating func dress(_ view: NodeView, _ group: String) {
         guard let declared = groups[group]?.policy, !arrivals.dressed.contains(view.uid), removals[view.name] == nil
         else { return }
-        var taints = declared.taints
-        var isDone = declared.labels.isEmpty && taints.isEmpty
-        if arrivals.old.contains(view.uid) {
-            taints = taints.filter { $0.effect != .noExecute }
-            let lacksTaint = taints.contains { taint in
-                !view.taints.contains { $0.key == taint.key && $0.effect == taint.effect }
-            }
-            isDone = !lacksTaint && declared.labels.keys.allSatisfy { view.labels[$0] != nil }
+        let isOld = arrivals.old.contains(view.uid)
+        let before = arrivals.dressings[view.uid]
+        if declared.labels.isEmpty && declared.taints.isEmpty || before?.isOver(view, at: now, policy) == true {
+            return finishDressing(view)
         }
-        if isDone {
-            arrivals.dressed.insert(view.uid)
-        } else {
-            tidy(view, .dress(labels: declared.labels, taints: taints))
+        // Pods that nobody told may run there by now.
+        let mayEndPods = !isOld && (before == nil || !view.isReady)
+        let taints = declared.taints.filter { mayEndPods || $0.effect != .noExecute }
+        let lacksTaint = taints.contains { taint in
+            !view.taints.contains { $0.key == taint.key && $0.effect == taint.effect }
         }
+        guard lacksTaint || declared.labels.keys.contains(where: { view.labels[$0] == nil }) else {
+            if isOld { return finishDressing(view) }
+            arrivals.dressings[view.uid, default: Arrivals.Dressing()].sees(view, at: now)
+            return
+        }
+        // (The watch may not show yet what was written a moment ago.)
+        if let last = before?.lastAt, now - last < policy.pollInterval {
+            return timers.setEarlier(.group(group), at: last + policy.pollInterval)
+        }
+        tidy(view, .dress(labels: declared.labels, taints: taints))
+    }
+
+    /// A node has got what it lacked.
+    mutating func wasDressed(_ uid: String, _ name: String) {
+        guard let view = nodes[name], view.uid == uid else { return }
+        if arrivals.old.contains(uid) { return finishDressing(view) }
+        arrivals.dressings[uid, default: Arrivals.Dressing()].times += 1
+        arrivals.dressings[uid]?.lastAt = now
+        arrivals.dressings[uid]?.sees(view, at: now)
+    }
+
+    private mutating func finishDressing(_ view: NodeView) {
+        arrivals.dressed.insert(view.uid)
+        arrivals.dressings[view.uid] = nil
     }
 
     func owner(of serverID: String) -> (String, GroupState.Member)? {
@@ -132,6 +158,26 @@ struct Arrivals: Sendable {
     var warned: Set<String> = []
     /// By UID: nodes that were seen to be of a group when it was looked for nodes of none.
     var owned: Set<String> = []
+    /// A node that joins, and what its group declares.
+    struct Dressing: Sendable {
+        /// How often it was given, and when last.
+        var times = 0
+        var lastAt: Timestamp?
+        /// Since when it is known to be ready.
+        var readyAt: Timestamp?
+
+        mutating func sees(_ view: NodeView, at now: Timestamp) {
+            if view.isReady { readyAt = readyAt ?? now }
+        }
+
+        /// Whether it is no longer looked at.
+        func isOver(_ view: NodeView, at now: Timestamp, _ policy: ActuatorPolicy) -> Bool {
+            times >= policy.dressTimes || readyAt.map { now - $0 >= policy.dressFor } ?? false
+        }
+    }
+
+    /// By UID: new nodes that are looked at for a while.
+    var dressings: [String: Dressing] = [:]
     /// By UID: nodes that have the labels and taints of their group.
     var dressed: Set<String> = []
     /// By UID: nodes that may have joined long before the start.
@@ -144,6 +190,8 @@ struct Arrivals: Sendable {
             old.insert(view.uid)
             if view.isReady { ready.insert(view.uid) }
         }
+        // Younger ones get what they lack as well; but pods may run there already.
+        for view in views where view.createdAt >= limit && view.isReady { dressings[view.uid] = Dressing() }
     }
 
     mutating func forget(_ uid: String) {
@@ -153,6 +201,7 @@ struct Arrivals: Sendable {
         warned.remove(uid)
         owned.remove(uid)
         dressed.remove(uid)
+        dressings[uid] = nil
         old.remove(uid)
     }
 }

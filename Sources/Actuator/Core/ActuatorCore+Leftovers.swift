@@ -54,7 +54,7 @@ extension ActuatorCore {
             if let group = edit.pausesGroup, !failure.isRetriable { keepIncident(of: group) }
         case .done:
             if case .dress = edit.kind {
-                arrivals.dressed.insert(edit.uid)
+                wasDressed(edit.uid, node)
                 return
             }
             if case .pauseGroup(let paused) = edit.kind {

@@ -112,6 +112,11 @@ public struct ActuatorPolicy: Sendable, Equatable {
     public var unlistedPatience: Interval = .minutes(5)
     /// How long the record of a removal that is over stays on its node.
     public var retention: Interval = .seconds(600)
+    /// How long a new node that is ready is looked at, whether it still has what its group declares; and how often it is given that
+    /// at most.
+    public var dressFor: Interval = .minutes(2)
+    /// See `dressFor`.
+    public var dressTimes = 5
     /// Nodes younger than this are announced again after a restart.
     public var youngNode: Interval = .seconds(600)
 

@@ -211,4 +211,54 @@ struct FaultPracticeTests {
         #expect(Self.failures(stage) == [])
         await stage.close()
     }
+
+    /// Its wait condition ran out when its server worked.
+    @Test(
+        "Heat could not make a member whose node a budget keeps: unmarked, and the same size sent once more leaves it there"
+    )
+    func keptMember() async throws {
+        let stage = try PracticeStage(desired: 2, extra: ["actuator.drain.timeout=3s", "notifier.cooldown=1s"])
+        try await stage.ready(2)
+        try await stage.control(
+            .post, "workloads",
+            ["name": "held", "replicas": 3, "grace": 1, "antiAffinity": "hostname", "budget": ["minAvailable": 3]])
+        // Somebody's growth fails so while no Actuator runs.
+        try await stage.control(.post, "actions/fail-members", ["count": 1, "late": true])
+        try await stage.openstack.patch(try await stage.group().stack.id, parameters: ["desired": 3])
+        try await stage.wait("the growth has failed", within: .seconds(120)) {
+            try await stage.group().stack.status.description == "UPDATE_FAILED"
+        }
+        let failed = try #require(try await stage.group().members.first { $0.isFailed })
+        #expect(failed.status.description == "CREATE_FAILED")
+        func held() async throws -> Set<String> {
+            Set(try await stage.pods().filter { $0.labels["app"] == "held" && $0.phase == .running }.map(\.uid))
+        }
+        try await stage.wait("its machine is a node and has its pod", within: .seconds(180)) {
+            try await held().count == 3
+        }
+        let (pods, servers) = (try await held(), try await Self.servers(stage))
+        stage.startActuator { policy in
+            policy.repairAfter = .seconds(3)
+            policy.repairInterval = .seconds(6)
+        }
+        stage.startNotifier()
+        try await stage.wait("its pods were told, and stayed", within: .seconds(120)) {
+            Self.failures(stage).contains { $0.reason == .evictionBlocked }
+        }
+        try await stage.wait("unmarked, and the stack is whole again", within: .seconds(120)) {
+            let group = try await stage.group()
+            return group.members.allSatisfy { !$0.isFailed } && !group.isChanging
+                && group.stack.status.description == "UPDATE_COMPLETE"
+        }
+        // By the same size once more: no update of anybody else came.
+        #expect(stage.log.contains { $0.contains("its size 3 is sent again") })
+        let after = try await stage.group()
+        #expect(after.size == 3 && after.desired == 3, "\(after)")
+        #expect(
+            after.members.contains { $0.name == failed.name && $0.physicalID == failed.physicalID }, "\(after.members)")
+        #expect(try await held() == pods)
+        #expect(try await Self.servers(stage) == servers)
+        #expect(try await Self.offences(stage) == [])
+        await stage.close()
+    }
 }

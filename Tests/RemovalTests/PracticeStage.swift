@@ -93,13 +93,16 @@ final class PracticeStage: Sendable {
         return (Logger(service: "test", level: .debug, write: write), metrics, readiness)
     }
 
-    func startActuator() {
+    /// - Parameter change: of what no setting says.
+    func startActuator(_ change: (inout ActuatorPolicy) -> Void = { _ in }) {
         let (log, metrics, readiness) = runtime
         let isDryRun = settings.actuator.dryRun
         let door = ClusterDoor(kubernetes, host: "test", isDryRun: isDryRun)
         let nodes = WarmTable<NodeView> { $0.name }
+        var policy = ActuatorPolicy(settings)
+        change(&policy)
         let engine = ActuatorEngine(
-            policy: ActuatorPolicy(settings),
+            policy: policy,
             cloud: HeatDoor(openstack, groups: settings.groups, isDryRun: isDryRun),
             cluster: door, nodes: nodes, lease: .unlimited,
             observer: ActuatorObserver(log: log, metrics: metrics, readiness: readiness))

@@ -130,7 +130,10 @@ extension HeatModel {
             fail(place, group, found, kind: "NotFound", text: "The server could not be found. (HTTP 404)", at: now)
             return
         }
-        if server.status == "ACTIVE" {
+        if server.status == "ACTIVE", lateFailuresAhead > 0 {
+            lateFailuresAhead -= 1
+            fail(place, group, found, kind: "WaitConditionTimeout", text: "0 of 1 received", at: now)
+        } else if server.status == "ACTIVE" {
             stacks[place].groups[group].members[found].phase = .finishing(now + timing.memberFinish)
         } else if server.status == "ERROR" {
             let text = "Went to status ERROR due to \"Message: \(server.fault ?? "Unknown"), Code: 500\""

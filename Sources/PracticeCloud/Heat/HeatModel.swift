@@ -9,6 +9,8 @@ struct HeatModel: Sendable {
     var timing: HeatTiming
     /// Fails each of the next members, as if its server had been refused.
     var memberFailuresAhead = 0
+    /// Fails each of the next members when its server works, as if a wait condition beside it ran out: the server lives on.
+    var lateFailuresAhead = 0
     /// Removes the oldest member though another was marked: what must never happen, to rehearse its discovery.
     var takesWrongVictim = false
     /// The project.

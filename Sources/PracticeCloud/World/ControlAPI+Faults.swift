@@ -79,7 +79,12 @@ extension PracticeModel {
                 throw ControlFailure(404, "no such application credential or trust")
             }
         case "kill-engine": heat.killEngine()
-        case "fail-members": heat.memberFailuresAhead = count
+        case "fail-members":
+            if body["late"]?.boolValue == true {
+                heat.lateFailuresAhead = count
+            } else {
+                heat.memberFailuresAhead = count
+            }
         case "fail-servers": nova.failuresAhead = count
         case "no-boot": kubelets.stillbornAhead = count
         case "wrong-victim": heat.takesWrongVictim = body["on"]?.boolValue ?? true

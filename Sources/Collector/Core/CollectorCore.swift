@@ -157,6 +157,14 @@ public struct CollectorCore: Sendable {
         }
     }
 
+    /// What is known of the pods of a node; nil until the pods are known.
+    func podsOnNode(_ node: String) -> UsageMeter.PodsOnNode? {
+        switch watches[.pods] ?? .waiting {
+        case .synced, .failed(_, _, wasSynced: true): cluster.podsOnNode(node)
+        case .waiting, .absent, .failed: nil
+        }
+    }
+
     /// Targets that scalers name and that are of no kind that is watched; nil until the scalers are known.
     var foreignTargets: [(namespace: String, reference: TargetReference)]? {
         switch watches[.podScalers] ?? .waiting {

@@ -230,7 +230,8 @@ struct WatchedCluster: Sendable {
             switch pod.phase {
             case .running: known.running += 1
             case .pending: known.pending += 1
-            case .succeeded, .failed, .unknown: continue
+            // A kubelet goes on telling of one that has ended, for a moment.
+            case .succeeded, .failed, .unknown: break
             }
             known.facts[.init(namespace: shape.namespace, name: pod.name)] = .init(
                 uid: uid, requests: shape.requests)

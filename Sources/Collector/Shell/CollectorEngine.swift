@@ -41,7 +41,7 @@ actor CollectorEngine {
 
     // Each within the actor: a copy of the core outside of it would make the next change copy all tables.
     private var nodes: [Node]? { core.nodes }
-    private func podsOnNode(_ name: String) -> UsageMeter.PodsOnNode { core.cluster.podsOnNode(name) }
+    private func podsOnNode(_ name: String) -> UsageMeter.PodsOnNode? { core.podsOnNode(name) }
     private func containers(_ more: [PodScaler]) -> [String: Set<String>] { core.cluster.containers(more) }
     private var podCounts: (running: Int, pending: Int)? { core.isActive ? core.cluster.podCounts : nil }
 

@@ -12,6 +12,8 @@ struct ScrapeError: Error, Sendable {
     var what: String
     /// Whether nothing else can be had by the same route either: another page would only cost another timeout.
     var isRouteDown = false
+    /// What of the answers was not used.
+    var rejected = Rejections()
 }
 
 /// Asks kubelets for the use of their node, pods and containers: at their own port or through the API server's proxy, for
@@ -105,7 +107,10 @@ final class KubeletScraper: Sendable {
         for way in ways(target, details, now) {
             if case .kubelet(let route, _) = way, down.contains(route) { continue }
             do throws(ScrapeError) {
-                let reading = try await read(target, way, pods, now)
+        var rejected = Rejections()
+                var reading = try await read(target, way, pods, now)
+                // Also what another way's answer was worth.
+                reading.rejected.add(rejected)
                 let key = HabitKey(node: target.node, details: details)
                 if let first { remember(key, way, first, now) } else { worked(key, way) }
                 return reading
@@ -115,9 +120,11 @@ final class KubeletScraper: Sendable {
             }
         }
         throw first ?? ScrapeError(label: "no_way", what: "the node has no address")
+                rejected.add(error.rejected)
     }
 
     /// The ways to try, the one that worked last first.
+        first?.rejected = rejected
     private func ways(_ target: UsageMeter.Target, _ details: Bool, _ now: Timestamp) -> [Way] {
         let pages: [Page] =
             switch settings.source {
@@ -183,19 +190,25 @@ final class KubeletScraper: Sendable {
             case .apiserver: try await throughServer(target, page)
             case .kubelet: try await directly(target, page)
             }
-        let reading: KubeletReading?
+        let reading: KubeletReading
         switch page {
-        case .metricsResource: reading = KubeletReading.metricsResource(body)
-        case .cadvisor: reading = KubeletReading.cadvisor(body)
+        case .metricsResource: reading = KubeletReading.lines(body, isCadvisor: false)
+        case .cadvisor: reading = KubeletReading.lines(body, isCadvisor: true)
         case .statsSummary:
             do throws(JSONError) {
-                reading = try KubeletReading.statsSummary(body)
+                reading = try KubeletReading.summary(body)
             } catch {
-                throw ScrapeError(label: "malformed", what: "\(page.rawValue): \(error)")
+                throw ScrapeError(
+                    label: "malformed", what: "\(page.rawValue): \(error)", rejected: [.malformedPage: 1])
             }
         }
-        guard let reading else { throw ScrapeError(label: "no_numbers", what: "\(page.rawValue) holds no numbers") }
-        return reading
+        guard let ofNode = reading.ofNode else {
+            let why = reading.rejected.isEmpty ? "" : ", rejected \(reading.rejected.summary)"
+            throw ScrapeError(
+                label: "no_numbers", what: "\(page.rawValue) holds no numbers of the node\(why)",
+                rejected: reading.rejected)
+        }
+        return ofNode
     }
 
     private func throughServer(_ target: UsageMeter.Target, _ page: Page) async throws(ScrapeError) -> [UInt8] {

@@ -95,13 +95,13 @@ struct UsageCollector: Sendable {
                 switch answer.result {
                 case .success(let reading):
                     let measured = meter.take(reading, of: target, pods: answer.known, at: .now())
-                    report.took(target.node, measured)
+                    report.took(target.node, measured.rejected)
                     meters.took(measured)
                     nodes.append(measured.node)
                     pods += measured.pods
                     await onMeasured(measured)
                 case .failure(let error):
-                    meters.outcomes.increment(error.label)
+                    meters.failed(error)
                     report.failed(target.node, error)
                     if let stale = meter.missed(target, at: .now()) { nodes.append(stale) }
                 }
@@ -230,7 +230,16 @@ private struct UsageMetrics: Sendable {
     func took(_ measured: UsageMeter.Measured) {
         outcomes.increment("ok")
         if measured.clockIsOff { clocks.increment() }
-        for (why, number) in measured.rejected.counts { rejected.increment(why.rawValue, by: Double(number)) }
+        count(measured.rejected)
+    }
+
+    func failed(_ error: ScrapeError) {
+        outcomes.increment(error.label)
+        count(error.rejected)
+    }
+
+    private func count(_ rejections: Rejections) {
+        for (why, number) in rejections.counts { rejected.increment(why.rawValue, by: Double(number)) }
     }
 }
 
@@ -250,12 +259,13 @@ private struct ScrapeReport {
     mutating func failed(_ node: String, _ error: ScrapeError) {
         failures[error.label, default: 0] += 1
         failure = failure ?? "\(node): \(error.what)"
+        took(node, error.rejected)
     }
 
-    mutating func took(_ node: String, _ measured: UsageMeter.Measured) {
-        guard !measured.rejected.isEmpty else { return }
-        rejected.add(measured.rejected)
-        rejecting = rejecting ?? "\(node): \(measured.rejected.summary)"
+    mutating func took(_ node: String, _ rejections: Rejections) {
+        guard !rejections.isEmpty else { return }
+        rejected.add(rejections)
+        rejecting = rejecting ?? "\(node): \(rejections.summary)"
     }
 
     mutating func tell(at now: Timestamp, _ log: Logger) {

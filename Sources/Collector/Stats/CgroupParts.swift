@@ -25,6 +25,12 @@ struct CgroupParts {
     var sent = Way()
     /// A line of the traffic could not be used.
     var isBroken = false
+    /// A line of the CPU, of which there is one for each core or one for all, could not be used.
+    var isCPUBroken = false
+    /// The CPU is told core by core.
+    var isCPUOfCores = false
+    /// A line of the file systems could not be used: the one that is meant may be what it was about.
+    var isDiskBroken = false
     private var devices: [Device] = []
 
     /// More devices of one cgroup are not looked at.
@@ -33,7 +39,7 @@ struct CgroupParts {
     /// Both ways of every interface, or nothing: a sum that an interface leaves and joins again has no rate.
     var traffic: KubeletReading.Traffic? {
         guard received.lines > 0, received.lines == sent.lines, !isBroken else { return nil }
-        return .init(received: received.bytes, sent: sent.bytes)
+        return .init(received: received.bytes, sent: sent.bytes, parts: received.lines)
     }
 
     /// Takes what is used of a device, or its size.
@@ -52,7 +58,8 @@ struct CgroupParts {
     /// The root file system, as the kubelet's `node.fs`. cAdvisor names devices and not where they are mounted, so it is the
     /// largest of the machine's first disk; where that is not clear the largest of all. Others, such as volumes of pods, say
     /// nothing about the node.
-    func disk(_ page: UnsafeRawBufferPointer) -> KubeletReading.Disk? {
+    func disk(_ page: UnsafeRawBufferPointer, _ rejected: inout Rejections) -> KubeletReading.Disk? {
+        if isDiskBroken { return nil }
         let ranks = devices.map { DeviceRank(page[$0.name]) }
         // The first disk may hold no more than what the machine begins with.
         let isMapped = ranks.contains(.mapped)
@@ -62,7 +69,7 @@ struct CgroupParts {
             let found = (rank.order(isMapped: isMapped), device.size.flatMap { $0 > 0 ? $0 : nil } ?? -1, used)
             if best.map({ ($0.rank, $0.size, $0.used) < found }) ?? true { best = found }
         }
-        return best.map { .init(usedBytes: $0.used, capacityBytes: $0.size > 0 ? $0.size : nil) }
+        return best.flatMap { KubeletReading.disk(used: $0.used, capacity: $0.size, &rejected) }
     }
 }
 

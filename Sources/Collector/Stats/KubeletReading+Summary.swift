@@ -4,23 +4,27 @@ import Support
 extension KubeletReading {
     /// Reads `/stats/summary`.
     /// - Returns: nil when it holds nothing about the node.
-    static func statsSummary(_ body: [UInt8]) throws(JSONError) -> KubeletReading? {
+    static func statsSummary(_ body: [UInt8]) throws(JSONError) -> KubeletReading? { try summary(body).ofNode }
+
+    /// The same; what was not used is told also where nothing about the node is left.
+    static func summary(_ body: [UInt8]) throws(JSONError) -> KubeletReading {
         var reading = KubeletReading()
         var rejected = Rejections()
+        var room = maximumContainers
         try JSONReader.read(body) { (reader) throws(JSONError) in
             try reader.object { (reader, key) throws(JSONError) in
                 switch key {
-                case "node": reading.node = try SummaryEntry.read(&reader, &rejected).use
+                case "node": reading.node = try SummaryEntry.read(&reader, &rejected, &room).use
                 case "pods":
                     if try reader.isNull() { return }
                     try reader.array { (reader) throws(JSONError) in
-                        let entry = try SummaryEntry.read(&reader, &rejected)
+                        let entry = try SummaryEntry.read(&reader, &rejected, &room)
                         guard reading.pods.count < maximumPods else { return rejected.count(.tooMany) }
                         guard let key = entry.key, isName(key.name.utf8), isName(key.namespace.utf8) else {
                             return rejected.count(.badName)
                         }
                         var pod = Pod(key: key, uid: entry.uid, use: entry.use, containers: entry.containers)
-                        pod.addUp()
+                        if !entry.lacksPart { pod.addUp() }
                         reading.pods.append(pod)
                     }
                 default: try reader.skip()
@@ -28,7 +32,7 @@ extension KubeletReading {
             }
         }
         reading.rejected = rejected
-        return reading.node.isEmpty ? nil : reading
+        return reading
     }
 }
 
@@ -39,13 +43,18 @@ private struct SummaryEntry {
     var name = ""
     var use = KubeletReading.Use()
     var containers: [KubeletReading.Container] = []
+    /// A container could not be taken: what is added up without it would be too little.
+    var lacksPart = false
 
+    /// - Parameter room: containers that may still be taken from the page.
     static func read(
-        _ reader: inout JSONReader, _ rejected: inout Rejections
+        _ reader: inout JSONReader, _ rejected: inout Rejections, _ room: inout Int
     ) throws(JSONError) -> SummaryEntry {
         var entry = SummaryEntry()
         var faults = Rejections()
+        var left = room
         var containerDisk: Double?
+        var isDiskBroken = false
         try reader.object { (reader, key) throws(JSONError) in
             switch key {
             case "podRef": try entry.readReference(&reader)
@@ -57,20 +66,33 @@ private struct SummaryEntry {
             case "fs", "ephemeral-storage": entry.use.disk = try disk(&reader, &faults)
             // A container's layers and logs.
             case "rootfs", "logs":
-                if let part = try disk(&reader, &faults) { containerDisk = (containerDisk ?? 0) + part.usedBytes }
+                if try reader.isNull() { return }
+                if let part = try disk(&reader, &faults) {
+                    containerDisk = (containerDisk ?? 0) + part.usedBytes
+                } else {
+                    isDiskBroken = true
+                }
             case "containers":
                 if try reader.isNull() { return }
                 try reader.array { (reader) throws(JSONError) in
-                    let part = try SummaryEntry.read(&reader, &faults)
-                    guard KubeletReading.isName(part.name.utf8) else { return faults.count(.badName) }
-                    guard entry.containers.count < 1_000 else { return faults.count(.tooMany) }
+                    let part = try SummaryEntry.read(&reader, &faults, &left)
+                    guard KubeletReading.isName(part.name.utf8) else {
+                        entry.lacksPart = true
+                        return faults.count(.badName)
+                    }
+                    guard entry.containers.count < 1_000, left > 0 else {
+                        entry.lacksPart = true
+                        return faults.count(.tooMany)
+                    }
+                    left -= 1
                     entry.containers.append(.init(name: part.name, use: part.use))
                 }
             default: try reader.skip()
             }
         }
-        if let containerDisk { entry.use.disk = .init(usedBytes: containerDisk) }
+        if let containerDisk, !isDiskBroken { entry.use.disk = .init(usedBytes: containerDisk) }
         rejected.add(faults)
+        room = left
         return entry
     }
 
@@ -130,7 +152,9 @@ private struct SummaryEntry {
     ) throws(JSONError) -> KubeletReading.Traffic? {
         if try reader.isNull() { return nil }
         var (received, sent): (Double?, Double?)
+        var isBroken = false
         var sum: KubeletReading.Traffic?
+        let before = rejected.total
         try reader.object { (reader, key) throws(JSONError) in
             switch key {
             case "rxBytes": received = try amount(&reader, KubeletReading.largestBytes, &rejected)
@@ -148,13 +172,22 @@ private struct SummaryEntry {
                         default: try reader.skip()
                         }
                     }
-                    guard let received, let sent, !KubeletInterface.isVirtual(name.utf8) else { return }
-                    sum = .init(received: (sum?.received ?? 0) + received, sent: (sum?.sent ?? 0) + sent)
+                    if KubeletInterface.isVirtual(name.utf8) { return }
+                    guard let received, let sent else {
+                        isBroken = true
+                        return
+                    }
+                    sum = .init(
+                        received: (sum?.received ?? 0) + received, sent: (sum?.sent ?? 0) + sent,
+                        parts: (sum?.parts ?? 0) + 1)
                 }
             default: try reader.skip()
             }
         }
-        if let received, let sent { return .init(received: received, sent: sent) }
+        // No sum, not even of one: it is not compared with any.
+        if let received, let sent { return .init(received: received, sent: sent, parts: 0) }
+        // Where the default interface is told, but not so that it can be used, others are no replacement for it.
+        guard !isBroken, received == nil, sent == nil, rejected.total == before else { return nil }
         return sum
     }
 
@@ -170,7 +203,7 @@ private struct SummaryEntry {
             default: try reader.skip()
             }
         }
-        return used.map { .init(usedBytes: $0, capacityBytes: capacity) }
+        return used.flatMap { KubeletReading.disk(used: $0, capacity: capacity, &rejected) }
     }
 
     private static func time(

@@ -7,19 +7,20 @@ import Support
 extension KubeletReading {
     /// Reads `/metrics/resource`. Older kubelets name containers only; those are added up.
     /// - Returns: nil when it holds nothing about the node (a kubelet without statistics answers `scrape_error 1`).
-    static func metricsResource(_ text: [UInt8]) -> KubeletReading? { read(text, isCadvisor: false) }
+    static func metricsResource(_ text: [UInt8]) -> KubeletReading? { lines(text, isCadvisor: false).ofNode }
 
     /// Reads `/metrics/cadvisor`: cgroups by their id, `/` being the node.
     /// - Returns: nil when it holds nothing about the node.
-    static func cadvisor(_ text: [UInt8]) -> KubeletReading? { read(text, isCadvisor: true) }
+    static func cadvisor(_ text: [UInt8]) -> KubeletReading? { lines(text, isCadvisor: true).ofNode }
 
-    private static func read(_ text: [UInt8], isCadvisor: Bool) -> KubeletReading? {
+    /// The same pages; what was not used is told also where nothing about the node is left.
+    static func lines(_ text: [UInt8], isCadvisor: Bool) -> KubeletReading {
         text.withUnsafeBytes { page in
             var table = PageTable(page: page, isCadvisor: isCadvisor)
             let faults = PrometheusText.forEachSample(page) { table.take($0) }
-            var reading = table.finished()
+            var reading = table.finished(isWhole: faults.isEmpty)
             reading.rejected.add(faults)
-            return reading.node.isEmpty ? nil : reading
+            return reading
         }
     }
 }
@@ -45,10 +46,11 @@ private struct PageTable {
         var parts = CgroupParts()
 
         /// With what its parts make together.
-        func whole(_ page: UnsafeRawBufferPointer) -> KubeletReading.Use {
+        func whole(_ page: UnsafeRawBufferPointer, _ rejected: inout Rejections) -> KubeletReading.Use {
             var whole = use
+            if parts.isCPUBroken { whole.cpuSeconds = nil }
             whole.traffic = parts.traffic
-            whole.disk = parts.disk(page)
+            whole.disk = parts.disk(page, &rejected)
             return whole
         }
     }
@@ -85,6 +87,10 @@ private struct PageTable {
     private var lastName: Span = 0..<0
     private var lastFamily = Family.other
     private var rejected = Rejections()
+    /// Pods with a container that could not be taken: what is added up without it would be too little.
+    private var incomplete: Set<Key> = []
+    /// There are too many of those to name them.
+    private var isIncomplete = false
 
     init(page: UnsafeRawBufferPointer, isCadvisor: Bool) {
         self.page = page
@@ -120,7 +126,7 @@ private struct PageTable {
             default: KubeletReading.largestBytes
             }
         guard let value = KubeletReading.amount(sample.value, upTo: limit, &rejected) else {
-            if isCadvisor { takeCgroup(family, nil, nil, sample) }
+            if isCadvisor { takeCgroup(family, nil, nil, sample) } else { takeMissing(family, sample) }
             return
         }
         let time = sample.time.flatMap { KubeletReading.time($0, &rejected) }
@@ -149,6 +155,18 @@ private struct PageTable {
             case .podCPU, .containerCPU: entries[index].use.cpuSeconds = value
             default: entries[index].use.memoryBytes = Int64(value)
             }
+        }
+    }
+
+    /// A container without a usable value is one of its pod's all the same: what it uses is not zero.
+    private mutating func takeMissing(_ family: Family, _ sample: PrometheusText.Sample) {
+        switch family {
+        case .containerCPU, .containerMemory:
+            guard let pod = sample.label("pod"), let namespace = sample.label("namespace"),
+                let container = sample.label("container"), !container.isEmpty
+            else { return }
+            _ = entry(namespace, pod, container)
+        default: break
         }
     }
 
@@ -181,12 +199,20 @@ private struct PageTable {
         _ entry: inout Entry
     ) {
         guard let value else {
-            if family == .received || family == .sent { entry.parts.isBroken = true }
+            switch family {
+            case .received, .sent: entry.parts.isBroken = true
+            case .containerCPU: entry.parts.isCPUBroken = true
+            case .diskUsed, .diskLimit: entry.parts.isDiskBroken = true
+            default: break
+            }
             return
         }
         switch family {
         // One line for each core, or one for all.
         case .containerCPU:
+            if let core = sample.label("cpu"), !PrometheusText.equal(page, core, "total") {
+                entry.parts.isCPUOfCores = true
+            }
             entry.use.cpuSeconds = (entry.use.cpuSeconds ?? 0) + value
             entry.use.at = time ?? entry.use.at
         case .containerMemory:
@@ -220,16 +246,30 @@ private struct PageTable {
             container.isEmpty || KubeletReading.isName(page[container])
         else {
             rejected.count(.badName)
+            if !container.isEmpty { lacksPart(namespace, pod) }
             return nil
         }
         guard entries.count < KubeletReading.maximumContainers else {
             rejected.count(.tooMany)
+            if !container.isEmpty { lacksPart(namespace, pod) }
             return nil
         }
         last = entries.count
         index[key] = last
         entries.append(Entry(namespace: namespace, pod: pod, container: container))
         return last
+    }
+
+    private mutating func lacksPart(_ namespace: Span, _ pod: Span) {
+        guard incomplete.count < KubeletReading.maximumPods else {
+            isIncomplete = true
+            return
+        }
+        incomplete.insert(podKey(namespace, pod))
+    }
+
+    private func podKey(_ namespace: Span, _ pod: Span) -> Key {
+        Key(page: page, namespace: namespace, pod: pod, container: pod.lowerBound..<pod.lowerBound)
     }
 
     private func isEntry(_ index: Int, _ namespace: Span, _ pod: Span, _ container: Span) -> Bool {
@@ -240,23 +280,30 @@ private struct PageTable {
 
     private func text(_ span: Span) -> String { String(decoding: page[span], as: UTF8.self) }
 
-    func finished() -> KubeletReading {
+    /// - Parameter isWhole: whether every line could be read. Of lines that could not nobody knows what they were about: then
+    ///   containers and cores are not added up, since one may be missing.
+    func finished(isWhole: Bool) -> KubeletReading {
         var reading = KubeletReading(node: node, rejected: rejected)
-        if isCadvisor { reading.node = nodeCgroup.whole(page) }
+        func whole(_ entry: Entry) -> KubeletReading.Use {
+            var use = entry.whole(page, &reading.rejected)
+            if !isWhole, entry.parts.isCPUOfCores { use.cpuSeconds = nil }
+            return use
+        }
+        if isCadvisor { reading.node = whole(nodeCgroup) }
         var podIndex: [Key: Int] = [:]
         for entry in entries {
-            let key = Key(
-                page: page, namespace: entry.namespace, pod: entry.pod,
-                container: entry.pod.lowerBound..<entry.pod.lowerBound)
+            let key = podKey(entry.namespace, entry.pod)
             guard let position = position(of: key, entry, &podIndex, &reading) else { continue }
-            let use = entry.whole(page)
+            let use = whole(entry)
             if entry.container.isEmpty {
                 reading.pods[position].use = use
             } else {
                 reading.pods[position].containers.append(.init(name: text(entry.container), use: use))
             }
         }
-        for index in reading.pods.indices { reading.pods[index].addUp() }
+        guard isWhole, !isIncomplete else { return reading }
+        let lacking = Set(incomplete.compactMap { podIndex[$0] })
+        for index in reading.pods.indices where !lacking.contains(index) { reading.pods[index].addUp() }
         return reading
     }
 

@@ -6,6 +6,8 @@ struct KubeletReading: Sendable, Equatable {
     struct Traffic: Sendable, Equatable {
         var received: Double
         var sent: Double
+        /// Interfaces that were added up. Sums of more and of fewer are not compared: what joins would look like traffic.
+        var parts = 1
     }
 
     /// A file system, or what of it somebody uses.
@@ -51,16 +53,29 @@ struct KubeletReading: Sendable, Equatable {
         var uid: String?
         var use = Use()
         var containers: [Container] = []
+        /// Whether the CPU and memory of `use` are sums of the containers'.
+        var isSum = false
 
-        /// A pod without numbers of its own has the sums of its containers'.
+        /// A pod without numbers of its own has the sums of its containers': of what each of them tells. What one does not tell
+        /// is not known of the pod either, for it is not zero.
         mutating func addUp() {
-            guard use.isEmpty else { return }
+            guard use.isEmpty, !containers.isEmpty else { return }
+            isSum = true
+            for container in containers { use.at = container.use.at ?? use.at }
+            use.cpuSeconds = sum(\.cpuSeconds, 0, +)
+            use.cpuMillis = sum(\.cpuMillis, 0, +)
+            use.memoryBytes = sum(\.memoryBytes, 0, &+)
+        }
+
+        private func sum<Number>(
+            _ part: KeyPath<Use, Number?>, _ zero: Number, _ add: (Number, Number) -> Number
+        ) -> Number? {
+            var sum = zero
             for container in containers {
-                use.at = container.use.at ?? use.at
-                use.cpuSeconds = container.use.cpuSeconds.map { (use.cpuSeconds ?? 0) + $0 } ?? use.cpuSeconds
-                use.cpuMillis = container.use.cpuMillis.map { (use.cpuMillis ?? 0) + $0 } ?? use.cpuMillis
-                use.memoryBytes = container.use.memoryBytes.map { (use.memoryBytes ?? 0) &+ $0 } ?? use.memoryBytes
+                guard let value = container.use[keyPath: part] else { return nil }
+                sum = add(sum, value)
             }
+            return sum
         }
     }
 
@@ -68,6 +83,9 @@ struct KubeletReading: Sendable, Equatable {
     var pods: [Pod] = []
     /// What was not used.
     var rejected = Rejections()
+
+    /// Itself, if it holds anything about the node.
+    var ofNode: KubeletReading? { node.isEmpty ? nil : self }
 
     subscript(_ namespace: String, _ name: String) -> Pod? {
         pods.first { $0.key.name == name && $0.key.namespace == namespace }
@@ -98,6 +116,20 @@ struct KubeletReading: Sendable, Equatable {
             return nil
         }
         return value
+    }
+
+    /// More than a file system holds is a mistake of units. Some count what they keep for themselves, so a tenth more may be.
+    private static let fullest = 1.1
+
+    /// What is used of a file system, if that can be; else it is counted.
+    /// - Parameter capacity: nil, or zero as some say: it is not known.
+    static func disk(used: Double, capacity: Double?, _ rejected: inout Rejections) -> Disk? {
+        guard let capacity, capacity > 0 else { return Disk(usedBytes: used) }
+        guard used <= capacity * fullest else {
+            rejected.count(.wrongUnit)
+            return nil
+        }
+        return Disk(usedBytes: used, capacityBytes: capacity)
     }
 
     /// Times from 1970 to 2200. Go writes the first of January of the year 1 where it has none; that and the like would make

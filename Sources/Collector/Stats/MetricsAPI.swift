@@ -15,11 +15,17 @@ struct MetricsAPI: Sendable, Equatable {
 
     /// Most pods taken from one answer.
     static let maximumPods = 500_000
+    /// Most containers taken from one answer.
+    static let maximumContainers = 2_000_000
 
     /// Reads both lists.
     static func read(nodes: [UInt8], pods: [UInt8]) throws(JSONError) -> MetricsAPI {
         var result = MetricsAPI()
-        for item in try Item.list(nodes, &result.rejected) where KubeletReading.isName(item.name.utf8) {
+        for item in try Item.list(nodes, &result.rejected) {
+            guard KubeletReading.isName(item.name.utf8) else {
+                result.rejected.count(.badName)
+                continue
+            }
             result.nodes[item.name] = item.use
         }
         for item in try Item.list(pods, &result.rejected) {
@@ -29,7 +35,7 @@ struct MetricsAPI: Sendable, Equatable {
             }
             let key = KubeletReading.PodKey(namespace: item.namespace, name: item.name)
             var pod = KubeletReading.Pod(key: key, containers: item.containers)
-            pod.addUp()
+            if !item.lacksPart { pod.addUp() }
             result.pods[key] = pod
         }
         return result
@@ -52,16 +58,20 @@ struct MetricsAPI: Sendable, Equatable {
         var namespace = ""
         var use = KubeletReading.Use()
         var containers: [KubeletReading.Container] = []
+        /// A container could not be taken: what is added up without it would be too little.
+        var lacksPart = false
 
         static func list(_ body: [UInt8], _ rejected: inout Rejections) throws(JSONError) -> [Item] {
             var items: [Item] = []
             var faults = Rejections()
+            var room = MetricsAPI.maximumContainers
             try JSONReader.read(body) { (reader) throws(JSONError) in
                 try reader.object { (reader, key) throws(JSONError) in
                     guard key == "items" else { return try reader.skip() }
                     if try reader.isNull() { return }
                     try reader.array { (reader) throws(JSONError) in
-                        let item = try Item.read(&reader, &faults)
+                        let item = try Item.read(&reader, &faults, room)
+                        room -= item.containers.count
                         if items.count < MetricsAPI.maximumPods { items.append(item) } else { faults.count(.tooMany) }
                     }
                 }
@@ -70,7 +80,9 @@ struct MetricsAPI: Sendable, Equatable {
             return items
         }
 
-        static func read(_ reader: inout JSONReader, _ rejected: inout Rejections) throws(JSONError) -> Item {
+        static func read(
+            _ reader: inout JSONReader, _ rejected: inout Rejections, _ room: Int
+        ) throws(JSONError) -> Item {
             var item = Item()
             var faults = Rejections()
             try reader.object { (reader, key) throws(JSONError) in
@@ -97,8 +109,13 @@ struct MetricsAPI: Sendable, Equatable {
                             default: try reader.skip()
                             }
                         }
-                        guard KubeletReading.isName(container.name.utf8), item.containers.count < 1_000 else {
+                        guard KubeletReading.isName(container.name.utf8) else {
+                            item.lacksPart = true
                             return faults.count(.badName)
+                        }
+                        guard item.containers.count < min(1_000, room) else {
+                            item.lacksPart = true
+                            return faults.count(.tooMany)
                         }
                         item.containers.append(container)
                     }

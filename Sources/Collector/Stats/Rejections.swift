@@ -8,16 +8,21 @@ struct Rejections: Sendable, Equatable {
         case longLine = "long_line"
         /// The answer ends within a line.
         case truncated
+        /// A page of JSON that is not in the format, or cut off: nothing of it is used.
+        case malformedPage = "malformed_page"
         /// NaN or an infinity.
         case notFinite = "not_finite"
         /// A negative amount.
         case negative
         /// An amount that no machine has.
         case outOfRange = "out_of_range"
-        /// More than the node has, by far: nanoseconds for seconds, kilobytes for bytes, another node's page.
+        /// More than the node has, by far: nanoseconds for seconds, kilobytes for bytes, another node's page; more of a file
+        /// system than it holds; more through a network than any carries.
         case wrongUnit = "wrong_unit"
         /// A namespace, pod or container that Kubernetes would not allow.
         case badName = "bad_name"
+        /// A pod that is not on the node, as the API server has it: a kubelet may speak for its own only.
+        case unknownPod = "unknown_pod"
         /// More pods or containers than any node runs.
         case tooMany = "too_many"
         /// A time that cannot be read.

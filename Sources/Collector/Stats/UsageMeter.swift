@@ -9,6 +9,8 @@ import Support
 ///   never ahead of ours. A kubelet whose clock is behind is found by its times going on although they are old: its
 ///   samples bear our time.
 /// - What does not go on is stale after two intervals, and never zero.
+/// - A kubelet speaks for the pods that the API server has on its node, and for no others: one that was taken over could
+///   name another node's, or invent some.
 struct UsageMeter {
     /// What is needed to know about a node beside its kubelet's word.
     struct Target: Sendable, Equatable {
@@ -53,6 +55,8 @@ struct UsageMeter {
     private struct NodeMemory {
         var counters: UsageCounters?
         var pods = UsageMemory()
+        /// Pods that are no more on the node, as the API server has it, and were: kubelets repeat them for a moment.
+        var leaving: [KubeletReading.PodKey: Timestamp] = [:]
         var last: NodeStats.Sample?
         /// The kubelet's time of the newest reading, and when by our clock it was last seen to go on.
         var measured: Timestamp?
@@ -66,6 +70,8 @@ struct UsageMeter {
     private var names = StringPool()
     /// Older measurements are stale.
     private let staleAfter: Interval
+    /// So long a kubelet may go on telling of a pod that is gone; then it is one that the node does not have.
+    private let leavingFor: Interval
     /// So long what a page with details said is repeated between two of them.
     private let detailsLast: Interval
     /// Between two pages with details that are further apart there is no rate.
@@ -76,6 +82,7 @@ struct UsageMeter {
     ///   - details: between two that tell network and file systems too; nil: every one does, or none.
     init(interval: Interval, details: Interval? = nil) {
         staleAfter = interval * 2
+        leavingFor = max(staleAfter, .minutes(1))
         let details = max(details ?? interval, interval)
         // One page that failed is bridged, and no more.
         detailsLast = details * 2 + interval
@@ -86,17 +93,20 @@ struct UsageMeter {
     var count: Int { nodes.count }
 
     /// Takes in a reading.
+    /// - Parameter known: the node's pods; others are not used, and the UIDs are the ones of these (that of a static pod is
+    ///   another one at its kubelet). Nil: they are not known, and the kubelet is believed.
     mutating func take(
         _ reading: KubeletReading, of target: Target, pods known: PodsOnNode? = nil, at now: Timestamp
     ) -> Measured {
         // Taken out, not copied: what is known of it is changed in place.
         var memory = nodes.removeValue(forKey: target.node) ?? NodeMemory()
         var rejected = reading.rejected
-        let limit = Limit(target)
+        let limit = UsageLimit(target)
         let kubelet = reading.node.at ?? now
         let clock = readClock(kubelet, now, &memory)
 
         let rates = advance(memory.counters, reading.node, kubelet, limit, &rejected)
+        memory.leaving = memory.leaving.filter { now - $0.value <= leavingFor && $0.value <= now }
         memory.counters = rates
         var sample = NodeStats.Sample(
             node: target.node, serverID: target.serverID, at: clock.at, cpuMillis: rates.cpuMillis,
@@ -124,6 +134,12 @@ struct UsageMeter {
             pods: reading.pods.count, containers: reading.pods.reduce(0) { $0 + $1.containers.count })
         for (position, pod) in reading.pods.enumerated() {
             let place = before.place(of: pod.key, at: position)
+            let index = known?.facts.index(forKey: pod.key)
+            if known != nil, index == nil {
+                if place != nil { memory.leaving[pod.key] = now }
+                if memory.leaving[pod.key] == nil { rejected.count(.unknownPod) }
+                continue
+            }
             let at = pod.use.at ?? kubelet
             guard kubelet - at <= Self.oldest else {
                 rejected.count(.badTime)
@@ -133,9 +149,15 @@ struct UsageMeter {
                 namespace: pod.key.namespace, pod: pod.key.name, podUID: pod.uid, node: target.node,
                 // A kubelet whose clock is wrong is wrong about its pods by as much.
                 at: min(at + shift, now))
-            let rates = advance(place.map { before.pod(at: $0) }, pod.use, at, limit, &rejected)
+            var use = pod.use
+            if pod.isSum {
+                // Added up below: of a sum nobody knows whether it has the parts that it had before.
+                use.cpuSeconds = nil
+                use.cpuMillis = nil
+            }
+            let rates = advance(place.map { before.pod(at: $0) }, use, at, limit, &rejected)
             sample.cpuMillis = rates.cpuMillis
-            sample.memoryBytes = limit.memory(pod.use.memoryBytes, &rejected)
+            sample.memoryBytes = limit.memory(use.memoryBytes, &rejected)
             if let details = current(rates.details, at) {
                 sample.receivedPerSecond = details.receivedPerSecond
                 sample.sentPerSecond = details.sentPerSecond
@@ -144,18 +166,26 @@ struct UsageMeter {
             }
             // The watch's own copy of the name, else the one that is kept here already.
             var key = place.map { before.key(at: $0) }
-            if let index = known?.facts.index(forKey: pod.key), let (kept, fact) = known?.facts[index] {
+            var requests: ResourceList?
+            if let index, let (kept, fact) = known?.facts[index] {
                 key = kept
-                sample.podUID = sample.podUID ?? fact.uid
-                sample.cpuUtilization = ratio(sample.cpuMillis, fact.requests.cpuMillis)
-                sample.memoryUtilization = ratio(sample.memoryBytes.map(Double.init), fact.requests.memoryBytes)
+                sample.podUID = fact.uid
+                requests = fact.requests
             }
             memory.pods.add(
                 pod: key ?? .init(namespace: names.shared(pod.key.namespace), name: pod.key.name), rates)
             let containers = containers(pod, place, before, &memory.pods, at, target, limit, &rejected)
+            if pod.isSum { sample.cpuMillis = limit.cpu(sum(containers), &rejected) }
+            if let requests {
+                sample.cpuUtilization = ratio(sample.cpuMillis, requests.cpuMillis)
+                sample.memoryUtilization = ratio(sample.memoryBytes.map(Double.init), requests.memoryBytes)
+            }
             sample.cpuWholeMillis = wholeMillis(containers, pod: sample.cpuMillis)
             sample.containers = containers
-            if sample.cpuMillis != nil || sample.memoryBytes != nil { pods.append(sample) }
+            let isKnown = sample.cpuMillis != nil || sample.memoryBytes != nil
+            if isKnown || containers.contains(where: { $0.cpuMillis != nil || $0.memoryBytes != nil }) {
+                pods.append(sample)
+            }
         }
         nodes[target.node] = memory
         return Measured(node: sample, pods: pods, rejected: rejected, clockIsOff: clock.isOff)
@@ -163,7 +193,7 @@ struct UsageMeter {
 
     private mutating func containers(
         _ pod: KubeletReading.Pod, _ place: Int?, _ before: UsageMemory, _ memory: inout UsageMemory,
-        _ podTime: Timestamp, _ target: Target, _ limit: Limit, _ rejected: inout Rejections
+        _ podTime: Timestamp, _ target: Target, _ limit: UsageLimit, _ rejected: inout Rejections
     ) -> [PodStats.Container] {
         var samples: [PodStats.Container] = []
         samples.reserveCapacity(pod.containers.count)
@@ -181,6 +211,16 @@ struct UsageMeter {
             samples.append(sample)
         }
         return samples
+    }
+
+    /// What all of them use; nil if it is not known of each.
+    private func sum(_ containers: [PodStats.Container]) -> Double? {
+        var sum = 0.0
+        for container in containers {
+            guard let millis = container.cpuMillis else { return nil }
+            sum += millis
+        }
+        return sum
     }
 
     /// The kubelet did not answer: the last measurement again, marked as stale once it is; nil if there is none.
@@ -250,37 +290,6 @@ struct UsageMeter {
         ((millis * 1e6).rounded(.down) / 1e6).rounded(.up)
     }
 
-    /// What a node can have at all: more is a mistake of units.
-    private struct Limit {
-        let cpuMillis: Double
-        let memoryBytes: Int64
-
-        init(_ target: Target) {
-            let cpu = max(target.capacity.cpuMillis, target.allocatable.cpuMillis)
-            let memory = max(target.capacity.memoryBytes, target.allocatable.memoryBytes)
-            cpuMillis = cpu > 0 ? Double(cpu) * 4 : .infinity
-            memoryBytes = memory > 0 ? (memory > .max / 4 ? .max : memory * 4) : .max
-        }
-
-        func memory(_ bytes: Int64?, _ rejected: inout Rejections) -> Int64? {
-            guard let bytes else { return nil }
-            guard bytes <= memoryBytes else {
-                rejected.count(.wrongUnit)
-                return nil
-            }
-            return bytes
-        }
-
-        func cpu(_ millis: Double?, _ rejected: inout Rejections) -> Double? {
-            guard let millis else { return nil }
-            guard millis <= cpuMillis else {
-                rejected.count(.wrongUnit)
-                return nil
-            }
-            return millis
-        }
-    }
-
     /// Between two readings closer than this a rate would be mostly noise.
     private static let shortest = Interval.seconds(1)
     /// A page may be a little older than another page that was read before it.
@@ -291,13 +300,14 @@ struct UsageMeter {
 
     /// The counters of `use` and the rates that are known now, after what was known before.
     private func advance(
-        _ before: UsageCounters?, _ use: KubeletReading.Use, _ at: Timestamp, _ limit: Limit,
+        _ before: UsageCounters?, _ use: KubeletReading.Use, _ at: Timestamp, _ limit: UsageLimit,
         _ rejected: inout Rejections
     ) -> UsageCounters {
         let told = limit.cpu(use.cpuMillis, &rejected)
         guard var known = before, known.at - at < Self.backwards else {
             // The first, or a clock that was set back: nothing to compare with.
-            return UsageCounters(at: at, cpuSeconds: use.cpuSeconds, cpuMillis: told, details: details(nil, use, at))
+            return UsageCounters(
+                at: at, cpuSeconds: use.cpuSeconds, cpuMillis: told, details: details(nil, use, at, limit, &rejected))
         }
         // The kubelet renews its numbers every ten seconds or so: until then nothing new is known.
         if at - known.at >= Self.shortest {
@@ -306,11 +316,14 @@ struct UsageMeter {
             known.cpuSeconds = use.cpuSeconds
             known.at = at
         }
-        known.details = details(known.details, use, at)
+        known.details = details(known.details, use, at, limit, &rejected)
         return known
     }
 
-    private func details(_ before: UsageDetails?, _ use: KubeletReading.Use, _ at: Timestamp) -> UsageDetails? {
+    private func details(
+        _ before: UsageDetails?, _ use: KubeletReading.Use, _ at: Timestamp, _ limit: UsageLimit,
+        _ rejected: inout Rejections
+    ) -> UsageDetails? {
         guard use.traffic != nil || use.disk != nil else {
             guard let before, at - before.at < longestRate else { return nil }
             return before
@@ -319,10 +332,13 @@ struct UsageMeter {
             return UsageDetails(at: at, traffic: use.traffic, disk: use.disk)
         }
         guard at - before.at >= Self.shortest else { return before }
+        let last = before.traffic?.parts == use.traffic?.parts ? before.traffic : nil
         return UsageDetails(
             at: at, traffic: use.traffic,
-            receivedPerSecond: rate(use.traffic?.received, before.traffic?.received, at - before.at),
-            sentPerSecond: rate(use.traffic?.sent, before.traffic?.sent, at - before.at), disk: use.disk)
+            receivedPerSecond: limit.network(
+                rate(use.traffic?.received, last?.received, at - before.at), &rejected),
+            sentPerSecond: limit.network(rate(use.traffic?.sent, last?.sent, at - before.at), &rejected),
+            disk: use.disk)
     }
 
     /// What still says something at a time.

@@ -54,6 +54,24 @@ struct TelemetryCoreTests {
         #expect(core.waiting == 0)
     }
 
+    @Test("a flood of invented pods costs no more memory than so many, and keeps no node out")
+    func flood() throws {
+        var core = core()
+        for page in 0..<60 {
+            let pods = try (0..<1_000).map { try point("p\(page)-\($0)", 0) }
+            core.take(pods, at: time(0))
+        }
+        #expect(core.remembered == 50_000)
+        #expect(core.dropped == 60_000 - 100)
+        core.take([try point("n", 0, 7, kind: .node)], at: time(0))
+        #expect(core.remembered == 50_001)
+        let batch = core.next(at: time(0))
+        #expect(values(batch).first == 7)
+        // Those that are gone leave their places.
+        core.take([], at: time(700))
+        #expect(core.remembered == 0)
+    }
+
     @Test("three replicas together keep the pace of one; when two are gone the third has it alone")
     func sharedPace() throws {
         var cores = (0..<3).map { _ in core(perBatch: 1) }

@@ -103,7 +103,7 @@ struct TelemetryCore: Sendable {
     var remembered: Int { known.count }
     /// Points that wait.
     private(set) var waiting = 0
-    /// Points that were given up because too many waited.
+    /// Points that were given up because too many waited, or because there are too many resources.
     private(set) var dropped: Int64 = 0
     /// Points that newer ones took the place of before they were sent: more comes than may go.
     private(set) var superseded: [TelemetryKind: Int64] = [:]
@@ -114,6 +114,12 @@ struct TelemetryCore: Sendable {
     }
 
     private static let longestPause = Interval.seconds(60)
+    /// So many resources are remembered at least.
+    private static let fewestRemembered = 50_000
+
+    /// Pods and containers beyond it are not taken: their names are the kubelets' word, and each makes a resource in Gnocchi that
+    /// stays. Nodes always are, since the API server names them.
+    private var mostRemembered: Int { max(options.maximumWaiting, Self.fewestRemembered) }
 
     /// Takes points in; those of resources whose turn it is not yet are passed over.
     mutating func take(_ points: [TelemetryPoint], at now: Timestamp) {
@@ -130,6 +136,10 @@ struct TelemetryCore: Sendable {
                 guard passed >= options.interval * 0.9 || passed < options.interval * -2 else { continue }
                 known[point.id]?.takenAt = point.at
             } else {
+                guard point.kind.lane == 0 || known.count < mostRemembered else {
+                    dropped += 1
+                    continue
+                }
                 known[point.id] = Known(takenAt: point.at, attributesAt: nil, attributesHash: 0)
             }
             add(point)

@@ -91,6 +91,24 @@ struct CloudNotificationTests {
         #expect(read.samples.allSatisfy { $0.serverID == server && $0.at.rfc3339.hasPrefix("2026-11-26T13:4") })
     }
 
+    @Test("a meter of a node's disk is not the node's: refused by name; of a stranger's it is passed over")
+    func devices() throws {
+        func sample(_ resource: String, _ metadata: String) -> String {
+            #"{"counter_name":"disk.device.usage","counter_type":"gauge","counter_unit":"B","counter_volume":5,"resource_id":"#
+                + #""\#(resource)","timestamp":"2026-11-23T22:25:50","resource_metadata":\#(metadata)}"#
+        }
+        let samples = [
+            sample("s1-vda", #"{"instance_id":"s1","disk_name":"vda"}"#), sample("s1-vdb", #"{"instance_id":"s1"}"#),
+            sample("s9-vda", #"{"instance_id":"s9"}"#), sample("s1-vdc", "null"),
+            sample("s1-vdd", #"{"instance_id":[7]}"#),
+        ]
+        let text = #"{"event_type":"telemetry.polling","payload":{"samples":[\#(samples.joined(separator: ","))]}}"#
+        let read = try HypervisorNotification(text, meters: ["disk.device.usage"], nodes: ["s1": "n1"])
+        #expect(read.samples.isEmpty)
+        #expect(read.refused == [.ofDevice: 2])
+        #expect(try HypervisorNotification(text, meters: ["cpu"], nodes: ["s1": "n1"]).refused.isEmpty)
+    }
+
     @Test("samples of the nodes' servers, of the wanted meters; the rest is passed over or refused by name")
     func hypervisor() throws {
         func sample(_ meter: String, _ server: String, _ volume: String, _ time: String = "2026-11-23T22:25:50")

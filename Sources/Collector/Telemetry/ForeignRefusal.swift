@@ -12,6 +12,8 @@ struct ForeignRefusal: Error, Equatable {
         case badTime = "bad_time"
         /// A value that is no finite number.
         case notFinite = "not_finite"
+        /// A meter of a node's disk or network interface: one value of several, and a notification need not hold all.
+        case ofDevice = "of_device"
         /// An alarm of a project that is not ours.
         case otherProject = "other_project"
     }

@@ -17,7 +17,8 @@ struct HypervisorNotification {
     /// Reads a notification.
     /// - Parameters:
     ///   - meters: the names that are wanted.
-    ///   - nodes: node names by server id. Samples of other servers are none of ours, and are passed over.
+    ///   - nodes: node names by server id. Samples of other servers are none of ours, and are passed over. Those of a device of a
+    ///     node's server (`disk.device.*`, `network.*`) are refused: they are not the server's whole.
     init(_ text: String, meters: Set<String>, nodes: [String: String]) throws(ForeignRefusal) {
         do throws(JSONError) {
             try JSONReader.read(Array(text.utf8)) { (reader) throws(JSONError) in
@@ -44,6 +45,8 @@ struct HypervisorNotification {
         var kind: String?
         var unit: String?
         var server: String?
+        /// The server that a device belongs to; of a server itself it is the same once more.
+        var instance: String?
         var time: String?
         var value: Double?
         var isForeignValue = false
@@ -57,6 +60,11 @@ struct HypervisorNotification {
             case "counter_type": raw.kind = try text(&reader)
             case "counter_unit": raw.unit = try text(&reader)
             case "resource_id": raw.server = try text(&reader)
+            case "resource_metadata":
+                guard try reader.kind() == .object else { return try reader.skip() }
+                try reader.object { (reader, key) throws(JSONError) in
+                    if key == "instance_id" { raw.instance = try text(&reader) } else { try reader.skip() }
+                }
             case "timestamp": raw.time = try text(&reader)
             case "counter_volume":
                 if try reader.kind() == .number {
@@ -82,7 +90,11 @@ struct HypervisorNotification {
 
     private mutating func take(_ raw: Raw, _ meters: Set<String>, _ nodes: [String: String]) {
         guard let meter = raw.meter, let server = raw.server else { return refuse(.malformed) }
-        guard meters.contains(meter), let node = nodes[server] else { return }
+        guard meters.contains(meter) else { return }
+        guard let node = nodes[server] else {
+            if let instance = raw.instance, nodes[instance] != nil { refuse(.ofDevice) }
+            return
+        }
         guard let value = raw.value, value.isFinite else { return refuse(raw.isForeignValue ? .malformed : .notFinite) }
         guard let at = raw.time.flatMap({ Timestamp($0) }) else { return refuse(.badTime) }
         samples.append(

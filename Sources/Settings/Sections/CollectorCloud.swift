@@ -43,7 +43,9 @@ extension Settings.Collector {
                 "exchange", default: "ceilometer",
                 "The exchange that Ceilometer's agents publish to. The broker is that of `telemetry`.")
             meters = reader.texts(
-                "meters", default: ["cpu", "memory.usage", "disk.device.usage"], "Which meters are passed on.")
+                "meters", default: ["cpu", "memory.usage"],
+                "Which meters are passed on: those of a server as a whole. Meters of its devices (`disk.device.*`, `network.*`) are "
+                    + "not, and count as `of_device` in `updraft_cloud_refused_total`.")
         }
     }
 }

@@ -43,6 +43,20 @@ struct CanaryWatchTests {
         #expect(none.age(at: Self.start) == nil)
     }
 
+    @Test("one from the future is wrong from the first look on, and not fresh; a minute is nothing")
+    func future() {
+        var watch = CanaryWatch(interval: .minutes(1), began: Self.start)
+        #expect(watch.read(Self.start + .minutes(1), at: Self.start) == nil)
+        #expect(watch.age(at: Self.start) == .zero && watch.ahead(at: Self.start) == nil)
+        let sent = Self.start + .minutes(120)
+        #expect(watch.read(sent, at: Self.start + .minutes(1)) == .ahead(by: .minutes(119)))
+        #expect(watch.isMissing && watch.verdict(at: Self.start + .minutes(1)) == true)
+        #expect(watch.age(at: Self.start + .minutes(1)) == .minutes(-119))
+        #expect(watch.read(sent, at: Self.start + .minutes(60)) == nil)
+        // Its time has come, and others arrive.
+        #expect(watch.read(Self.start + .minutes(121), at: Self.start + .minutes(121)) == .arrives)
+    }
+
     @Test("a Gnocchi that does not answer tells nothing: neither that it is missing nor that it arrives")
     func failing() {
         var watch = CanaryWatch(interval: .minutes(1), began: Self.start)

@@ -103,6 +103,10 @@ struct TelemetryDoctorTests {
                     $0.gnocchi?.clusterExists = false
                 }
             ),
+            (
+                "sent 3600 s after now", "a sender's clock is ahead",
+                { $0.gnocchi?.canary = Timestamp(seconds: 1_795_470_000) + .minutes(60) }
+            ),
             ("is 3600 s old", "updraft_telemetry_working", { $0.gnocchi?.canary = Timestamp(seconds: 1_795_466_400) }),
         ]
         for entry in cases {

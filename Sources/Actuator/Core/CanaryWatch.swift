@@ -7,12 +7,23 @@ struct CanaryWatch: Sendable {
     enum Turn: Sendable, Equatable {
         /// It stays away: so old is the last one; nil: there has been none.
         case missing(age: Interval?)
+        /// The newest was sent so long after now: a sender's clock is wrong, and whether others arrive is not seen.
+        case ahead(by: Interval)
         /// It comes again.
         case arrives
     }
 
     /// The age from which on the last canary counts as missing: several were lost, and Gnocchi had its time.
     static func patience(_ interval: Interval) -> Interval { interval * 3 + .minutes(2) }
+
+    /// So much may the clocks of two machines differ.
+    private static let clocksDiffer = Interval.minutes(1)
+
+    /// How long after `now` a canary was sent; nil: it was not, as far as clocks agree. It would hide that others stay away until
+    /// its time has come.
+    static func ahead(_ sent: Timestamp, at now: Timestamp) -> Interval? {
+        sent - now > clocksDiffer ? sent - now : nil
+    }
 
     private let patience: Interval
     private let every: Interval
@@ -45,10 +56,12 @@ struct CanaryWatch: Sendable {
         answeredAt = now
         self.sent = sent ?? self.sent
         let reference = max(self.sent ?? began, began)
-        let isLate = now - reference > patience
-        guard isLate != isMissing else { return nil }
-        isMissing = isLate
-        return isLate ? .missing(age: age(at: now)) : .arrives
+        let ahead = ahead(at: now)
+        let isWrong = ahead != nil || now - reference > patience
+        guard isWrong != isMissing else { return nil }
+        isMissing = isWrong
+        if let ahead { return .ahead(by: ahead) }
+        return isWrong ? .missing(age: age(at: now)) : .arrives
     }
 
     /// Gnocchi could not be asked: nothing is known, and nothing changes.
@@ -62,8 +75,11 @@ struct CanaryWatch: Sendable {
         return isMissing
     }
 
-    /// How old the last canary is that was read; nil: none was.
+    /// How old the last canary is that was read; below zero where it was sent after now; nil: none was read.
     func age(at now: Timestamp) -> Interval? {
-        sent.map { max(now - $0, .zero) }
+        sent.map { ahead(at: now) == nil ? max(now - $0, .zero) : now - $0 }
     }
+
+    /// How long after `now` the last canary that was read was sent; nil: it was not.
+    func ahead(at now: Timestamp) -> Interval? { sent.flatMap { Self.ahead($0, at: now) } }
 }

@@ -39,7 +39,8 @@ struct CanaryReader: Sendable {
         self.seen = seen
         context.metrics.gauge(
             "actuator_canary_age_seconds",
-            "Age of the newest canary in Gnocchi; not there before one was found, and while nobody looks."
+            "Age of the newest canary in Gnocchi, below zero where a sender's clock is ahead; not there before one was found, and "
+                + "while nobody looks."
         ) { seen.withLock { $0?.age(at: .now())?.inSeconds } }
         context.metrics.gauge(
             "actuator_canary_missing",
@@ -72,7 +73,7 @@ struct CanaryReader: Sendable {
                         cause = nil
                         context.log.info("statistics arrive in Gnocchi again")
                         context.readiness.ok(Self.condition)
-                    case .missing: cause = await tell(watch.age(at: now), nil)
+                    case .missing, .ahead: cause = await tell(watch.age(at: now), nil)
                     case nil:
                         // One cause is mended and another one is left: what the condition says must not be old.
                         guard let last = cause, now < last.at || now - last.at >= patience * 0.5 else { break }
@@ -127,7 +128,12 @@ struct CanaryReader: Sendable {
 
     /// Says that they stay away, and why; in the log if that is news.
     private func tell(_ age: Interval?, _ before: String?) async -> (text: String, at: Timestamp) {
-        let seen = age.map { "the last canary is \(Int($0.inSeconds)) s old" } ?? "no canary has arrived"
+        let seen =
+            age.map {
+                $0 < .zero
+                    ? "the last canary was sent \(Int(-$0.inSeconds)) s after now"
+                    : "the last canary is \(Int($0.inSeconds)) s old"
+            } ?? "no canary has arrived"
         let cause = await cause()
         if cause != before {
             context.log.error(

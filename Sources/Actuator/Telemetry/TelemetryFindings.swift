@@ -282,7 +282,14 @@ package struct TelemetryFindings: Sendable, Equatable {
             return
         }
         let age = now - canary
-        if age > CanaryWatch.patience(interval) {
+        if let ahead = CanaryWatch.ahead(canary, at: now) {
+            lines.append(
+                Line(
+                    verdict: .wrong, text: "the last canary in Gnocchi was sent \(Int(ahead.inSeconds)) s after now",
+                    remedy:
+                        "a sender's clock is ahead (or the one here is behind): set the clocks of the Collectors' machines. Until "
+                        + "that time has come it is not seen whether statistics arrive"))
+        } else if age > CanaryWatch.patience(interval) {
             lines.append(
                 Line(
                     verdict: .wrong, text: "the last canary in Gnocchi is \(Int(age.inSeconds)) s old",

@@ -1,8 +1,10 @@
+import Bus
 import HTTPServer
 import Messages
 import ServiceRuntime
 import Settings
 import Support
+import TestServer
 import Testing
 
 @testable import Collector
@@ -139,6 +141,28 @@ struct PodScrapingTests {
             (.podScalers, .scaler(scaler("memory"))),
         ])
         #expect(talk.core.cluster.scrapedPods([]).isEmpty)
+    }
+
+    @Test("A replica that fell silent is left out also where there is no pod to be asked, and no kubelet")
+    func silentReplica() async throws {
+        var share = ScrapeShare(replica: "a")
+        share.heard("dead", at: .now() - .minutes(1))
+        let shared = Lock(share)
+        let settings = try Settings.load(
+            file: nil, environment: [:],
+            flags: ["cluster=test", "bus.transport_url=rabbit://x:x@127.0.0.1:1/", "collector.stats.enabled=false"])
+        let bus = try Bus(try BusSettings(settings, service: "collector", host: "test"))
+        let scraper = PodScraper(
+            pods: {
+                shared.withLock { $0.heard("a", at: .now()) }
+                return []
+            }, bus, shared, cluster: "test", settings.collector.stats,
+            log: Logger(service: "collector", write: { _ in }), metrics: Metrics())
+        let task = Task { await scraper.run() }
+        try await eventually("the silent one is left out") { shared.withLock { $0.replicas } == ["a"] }
+        task.cancel()
+        await task.value
+        await bus.close(within: .zero)
     }
 
     @Test("A pod that answers wrongly is an error with a name; no redirect is followed, nothing secret is sent")

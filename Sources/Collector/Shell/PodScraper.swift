@@ -101,8 +101,9 @@ struct PodScraper: Sendable {
     /// The pods that this replica asks now.
     private func mine(at now: Timestamp) async -> [String: ScrapedPod] {
         let all = await pods()
-        guard !all.isEmpty else { return [:] }
         let nodes = Set(all.map(\.node)).sorted()
+        // Also where no pod is asked and where no kubelet is: it is here that replicas that fell silent are left out, which the pace
+        // of telemetry counts too.
         let own = Set(share?.withLock { $0.mine(nodes, at: now) } ?? nodes)
         return Dictionary(
             all.lazy.filter { own.contains($0.node) }.map { ($0.uid, $0) }, uniquingKeysWith: { first, _ in first })

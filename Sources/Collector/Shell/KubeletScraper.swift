@@ -60,6 +60,10 @@ final class KubeletScraper: Sendable {
     /// A page or a route that is not there is not tried again for so long.
     private static let habitAge = Interval.minutes(10)
     private static let maximumBytes = 32 << 20
+    /// The usual reason, for whoever reads the log.
+    private static let aboutCertificates =
+        "; a kubelet that signs its own certificate (kubeadm's default) is not believed: set serverTLSBootstrap: true at the "
+        + "kubelets and approve their certificate requests, see docs/telemetry.md"
 
     private let client: KubernetesClient
     private let kubelets: HTTPClient
@@ -103,11 +107,11 @@ final class KubeletScraper: Sendable {
         _ target: UsageMeter.Target, details: Bool = false, pods: [KubeletReading.PodKey] = [], at now: Timestamp
     ) async throws(ScrapeError) -> KubeletReading {
         var first: ScrapeError?
+        var rejected = Rejections()
         var down: Set<Route> = []
         for way in ways(target, details, now) {
             if case .kubelet(let route, _) = way, down.contains(route) { continue }
             do throws(ScrapeError) {
-        var rejected = Rejections()
                 var reading = try await read(target, way, pods, now)
                 // Also what another way's answer was worth.
                 reading.rejected.add(rejected)
@@ -116,15 +120,15 @@ final class KubeletScraper: Sendable {
                 return reading
             } catch {
                 if first == nil { first = error }
+                rejected.add(error.rejected)
                 if error.isRouteDown, case .kubelet(let route, _) = way { down.insert(route) }
             }
         }
+        first?.rejected = rejected
         throw first ?? ScrapeError(label: "no_way", what: "the node has no address")
-                rejected.add(error.rejected)
     }
 
     /// The ways to try, the one that worked last first.
-        first?.rejected = rejected
     private func ways(_ target: UsageMeter.Target, _ details: Bool, _ now: Timestamp) -> [Way] {
         let pages: [Page] =
             switch settings.source {
@@ -247,7 +251,8 @@ final class KubeletScraper: Sendable {
                     maximumResponseBytes: Self.maximumBytes))
         } catch {
             throw ScrapeError(
-                label: error.code == .timedOut ? "timed_out" : error.code.rawValue, what: error.description,
+                label: error.code == .timedOut ? "timed_out" : error.code.rawValue,
+                what: error.description + (error.code == .tls ? Self.aboutCertificates : ""),
                 isRouteDown: error.code != .tooLarge)
         }
         guard response.status == 200 else {

@@ -25,6 +25,14 @@ class Machines:
         for name in self.list():
             call("PATCH", self.url + "/nodes/" + name, {"load": {"cpu": cpu}})
 
+    def use(self, name, **load):
+        """What a machine uses, as quantities (`cpu`, `memory`); its kubelet says so from now on."""
+        call("PATCH", self.url + "/nodes/" + name, {"load": load})
+
+    def page(self, name, how):
+        """Its kubelet's pages are `truncated`, have `nan`, or (None) are whole."""
+        call("PATCH", self.url + "/nodes/" + name, {"page": how})
+
     def pods_use(self, cpu):
         """CPU in use of pods by `namespace/name`, as quantities; their kubelets say so from now on."""
         for name in self.list():

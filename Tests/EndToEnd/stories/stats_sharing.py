@@ -33,6 +33,39 @@ def shared_out(processes, names):
     raise NotYet("they ask %s of %d nodes" % (shares, len(names)))
 
 
+@story("stats-malformed-kubelet")
+def malformed_kubelet(stage):
+    """One kubelet's pages are cut off, then hold no numbers: rejected by name, in the log and in a metric; the others go on."""
+    stage.set(size=2)
+    bad, good = sorted(stage.kubernetes.nodes())
+    process = stage.services["collector"].start()
+    until("the Collector is ready", process.ready, 60)
+
+    def told(node, since, memory):
+        """A sample of the node that was measured since then tells its memory, or does not."""
+        for message in stage.recorder.all("node.stats"):
+            for sample in message.payload["samples"]:
+                at = datetime.datetime.fromisoformat(sample["at"].replace("Z", "+00:00")).timestamp()
+                if sample["node"] == node and at > since and not sample["stale"]:
+                    if (sample.get("memoryBytes") is not None) == memory:
+                        return True
+        raise NotYet("no such sample of %s" % node)
+
+    for node in (bad, good):
+        until("%s is heard of" % node, lambda node=node: told(node, 0, True), 60)
+    for how, why in (("truncated", "truncated"), ("nan", "not_finite")):
+        stage.machines.page(bad, how)
+        since = datetime.datetime.now().timestamp() + 1
+        until("it is counted as %s" % why, lambda why=why: process.metric("updraft_stats_rejected_total", why=why), 60)
+        until("the log names node and reason", lambda why=why: any(
+            bad in str(line) and why in str(line) for line in process.log_lines()), 30)
+        until("what is good of the page is used", lambda since=since: told(bad, since, False), 60)
+        until("the other goes on", lambda since=since: told(good, since, True), 60)
+    stage.machines.page(bad, None)
+    since = datetime.datetime.now().timestamp() + 1
+    until("the page is whole again", lambda: told(bad, since, True), 60)
+
+
 @story("stats-shared-and-on-each-node")
 def shared_and_on_each_node(stage):
     """Two replicas share three nodes without configuration, and one takes over from the other; then one Collector runs on each node."""

@@ -62,8 +62,57 @@ def said(stage):
     return found
 
 
+def page_of(stage, node):
+    """A kubelet's own page, read here and not by a Collector: {line's name and labels: (value, second)}."""
+    found = {}
+    for line in stage.kubernetes.get("/api/v1/nodes/%s/proxy/metrics/resource" % node).splitlines():
+        parts = line.rsplit(" ", 2)
+        if line[:1] != "#" and len(parts) == 3:
+            found[parts[0]] = float(parts[1]), int(parts[2]) / 1000.0
+    return found
+
+
+def newest(cloud, resource, metric):
+    values = measures(cloud, resource, metric)
+    if not values:
+        raise NotYet("%s of %s has no value" % (metric, resource))
+    return values[max(values)]
+
+
+def near(what, value, expected, part):
+    if abs(value - expected) > part * abs(expected):
+        raise NotYet("%s: Gnocchi has %r, the kubelet's own page says %r" % (what, value, expected))
+
+
+def as_the_page_says(stage, cloud, node, before):
+    """Gnocchi's newest values of a node with an even load are what its kubelet's page says by itself, in cores and bytes; before:
+    the page a while ago. Values that come from the Collector's own messages would not show that it reads a wrong unit."""
+    name, now = node["metadata"]["name"], page_of(stage, node["metadata"]["name"])
+    (seconds, at), (earlier, since) = now["node_cpu_usage_seconds_total"], before["node_cpu_usage_seconds_total"]
+    if at - since < 10:
+        raise NotYet("%.0f s between the pages" % (at - since))
+    cores, memory = (seconds - earlier) / (at - since), now["node_memory_working_set_bytes"][0]
+    allocatable, resource = node["status"]["allocatable"], node_id(stage.cluster, name)
+    check(allocatable["memory"].endswith("Ki"), "the node's memory: %s" % allocatable["memory"])
+    whole_cpu = float(allocatable["cpu"][:-1]) / 1000 if allocatable["cpu"].endswith("m") else float(allocatable["cpu"])
+    # The one page has seven digits, the other all.
+    for gauge, expected, part in (
+            ("cpu.usage", cores, 0.05), ("cpu.utilization", cores / whole_cpu, 0.05), ("memory.working_set", memory, 1e-6),
+            ("memory.utilization", memory / (int(allocatable["memory"][:-2]) * 1024.0), 1e-6)):
+        near("%s of %s" % (gauge, name), newest(cloud, resource, "kubernetes.node." + gauge), expected, part)
+    root = uuid.uuid5(uuid.uuid5(uuid.NAMESPACE_DNS, "updraft.io"), stage.cluster)
+    for pod in stage.pods("web"):
+        own = pod["metadata"]["name"]
+        line = 'pod_memory_working_set_bytes{namespace="%s",pod="%s"}' % (stage.namespace, own)
+        if line not in now:
+            raise NotYet("the page does not name %s" % own)
+        identity = str(uuid.uuid5(root, "pod/%s/%s" % (stage.namespace, own)))
+        near("memory of " + own, newest(cloud, identity, "kubernetes.pod.memory.working_set"), now[line][0], 1e-6)
+    return True
+
+
 def equal_values(stage, cloud, at_least=3):
-    """Gnocchi's values are those of the kubelets, at the same second."""
+    """Gnocchi's values are those that the Collector says it heard from the kubelets, at the same second."""
     samples, compared = said(stage), 0
     for node in sorted({node for node, _ in samples}):
         for metric, field in GAUGES.items():
@@ -93,9 +142,15 @@ def through_ceilometer(stage):
     stage.set(size=1, collector__telemetry=telemetry(
         project, "ceilometer", secret="e2e telemetry secret",
         resources=["cluster", "node", "instance", "pod", "container"]))
+    for name in stage.kubernetes.nodes():
+        stage.machines.use(name, cpu="700m", memory="700Mi")
     stage.start_services()
     stage.kubernetes.deployment(stage.namespace, "web", 2, cpu="200m")
+    pages = {name: page_of(stage, name) for name in stage.kubernetes.nodes()}
     until("a node's numbers stand in Gnocchi", lambda: equal_values(stage, cloud), 180, every=2)
+    for name, node in sorted(stage.kubernetes.nodes().items()):
+        until("what the kubelet of %s says on its page stands in Gnocchi" % name,
+              lambda node=node, page=pages[name]: as_the_page_says(stage, cloud, node, page), 120, every=2)
     node = next(iter(stage.kubernetes.nodes().values()))
     resource = gnocchi(cloud, "GET", "/resource/kubernetes_node/" + node_id(stage.cluster, node["metadata"]["name"]))
     check(resource["cluster"] == stage.cluster and resource["project_id"] == project, "the resource: %s" % resource)

@@ -12,7 +12,7 @@ from . import web
 from .api import MERGE, STRATEGIC, ApiError
 from .pods import Pods
 from .quantities import now, now_micro, quantity
-from .statistics import Statistics
+from .statistics import Statistics, broken_lines, broken_summary
 
 UNINITIALIZED = "node.cloudprovider.kubernetes.io/uninitialized"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
@@ -21,7 +21,7 @@ LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 class Node:
     def __init__(self, rig, spec):
         self.rig, self.spec, self.name = rig, spec, spec["name"]
-        self.ready, self.heartbeat, self.load = False, True, spec.get("load", {})
+        self.ready, self.heartbeat, self.load, self.page = False, True, spec.get("load", {}), spec.get("page")
         self.pods, self.statistics = Pods(self), Statistics(self)
         self.connections = set()
         self.tasks, self.server, self.lease_version, self.conditions = [], None, None, {}
@@ -270,9 +270,11 @@ class Node:
         if refusal:
             return refusal
         if path == "/stats/summary":
+            if self.page:
+                return 200, broken_summary(self.statistics.summary(), self.page), "application/json"
             return 200, self.statistics.summary(), None
         if path == "/metrics/resource":
-            return 200, self.statistics.resource_metrics(), prometheus
+            return 200, broken_lines(self.statistics.resource_metrics(), self.page), prometheus
         if path == "/metrics":
             return 200, ("# HELP kubelet_running_pods [ALPHA] Number of pods currently running\n"
                          f"# TYPE kubelet_running_pods gauge\nkubelet_running_pods {len(self.pods.seen)}\n"), prometheus

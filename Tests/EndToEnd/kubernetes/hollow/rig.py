@@ -186,9 +186,10 @@ class Rig:
         node.heartbeat = data.get("heartbeat", node.heartbeat)
         node.ready = data.get("ready", node.ready)
         node.load = data.get("load", node.load)
+        node.page = data.get("page", node.page)
         for key in CHANGEABLE:
             if key in data:
                 node.spec[key] = data[key]
-        if node.heartbeat and set(data) - {"load", "podStartDelay"}:
+        if node.heartbeat and set(data) - {"load", "page", "podStartDelay"}:
             await node.post_status()
         return node.described()

@@ -1,5 +1,7 @@
 """What the kubelet's endpoint says about load: made-up values in the kubelet's form."""
 import collections
+import json
+import re
 import time
 
 from .pods import ANNOTATION
@@ -130,6 +132,23 @@ class Statistics:
         lines += ["# HELP scrape_error [ALPHA] 1 if there was an error while getting container metrics, 0 otherwise",
                   "# TYPE scrape_error gauge", "scrape_error 0"]
         return "\n".join(lines) + "\n"
+
+
+# ---- pages as no honest kubelet writes them
+def broken_lines(text, how):
+    """`truncated`: /metrics/resource ends within the node's memory. `nan`: that is not a number. None: as it is."""
+    if how == "truncated":
+        return re.sub(r"(?ms)^(node_memory_working_set_bytes \d).*", r"\1", text)
+    if how == "nan":
+        return re.sub(r"(?m)^(node_memory_working_set_bytes) \S+", r"\1 NaN", text)
+    return text
+
+
+def broken_summary(summary, how):
+    if how == "nan":
+        summary["node"]["memory"]["workingSetBytes"] = float("nan")
+    text = json.dumps(summary)
+    return text[:-40] if how == "truncated" else text
 
 
 def _labels(pod, container=None):

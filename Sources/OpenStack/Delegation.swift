@@ -111,13 +111,13 @@ public struct ExpiryWatch: Sendable {
                     : "ends in \(Int(left.inSeconds / 86_400)) days"
         return Word(
             isUrgent: left <= .minutes(1_440),
-            text: "the login's \(delegation.kind.rawValue) \(delegation.id) \(when) (\(ends)): \(way), and restart")
+            text: "the login's \(delegation.kind.rawValue) \(delegation.id) \(when) (\(ends)): \(way)")
     }
 }
 
 /// What a look at a login's end told.
 public struct DelegationNews: Sendable {
-    /// What the login is made by; nil: a password, or that could not be read.
+    /// What the login is made by, as it was read last; nil: a password, or that could not be read yet.
     public var delegation: Delegation?
     /// What is to be said of its end, each once.
     public var word: ExpiryWatch.Word?
@@ -132,18 +132,23 @@ extension OpenStackClient {
     ) async {
         var watch = ExpiryWatch()
         var hasFailed = false
+        var last: Delegation?
         while !Task.isCancelled {
             var news = DelegationNews()
             do throws(OpenStackError) {
-                news.delegation = try await delegation()
-                news.word = watch.look(news.delegation, at: .now())
+                last = try await delegation()
+                news.delegation = last
+                news.word = watch.look(last, at: .now())
                 hasFailed = false
                 tell(news)
             } catch {
                 // Keystone being away is told by whoever needs it.
                 if !hasFailed, !error.isRetriable { news.failure = error }
                 hasFailed = true
-                if news.failure != nil { tell(news) }
+                // One that has ended cannot be asked any more when it ended.
+                news.delegation = last
+                news.word = watch.look(last, at: .now())
+                if news.failure != nil || news.word != nil { tell(news) }
             }
             guard (try? await Task.sleep(for: interval.duration)) != nil else { return }
         }

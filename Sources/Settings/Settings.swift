@@ -64,6 +64,7 @@ public struct Settings: Sendable, Hashable {
         Self.checkScalers(podScalers, reader)
         Self.checkBudgets(decider.scaleDown.budgets, groups, reader)
         Self.checkRules(decider.rules, groups, reader)
+        Self.checkSources(decider.rules, collector, reader)
     }
 
     private static func checkGroups(_ groups: [Group], _ reader: SettingsReader) {
@@ -110,6 +111,37 @@ public struct Settings: Sendable, Hashable {
                     origin: rule.groupOrigin ?? "", path: "decider.rules[\(index)].group",
                     what: "there is no group \(SettingsReader.quoted(rule.group))",
                     allowed: groups.map(\.id).joined(separator: ", ")))
+        }
+    }
+
+    /// A rule on what nobody hears would never act, and a `hold` never hold, without a word.
+    private static func checkSources(_ rules: [Decider.Rule], _ collector: Collector, _ reader: SettingsReader) {
+        for (index, rule) in rules.enumerated() {
+            let wrong: (field: String, what: String, allowed: String)
+            if rule.alarm != nil {
+                guard !collector.alarms.enabled, collector.signals.listen == nil else { continue }
+                wrong = (
+                    "alarm", "no alarms are heard",
+                    "one with collector.alarms.enabled (Aodh's) or collector.signals.listen (those that are posted)"
+                )
+            } else if let metric = rule.metric, rule.source == .hypervisor {
+                if !collector.hypervisor.enabled {
+                    wrong = ("source", "hypervisors are not heard", "it with collector.hypervisor.enabled")
+                } else if !collector.hypervisor.meters.contains(metric) {
+                    wrong = (
+                        "metric", "\(SettingsReader.quoted(metric)) is not among collector.hypervisor.meters",
+                        collector.hypervisor.meters.joined(separator: ", ")
+                    )
+                } else {
+                    continue
+                }
+            } else {
+                continue
+            }
+            reader.log.mistakes.append(
+                SettingsMistake(
+                    origin: rule.conditionOrigin ?? "", path: "decider.rules[\(index)].\(wrong.field)",
+                    what: wrong.what, allowed: wrong.allowed))
         }
     }
 

@@ -75,4 +75,37 @@ struct DelegationTests {
         // The servers last as long as their clients.
         #expect([delegated, lasting, guarded, own].allSatisfy { $0.logins == 0 })
     }
+
+    @Test("one that has ended stays known: how long ago goes on being told")
+    func ended() async throws {
+        let hasEnded = Lock(false)
+        let cloud = FakeCloud(
+            login: { _ in
+                Reply(
+                    status: 201, headers: [("X-Subject-Token", "token-1")],
+                    body: #"{"token":{"issued_at":"2026-11-23T00:00:00Z","expires_at":"2026-11-23T01:00:00Z","#
+                        + #""project":{"id":"p1"},"user":{"id":"u1"},"catalog":[],"#
+                        + #""OS-TRUST:trust":{"id":"t1","impersonation":true}}}"#)
+            },
+            { _ in
+                hasEnded.withLock { ended in
+                    defer { ended = true }
+                    return ended
+                        ? .json(
+                            #"{"error":{"code":404,"title":"Not Found","message":"Could not find trust: t1."}}"#, 404)
+                        : .json(#"{"trust":{"id":"t1","expires_at":"2026-12-01T00:00:00.000000Z"}}"#)
+                }
+            }, isChecked: false)
+        let client = try cloud.client()
+        let told = Lock<[DelegationNews]>([])
+        let task = Task {
+            await client.watchDelegation(every: .milliseconds(5)) { news in told.withLock { $0.append(news) } }
+        }
+        for _ in 0..<6_000 where told.withLock({ $0.count }) < 2 { try await Task.sleep(for: .milliseconds(5)) }
+        task.cancel()
+        await task.value
+        let news = told.withLock { $0 }
+        #expect(news.count >= 2 && news[0].failure == nil && news[1].failure != nil, "\(news)")
+        #expect(news.allSatisfy { $0.delegation?.expiresAt == Timestamp("2026-12-01T00:00:00Z") }, "\(news)")
+    }
 }

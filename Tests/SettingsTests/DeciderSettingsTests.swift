@@ -147,10 +147,11 @@ struct DeciderSettingsTests {
             """
             cluster: prod
             groups: [{id: a, stack: s, resource: r}]
+            collector: {alarms: {enabled: true}, hypervisor: {enabled: true}}
             decider:
               rules:
               - {name: busy, group: a, alarm: 13c177ce-0000, step: 25%, for: 2m, cooldown: 10m, repeat: false}
-              - {name: calm, group: a, direction: hold, alarm: HighLoad, state: insufficient_data, max_age: 1h}
+              - {name: calm, group: a, direction: hold, alarm: HighLoad, state: insufficient_data, max_age: 1h, hold_unknown: true}
               - name: idle
                 group: a
                 direction: down
@@ -169,6 +170,7 @@ struct DeciderSettingsTests {
         #expect(rules[0].step == .percent(25) && rules[0].duration == .minutes(2) && !rules[0].repeats)
         #expect(rules[0].direction == .up && rules[0].state == .alarm && rules[0].maximumAge == nil)
         #expect(rules[1].direction == .hold && rules[1].state == .insufficientData)
+        #expect(rules.map(\.holdsUnknown) == [false, true, false, false])
         #expect(rules[2].step == .simulation && rules[2].schedule?.expression == "0 22 * * *")
         #expect(rules[3].step == .nodes(3) && rules[3].source == .hypervisor && rules[3].aggregate == .sum)
     }
@@ -188,15 +190,52 @@ struct DeciderSettingsTests {
               - {name: five, group: a, metric: cpu.utilization}
               - {name: six, group: a, alarm: x, step: 0}
               - {name: seven, group: a, metric: cpu.utilization, threshold: 1, aggregate: max, step: simulation}
+              - {name: eight, group: a, metric: cpu.utilization, threshold: 1, hold_unknown: true}
             """)
         for part in [
             "decider.rules[0].group: there is no group \"b\"", "the name \"one\" is used twice",
             "decider.rules[1].alarm: neither alarm nor metric is given",
             "decider.rules[2].alarm: is given beside metric", "decider.rules[3].metric: is \"temperature\"",
             "decider.rules[4].threshold: is missing", "decider.rules[5].step: is \"0\"",
-            "decider.rules[6].step: is simulation",
+            "decider.rules[6].step: is simulation", "decider.rules[7].hold_unknown: is given with direction up",
         ] {
             #expect(found.contains { $0.contains(part) }, "\(part) in \(found)")
+        }
+    }
+
+    @Test("A rule on what nobody hears is a mistake: it would never act, and a hold never hold")
+    func deafRules() throws {
+        func found(_ collector: String) throws -> [String] {
+            try mistakes(
+                """
+                cluster: prod
+                groups: [{id: a, stack: s, resource: r}]
+                collector: {\(collector)}
+                decider:
+                  rules:
+                  - {name: calm, group: a, direction: hold, alarm: CheckoutSlow}
+                  - {name: cores, group: a, metric: cpu, source: hypervisor, threshold: 12}
+                  - {name: disk, group: a, metric: disk.read, source: hypervisor, threshold: 12}
+                """)
+        }
+        let deaf = try found("")
+        for part in [
+            "decider.rules[0].alarm: no alarms are heard", "decider.rules[1].source: hypervisors are not heard",
+            "decider.rules[2].source: hypervisors are not heard",
+        ] {
+            #expect(deaf.contains { $0.contains(part) }, "\(part) in \(deaf)")
+        }
+        for hears in [
+            "alarms: {enabled: true}",
+            "signals: {listen: \"127.0.0.1:9\", token_key: 0123456789abcdef0123456789abcdef}",
+        ] {
+            let left = try found("\(hears), hypervisor: {enabled: true, meters: [cpu]}")
+            #expect(
+                left.count == 1
+                    && left.first?.contains(
+                        "decider.rules[2].metric: \"disk.read\" is not among collector.hypervisor.meters")
+                        == true,
+                "\(left)")
         }
     }
 }

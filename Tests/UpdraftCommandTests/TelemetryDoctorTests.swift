@@ -14,7 +14,7 @@ struct TelemetryDoctorTests {
     private var healthy: TelemetryFindings {
         var findings = TelemetryFindings()
         findings.wantsAlarms = true
-        findings.alarmHistory = .kept
+        findings.alarmHistory = .init(kept: 2, missing: 0)
         findings.broker = .init(
             exchangeExists: true, samples: .init(messages: 3, consumers: 1), alarmExchangeExists: true)
         findings.gnocchi = .init(
@@ -54,7 +54,8 @@ struct TelemetryDoctorTests {
                 "Aodh's broker cannot be reached: refused", "collector.alarms.transport_url",
                 { $0.broker?.alarmFailure = "refused" }
             ),
-            ("record_history is off", "record_history = true", { $0.alarmHistory = .missing }),
+            ("record_history is off", "record_history = true", { $0.alarmHistory = .init(kept: 0, missing: 1) }),
+            ("history of 1 of 3 alarms", "next change", { $0.alarmHistory = .init(kept: 2, missing: 1) }),
             ("Gnocchi cannot be asked", "login", { $0.gnocchi = .init(failure: "401") }),
             ("no resource type kubernetes_pod", "gnocchi-setup", { $0.gnocchi?.missingTypes = ["kubernetes_pod"] }),
             ("kubernetes_node.group", "PATCH", { $0.gnocchi?.missingAttributes = ["kubernetes_node.group"] }),
@@ -93,6 +94,16 @@ struct TelemetryDoctorTests {
                 {
                     $0.delegation = .init(
                         kind: .trust, id: "t1", expiresAt: Timestamp(seconds: 1_795_470_000) + .minutes(7_300))
+                }
+            ),
+            (
+                "Collector's login for Gnocchi is refused: 401", "clouds_file", { $0.writer = .init(failure: "401") }
+            ),
+            (
+                "of the Collector: the login's trust t2 has ended", "",
+                {
+                    $0.writer = .init(
+                        delegation: .init(kind: .trust, id: "t2", expiresAt: Timestamp(seconds: 1_795_469_000)))
                 }
             ),
             ("no canary", "is not handled by Gnocchi", { $0.gnocchi?.canary = nil }),

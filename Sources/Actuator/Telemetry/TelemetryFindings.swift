@@ -74,6 +74,8 @@ package struct TelemetryFindings: Sendable, Equatable {
     package var gnocchi: Gnocchi?
     /// What the login is made by.
     package var delegation: Delegation?
+    /// The Collector's login of its own; nil: there is none, or it was not looked at.
+    package var writer: Writer?
     /// Whether statistics go to Ceilometer (or to Gnocchi directly).
     package var viaCeilometer = true
     /// Whether alarms are to be heard.
@@ -87,13 +89,31 @@ package struct TelemetryFindings: Sendable, Equatable {
     package init() {}
 
     /// What alarms and their history tell of `record_history`.
-    package enum History: Sendable, Equatable {
-        /// Alarms have changed and their history says so.
-        case kept
-        /// An alarm has a state that its history does not know of: `record_history` is off.
-        case missing
-        /// There is no alarm that could tell.
-        case nothing
+    package struct History: Sendable, Equatable {
+        /// Alarms whose history holds their last change.
+        package var kept: Int
+        /// Alarms with a state that their history does not know of.
+        package var missing: Int
+
+        /// From its parts.
+        package init(kept: Int, missing: Int) {
+            self.kept = kept
+            self.missing = missing
+        }
+    }
+
+    /// The login that the Collector writes to Gnocchi with.
+    package struct Writer: Sendable, Equatable {
+        /// What it is made by; nil: a password, or that may not be read.
+        package var delegation: Delegation?
+        /// Why it cannot log in.
+        package var failure: String?
+
+        /// From its parts.
+        package init(delegation: Delegation? = nil, failure: String? = nil) {
+            self.delegation = delegation
+            self.failure = failure
+        }
     }
 
     /// One line of the doctor's answer.
@@ -118,6 +138,7 @@ package struct TelemetryFindings: Sendable, Equatable {
         if let delegation, let word = ExpiryWatch.word(delegation, at: now) {
             lines.append(Line(verdict: word.isUrgent ? .wrong : .warning, text: word.text))
         }
+        if let writer { add(writer, now, &lines) }
         return lines
     }
 
@@ -179,16 +200,34 @@ package struct TelemetryFindings: Sendable, Equatable {
                         + "collector.alarms.transport_url (without it collector.telemetry.transport_url) names another "
                         + "broker or virtual host than Aodh's"))
         }
-        switch alarmHistory {
-        case .missing:
+        guard let alarmHistory, alarmHistory.kept + alarmHistory.missing > 0 else { return }
+        guard alarmHistory.missing > 0 else {
+            lines.append(Line(verdict: .ok, text: "Aodh keeps its alarms' history, and so tells the bus"))
+            return
+        }
+        let isOff = alarmHistory.kept == 0
+        lines.append(
+            Line(
+                verdict: isOff ? .wrong : .warning,
+                text: isOff
+                    ? "an alarm has changed and its history does not say so: record_history is off, and then Aodh tells the "
+                        + "bus nothing (or it was off when it changed, or the alarm was made with a state)"
+                    : "the history of \(alarmHistory.missing) of \(alarmHistory.kept + alarmHistory.missing) alarms lacks their last "
+                        + "change: record_history is off now, or was then, and then Aodh tells the bus nothing",
+                remedy:
+                    "record_history = true in aodh.conf, then restart aodh-evaluator and aodh-api; if that is so already, the "
+                    + "next change of an alarm shows it"))
+    }
+
+    private func add(_ writer: Writer, _ now: Timestamp, _ lines: inout [Line]) {
+        if let failure = writer.failure {
             lines.append(
                 Line(
-                    verdict: .wrong,
-                    text: "an alarm has changed and its history does not say so: record_history is off, and "
-                        + "then Aodh tells the bus nothing",
-                    remedy: "record_history = true in aodh.conf, then restart aodh-evaluator and aodh-api"))
-        case .kept: lines.append(Line(verdict: .ok, text: "Aodh keeps its alarms' history, and so tells the bus"))
-        case .nothing, nil: break
+                    verdict: .wrong, text: "the Collector's login for Gnocchi is refused: \(failure)",
+                    remedy: "make another trust or application credential and put it into the clouds.yaml of "
+                        + "collector.telemetry.clouds_file"))
+        } else if let delegation = writer.delegation, let word = ExpiryWatch.word(delegation, at: now) {
+            lines.append(Line(verdict: word.isUrgent ? .wrong : .warning, text: "of the Collector: \(word.text)"))
         }
     }
 

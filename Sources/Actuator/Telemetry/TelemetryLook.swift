@@ -9,12 +9,16 @@ import Support
 package struct TelemetryLook: Sendable {
     private let context: ServiceContext
     private let client: OpenStackClient?
+    private let writer: OpenStackClient?
     private let settings: Settings
 
-    /// - Parameter client: nil: only the broker is looked at.
-    package init(_ context: ServiceContext, client: OpenStackClient?) {
+    /// - Parameters:
+    ///   - client: nil: only the broker is looked at.
+    ///   - writer: the Collector's login for Gnocchi, if it has one of its own and whoever looks holds it.
+    package init(_ context: ServiceContext, client: OpenStackClient?, writer: OpenStackClient? = nil) {
         self.context = context
         self.client = client
+        self.writer = writer
         settings = context.settings
     }
 
@@ -34,6 +38,17 @@ package struct TelemetryLook: Sendable {
         if findings.wantsAlarms { findings.alarmHistory = try? await history(client) }
         // One that may not read its own credential has it in no other way.
         findings.delegation = try? await client.delegation()
+        if let writer {
+            do throws(OpenStackError) {
+                findings.writer = .init(delegation: try await writer.delegation())
+            } catch {
+                // What may not be read is no reason: a credential's rules need not allow it. Whether it can log in counts.
+                findings.writer = .init()
+                do throws(OpenStackError) { _ = try await writer.projectID() } catch {
+                    findings.writer?.failure = error.description
+                }
+            }
+        }
         return findings
     }
 
@@ -146,11 +161,18 @@ package struct TelemetryLook: Sendable {
         }
     }
 
-    /// An alarm that is `ok` or in alarm got there by a transition, which its history holds, if Aodh keeps one.
+    /// An alarm that is `ok` or in alarm got there by a transition, which its history holds, if Aodh kept one then. Aodh does not
+    /// tell when that was: one alarm alone may speak of long ago.
     private func history(_ client: OpenStackClient) async throws(OpenStackError) -> TelemetryFindings.History {
+        var kept = 0
+        var missing = 0
         for alarm in try await client.alarms(limit: 20) where alarm.state == "ok" || alarm.state == "alarm" {
-            return try await client.lastTransition(ofAlarm: alarm.id)?.state == alarm.state ? .kept : .missing
+            if try await client.lastTransition(ofAlarm: alarm.id)?.state == alarm.state {
+                kept += 1
+            } else {
+                missing += 1
+            }
         }
-        return .nothing
+        return .init(kept: kept, missing: missing)
     }
 }

@@ -36,6 +36,7 @@ extension ScalingRule {
         stabilizationWindow = rule.stabilizationWindow
         repeats = rule.repeats
         schedule = rule.schedule
+        holdsUnknown = rule.holdsUnknown
     }
 }
 

@@ -68,8 +68,12 @@ extension Settings.Decider {
         public var repeats: Bool
         /// When it counts; nil: always.
         public var schedule: Schedule?
+        /// Of a `hold`: whether nodes stay also while nothing is known.
+        public var holdsUnknown: Bool
         /// Where `group` was written.
         let groupOrigin: String?
+        /// Where `alarm`, or else `metric`, was written.
+        let conditionOrigin: String?
 
         /// What kubelets measure of nodes.
         private static let gauges = TelemetryKind.node.gauges.map(\.rawValue)
@@ -78,6 +82,7 @@ extension Settings.Decider {
             name = reader.identifier("name", "Its name in the ledger.")
             group = reader.requiredText("group", "The node group.")
             groupOrigin = reader.node("group")?.origin
+            conditionOrigin = (reader.node("alarm") ?? reader.node("metric"))?.origin
             direction = reader.choice(
                 "direction", default: .up,
                 "`up` asks for nodes, `down` that nodes go whose pods fit elsewhere; `hold`: no ready node goes meanwhile."
@@ -119,6 +124,10 @@ extension Settings.Decider {
             repeats = reader.flag(
                 "repeat", default: true, "Whether it asks again after the cooldown while its condition still holds.")
             schedule = reader.schedule()
+            holdsUnknown = reader.flag(
+                "hold_unknown", default: false,
+                "With `hold`: whether nodes stay also while nothing is known: the alarm has not been heard of, or not within "
+                    + "`max_age`, or nothing fresh is measured. Then a sender that is silent keeps every node.")
             check(reader, limit)
         }
 
@@ -127,6 +136,9 @@ extension Settings.Decider {
                 return reader.mistake(
                     "alarm", alarm == nil ? "neither alarm nor metric is given" : "is given beside metric",
                     allowed: "one of them")
+            }
+            if holdsUnknown, direction != .hold {
+                reader.mistake("hold_unknown", "is given with direction \(direction.rawValue)", allowed: "it with hold")
             }
             guard let metric else { return }
             if limit == nil, reader.node("threshold") == nil {

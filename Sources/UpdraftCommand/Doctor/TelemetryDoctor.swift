@@ -16,7 +16,7 @@ enum TelemetryDoctor {
           --no-gnocchi        only the broker: without a login to the cloud
 
         The broker is collector.telemetry.transport_url (else bus.transport_url). Gnocchi is asked with the login of the
-        section openstack: a tenant's is enough.
+        section openstack: a tenant's is enough. The Collector's own (collector.telemetry.cloud, clouds_file) is tried too.
         Exit code: 0 all is well, 1 something is wrong, 2 wrong usage or configuration.
         """
 
@@ -80,13 +80,34 @@ enum TelemetryDoctor {
                 region: settings.openstack.region, environment: environment)
             if let interface = settings.openstack.interface { cloud.interface = interface.rawValue }
             let client = OpenStackClient(cloud)
-            let findings = await TelemetryLook(context, client: client).findings()
+            let writer = writer(settings, environment)
+            var findings = await TelemetryLook(context, client: client, writer: writer?.client).findings()
+            if let failure = writer?.failure { findings.writer = .init(failure: failure) }
+            await writer?.client?.close()
             await client.close()
             return findings
         } catch {
             var findings = await TelemetryLook(context, client: nil).findings()
             findings.gnocchi = .init(failure: error.description)
             return findings
+        }
+    }
+
+    /// The login of its own that the Collector writes to Gnocchi with, or why there is none to be had; nil: it has none.
+    private static func writer(
+        _ settings: Settings, _ environment: [String: String]
+    ) -> (client: OpenStackClient?, failure: String?)? {
+        let telemetry = settings.collector.telemetry
+        guard telemetry.to == .gnocchi, telemetry.cloud != nil || telemetry.cloudsFile != nil else { return nil }
+        do throws(OpenStackError) {
+            var cloud = try CloudConfiguration.load(
+                cloud: telemetry.cloud ?? settings.openstack.cloud,
+                file: telemetry.cloudsFile ?? settings.openstack.cloudsFile,
+                region: settings.openstack.region, environment: environment)
+            if let interface = settings.openstack.interface { cloud.interface = interface.rawValue }
+            return (OpenStackClient(cloud), nil)
+        } catch {
+            return (nil, error.description)
         }
     }
 }

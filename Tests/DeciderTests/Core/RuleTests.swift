@@ -288,6 +288,29 @@ struct RuleTests {
         #expect(entry(stage)?.outcome.reason == .noMeasurement)
     }
 
+    @Test("a hold that says so holds also while nothing is known of its alarm, at once; others do not")
+    func unknown() {
+        for holds in [true, false] {
+            var stage = Self.stage(
+                Self.rule(.hold, when: .alarm(ScalingRule.Alarm("a1", maximumAge: .minutes(10)))) {
+                    $0.holdsUnknown = holds
+                    $0.duration = .minutes(5)
+                })
+            stage.evaluate(after: .seconds(1))
+            #expect(stage.core.engine.removalHolds.count == (holds ? 1 : 0))
+            if holds {
+                #expect(entry(stage)?.outcome.reason == .ruleHolds)
+                #expect(entry(stage)?.outcome.detail.contains("nothing is known of alarm a1") == true)
+            }
+            stage.receive(Self.alarm(stage, "ok"))
+            stage.evaluate(after: .seconds(1))
+            #expect(stage.core.engine.removalHolds.isEmpty)
+            // Not heard of any more.
+            stage.evaluate(after: .minutes(11))
+            #expect(stage.core.engine.removalHolds.count == (holds ? 1 : 0))
+        }
+    }
+
     @Test("when an alarm was last heard is saved to a minute, or to a quarter of a shorter limit", arguments: [10, 2])
     func heard(limit: Double) throws {
         let rule = Self.rule(.hold, when: .alarm(ScalingRule.Alarm("a1", maximumAge: .minutes(limit))))

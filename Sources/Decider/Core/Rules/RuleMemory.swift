@@ -125,6 +125,8 @@ struct RuleMemory: Sendable, Codable, Equatable {
         }
         guard reading.holds == true else {
             holdsSince = nil
+            // At once: what is not known may have held for as long as the duration.
+            if reading.holds == nil, rule.direction == .hold, rule.holdsUnknown { return nil }
             return .idle(Explanation(reading.holds == nil ? .noMeasurement : .ruleNotMet, reading.detail), until: nil)
         }
         // Of several alarms of one name the one that began may be over while another fires: it held all the time.

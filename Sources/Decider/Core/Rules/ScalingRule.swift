@@ -129,6 +129,8 @@ public struct ScalingRule: Sendable, Equatable {
     public var repeats = true
     /// When it counts at all; nil: always.
     public var schedule: Schedule?
+    /// Of a `hold`: no ready node goes also while nothing is known of its alarm, or measured.
+    public var holdsUnknown = false
 
     /// A rule with the defaults for what is not given.
     public init(_ name: String, group: String, _ direction: Direction, when condition: Condition) {

@@ -48,8 +48,8 @@ _updraft_port_open() {
 
 # A port nobody listens on, below the range the kernel hands out for outgoing connections.
 _updraft_free_port() {
-    local port try
-    for try in {1..200}; do
+    local port
+    for _ in {1..200}; do
         port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
         _updraft_port_open "$port" || { echo "$port"; return 0; }
     done
@@ -168,14 +168,14 @@ _updraft_rabbitmq_wait() {
 }
 
 updraft_rabbitmq_start() {
-    local dir try user password
+    local dir user password
     updraft_rabbitmq_install || return
     mkdir -p "$1" && dir=$(realpath "$1") || return
     if updraft_rabbitmq_running "$dir"; then
         _updraft_rabbitmq_wait "$dir"
         return
     fi
-    for try in 1 2 3; do
+    for _ in 1 2 3; do
         _updraft_rabbitmq_configure "$dir" || return
         rm -f "$dir/server.group" "$dir/epmd.group" "$dir/node.pid"
         updraft_background "$dir/epmd.group" "$dir/log/epmd.log" \

@@ -72,6 +72,28 @@ struct KeptNodeTests {
         #expect(world.resizes == [3, 3, 3, 3, 3] && world.story.count { $0 == .removalCordoned } == 1)
     }
 
+    /// docs/operations/running.md says so, and what a person can do.
+    @Test("a half deleted one waits for a person: told every ten minutes, the stack stays; the budget ends it")
+    func halfDeleted() {
+        var world = RecoveryTests.doubted("DELETE_FAILED")
+        var rounds: [Timestamp] = []
+        for round in 1...3 {
+            #expect(
+                world.run(within: .seconds(700)) { $0.story.count { $0 == .removalFailed } == round }, "\(world.story)")
+            rounds.append(world.now)
+        }
+        #expect(zip(rounds, rounds.dropFirst()).allSatisfy { $1 - $0 > .seconds(590) && $1 - $0 < .seconds(650) })
+        #expect(world.reasons(.removalFailed) == [.evictionBlocked, .evictionBlocked, .evictionBlocked])
+        world.send(world.scale(from: 2, to: 4))
+        world.send(world.removal("r1", ["m3"]))
+        #expect(world.run { $0.story.contains(.scaleRefused) && $0.reasons(.removalFailed).count == 4 })
+        #expect(world.reasons(.scaleRefused) == [.memberFailed] && world.reasons(.removalFailed).last == .memberFailed)
+        #expect(world.marks.isEmpty && world.resizes.isEmpty && world.evictions.isEmpty)
+        world.budget = [:]
+        #expect(world.run(within: .seconds(700)) { $0.story.contains(.removalCompleted) }, "\(world.story)")
+        #expect(world.memberNames == ["m1", "m3"] && world.evictions == ["web"] && world.unnoticedEvictions.isEmpty)
+    }
+
     @Test("another doubt is another matter: a new mark, a half deleted member, a node that is not ready")
     func otherDoubts() {
         for (status, reason) in [("CHECK_FAILED", "an operator wants it replaced"), ("DELETE_FAILED", "Timed out")] {

@@ -211,6 +211,22 @@ struct HostilePagesTests {
         #expect(pod?.cpuMillis == 2_000 && pod?.memoryBytes == nil && pod?.podUID == "u")
     }
 
+    @Test("metrics.k8s.io without one usable node: no numbers, and what was rejected is named and counted")
+    func nothingInMetricsAPI() async throws {
+        let outcome = try await collect(
+            "metrics_api", nodes: ["good"],
+            until: {
+                $0.rejected("wrong_unit") && $0.rejected("bad_name")
+                    && $0.log.contains("does not know the node, rejected wrong_unit: 1, bad_name: 1")
+            },
+            { path in
+                path == MetricsAPI.nodesPath
+                    ? #"{"items":[{"metadata":{"name":"good"},"usage":{"cpu":"NaN"}},{"metadata":{"name":"../good"}}]}"#
+                    : "{}"
+            })
+        #expect(outcome.measured.isEmpty)
+    }
+
     @Test("metrics.k8s.io that is cut off gives no numbers, and says so")
     func cutMetricsAPI() async throws {
         let outcome = try await collect(

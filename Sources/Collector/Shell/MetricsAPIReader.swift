@@ -27,14 +27,23 @@ actor MetricsAPIReader {
         of node: String, pods: [KubeletReading.PodKey], at now: Timestamp
     ) async throws(ScrapeError) -> KubeletReading {
         let answer = await answer(at: now)
-        guard var reading = try answer.get().reading(of: node, pods: pods) else {
-            throw ScrapeError(label: "no_numbers", what: "metrics.k8s.io does not know the node")
+        let found = try answer.get().reading(of: node, pods: pods)
+        let rejected = takeRejected()
+        guard var reading = found else {
+            let why = rejected.isEmpty ? "" : ", rejected \(rejected.summary)"
+            throw ScrapeError(
+                label: "no_numbers", what: "metrics.k8s.io does not know the node\(why)", rejected: rejected)
         }
-        if let last, case .success(var all) = last.answer {
-            reading.rejected.add(all.takeRejected())
-            self.last = (last.at, .success(all))
-        }
+        reading.rejected.add(rejected)
         return reading
+    }
+
+    /// What was not used of the whole answer: for the first node that is asked for, also where it is not in it.
+    private func takeRejected() -> Rejections {
+        guard let last, case .success(var all) = last.answer else { return Rejections() }
+        let rejected = all.takeRejected()
+        self.last = (last.at, .success(all))
+        return rejected
     }
 
     private func answer(at now: Timestamp) async -> Result<MetricsAPI, ScrapeError> {

@@ -14,7 +14,8 @@ extension Settings.Decider.ScaleDown {
             enabled = reader.flag(
                 "enabled", default: false,
                 "Nodes above the threshold are replaced too, when their pods fit on fewer, smaller or cheaper ones for as long "
-                    + "as `unneeded_time`. Budgets and drain rules hold for them as for others.")
+                    + "as `unneeded_time`. Budgets and drain rules hold for them as for others, and nothing is bought for nodes "
+                    + "that these would keep.")
             minimumSaving = reader.number(
                 "min_saving", default: 0.2, in: 0.01...1,
                 "Part of the nodes' price, or of their cores when not every group has a `price`, that has to be saved.")

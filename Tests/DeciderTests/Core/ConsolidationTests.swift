@@ -274,6 +274,53 @@ struct ConsolidationTests {
         #expect(wait(&minimum, .minutes(60)).isEmpty)
     }
 
+    @Test("Nothing is bought for a node that a budget for drains keeps, now or when the new one comes")
+    func drainBudgets() throws {
+        var none = stage { $0.scaleDown.budgets = [DisruptionBudget(nodes: 0, drains: true)] }
+        #expect(wait(&none, .minutes(60)).isEmpty)
+        var unable = stage { $0.scaleDown.maximumParallelDrain = 0 }
+        #expect(wait(&unable, .minutes(60)).isEmpty)
+        // It is eight o'clock. The replacement is due at ten past; from twenty past on no node is drained for an hour.
+        let schedule = try #require(Schedule("20 8 * * *", duration: .minutes(60)))
+        var later = stage { $0.scaleDown.budgets = [DisruptionBudget(nodes: 0, schedule: schedule, drains: true)] }
+        #expect(wait(&later, .minutes(80)).isEmpty)
+        #expect(!wait(&later, .minutes(15)).isEmpty)
+        #expect(later.scaled.map(\.group) == ["small"])
+        // Where nothing has to be bought the node goes before.
+        var room = stage { configuration in
+            configuration.scaleDown.budgets = [DisruptionBudget(nodes: 0, schedule: schedule, drains: true)]
+            configuration.scaleDown.utilizationThreshold = 0.1
+        }
+        room.delta(nodes: [Stage.node("b3", cpu: 8_000)], pods: room.pods("c", 1, Stage.shape(cpu: 2_000), on: "b3"))
+        room.group("big", ["b1", "b2", "b3"])
+        #expect(!wait(&room, .minutes(15)).isEmpty)
+        #expect(room.scaled.isEmpty && room.removed.flatMap(\.nodes).count == 1)
+    }
+
+    @Test("No more nodes are replaced at once than may be drained at once")
+    func parallelDrains() throws {
+        var rules = [GroupRules(id: "few", min: 0, max: 9), GroupRules(id: "many", min: 0, max: 9)]
+        rules[0].template = GroupRules.Template(allocatable: Stage.resources(cpu: 8_000, memory: 32))
+        for most in [2, 3] {
+            var stage = Stage(groups: rules) { configuration in
+                configuration.scaleDown.consolidates = true
+                configuration.scaleDown.smallestGroup = 0
+                configuration.scaleDown.utilizationThreshold = 0.1
+                configuration.scaleDown.maximumParallelDrain = most
+            }
+            // One of eight cores for three of four is worth it, for two of them it saves nothing.
+            let nodes = ["m1", "m2", "m3"]
+            var pods: [Pod] = []
+            for node in nodes { pods += stage.pods(node, 1, Stage.shape(cpu: 2_600), on: node) }
+            stage.snapshot(nodes: nodes.map { Stage.node($0) }, pods: pods)
+            stage.group("few", [])
+            stage.group("many", nodes)
+            stage.evaluate()
+            _ = wait(&stage, .minutes(12))
+            #expect(stage.sizes == (most == 2 ? [:] : ["few": 1]))
+        }
+    }
+
     @Test("A group that is paused, or whose stack is not well, keeps its nodes, also when that begins on the way")
     func hindered() throws {
         func hinder(_ stage: inout Stage, _ isPaused: Bool) {

@@ -235,9 +235,14 @@ extension Engine {
     }
 
     /// Which of the nodes minimum sizes and budgets let go now.
-    private func permitted(_ slots: [Int], at now: Timestamp) -> [Int: [Int]] {
-        var selection = RemovalSelection(rules: configuration.scaleDown, now: now)
+    private func permitted(_ slots: [Int], at now: Timestamp, later: Timestamp? = nil) -> [Int: [Int]] {
+        var selection = RemovalSelection(rules: configuration.scaleDown, now: now, later: later)
         // Nodes that are replaced go together: none is chosen by what its pods would like.
+    /// Whether minimum sizes and budgets let all of the nodes go at once.
+    private func areFree(_ slots: [Int], at now: Timestamp, later: Timestamp? = nil) -> Bool {
+        permitted(slots, at: now, later: later).values.reduce(0) { $0 + $1.count } == slots.count
+    }
+
         selection.budgetsInUse(self, for: [])
         var waiting: [Int: Explanation] = [:]
         let candidates = slots.filter { !isHindered(Int(groupOfSlot[$0])) }.map {
@@ -263,8 +268,11 @@ extension Engine {
         var sets = candidates.prefix(10).map { [$0] }
         for count in 2...10 where count <= candidates.count { sets.append(Array(candidates.prefix(count))) }
         var best: ConsolidationOption?
-        for slots in sets where permitted(slots, at: now).values.reduce(0, { $0 + $1.count }) == slots.count {
-            for option in options(slots, pass, standings, at: now) {
+        // What is bought has to come first: a budget that begins until then would keep the old nodes, and it were in vain.
+        let later = now + configuration.health.provisionTimeout
+        for slots in sets where areFree(slots, at: now) {
+            let mayBuy = areFree(slots, at: now, later: later)
+            for option in options(slots, pass, standings, mayBuy: mayBuy, at: now) {
                 if let known = best,
                     known.saved > option.saved || known.saved == option.saved && known.slots.count <= slots.count
                 {
@@ -313,7 +321,7 @@ extension Engine {
     }
 
     private mutating func options(
-        _ slots: [Int], _ pass: ScaleUpPass, _ standings: [GroupStanding], at now: Timestamp
+        _ slots: [Int], _ pass: ScaleUpPass, _ standings: [GroupStanding], mayBuy: Bool, at now: Timestamp
     ) -> [ConsolidationOption] {
         let before = slots.reduce(0) { $0 + cost(of: $1).value }
         let unit = cost(of: slots[0]).unit
@@ -328,6 +336,7 @@ extension Engine {
         let limit = nodeLimit(at: now).rest
         let allowance = allowance()
         var found: [ConsolidationOption] = []
+        guard mayBuy else { return [] }
         for (number, candidate) in growthCandidates(standings).enumerated() {
             guard candidate.refusal == nil, !candidate.zeroOrMax, let template = candidate.template,
                 groups[number].memory.noReplacementUntil.map({ now >= $0 }) ?? true

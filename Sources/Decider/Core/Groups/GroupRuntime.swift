@@ -25,6 +25,8 @@ struct RemovalAct: Sendable, Codable, Equatable {
         var isDrained = false
         /// Taking it back has been asked for.
         var isCancelled = false
+        /// When it was first seen that its Node is gone and Heat deletes its member; nil: not yet.
+        var deletedSince: Timestamp?
     }
 
     var id: String

@@ -21,7 +21,9 @@ extension Settings.Decider.ScaleDown {
                 "Part of the nodes' price, or of their cores when not every group has a `price`, that has to be saved.")
             pause = reader.interval(
                 "pause", default: .minutes(30),
-                "After a replacement, or one that was given up, none is begun for so long.")
+                "After a replacement, or one that was given up, none is begun for so long. A group whose machines came in vain, "
+                    + "because the old nodes stayed, takes part in none for an hour, twice as long each time, up to a day."
+            )
         }
     }
 }

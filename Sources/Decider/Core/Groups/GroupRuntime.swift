@@ -78,8 +78,8 @@ struct GroupMemory: Sendable, Codable, Equatable {
     var model: LastModel?
     /// What settings said of the group's nodes, the last edits of them in order.
     var settings: [SettingsEdit]?
-    /// Until when no replacement of nodes by new ones of the group is begun: the last ones came without what was wanted of them.
-    var noReplacementUntil: Timestamp?
+    /// Its machines came in vain when they were to replace other nodes; nil: not of late.
+    var vain: VainReplacement?
     /// Since when the wanted size differs from the members by this much.
     var mismatch: Mismatch?
     /// A request from outside that is being considered.

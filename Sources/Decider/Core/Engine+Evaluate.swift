@@ -140,12 +140,9 @@ extension Engine {
     /// Word of a removal's end may have been lost: what the cluster and the group show counts.
     private mutating func healRemovals(at now: Timestamp) {
         for number in groups.indices {
+            noteDeletions(number, at: now)
             guard var removal = groups[number].memory.removal, removal.startedAt != nil || now > removal.deadline
             else { continue }
-            for index in removal.targets.indices
-            where removal.targets[index].deletedSince == nil && isBeingDeleted(removal.targets[index], number) {
-                removal.targets[index].deletedSince = now
-            }
             removal.targets.removeAll { target in
                 let slot = model.nodeSlots[target.node]
                 let isMember = members[target.serverID] != nil
@@ -162,6 +159,14 @@ extension Engine {
                 return !isShown && now > startedAt + .minutes(5)
             }
             groups[number].memory.removal = removal.targets.isEmpty ? nil : removal
+        }
+    }
+
+    /// Remembers since when Heat is seen to delete the machines of Nodes that are gone.
+    mutating func noteDeletions(_ number: Int, at now: Timestamp) {
+        for (index, target) in (groups[number].memory.removal?.targets ?? []).enumerated()
+        where target.deletedSince == nil && isBeingDeleted(target, number) {
+            groups[number].memory.removal?.targets[index].deletedSince = now
         }
     }
 

@@ -341,9 +341,13 @@ struct ConsolidationTests {
 
     @Test("Machines that came in vain: the group replaces nothing for an hour, then for two, and says so")
     func inVain() throws {
-        var stage = stage { $0.scaleDown.smallestGroup = 0 }
+        // One large node stays, so that one small one is enough, which may go again.
+        var stage = stage { configuration in
+            configuration.scaleDown.smallestGroup = 0
+            configuration.groups[0].min = 1
+        }
         let held = Stage.shape(cpu: 2_000) { $0.annotations["updraft.io/do-not-disrupt"] = "true" }
-        for (name, pause) in [("s1", Int64(60)), ("s2", 120)] {
+        for (name, pause) in [("s1", 60.0), ("s2", 120)] {
             let growth = try #require(bought(&stage, within: .minutes(30)), "\(name)")
             #expect(growth.group == "small")
             started(&stage, growth)

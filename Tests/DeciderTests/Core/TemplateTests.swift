@@ -267,7 +267,7 @@ struct TemplateTests {
     func editedBeforeModel() throws {
         let old = GroupRules.Template(labels: ["disk": "hdd"])
         let new = GroupRules.Template(labels: Self.disk)
-        func node(_ name: String, _ labels: [String: String], age: Int64, isReady: Bool = true) -> Node {
+        func node(_ name: String, _ labels: [String: String], age: Double, isReady: Bool = true) -> Node {
             Stage.node(
                 name, labels: labels, readiness: isReady ? .ready : .notReady, createdAt: Stage.start - .minutes(age))
         }

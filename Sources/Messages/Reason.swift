@@ -110,6 +110,8 @@ public enum Reason: String, Sendable, Codable, CaseIterable {
     case batchLimitReached = "BatchLimitReached"
     /// The group is left alone for a while after a failure.
     case groupBackedOff = "GroupBackedOff"
+    /// Machines of the group came to replace nodes, which stayed: for a while it takes part in no replacement.
+    case replacedInVain = "ReplacedInVain"
     /// Too many nodes of the group are not ready.
     case groupUnhealthy = "GroupUnhealthy"
     /// The group is paused after an incident, until a person has looked.

@@ -372,4 +372,40 @@ import Testing
             within: 300)
         #expect(text.contains("workers") && text.contains("at the end\n"), "\(text)")
     }
+
+    @Test("scripts/bench --check hands the question on, measures everything, and fails where one aim was missed")
+    func bench() async throws {
+        let text = try await bash(
+            #"""
+            cat >"$DIR/updraft" <<'END'
+            #!/bin/sh
+            case "$*" in
+            *--list) printf '%s\n' one two three ;;
+            *two*--check*) echo "$*"; exit 1 ;;
+            *two*) [ -z "${BROKEN:-}" ] || exit 4; echo "$*" ;;
+            *) echo "$*" ;;
+            esac
+            END
+            chmod +x "$DIR/updraft"
+            export UPDRAFT_BINARIES=$DIR
+            scripts/bench --decide --no-build --check; echo "status $?"
+            scripts/bench --decide --no-build --json; echo "status $?"
+            BROKEN=yes scripts/bench --decide --no-build; echo "status $?"
+            """#)
+        #expect(
+            text == """
+                bench decide --workload one --check
+                bench decide --workload two --check
+                bench decide --workload three --check
+                bench: missed aims: two
+                status 1
+                bench decide --workload one --json
+                bench decide --workload two --json
+                bench decide --workload three --json
+                status 0
+                bench decide --workload one
+                status 4
+
+                """)
+    }
 }

@@ -140,6 +140,7 @@ extension Engine {
     /// Word of a removal's end may have been lost: what the cluster and the group show counts.
     private mutating func healRemovals(at now: Timestamp) {
         for number in groups.indices {
+            noteDeletions(number, at: now)
             guard var removal = groups[number].memory.removal, removal.startedAt != nil || now > removal.deadline
             else { continue }
             removal.targets.removeAll { target in
@@ -150,15 +151,29 @@ extension Engine {
                 guard let startedAt = removal.startedAt, slot != nil || target.nodeUID != Self.unregisteredUID
                 else { return false }
                 let isShown = slot.map { model.briefs[$0].isUnderRemoval } ?? false
-                // Heat may need long for volumes and ports of a machine whose Node is gone. A stack's own time limit is an hour.
-                let isDeleted =
-                    slot == nil
-                    && groups[number].state?.members.contains { $0.serverID == target.serverID && $0.isLeaving }
-                        ?? false
-                return !isShown && now > startedAt + .minutes(isDeleted ? 60 : 5)
+                // Heat may need long for volumes and ports of a machine whose Node is gone. A stack's own time limit is an hour,
+                // which begins when Heat does: draining the node may have taken as long.
+                if let deletedSince = target.deletedSince, isBeingDeleted(target, number) {
+                    return now > deletedSince + .minutes(60)
+                }
+                return !isShown && now > startedAt + .minutes(5)
             }
             groups[number].memory.removal = removal.targets.isEmpty ? nil : removal
         }
+    }
+
+    /// Remembers since when Heat is seen to delete the machines of Nodes that are gone.
+    mutating func noteDeletions(_ number: Int, at now: Timestamp) {
+        for (index, target) in (groups[number].memory.removal?.targets ?? []).enumerated()
+        where target.deletedSince == nil && isBeingDeleted(target, number) {
+            groups[number].memory.removal?.targets[index].deletedSince = now
+        }
+    }
+
+    /// Whether the Node is gone and Heat still deletes the member of its machine.
+    private func isBeingDeleted(_ target: RemovalAct.Target, _ number: Int) -> Bool {
+        guard model.nodeSlots[target.node] == nil, target.nodeUID != Self.unregisteredUID else { return false }
+        return groups[number].state?.members.contains { $0.serverID == target.serverID && $0.isLeaving } ?? false
     }
 
     // MARK: Scale up

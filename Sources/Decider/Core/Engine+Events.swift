@@ -23,6 +23,7 @@ extension Engine {
         let isNews = last != state
         groups[number].take(state)
         groups[number].heardAt = now
+        noteDeletions(number, at: now)
         if let act = groups[number].memory.scale, state.observedAt >= act.decidedAt,
             act.to >= act.from ? state.size >= act.to : state.size <= act.to && (state.desired ?? 0) <= act.to
         {

@@ -41,6 +41,7 @@ extension Reason {
         case .quotaReached: "a quota is used up"
         case .batchLimitReached: "as many nodes as may come at once are coming"
         case .groupBackedOff: "the group is left alone after a failure"
+        case .replacedInVain: "its machines came in vain to replace others"
         case .groupUnhealthy: "too many nodes of the group do not work"
         case .groupPaused: "the group is paused"
         case .groupBusy: "the group is being changed"

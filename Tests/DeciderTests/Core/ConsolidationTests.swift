@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Messages
 import Support
 import Testing
@@ -272,6 +273,160 @@ struct ConsolidationTests {
         #expect(wait(&budget, .minutes(60)).isEmpty)
         var minimum = stage { $0.groups[0].min = 2 }
         #expect(wait(&minimum, .minutes(60)).isEmpty)
+    }
+
+    @Test("Nothing is bought for a node that a budget for drains keeps, now or when the new one comes")
+    func drainBudgets() throws {
+        var none = stage { $0.scaleDown.budgets = [DisruptionBudget(nodes: 0, drains: true)] }
+        #expect(wait(&none, .minutes(60)).isEmpty)
+        var unable = stage { $0.scaleDown.maximumParallelDrain = 0 }
+        #expect(wait(&unable, .minutes(60)).isEmpty)
+        // It is eight o'clock. The replacement is due at ten past; from twenty past on no node is drained for an hour.
+        let schedule = try #require(Schedule("20 8 * * *", duration: .minutes(60)))
+        var later = stage { $0.scaleDown.budgets = [DisruptionBudget(nodes: 0, schedule: schedule, drains: true)] }
+        #expect(wait(&later, .minutes(80)).isEmpty)
+        #expect(!wait(&later, .minutes(15)).isEmpty)
+        #expect(later.scaled.map(\.group) == ["small"])
+        // Where nothing has to be bought the node goes before.
+        var room = stage { configuration in
+            configuration.scaleDown.budgets = [DisruptionBudget(nodes: 0, schedule: schedule, drains: true)]
+            configuration.scaleDown.utilizationThreshold = 0.1
+        }
+        room.delta(nodes: [Stage.node("b3", cpu: 8_000)], pods: room.pods("c", 1, Stage.shape(cpu: 2_000), on: "b3"))
+        room.group("big", ["b1", "b2", "b3"])
+        #expect(!wait(&room, .minutes(15)).isEmpty)
+        #expect(room.scaled.isEmpty && room.removed.flatMap(\.nodes).count == 1)
+    }
+
+    @Test("No more nodes are replaced at once than may be drained at once")
+    func parallelDrains() throws {
+        var rules = [GroupRules(id: "few", min: 0, max: 9), GroupRules(id: "many", min: 0, max: 9)]
+        rules[0].template = GroupRules.Template(allocatable: Stage.resources(cpu: 8_000, memory: 32))
+        for most in [2, 3] {
+            var stage = Stage(groups: rules) { configuration in
+                configuration.scaleDown.consolidates = true
+                configuration.scaleDown.smallestGroup = 0
+                configuration.scaleDown.utilizationThreshold = 0.1
+                configuration.scaleDown.maximumParallelDrain = most
+            }
+            // One of eight cores for three of four is worth it, for two of them it saves nothing.
+            let nodes = ["m1", "m2", "m3"]
+            var pods: [Pod] = []
+            for node in nodes { pods += stage.pods(node, 1, Stage.shape(cpu: 2_600), on: node) }
+            stage.snapshot(nodes: nodes.map { Stage.node($0) }, pods: pods)
+            stage.group("few", [])
+            stage.group("many", nodes)
+            stage.evaluate()
+            _ = wait(&stage, .minutes(12))
+            #expect(stage.sizes == (most == 2 ? [:] : ["few": 1]))
+        }
+    }
+
+    /// Plays until the next decision to grow, for at most so long. Machines of the small group that are removed go.
+    private func bought(_ stage: inout Stage, within interval: Interval) -> ScaleDecided? {
+        let end = stage.now + interval
+        while stage.now < end {
+            _ = wait(&stage, end - stage.now, step: .minutes(1))
+            if let growth = stage.scaled.first { return growth }
+            guard let removal = stage.removed.first, let target = removal.nodes.first else { continue }
+            let progress = RemovalProgress(
+                id: removal.id, group: removal.group, node: target.node, nodeUID: target.nodeUID,
+                serverID: target.serverID, reason: target.reason, at: stage.now)
+            stage.receive(.removalCompleted(RemovalCompleted(cluster: "test", removal: progress)))
+            stage.delta(removedNodes: [target.node])
+            if removal.group == "small" { stage.group("small", []) }
+        }
+        return nil
+    }
+
+    @Test("Machines that came in vain: the group replaces nothing for an hour, then for two, and says so")
+    func inVain() throws {
+        // One large node stays, so that one small one is enough, which may go again.
+        var stage = stage { configuration in
+            configuration.scaleDown.smallestGroup = 0
+            configuration.groups[0].min = 1
+        }
+        let held = Stage.shape(cpu: 2_000) { $0.annotations["updraft.io/do-not-disrupt"] = "true" }
+        for (name, pause) in [("s1", 60.0), ("s2", 120)] {
+            let growth = try #require(bought(&stage, within: .minutes(30)), "\(name)")
+            #expect(growth.group == "small")
+            started(&stage, growth)
+            // When the small node comes, a pod on the large one must not be moved any more.
+            stage.group("small", [name])
+            stage.delta(nodes: [Stage.node(name, createdAt: stage.now)], pods: stage.pods("a", 2, held, on: "b1"))
+            stage.evaluate(after: .seconds(10))
+            #expect(stage.removed.isEmpty && stage.core.engine.memory.consolidation == nil)
+            let end = stage.now + .minutes(pause)
+            let bound = stage.record?.groups.first { $0.group == "small" }?.bound.first { $0.reason == .replacedInVain }
+            #expect(bound?.detail == "no nodes are replaced by machines of the group until \(end)")
+            stage.delta(pods: stage.pods("a", 2, Stage.shape(cpu: 2_000), on: "b1"))
+            // It is kept by whoever takes over.
+            let saved = try stage.core.engine.checkpoint()
+            try stage.core.restore(saved)
+            #expect(bought(&stage, within: end - stage.now) == nil, "\(name)")
+            #expect(stage.core.engine.counts.nodes == 2, "the new one has gone again")
+        }
+    }
+
+    @Test("Such pauses grow to a day, and begin anew after a day without one, or a replacement that was done")
+    func vainPauses() throws {
+        var pauses: [Interval] = []
+        var last: VainReplacement?
+        for _ in 0..<7 {
+            let next = VainReplacement(after: last, at: last.map { $0.until + .minutes(10) } ?? Stage.start)
+            pauses.append(next.duration)
+            last = next
+        }
+        #expect(pauses == [60, 120, 240, 480, 960, 1_440, 1_440].map { Interval.minutes($0) })
+        let known = try #require(last)
+        #expect(VainReplacement(after: known, at: known.until + .minutes(1_441)).duration == .minutes(60))
+        var stage = stage()
+        var memory = stage.core.engine.memory
+        for group in stage.core.engine.groups { memory.groups[group.rules.id] = group.memory }
+        memory.groups["small"]?.vain = VainReplacement(until: stage.now, .minutes(120))
+        try stage.core.restore(Array(try JSONEncoder().encode(memory)))
+        _ = wait(&stage, .minutes(12))
+        started(&stage, try #require(stage.scaled.first))
+        stage.group("small", ["s1"])
+        stage.delta(nodes: [Stage.node("s1", createdAt: stage.now)])
+        #expect(bought(&stage, within: .minutes(5)) == nil)
+        #expect(stage.core.engine.model.nodeSlots["b1"] == nil)
+        #expect(stage.core.engine.memory.consolidation == nil && stage.core.engine.groups[1].memory.vain == nil)
+    }
+
+    @Test(
+        "No GPU is waited for on machines of a group that has none: the replacement ends, and its pause is an hour, no day"
+    )
+    func noGPUOffered() throws {
+        let gpu = "nvidia.com/gpu"
+        var rules = [GroupRules(id: "big", min: 0, max: 9), GroupRules(id: "small", min: 0, max: 9)]
+        (rules[0].price, rules[1].price) = (8, 3)
+        rules[1].template = GroupRules.Template(allocatable: Stage.resources(cpu: 4_000))
+        var stage = Stage(groups: rules) { $0.scaleDown.consolidates = true }
+        func big(_ name: String) -> Node {
+            var node = Stage.node(name, cpu: 8_000)
+            (node.allocatable.extended, node.capacity.extended) = ([gpu: 1], [gpu: 1])
+            return node
+        }
+        let one = Stage.shape(cpu: 100, app: "gpu") { $0.requests.extended = [gpu: 1] }
+        // The pod with the GPU has room on b2, the others would fit a small node.
+        stage.snapshot(
+            nodes: [big("b1"), big("b2")],
+            pods: stage.pods("g", 1, one, on: "b1") + stage.pods("a", 2, Stage.shape(cpu: 1_900), on: "b1")
+                + stage.pods("b", 4, Stage.shape(cpu: 1_900), on: "b2"))
+        stage.group("big", ["b1", "b2"])
+        stage.group("small", [])
+        stage.evaluate()
+        _ = wait(&stage, .minutes(12))
+        let growth = try #require(stage.scaled.first)
+        #expect(growth.group == "small")
+        started(&stage, growth)
+        stage.group("small", ["s1"])
+        // Another pod takes the GPU of b2 before the small node is there.
+        stage.delta(nodes: [Stage.node("s1", createdAt: stage.now)], pods: stage.pods("x", 1, one, on: "b2"))
+        stage.evaluate(after: .seconds(10))
+        #expect(stage.core.engine.memory.consolidation == nil)
+        #expect(stage.core.engine.groups[1].memory.vain?.duration == .minutes(60))
     }
 
     @Test("A group that is paused, or whose stack is not well, keeps its nodes, also when that begins on the way")

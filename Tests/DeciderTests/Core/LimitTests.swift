@@ -224,6 +224,76 @@ struct LimitTests {
                 == "new nodes at once: 0 of 2 used (decider.max_nodes_per_decision)")
     }
 
+    /// A cheap group of small nodes and a dear one of large ones; by the price ten of the first are best, by what few nodes serve
+    /// now the second.
+    private func cheapAndDear(_ pods: Int, configure: (inout DeciderConfiguration) -> Void) -> Stage {
+        var rules = [GroupRules(id: "cheap", min: 0, max: 20), GroupRules(id: "dear", min: 0, max: 20)]
+        (rules[0].price, rules[1].price) = (1, 5)
+        rules[0].template = GroupRules.Template(allocatable: Stage.resources(cpu: 4_000))
+        rules[1].template = GroupRules.Template(
+            allocatable: Stage.resources(cpu: 8_000, memory: 32), labels: ["size": "large"])
+        var stage = Stage(groups: rules) { configuration in
+            configuration.scaleUp.expanders = [.price]
+            configure(&configuration)
+        }
+        stage.snapshot(nodes: [], pods: stage.pods("web", pods, Stage.shape(cpu: 2_000)))
+        for rule in rules { stage.group(rule.id, [], max: 20) }
+        return stage
+    }
+
+    @Test(
+        "Limits on what comes at once choose no group: the one that is best for all pods grows, as far as it may now",
+        arguments: [true, false])
+    func batchChoosesNothing(isByMinute: Bool) {
+        var stage = cheapAndDear(20) { configuration in
+            if isByMinute {
+                configuration.scaleUp.maximumNodesPerMinute = 2
+            } else {
+                configuration.scaleUp.maximumNodesPerDecision = 2
+            }
+        }
+        stage.evaluate()
+        #expect(stage.sizes == ["cheap": 2])
+        let bound = bound(stage, "cheap", .batchLimitReached)
+        #expect(
+            bound
+                == (isByMinute
+                    ? "new nodes in a minute: 0 of 2 used (decider.max_nodes_per_minute)"
+                    : "new nodes at once: 0 of 2 used (decider.max_nodes_per_decision)"))
+        // The limit on all nodes is none that waiting helps against: of five nodes the large ones serve the most.
+        var few = cheapAndDear(20) { $0.limits.maximumNodes = 5 }
+        few.evaluate()
+        #expect(few.sizes == ["dear": 5])
+    }
+
+    @Test("A group that grows whole waits for the minute to be over, too, unless so many never come at once")
+    func wholeGroupWaits() {
+        for most in [3, 2] {
+            var stage = cheapAndDear(6) { configuration in
+                configuration.scaleUp.maximumNodesPerMinute = most
+                configuration.groups[0].zeroOrMax = true
+                configuration.groups[0].max = 3
+            }
+            let large = Stage.shape(cpu: 7_000, app: "large") { $0.nodeSelector["size"] = "large" }
+            stage.delta(pods: stage.pods("large", 1, large), removedPods: (0..<6).map { "web-\($0)" })
+            stage.evaluate()
+            #expect(stage.sizes == ["dear": 1])
+            stage.group("dear", ["d0"], max: 20)
+            stage.delta(
+                nodes: [Stage.node("d0", cpu: 8_000, memory: 32, labels: ["size": "large"], createdAt: stage.now)],
+                pods: stage.pods("large", 1, large, on: "d0")
+                    + stage.pods("web", 6, Stage.shape(cpu: 2_000)))
+            stage.evaluate(after: .seconds(30))
+            #expect(stage.sizes == (most == 3 ? [:] : ["dear": 2]), "\(most)")
+            guard most == 3 else { continue }
+            #expect(
+                bound(stage, "cheap", .batchLimitReached)
+                    == "new nodes in a minute: 1 of 3 used (decider.max_nodes_per_minute)")
+            stage.evaluate(after: .seconds(31))
+            #expect(stage.sizes == ["cheap": 3])
+        }
+    }
+
     @Test("The minimum of cores that has to stay keeps an idle node, and says so")
     func minimum() {
         var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) { $0.limits.minimum = ["cpu": 8] }

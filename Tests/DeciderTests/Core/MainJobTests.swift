@@ -309,6 +309,36 @@ struct MainJobTests {
         }
     }
 
+    @Test("The hour that Heat has for a machine begins when its Node is gone, however long the drain took")
+    func deletionAfterLongDrain() throws {
+        var stage = Stage(groups: [workers()]) { $0.scaleDown.unneededTime = .seconds(10) }
+        let running = stage.pods("busy", 1, Stage.shape(cpu: 3_500), on: "n1")
+        stage.snapshot(nodes: [Stage.node("n1"), Stage.node("n2")], pods: running)
+        stage.group("workers", ["n1", "n2"], min: 1)
+        stage.evaluate()
+        stage.evaluate(after: .seconds(11))
+        let removal = try #require(stage.removed.first)
+        let progress = RemovalProgress(
+            id: removal.id, group: "workers", node: "n2", nodeUID: "uid-n2", serverID: "server-n2",
+            reason: Explanation(.nodeUnneeded), at: stage.now)
+        stage.receive(.removalCordoned(RemovalCordoned(cluster: "test", removal: progress)))
+        stage.delta(nodes: [Stage.node("n2", taints: [.underRemoval])])
+        stage.evaluate(after: .minutes(50))
+        #expect(stage.core.engine.groups[0].memory.removal != nil)
+        stage.delta(removedNodes: ["n2"])
+        var state = Stage.group("workers", ["n1", "n2"], min: 1, at: stage.now)
+        state.members[1].status = "DELETE_IN_PROGRESS"
+        stage.group(state)
+        stage.evaluate(after: .seconds(10))
+        for _ in 0..<2 {
+            stage.evaluate(after: .minutes(29))
+            #expect(stage.core.engine.groups[0].memory.removal != nil)
+        }
+        // Seeing it again begins no hour anew.
+        stage.evaluate(after: .minutes(3))
+        #expect(stage.core.engine.groups[0].memory.removal == nil)
+    }
+
     @Test("A node that a pending pod waits for is not idle, however long the scheduler takes")
     func awaitedNode() throws {
         var stage = Stage(groups: [workers()]) {

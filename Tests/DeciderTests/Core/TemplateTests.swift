@@ -261,6 +261,38 @@ struct TemplateTests {
         #expect(origin(try group(old, saved, nodes: [], stack: "two")) == "flavor m1.large")
     }
 
+    @Test(
+        "Settings that were edited after a node was made are laid over it, also when it became the model after the edit"
+    )
+    func editedBeforeModel() throws {
+        let old = GroupRules.Template(labels: ["disk": "hdd"])
+        let new = GroupRules.Template(labels: Self.disk)
+        func node(_ name: String, _ labels: [String: String], age: Double, isReady: Bool = true) -> Node {
+            Stage.node(
+                name, labels: labels, readiness: isReady ? .ready : .notReady, createdAt: Stage.start - .minutes(age))
+        }
+        // It is starting under the old settings, and works under the new ones.
+        let starting = node("n1", old.labels, age: 2, isReady: false)
+        var saved = try group(old, nil, nodes: [starting]).core.engine.checkpoint()
+        saved = try group(new, saved, nodes: [node("n1", old.labels, age: 2)]).core.engine.checkpoint()
+        let empty = try group(new, saved, nodes: [], wanted: Self.disk)
+        #expect(empty.sizes == ["w": 1])
+        #expect(origin(empty) == "the last node, n1, with settings of since then")
+        // Of two such nodes the newer one stays the model; one that was made after the edit speaks for itself.
+        let both = [node("n1", old.labels, age: 3), node("n2", old.labels, age: 2)]
+        saved = try group(new, saved, nodes: both).core.engine.checkpoint()
+        saved = try group(new, saved, nodes: [both[0]]).core.engine.checkpoint()
+        #expect(origin(try group(new, saved, nodes: []))?.hasPrefix("the last node, n2, with settings") == true)
+        var later = try group(new, saved, nodes: [both[0]])
+        later.delta(nodes: [Stage.node("n3", labels: ["disk": "nvme"], createdAt: later.now + .seconds(1))])
+        later.group("w", ["n1", "n3"])
+        later.evaluate(after: .minutes(3))
+        later.delta(removedNodes: ["n1", "n3"])
+        later.group("w", [])
+        later.evaluate(after: .seconds(10))
+        #expect(origin(later) == "the last node, n3")
+    }
+
     @Test("An old node that is left after a newer one is no better witness of the next")
     func olderNodeLeft() throws {
         let old = GroupRules.Template(labels: ["disk": "hdd"])

@@ -94,6 +94,7 @@ extension Engine {
     }
 
     mutating func makeTemplates(at now: Timestamp) {
+        noteSettings(at: now)
         var models = [Models](repeating: Models(), count: groups.count)
         templatesValidUntil = nil
         for slot in model.order {
@@ -235,11 +236,32 @@ extension Engine {
             }
             if known.mirrors != mirrors { groups[number].mirrorClasses = nil }
         }
+        // It may have been made before the last edit, and become the model after it.
+        if let before = settingsBefore(edit: node.createdAt, of: number) { declared = before }
         groups[number].memory.model = LastModel(
             name: node.name, uid: node.uid, labels: node.labels,
             taints: ClusterModel.templateTaints(node.taints, model.nodeRules), allocatable: node.allocatable,
             capacity: node.capacity, flavor: flavor, mirrors: mirrors, stack: stack, declared: declared,
             createdAt: node.createdAt)
+    }
+
+    /// Keeps since when settings say what they say of the groups' nodes.
+    private mutating func noteSettings(at now: Timestamp) {
+        for number in groups.indices {
+            let declared = LastModel.Declared(groups[number].rules.template)
+            var edits = groups[number].memory.settings ?? []
+            if edits.last?.declared == declared { continue }
+            edits.append(SettingsEdit(since: edits.isEmpty ? nil : now, declared: declared))
+            // Those that any node still waits to become a model by are the last ones.
+            groups[number].memory.settings = edits.suffix(5)
+        }
+    }
+
+    /// What settings said of the group's nodes at that time, if they were edited since then.
+    private func settingsBefore(edit time: Timestamp, of number: Int) -> LastModel.Declared? {
+        let edits = groups[number].memory.settings ?? []
+        let first = edits.firstIndex { $0.since.map { time < $0 } ?? false }
+        return first.flatMap { $0 > 0 ? edits[$0 - 1].declared : nil }
     }
 
     private mutating func lastTemplate(of number: Int) -> NodeTemplate? {

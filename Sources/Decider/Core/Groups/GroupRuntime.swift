@@ -25,6 +25,8 @@ struct RemovalAct: Sendable, Codable, Equatable {
         var isDrained = false
         /// Taking it back has been asked for.
         var isCancelled = false
+        /// When it was first seen that its Node is gone and Heat deletes its member; nil: not yet.
+        var deletedSince: Timestamp?
     }
 
     var id: String
@@ -48,6 +50,13 @@ struct GroupBackoff: Sendable, Codable, Equatable {
     var cause: Explanation
 }
 
+/// What settings say of a group's nodes, and since when.
+struct SettingsEdit: Sendable, Codable, Equatable {
+    /// When they were first seen to say so; nil: since before anything was known.
+    var since: Timestamp?
+    var declared: LastModel.Declared
+}
+
 /// What the Decider must not forget about a group.
 struct GroupMemory: Sendable, Codable, Equatable {
     var scale: ScaleAct?
@@ -67,8 +76,10 @@ struct GroupMemory: Sendable, Codable, Equatable {
     var releasedAt: Timestamp?
     /// The last good node, as a model for new ones while no other serves.
     var model: LastModel?
-    /// Until when no replacement of nodes by new ones of the group is begun: the last ones came without what was wanted of them.
-    var noReplacementUntil: Timestamp?
+    /// What settings said of the group's nodes, the last edits of them in order.
+    var settings: [SettingsEdit]?
+    /// Its machines came in vain when they were to replace other nodes; nil: not of late.
+    var vain: VainReplacement?
     /// Since when the wanted size differs from the members by this much.
     var mismatch: Mismatch?
     /// A request from outside that is being considered.

@@ -118,6 +118,7 @@ extension Engine {
             } else if let hold = machinesToRemove(number, standings, pass, at: now).hold {
                 bound.append(hold)
             }
+            if let pause = replacementPause(of: number, at: now) { bound.append(pause) }
             var seen: Set<Explanation> = []
             return Evaluation.GroupEntry(
                 group: group.rules.id, size: group.state?.size ?? 0, target: group.target,

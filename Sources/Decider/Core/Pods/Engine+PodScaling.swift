@@ -192,13 +192,13 @@ extension Engine {
         // The closures hold no more than they need: a copy of the engine for each of a thousand scalers would cost.
         let external = podScaling.external
         // Each pod is looked up once, however many thresholds ask.
-        let standings = slots.map { standing($0) }
+        let standings = standings(slots, looksInside: scaler.looksInside)
         var scene = ScalerScene(
             current: bond.current,
             pods: { stat in
                 let name = PodScalingState.Stat(stat)
                 let age = name.isDetail ? detailAge : maximumAge
-                return standings.map { $0.monitored(name, maximumAge: age, at: now) }
+                return standings.monitored(name, maximumAge: age, at: now)
             },
             external: { stat in
                 let source = scaler.source(of: stat)
@@ -208,8 +208,7 @@ extension Engine {
                     isStrict: source?.maximumAge != nil, at: now)
             })
         scene.containers = { stat, container in
-            let name = PodScalingState.Stat(stat)
-            return standings.map { $0.monitored(name, of: container, maximumAge: maximumAge, at: now) }
+            standings.monitored(PodScalingState.Stat(stat), of: container, maximumAge: maximumAge, at: now)
         }
         scene.isRollingOut = bond.isRollingOut
         scene.isSurged = bond.isSurged
@@ -223,7 +222,36 @@ extension Engine {
         return scene
     }
 
-    private func standing(_ slot: Int32) -> PodStanding {
+    /// The pods as they stand.
+    ///
+    /// - Parameter looksInside: whether stats of pods' own or of containers are asked for.
+    private func standings(_ slots: [Int32], looksInside: Bool) -> PodStandings {
+        var standings = PodStandings()
+        standings.pods.reserveCapacity(slots.count)
+        // Pods come class by class.
+        var last: Int32 = -1
+        for slot in slots {
+            let podClass = model.podBriefs[Int(slot)].podClass
+            if podClass != last {
+                standings.requests.append(PodRequestsOfClass(model.catalog.classes[Int(podClass)].shape))
+                last = podClass
+            }
+            var standing = PodStanding(pod: monitored(slot), requests: standings.requests.count - 1)
+            let uid = model.pods[Int(slot)]?.uid
+            if looksInside {
+                let load = uid.flatMap { podScaling.loads[$0] }
+                standing.usage = load?.usage
+                standings.loads.append(load)
+            } else if let uid {
+                standing.usage = podScaling.loads[uid]?.usage
+            }
+            standings.pods.append(standing)
+        }
+        return standings
+    }
+
+    /// The pod without any stat.
+    private func monitored(_ slot: Int32) -> MonitoredPod {
         let brief = model.podBriefs[Int(slot)]
         var pod = MonitoredPod()
         pod.isLeaving = brief.isTerminating || brief.phase == .failed || brief.phase == .succeeded
@@ -231,13 +259,7 @@ extension Engine {
         pod.isReady = brief.isReady
         pod.startedAt = brief.startedAt
         pod.readyChangedAt = brief.readyChangedAt
-        let shape = model.catalog.classes[Int(brief.podClass)].shape
-        let requests = shape.runningRequests ?? shape.requests
-        var standing = PodStanding(
-            pod: pod, cpuRequest: Double(requests.cpuMillis), memoryRequest: Double(requests.memoryBytes))
-        standing.containers = shape.containers
-        if let uid = model.pods[Int(slot)]?.uid { standing.load = podScaling.loads[uid] }
-        return standing
+        return pod
     }
 
     // MARK: Deciding
@@ -306,6 +328,14 @@ extension Engine {
                     decidedAt: now, deadline: act.deadline)))
         result.evaluation.decisions.append(act.id)
         return "\(target.id) from \(act.from) to \(act.to): \(entry.outcome.detail)"
+    }
+}
+
+extension PodScaler {
+    /// Whether it looks at more of pods than what their kubelets say of each as a whole.
+    fileprivate var looksInside: Bool {
+        intentions.contains { $0.container != nil || !$0.isExternal && PodScalingState.Stat($0.stat).isOwn }
+            || values.contains { !$0.isExternal && PodScalingState.Stat($0.stat).isOwn }
     }
 }
 

@@ -59,42 +59,96 @@ struct MonitoredPod: Sendable {
     }
 }
 
-/// A pod and all that is known of its stats: what each threshold looks at is taken from it.
+/// What pods of one class request. It is looked up once for all of them: a thousand scalers look at all their pods each time.
+struct PodRequestsOfClass: Sendable {
+    var cpu: Double
+    var memory: Double
+    /// What each container requests; nil: there is one.
+    var containers: [PodShape.ContainerRequest]?
+
+    init(_ shape: PodShape) {
+        let requests = shape.runningRequests ?? shape.requests
+        (cpu, memory) = (Double(requests.cpuMillis), Double(requests.memoryBytes))
+        containers = shape.containers
+    }
+
+    /// What a pod, or one of its containers, requests of what the stat is about.
+    func share(_ stat: PodScalingState.Stat, of container: String? = nil) -> RequestedShare {
+        let own = container.flatMap { name in containers?.first { $0.name == name } }
+        // The name of an only container is not known: it has stats, or none.
+        let isLacking = container != nil && containers != nil && own == nil
+        switch stat {
+        case .cpu: return RequestedShare(amount: own.map { Double($0.cpuMillis) } ?? cpu, lacksContainer: isLacking)
+        case .memory:
+            return RequestedShare(amount: own.map { Double($0.memoryBytes) } ?? memory, lacksContainer: isLacking)
+        case .disk, .received, .sent, .own: return RequestedShare(amount: 0, lacksContainer: isLacking)
+        }
+    }
+}
+
+/// What pods of a class request of what one threshold is about.
+struct RequestedShare: Sendable {
+    var amount: Double
+    /// Whether they have no container of the name that is asked for.
+    var lacksContainer: Bool
+}
+
+/// A pod as it stands, and what its kubelet says of it as a whole. Nothing in it has to be retained.
 struct PodStanding: Sendable {
     var pod: MonitoredPod
-    var cpuRequest: Double
-    var memoryRequest: Double
-    /// What each of its containers requests; nil: it has one.
-    var containers: [PodShape.ContainerRequest]?
-    var load: PodScalingState.Load?
+    /// Where what it requests stands.
+    var requests: Int
+    var usage: PodScalingState.Usage?
+}
 
-    /// The pod with one stat, its own or that of one of its containers.
+/// The pods of one scaler and all that is known of their stats: what each threshold looks at is taken from it.
+struct PodStandings: Sendable {
+    var pods: [PodStanding] = []
+    /// What else is known of each of the pods; empty where no threshold looks at that.
+    var loads: [PodScalingState.Load?] = []
+    /// What pods of each of their classes request.
+    var requests: [PodRequestsOfClass] = []
+
+    /// The pods with one stat, their own or that of one of their containers.
     func monitored(
         _ stat: PodScalingState.Stat, of container: String? = nil, maximumAge: Interval, at now: Timestamp
-    ) -> MonitoredPod {
-        var pod = pod
-        let requested = container.flatMap { name in containers?.first { $0.name == name } }
-        // The name of an only container is not known: it has stats, or none.
-        pod.lacksContainer = container != nil && containers != nil && requested == nil
-        switch stat {
-        case .cpu: pod.request = requested.map { Double($0.cpuMillis) } ?? cpuRequest
-        case .memory: pod.request = requested.map { Double($0.memoryBytes) } ?? memoryRequest
-        default: break
-        }
-        let told = if let container { load?.of(container, stat) } else { load?[stat] }
-        guard let known = told else { return pod }
-        pod.measuredAt = known.at
-        if now - known.at > maximumAge {
-            pod.absence = .stale
-        } else if !MonitoredPod.isUsable(known.value) {
-            pod.absence = .unusable
-        } else {
-            pod.value = known.value
-            if case .cpu = stat, container == nil {
-                pod.steps = load?.wholeCPU.flatMap { MonitoredPod.isUsable($0) ? $0 : nil }
+    ) -> [MonitoredPod] {
+        let shares = requests.map { $0.share(stat, of: container) }
+        let (isOwn, isCPU) = (stat.isOwn, stat.isCPU)
+        var monitored: [MonitoredPod] = []
+        monitored.reserveCapacity(pods.count)
+        for index in pods.indices {
+            var pod = pods[index].pod
+            let share = shares[pods[index].requests]
+            (pod.request, pod.lacksContainer) = (share.amount, share.lacksContainer)
+            if container == nil && !isOwn {
+                let told = pods[index].usage?[stat]
+                pod.take(told, steps: isCPU ? pods[index].usage?.wholeCPU : nil, maximumAge: maximumAge, at: now)
+            } else if index < loads.count, let load = loads[index] {
+                let told = load.told(stat, of: container)
+                pod.take(told, steps: nil, maximumAge: maximumAge, at: now)
             }
+            monitored.append(pod)
         }
-        return pod
+        return monitored
+    }
+}
+
+extension MonitoredPod {
+    /// What was told of the stat, if it is fresh and a number. `steps`: the same in whole steps.
+    fileprivate mutating func take(
+        _ told: PodScalingState.Timed?, steps whole: Double?, maximumAge: Interval, at now: Timestamp
+    ) {
+        guard let told else { return }
+        measuredAt = told.at
+        if now - told.at > maximumAge {
+            absence = .stale
+        } else if !Self.isUsable(told.value) {
+            absence = .unusable
+        } else {
+            value = told.value
+            if let whole, Self.isUsable(whole) { steps = whole }
+        }
     }
 }
 

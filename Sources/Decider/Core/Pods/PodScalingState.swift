@@ -16,6 +16,17 @@ struct PodScalingState: Sendable {
             }
         }
 
+        /// Whether it is told by the pod itself.
+        var isOwn: Bool {
+            if case .own = self { return true }
+            return false
+        }
+
+        var isCPU: Bool {
+            if case .cpu = self { return true }
+            return false
+        }
+
         init(_ name: String) {
             switch name {
             case "cpu": self = .cpu
@@ -40,8 +51,9 @@ struct PodScalingState: Sendable {
         var memory: Double?
     }
 
-    /// The last stats of a pod; absent ones are nil. What its kubelet says and what it says itself come at times of their own.
-    struct Load: Sendable {
+    /// What a kubelet said of a pod as a whole; absent stats are nil. Without anything that has to be retained: it is copied for each
+    /// pod in each look.
+    struct Usage: Sendable {
         /// When the kubelet measured.
         var at: Timestamp
         /// When it measured disk and network.
@@ -53,34 +65,41 @@ struct PodScalingState: Sendable {
         var disk: Double?
         var received: Double?
         var sent: Double?
+
+        /// A stat; one of the pod's own is none of them.
+        subscript(stat: Stat) -> Timed? {
+            switch stat {
+            case .cpu: cpu.map { Timed(value: $0, at: at) }
+            case .memory: memory.map { Timed(value: $0, at: at) }
+            case .disk: disk.map { Timed(value: $0, at: detailsAt) }
+            case .received: received.map { Timed(value: $0, at: detailsAt) }
+            case .sent: sent.map { Timed(value: $0, at: detailsAt) }
+            case .own: nil
+            }
+        }
+    }
+
+    /// The last stats of a pod. What its kubelet says and what it says itself come at times of their own.
+    struct Load: Sendable {
+        var usage: Usage
         /// Stats of the pod's own, by name.
         var values: [String: Timed]?
         /// Use of the containers that scalers look at, by name; nil: of none.
         var containers: [String: ContainerLoad]?
 
-        subscript(stat: Stat) -> Timed? {
-            switch stat {
-            case .cpu: cpu.map(timed)
-            case .memory: memory.map(timed)
-            case .disk: disk.map(detailed)
-            case .received: received.map(detailed)
-            case .sent: sent.map(detailed)
-            case .own(let name): values?[name]
+        /// A stat of the pod's own, or one of a container, of which only CPU and memory are known.
+        func told(_ stat: Stat, of container: String?) -> Timed? {
+            guard let container else {
+                if case .own(let name) = stat { return values?[name] }
+                return usage[stat]
             }
-        }
-
-        /// Of one of its containers only CPU and memory are known.
-        func of(_ container: String, _ stat: Stat) -> Timed? {
             guard let known = containers?[container] else { return nil }
             switch stat {
-            case .cpu: return known.cpu.map(timed)
-            case .memory: return known.memory.map(timed)
+            case .cpu: return known.cpu.map { Timed(value: $0, at: usage.at) }
+            case .memory: return known.memory.map { Timed(value: $0, at: usage.at) }
             case .disk, .received, .sent, .own: return nil
             }
         }
-
-        private func timed(_ value: Double) -> Timed { Timed(value: value, at: at) }
-        private func detailed(_ value: Double) -> Timed { Timed(value: value, at: detailsAt) }
     }
 
     /// By the scaler's id.
@@ -113,8 +132,8 @@ struct PodScalingState: Sendable {
             guard let uid = sample.podUID else { continue }
             let at = min(sample.at, now)
             if let values = sample.values, !values.isEmpty {
-                loads[uid, default: Load(at: Timestamp(seconds: 0), detailsAt: Timestamp(seconds: 0))].take(
-                    values, at: at, atMost: Self.maximumOwn)
+                let none = Usage(at: Timestamp(seconds: 0), detailsAt: Timestamp(seconds: 0))
+                loads[uid, default: Load(usage: none)].take(values, at: at, atMost: Self.maximumOwn)
             }
             // Who tells a pod's own stats may know nothing of what it uses.
             guard
@@ -122,12 +141,12 @@ struct PodScalingState: Sendable {
                     || sample.receivedPerSecond != nil || sample.sentPerSecond != nil
             else { continue }
             let known = loads[uid]
-            if let known, known.at > at { continue }
-            loads[uid] = Load(
+            if let known, known.usage.at > at { continue }
+            let usage = Usage(
                 at: at, detailsAt: min(sample.detailsAt ?? at, at), cpu: sample.cpuMillis,
                 wholeCPU: sample.cpuWholeMillis, memory: sample.memoryBytes.map(Double.init), disk: sample.diskBytes,
-                received: sample.receivedPerSecond, sent: sample.sentPerSecond, values: known?.values,
-                containers: Self.loads(sample, containers))
+                received: sample.receivedPerSecond, sent: sample.sentPerSecond)
+            loads[uid] = Load(usage: usage, values: known?.values, containers: Self.loads(sample, containers))
         }
     }
 

@@ -12,6 +12,8 @@ struct ConsolidationPlan: Sendable, Codable, Equatable {
     var decidedAt: Timestamp
     /// What it saves, for a person.
     var saving: String
+    /// GPUs that nodes of the group offered when it was decided; nil: it was decided before this was kept, and any may be.
+    var gpus: [String]?
 }
 
 /// Nodes that could be replaced, and by what.
@@ -98,6 +100,7 @@ extension Engine {
         }
         plan.group = groups[number].rules.id
         plan.added = count
+        plan.gpus = configuration.scaleDown.gpuResources.filter { offers(templates[number], $0) }
         memory.consolidation = plan
         let from = groups[number].target
         let reason = Explanation(
@@ -138,8 +141,9 @@ extension Engine {
         // An hour: longer than any drain; by then the cluster is another one.
         if left.isEmpty || growing || now > plan.decidedAt + .minutes(60) {
             if left.allSatisfy({ !model.briefs[$0].isUnderRemoval }) || now > plan.decidedAt + .minutes(60) {
-                memory.consolidation = nil
-                memory.consolidatedAt = now
+                // Pods that wait for room take what has come.
+                let isInVain = !growing && left.contains { !model.briefs[$0].isLeaving }
+                end(plan, left.isEmpty ? .done : isInVain ? .inVain : .overtaken, at: now)
             }
             return []
         }
@@ -157,12 +161,8 @@ extension Engine {
             if bare.contains(where: { now < model.briefs[$0].createdAt + configuration.health.startupTimeout }) {
                 return []
             }
-            if !bare.isEmpty, let id = plan.group, let number = groupNumbers[id] {
-                // It goes, and the next one would lack it as well: tried again tomorrow.
-                groups[number].memory.noReplacementUntil = now + .minutes(24 * 60)
-            }
-            memory.consolidation = nil
-            memory.consolidatedAt = now
+            // One without its GPU goes, and the next one would lack it as well.
+            end(plan, bare.isEmpty ? .inVain : .unequipped, at: now)
             return []
         }
         for (slot, verdict) in verdicts { simulation.verdicts[slot] = verdict }
@@ -173,8 +173,7 @@ extension Engine {
         keepTogether(&chosen, &later, pass, among: waiting)
         if isAllowed && chosen.values.allSatisfy(\.isEmpty) {
             // Placed anew, not even the pods of one of them all find room: the cluster is not what it was.
-            memory.consolidation = nil
-            memory.consolidatedAt = now
+            end(plan, .inVain, at: now)
             return []
         }
         for (number, slots) in chosen.sorted(by: { $0.key < $1.key }) where !slots.isEmpty {
@@ -211,10 +210,15 @@ extension Engine {
         }
     }
 
-    /// New nodes that lack a GPU which pods on these nodes ask for: it comes some minutes after the node is ready, when its driver is
-    /// set up. Given up before that, the node would be bought in vain, and again after the pause.
+    private func offers(_ template: NodeTemplate?, _ resource: String) -> Bool {
+        guard let template, let dimension = model.catalog.resources.firstIndex(of: resource) else { return false }
+        return dimension < template.allocatable.count && template.allocatable[dimension] > 0
+    }
+
+    /// New nodes that lack a GPU which nodes of their group offer and pods on these nodes ask for: it comes some minutes after the
+    /// node is ready, when its driver is set up. Given up before that, the node would be bought in vain, and again after the pause.
     private func withoutGPU(_ plan: ConsolidationPlan, _ slots: [Int]) -> [Int] {
-        let wanted = configuration.scaleDown.gpuResources.filter { resource in
+        let wanted = (plan.gpus ?? configuration.scaleDown.gpuResources).filter { resource in
             slots.contains { slot in
                 (model.nodes[slot]?.pods ?? []).contains { index in
                     guard let pod = model.pods[Int(index)] else { return false }
@@ -234,9 +238,14 @@ extension Engine {
         return groupOfSlot[slot] == Int32(number) && model.briefs[slot].createdAt >= plan.decidedAt - .seconds(60)
     }
 
+    /// Whether minimum sizes and budgets let all of the nodes go at once.
+    private func areFree(_ slots: [Int], at now: Timestamp, later: Timestamp? = nil) -> Bool {
+        permitted(slots, at: now, later: later).values.reduce(0) { $0 + $1.count } == slots.count
+    }
+
     /// Which of the nodes minimum sizes and budgets let go now.
-    private func permitted(_ slots: [Int], at now: Timestamp) -> [Int: [Int]] {
-        var selection = RemovalSelection(rules: configuration.scaleDown, now: now)
+    private func permitted(_ slots: [Int], at now: Timestamp, later: Timestamp? = nil) -> [Int: [Int]] {
+        var selection = RemovalSelection(rules: configuration.scaleDown, now: now, later: later)
         // Nodes that are replaced go together: none is chosen by what its pods would like.
         selection.budgetsInUse(self, for: [])
         var waiting: [Int: Explanation] = [:]
@@ -263,8 +272,11 @@ extension Engine {
         var sets = candidates.prefix(10).map { [$0] }
         for count in 2...10 where count <= candidates.count { sets.append(Array(candidates.prefix(count))) }
         var best: ConsolidationOption?
-        for slots in sets where permitted(slots, at: now).values.reduce(0, { $0 + $1.count }) == slots.count {
-            for option in options(slots, pass, standings, at: now) {
+        // What is bought has to come first: a budget that begins until then would keep the old nodes, and it were in vain.
+        let later = now + configuration.health.provisionTimeout
+        for slots in sets where areFree(slots, at: now) {
+            let mayBuy = areFree(slots, at: now, later: later)
+            for option in options(slots, pass, standings, mayBuy: mayBuy, at: now) {
                 if let known = best,
                     known.saved > option.saved || known.saved == option.saved && known.slots.count <= slots.count
                 {
@@ -313,7 +325,7 @@ extension Engine {
     }
 
     private mutating func options(
-        _ slots: [Int], _ pass: ScaleUpPass, _ standings: [GroupStanding], at now: Timestamp
+        _ slots: [Int], _ pass: ScaleUpPass, _ standings: [GroupStanding], mayBuy: Bool, at now: Timestamp
     ) -> [ConsolidationOption] {
         let before = slots.reduce(0) { $0 + cost(of: $1).value }
         let unit = cost(of: slots[0]).unit
@@ -324,13 +336,14 @@ extension Engine {
         {
             return [ConsolidationOption(slots: slots, replacement: nil, before: before, after: 0, unit: unit)]
         }
+        guard mayBuy else { return [] }
         let most = before * (1 - configuration.scaleDown.consolidationGain)
         let limit = nodeLimit(at: now).rest
         let allowance = allowance()
         var found: [ConsolidationOption] = []
         for (number, candidate) in growthCandidates(standings).enumerated() {
             guard candidate.refusal == nil, !candidate.zeroOrMax, let template = candidate.template,
-                groups[number].memory.noReplacementUntil.map({ now >= $0 }) ?? true
+                replacementPause(of: number, at: now) == nil
             else { continue }
             let each = allPriced ? candidate.price ?? 0 : Double(template.capacity[Catalog.cpu]) / 1_000
             guard each > 0, most / each >= 1 else { continue }

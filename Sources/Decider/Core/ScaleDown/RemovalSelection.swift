@@ -41,10 +41,14 @@ struct RemovalSelection {
         var zone: String
     }
 
-    init(rules: ScaleDownRules, now: Timestamp) {
+    /// - Parameter later: budgets that hold then count as well; nil: those that hold now.
+    init(rules: ScaleDownRules, now: Timestamp, later: Timestamp? = nil) {
         self.rules = rules
         self.now = now
-        budgets = rules.budgets.filter { $0.schedule?.holds(at: now) ?? true }
+        budgets = rules.budgets.filter { budget in
+            guard let schedule = budget.schedule else { return true }
+            return schedule.holds(at: now) || later.map { schedule.holds(at: $0) } ?? false
+        }
     }
 
     /// Counts the removals that are under way. `slots`: the nodes that may go.
@@ -77,7 +81,8 @@ struct RemovalSelection {
 
     func candidate(_ slot: Int, _ group: Int, _ engine: Engine) -> Candidate {
         let node = engine.model.nodes[slot]?.node
-        var isEmpty = true
+        // Of one that is to be replaced no simulation has said what moves.
+        var isEmpty = engine.model.briefs[slot].pods <= engine.model.briefs[slot].fixedPods
         if case .removable(let pods) = engine.simulation.verdicts[slot] { isEmpty = pods.isEmpty }
         let isWeighed = !isEmpty && rules.balancesZones
         return Candidate(

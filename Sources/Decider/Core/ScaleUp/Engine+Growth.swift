@@ -123,6 +123,20 @@ extension Engine {
 
     /// How many nodes may be added now, and the rule that says so.
     func nodeLimit(at now: Timestamp) -> NodeLimit {
+        let (total, batch) = (totalLimit, batchLimit(at: now))
+        return total.rest < batch.rest ? total : batch
+    }
+
+    /// How many nodes may be added at all.
+    private var totalLimit: NodeLimit {
+        guard configuration.limits.maximumNodes > 0 else { return NodeLimit() }
+        return NodeLimit(
+            name: "nodes", used: totalNodes, limit: configuration.limits.maximumNodes, reason: .totalNodesReached,
+            origin: "decider.limits.nodes")
+    }
+
+    /// How many nodes may be added for the moment: those that are left out come later.
+    private func batchLimit(at now: Timestamp) -> NodeLimit {
         var tightest = NodeLimit()
         func consider(_ limit: NodeLimit) {
             if limit.rest < tightest.rest { tightest = limit }
@@ -141,13 +155,13 @@ extension Engine {
                     name: "new nodes in a minute", used: recent, limit: rules.maximumNodesPerMinute,
                     origin: "decider.max_nodes_per_minute"))
         }
-        if configuration.limits.maximumNodes > 0 {
-            consider(
-                NodeLimit(
-                    name: "nodes", used: totalNodes, limit: configuration.limits.maximumNodes,
-                    reason: .totalNodesReached, origin: "decider.limits.nodes"))
-        }
         return tightest
+    }
+
+    /// The most new nodes that ever come at once, whatever came before.
+    private var largestBatch: Int {
+        let rules = configuration.scaleUp
+        return [rules.maximumNodesPerDecision, rules.maximumNodesPerMinute].filter { $0 > 0 }.min() ?? Int.max
     }
 
     /// Nodes that are there or wanted, outside the groups too.
@@ -164,6 +178,12 @@ extension Engine {
             candidates: growthCandidates(standings), rules: configuration.scaleUp, allowance: allowance(),
             nodeLimit: limit, seed: seed)
         planner.peer = configuration.peer
+        if !configuration.peer.estimatesBeyondLimits && limit.rest > 0 {
+            // What is to come is chosen as if all of it could come at once.
+            planner.nodeLimit = totalLimit
+            planner.batch = batchLimit(at: now)
+            planner.largestBatch = largestBatch
+        }
         if configuration.scaleUp.softTieBreaks && groups.count > 1 {
             planner.neighbours = Neighbours(model, for: pass.demands.filter { $0.open > 0 }.map(\.podClass))
         }

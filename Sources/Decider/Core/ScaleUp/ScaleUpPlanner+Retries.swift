@@ -9,6 +9,8 @@ import Messages
 /// also with another group taken first. What is taken serves the most of all that were made. So where the attempts reach for all
 /// of them a group that may grow further never makes it worse: whatever could be planned without the further nodes is among what
 /// was tried.
+///
+/// Limits on what may come at once bear on none of this: they cut off what was chosen.
 extension ScaleUpPlanner {
     /// A plan with what is left after it.
     private struct Attempt {
@@ -66,8 +68,9 @@ extension ScaleUpPlanner {
         _ demands: inout [Demand], _ world: inout World, _ catalog: inout Catalog
     ) -> ScaleUpPlan {
         let start = (demands: demands, world: world)
-        func attempt(_ trial: Trial, _ catalog: inout Catalog) -> Attempt {
+        func attempt(_ trial: Trial, _ catalog: inout Catalog, batch: NodeLimit = NodeLimit()) -> Attempt {
             var planner = self
+            planner.batch = batch
             planner.leading = trial.leading
             for (group, count) in trial.ceilings.enumerated() where count < candidates[group].room {
                 planner.candidates[group].ceiling = planner.candidates[group].target + count
@@ -76,7 +79,10 @@ extension ScaleUpPlanner {
             attempt.plan = planner.run(&attempt.demands, &attempt.world, &catalog)
             return attempt
         }
-        func settled(_ best: Attempt, _ catalog: inout Catalog) -> ScaleUpPlan {
+        func settled(_ chosen: Attempt, _ trial: Trial, _ catalog: inout Catalog) -> ScaleUpPlan {
+            // Chosen as if all of it could come now; of that as much as may.
+            let isTooMuch = chosen.plan.added.values.reduce(0, +) > batch.rest
+            let best = isTooMuch ? attempt(trial, &catalog, batch: batch) : chosen
             (demands, world) = (best.demands, best.world)
             var plan = best.plan
             // The peer asks once, before anything is placed.
@@ -90,7 +96,7 @@ extension ScaleUpPlanner {
         guard rules.retriesPlans, rules.severalGroups, !first.plan.added.isEmpty,
             first.demands.contains(where: { $0.open > 0 }),
             hasRules || first.plan.options.count > 1
-        else { return settled(first, &catalog) }
+        else { return settled(first, rooms, &catalog) }
         let leaders = hasRules || first.plan.options.count < 2 ? [] : first.plan.options.map(\.group)
         var search = Search(
             best: first, trial: rooms, leaders: leaders, hopeless: hopeless(first),
@@ -129,7 +135,7 @@ extension ScaleUpPlanner {
                 if known.insert(next).inserted { queue.append(next) }
             }
         }
-        return settled(search.best, &catalog)
+        return settled(search.best, search.trial, &catalog)
     }
 
     /// A fresh node could have taken them before the plan was made: what keeps them off now are the pods and nodes of the plan.

@@ -25,6 +25,8 @@ struct ScaleUpPlan: Sendable {
     var reach: [Int: Int] = [:]
     /// Why nothing at all was added, when that is so.
     var refusal: Explanation?
+    /// More than it holds was chosen: the rest comes later.
+    var isCapped = false
 }
 
 /// Decides how many nodes of which groups serve the demands that fit nowhere.
@@ -34,6 +36,10 @@ struct ScaleUpPlanner {
     var allowance: Allowance
     /// Most new nodes in all.
     var nodeLimit: NodeLimit
+    /// Most of them that come now. It has no say in which: the others come later, and a dearer group is not to be taken for that.
+    var batch = NodeLimit()
+    /// Most that ever come at once.
+    var largestBatch = Int.max
     var seed: UInt64
     /// Rules of the peer that are asked for.
     var peer = PeerRules()
@@ -49,7 +55,7 @@ struct ScaleUpPlanner {
         var usable = usableGroups(&plan)
         inspect(demands, usable, world, &catalog, &plan)
         var isFirst = true
-        while !usable.isEmpty && (nodeLimit.rest > 0 || isFirst && peer.estimatesBeyondLimits)
+        while !usable.isEmpty && (nodeLimit.rest > 0 || isFirst && peer.estimatesBeyondLimits) && batch.rest > 0
             && demands.contains(where: { $0.open > 0 })
         {
             var options = estimate(demands, usable, nodeLimit.rest, &plan, world, &catalog)
@@ -81,7 +87,9 @@ struct ScaleUpPlanner {
             for (index, count) in best.placed { plan.triggered[index] += count }
             let added = commit(shares, best, &demands, &plan, &world, &catalog)
             nodeLimit.take(added)
-            if !rules.severalGroups { break }
+            batch.take(added)
+            // What was chosen first comes first, also that which did not fit into what may come now.
+            if !rules.severalGroups || plan.isCapped { break }
             if added == 0 { usable.removeAll { $0 == best.group } }
             usable.removeAll { candidates[$0].room == 0 }
         }
@@ -107,6 +115,9 @@ struct ScaleUpPlanner {
                     && (nodeLimit.rest > 0 || peer.estimatesBeyondLimits)
                 {
                     plan.bounds[index, default: []].append(nodeLimit.bound)
+                } else if candidate.zeroOrMax && least > largestBatch {
+                    // So many never come at once: nothing is waited for.
+                    plan.bounds[index, default: []].append(batch.bound)
                 } else {
                     usable.append(index)
                 }
@@ -284,6 +295,11 @@ struct ScaleUpPlanner {
         let (count, bound) = allowance.allowed(wanted, group: best.group, template)
         if let bound { plan.bounds[best.group, default: []].append(bound) }
         wanted = count
+        if wanted > batch.rest {
+            plan.bounds[best.group, default: []].append(batch.bound)
+            plan.isCapped = true
+            wanted = batch.rest
+        }
         if candidates[best.group].zeroOrMax { return wanted < whole ? [] : [(best.group, wanted)] }
         var groups = [best.group]
         if rules.balancesSimilarGroups {

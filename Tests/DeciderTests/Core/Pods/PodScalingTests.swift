@@ -807,6 +807,30 @@ struct ScalerProblemTests {
         }
     }
 
+    @Test("Pods of two versions count with what those of each request")
+    func mixedRequests() {
+        var stage = ScalerStage { stage in
+            stage.target.replicas = 4
+            stage.scaler.scaleDown.stabilization = .zero
+        }
+        let small = Stage.shape(cpu: 200)
+        var others = stage.stage.pods("small", 2, small, on: "n1")
+        for index in others.indices {
+            others[index].startedAt = stage.stage.now - .minutes(60)
+            others[index].readyChangedAt = stage.stage.now - .minutes(59)
+        }
+        stage.stage.delta(pods: others)
+        let now = stage.stage.now
+        // 300 of 1,000 and of 200 thousandths of a core: half of what all request, as is wanted.
+        let samples = (stage.pods + others).map { pod in
+            PodStats.Sample(
+                namespace: "default", pod: pod.name, podUID: pod.uid, node: "n1", at: now, cpuMillis: 300)
+        }
+        stage.stage.receive(.podStats(PodStats(cluster: "test", samples: samples)))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.decided.isEmpty && stage.entry()?.thresholds.first?.value == 50)
+    }
+
     @Test("CPU that the Collector tells rounded up by container counts so, as with Kubernetes: 55 % is 56 %")
     func wholeThousandths() {
         for (whole, expected) in [(nil, nil), (560, 3)] as [(Double?, Int?)] {

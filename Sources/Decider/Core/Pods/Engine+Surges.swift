@@ -5,7 +5,8 @@ extension Engine {
     /// set: by the target's id, from the records of removals on the nodes.
     func surged() -> [String: Int] {
         var found: [String: Int] = [:]
-        for slot in model.order where model.briefs[Int(slot)].isUnderRemoval {
+        // (Also of removals that are over: what they raised may not be put back yet.)
+        for slot in model.order {
             guard let text = model.nodes[Int(slot)]?.node.annotations[RemovalNames.record],
                 // Most removals raise nothing, and a record that cannot be read is the Actuator's to tell.
                 text.contains("surges"), let record = try? RemovalRecord(text: text)

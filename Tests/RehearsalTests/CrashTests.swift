@@ -34,6 +34,24 @@ struct CrashTests {
         return scenario
     }
 
+    /// The same where somebody takes the removal back while the pods have their cooldown; it is decided again later.
+    static var cancelledStory: Scenario {
+        var scenario = story
+        scenario.script = [(.seconds(21.5), .operatorCancels)]
+        return scenario
+    }
+
+    /// The node that is not needed has an only pod, which gets a second one before it goes.
+    static var surgedStory: Scenario {
+        var scenario = story
+        scenario.surgeTimeout = .seconds(40)
+        scenario.workloads = [
+            WorkloadPlan(name: "web", replicas: 2, cpu: 1_100, temper: .done, hasGate: true),
+            WorkloadPlan(name: "only", replicas: 1, cpu: 700, temper: .done),
+        ]
+        return scenario
+    }
+
     @Test(
         "The end is the same, each Heat call is made once in effect, and each pod was told",
         arguments: [("plain", story), ("held by a hook", heldStory)])
@@ -57,6 +75,36 @@ struct CrashTests {
         #expect(outcome.unmarks >= 1 && outcome.marks == outcome.unmarks + outcome.resizes)
         #expect(outcome.evictions > 0 && outcome.toldEvictions == outcome.evictions)
         #expect(!outcome.end.contains("_FAILED"), "\(outcome.end)")
+        playOn(Self.refusedStory, outcome)
+    }
+
+    @Test(
+        "Taken back, or with a second pod for a while: all serve in the end, and each pod was told",
+        arguments: [
+            ("taken back", cancelledStory, "updraft.removal.cancelled"),
+            ("with a second pod", surgedStory, "only gets 2 replicas"),
+        ])
+    func others(_ name: String, _ scenario: Scenario, _ sign: String) {
+        var rehearsal = Rehearsal(scenario)
+        rehearsal.options.keepsStory = true
+        let outcome = rehearsal.run()
+        #expect(outcome.violation == nil)
+        #expect(outcome.toldEvictions == outcome.evictions)
+        #expect(outcome.story.contains { $0.contains(sign) }, "\(outcome.story.joined(separator: "\n"))")
+        playOn(scenario, outcome)
+    }
+
+    /// When a process dies decides how often such a removal is tried, and whether it has come to its end when the story has; but
+    /// each mark led to a size or was taken back, no member failed, and each workload has the pods that it shall have.
+    private func playOn(_ scenario: Scenario, _ undisturbed: Rehearsal.Outcome) {
+        play(scenario, undisturbed) {
+            $0.violation == nil && $0.marks == $0.unmarks + $0.resizes && $0.toldEvictions == $0.evictions
+                && !$0.end.contains("_FAILED") && pods($0) == pods(undisturbed)
+        }
+    }
+
+    private func pods(_ outcome: Rehearsal.Outcome) -> Substring? {
+        outcome.end.firstRange(of: "; pods ").map { outcome.end[$0.upperBound...] }
     }
 
     /// Plays the story with a crash before and after each of its actions.

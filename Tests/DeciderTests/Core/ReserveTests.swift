@@ -76,6 +76,56 @@ struct ReserveTests {
         }
     }
 
+    @Test("An only pod whose second one runs elsewhere needs no room any more")
+    func succeeded() throws {
+        for isRaised in [true, false] {
+            var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+            let pods =
+                stage.pods("web", 1, Stage.shape(cpu: 2_000), on: "n1")
+                + stage.pods("on", 1, Stage.shape(cpu: 3_000), on: "n2")
+            var record = RemovalRecord(
+                id: "r1", group: "w", nodeUID: "u", serverID: "s", member: "m", memberID: "p", decidedAt: stage.now,
+                startedAt: stage.now, deadline: stage.now + .minutes(5), reason: Explanation(.nodeUnneeded))
+            if isRaised {
+                record.drain = .init(surges: [
+                    .init(
+                        apiVersion: "apps/v1", kind: "ReplicaSet", namespace: "default", name: "web", from: 1, to: 2,
+                        podUID: pods[0].uid, since: stage.now)
+                ])
+            }
+            var leaving = Stage.node("n1", taints: [Taint.underRemoval])
+            leaving.annotations[RemovalNames.record] = try record.text()
+            stage.snapshot(nodes: [leaving, Stage.node("n2")], pods: pods)
+            stage.group("w", ["n1", "n2"])
+            stage.evaluate()
+            #expect(stage.sizes == (isRaised ? [:] : ["w": 3]))
+        }
+    }
+
+    @Test("A node whose removal is over serves while its record is kept: its pods ask for no room, and it takes others")
+    func removalIsOver() throws {
+        for isOver in [true, false] {
+            var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+            var record = RemovalRecord(
+                id: "r1", group: "w", nodeUID: "u", serverID: "s", member: "m", memberID: "p", decidedAt: stage.now,
+                startedAt: stage.now, deadline: stage.now + .minutes(5), reason: Explanation(.nodeUnneeded))
+            if isOver { record = try record.applying(.cancelled(Explanation(.loadReturned)), at: stage.now) }
+            var node = Stage.node("n1")
+            node.annotations[RemovalNames.record] = try record.text()
+            let pods =
+                stage.pods("web", 1, Stage.shape(cpu: 2_000), on: "n1")
+                + stage.pods("on", 1, Stage.shape(cpu: 3_000), on: "n2")
+            stage.snapshot(nodes: [node, Stage.node("n2")], pods: pods)
+            stage.group("w", ["n1", "n2"])
+            stage.evaluate()
+            #expect(stage.sizes == (isOver ? [:] : ["w": 3]))
+            guard isOver else { continue }
+            stage.delta(pods: stage.pods("more", 1, Stage.shape(cpu: 1_500, app: "more")))
+            stage.evaluate(after: .minutes(1))
+            #expect(stage.sizes == [:])
+        }
+    }
+
     @Test("A node that pods were simulated onto is emptied only if those fit elsewhere as well")
     func received() {
         // Three nodes at 40 %: the pods of one fit on the other two, not those of two on the third.

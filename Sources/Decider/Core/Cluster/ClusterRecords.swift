@@ -101,9 +101,12 @@ extension Node {
             && !taints.contains { $0.key == Self.peerDeletionTaint }
     }
 
-    /// Whether the Actuator has it under removal.
+    /// Whether the Actuator has it under removal. The record of one that is over stays for a while, on a node that serves: whoever
+    /// took that for a removal would buy room for the pods on it. (One that cannot be read may be of a removal that runs.)
     var isUnderRemoval: Bool {
-        annotations[RemovalNames.record] != nil || taints.contains { $0.key == RemovalNames.taint }
+        if taints.contains(where: { $0.key == RemovalNames.taint }) { return true }
+        guard let text = annotations[RemovalNames.record] else { return false }
+        return (try? RemovalRecord(text: text))?.phase.isOver != true
     }
 }
 

@@ -180,9 +180,12 @@ extension Engine {
             rules: configuration.scaleDown.drain, now: now, budgets: budgets, waitsForBudgets: false)
         for slot in census.leaving where !pass.returning.contains(Int(slot)) {
             let outcome = check.check(Int(slot), model)
+            let succeeded = succeeded(on: Int(slot))
             var homeless: [Int32] = []
             for index in outcome.evict {
-                guard let pod = model.pods[Int(index)], model.holdsRoom(pod), !pod.isTerminating else { continue }
+                guard let pod = model.pods[Int(index)], model.holdsRoom(pod), !pod.isTerminating,
+                    !succeeded.contains(pod.uid)
+                else { continue }
                 let podClass = Int(pod.podClass)
                 var packer = Packer(model.catalog.classes[podClass], nodes: targets(pass), pass.world)
                 let placed = packer.place(1, in: &pass.world, model.catalog) { node, count in

@@ -614,6 +614,13 @@ struct PodScalingTests {
         stage.stage.delta(nodes: [node])
         stage.evaluate(load: 500)
         #expect(stage.decided.isEmpty && stage.entry()?.limits.map(\.reason) == [.surged])
+        // Also when that removal was cancelled and the replica is not put back yet.
+        node.annotations[RemovalNames.record] = try record.applying(
+            .cancelled(Explanation(.loadReturned)), at: stage.stage.now
+        ).text()
+        stage.stage.delta(nodes: [node])
+        stage.evaluate(load: 500)
+        #expect(stage.decided.isEmpty && stage.entry()?.limits.map(\.reason) == [.surged])
         // Another number is somebody else's.
         stage.target.replicas = 3
         stage.tellTarget()

@@ -28,7 +28,7 @@ extension NotifierCore {
         cooldowns[name]?.pods.insert(pod.uid)
         start(pod.uid)
         // The Decider may not have heard it: the process that took it down may have ended before it was said.
-        if notice.answer == .refuse, terms.mayRefuse, !record.isExternal { sayRefused(notice) }
+        if stands(notice, record) { sayRefused(notice) }
         hearAnnotation(pod, cooldown)
     }
 
@@ -65,6 +65,7 @@ extension NotifierCore {
         notice.isShortened = old.wasReached
         for (channel, delivery) in old.deliveries where channel != .gate || delivery.state != .delivered {
             notice.deliveries[channel] = PodNotice.Delivery()
+        notice.heardIDs = marks?.answerID.map { [$0] } ?? []
         }
         notices[uid] = notice
         start(uid)

@@ -158,8 +158,8 @@ let package = Package(
         tests(
             "RemovalTests",
             [
-                "Actuator", "HTTPClient", "HTTPServer", "JSONReader", "Kubernetes", "Messages", "Notifier",
-                "OpenStack", "PracticeCloud", "ServiceRuntime", "Settings", "Support", "YAML",
+                "Actuator", "Collector", "Decider", "HTTPClient", "HTTPServer", "JSONReader", "Kubernetes", "Messages",
+                "Notifier", "OpenStack", "PracticeCloud", "ServiceRuntime", "Settings", "Support", "YAML",
             ]),
         tests(
             "PracticeCloudTests",

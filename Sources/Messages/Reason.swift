@@ -266,7 +266,8 @@ public enum Reason: String, Sendable, Codable, CaseIterable {
     case superseded = "Superseded"
     /// Somebody else had a machine deleted; it is held past the time that was meant for it.
     case deletionHeld = "DeletionHeld"
-    /// A pod came to a node under removal when the others had been told; it has a notice of its own to wait for.
+    /// A pod was not told: it came to a node under removal when the others had been, or less than its cooldown was left.
+    /// Without a notice of its own it is not moved.
     case podNotTold = "PodNotTold"
     /// A machine went, by somebody else's act, before all of its pods were told and gone.
     case podsLost = "PodsLost"

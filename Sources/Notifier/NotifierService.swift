@@ -161,7 +161,8 @@ public enum NotifierService {
         default: return .done
         }
         let verdict = await engine.answer(
-            removal: answer.removal, podUID: answer.podUID, word, token: answer.token, .bus)
+            removal: answer.removal, podUID: answer.podUID, word, token: answer.token, .bus,
+            id: incoming.envelope.messageID)
         // Without a verdict this replica's turn ends: whoever acts next hears it.
         return verdict == nil ? .requeue : .done
     }

@@ -162,7 +162,7 @@ final class World {
 
     private func play(_ step: ScriptStep, number: Int) {
         switch step {
-        case .replicas(let workload, let count): setReplicas(workload, count)
+        case .replicas(let workload, let count): wants(workload, count)
         case .operatorResizes(let change): operatorResizes(by: change)
         case .signal(let change): signal(by: change)
         case .serverDeleted: deleteServer()
@@ -231,4 +231,12 @@ public enum Sabotage: String, Sendable, CaseIterable {
     case deletesNodeEarly
     /// Decisions are acknowledged and forgotten.
     case forgetsDecisions
+    /// The Notifier gives pods no time.
+    case hurriesPods
+    /// The Notifier accepts a refusal and tells nobody.
+    case forgetsRefusals
+    /// The Actuator acknowledges cancellations and goes on.
+    case ignoresCancellations
+    /// Replicas that were raised for a drain stay.
+    case keepsSurges
 }

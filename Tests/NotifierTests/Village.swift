@@ -112,12 +112,12 @@ struct Village {
 
     mutating func answer(
         _ pod: String, _ word: AnswerWord, removal: String = "r1", isAuthentic: Bool = true,
-        by source: AnswerSource = .http
+        by source: AnswerSource = .http, id: String? = nil
     ) -> AnswerVerdict? {
         tickets += 1
         feed(
             .answered(
-                removal: removal, podUID: pod, word, source, isAuthentic: isAuthentic, ticket: tickets))
+                removal: removal, podUID: pod, word, source, isAuthentic: isAuthentic, ticket: tickets, id: id))
         return heard.last
     }
 

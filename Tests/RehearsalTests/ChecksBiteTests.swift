@@ -9,7 +9,9 @@ struct ChecksBiteTests {
         (.evictsUntold, .noPodKilledUntold), (.removesUnchosen, .onlyChosenMembersRemoved),
         (.exceedsMaximum, .sizeWithinLimits), (.appliesTwice, .decisionAppliedOnce),
         (.leavesCordon, .noCordonLeftBehind), (.deletesNodeEarly, .noNodeDeletedAlive),
-        (.forgetsDecisions, .nothingPendingForEver),
+        (.forgetsDecisions, .nothingPendingForEver), (.hurriesPods, .noPodKilledUntold),
+        (.forgetsRefusals, .refusalStands), (.ignoresCancellations, .cancelledStays),
+        (.keepsSurges, .nothingPendingForEver),
     ]
 
     @Test("A rule broken on purpose is noticed", arguments: rules)

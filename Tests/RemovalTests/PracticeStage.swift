@@ -27,6 +27,7 @@ final class PracticeStage: Sendable {
     private let written = Lock<[String]>([])
     private let door: HookDoor
     private let published = Lock<[Event]>([])
+    private let listeners = Lock<[@Sendable (Event) -> Void]>([])
     private let running = Lock(Running())
 
     private struct Running {
@@ -82,7 +83,7 @@ final class PracticeStage: Sendable {
 
     // MARK: Services
 
-    private var runtime: (log: Logger, metrics: Metrics, readiness: Readiness) {
+    var runtime: (log: Logger, metrics: Metrics, readiness: Readiness) {
         // UPDRAFT_TEST_LOG=1 shows what the services log.
         let isShown = getenv("UPDRAFT_TEST_LOG") != nil
         let written = written
@@ -172,8 +173,14 @@ final class PracticeStage: Sendable {
         running.withLock { $0.actuator }?.tell(event)
     }
 
+    /// Who is called with everything that is published from now on.
+    func listen(_ hear: @escaping @Sendable (Event) -> Void) {
+        listeners.withLock { $0.append(hear) }
+    }
+
     func deliver(_ event: Event) async {
         published.withLock { $0.append(event) }
+        for hear in listeners.withLock({ $0 }) { hear(event) }
         let actuator = running.withLock { $0.actuator }
         switch event {
         case .removalNoticed(let event): actuator?.tell(.removalNoticed(event.removal))

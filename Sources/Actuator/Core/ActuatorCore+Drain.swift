@@ -31,6 +31,11 @@ extension ActuatorCore {
             return timers.set(.removal(node), at: now + policy.drainPoll)
         }
         let pods = withoutStranded(pods, node)
+        if let pod = refusing(pods, removal) {
+            // Whoever heard it says so on the bus as well; that may take long to arrive, and no pod goes meanwhile.
+            if removal.editing == nil { request(node, .cancelled(Explanation(.podRefused, pod.id))) }
+            return timers.set(.removal(node), at: now + policy.drainPoll)
+        }
         let isForced = removal.record.drain?.forced != nil
         if !isForced && !isHurried(removal) { surge(node, pods) }
         guard var held = removals[node]?.surges.held else { return }
@@ -105,6 +110,14 @@ extension ActuatorCore {
             // Of those told before, each has answered, or its time is over: all deadlines lie before the record.
             guard now < deadline, deadline > removal.record.since, marks.answer != "done" else { return nil }
             return (pod, "pod \(pod.id) came after the cooldown and has until \(deadline.rfc3339)")
+        }
+    }
+
+    /// A pod whose refusal was accepted, as its notice says; nil where the machine goes whatever anybody here says.
+    private func refusing(_ pods: [NodePod], _ removal: Removal) -> NodePod? {
+        if cannotReturn(removal) { return nil }
+        return pods.first { pod in
+            pod.deletedAt == nil && NoticeMarks(pod.annotations, removal: removal.record.id)?.answer == "refuse"
         }
     }
 

@@ -312,7 +312,7 @@ extension ActuatorCore {
             // Untold pods are never evicted.
             fail(
                 node,
-                Explanation(.cooldownExpired, "no Notifier said that the pods were told: is one running?"))
+                Explanation(.cooldownExpired, "no Notifier said in time that the pods were told: is one running?"))
         case .noticed where now >= record.deadline:
             let why = Explanation(.cooldownExpired, "the Notifier did not say that the cooldown is over")
             request(node, .quiesced(why, deadline: drainDeadline(removal)))

@@ -1,6 +1,7 @@
-/// What the annotation `updraft.io/removal-notice` of a pod says: `<removal> gate=told hook=told answer=done`. The
-/// Notifier writes it once each way of telling the pod was tried, and reads it after a restart, so that a way that was
-/// used is not used again and an answer that was heard is not heard again. The Actuator evicts no pod without it.
+/// What the annotation `updraft.io/removal-notice` of a pod says: `<removal> gate=told hook=told answer=done`, and
+/// `message=<id>` where an answer came by the bus. The Notifier writes it once each way of telling the pod was tried, and
+/// reads it after a restart, so that a way that was used is not used again and an answer that was heard is not heard
+/// again. The Actuator evicts no pod without it, and none that has refused (only what may be refused stands here).
 public struct NoticeMarks: Sendable, Equatable {
     /// A way of telling a pod and what became of it.
     public struct Way: Sendable, Equatable {
@@ -20,11 +21,25 @@ public struct NoticeMarks: Sendable, Equatable {
     public var ways: [Way] = []
     /// The answer that was heard last, as in `updraft.io/shutdown-answer`.
     public var answer: String?
+    /// The message by which the bus brought an answer last: should it come again, it changes nothing.
+    public var answerID: String?
 
     /// From its parts.
-    public init(ways: [Way] = [], answer: String? = nil) {
+    public init(ways: [Way] = [], answer: String? = nil, answerID: String? = nil) {
         self.ways = ways
         self.answer = answer
+        self.answerID = answerID
+    }
+
+    /// A message id, which anybody may choose, as it can stand here: at most 64 of the characters of a UUID and their like.
+    public static func word(_ id: String) -> String {
+        String(
+            id.unicodeScalars.prefix(64).map { scalar in
+                switch scalar {
+                case "a"..."z", "A"..."Z", "0"..."9", "-", ".": Character(scalar)
+                default: "_"
+                }
+            })
     }
 
     /// From the annotations of a pod; nil if they have no notice of this removal. What is not understood is left out.
@@ -39,7 +54,11 @@ public struct NoticeMarks: Sendable, Equatable {
         for word in words.dropFirst() {
             let parts = word.split(separator: "=", maxSplits: 1).map(String.init)
             guard parts.count == 2 else { continue }
-            if parts[0] == "answer" { answer = parts[1] } else { ways.append(Way(parts[0], parts[1])) }
+            switch parts[0] {
+            case "answer": answer = parts[1]
+            case "message": answerID = parts[1]
+            default: ways.append(Way(parts[0], parts[1]))
+            }
         }
     }
 
@@ -50,6 +69,7 @@ public struct NoticeMarks: Sendable, Equatable {
     public func text(removal: String) -> String {
         var words = [removal] + ways.map { "\($0.name)=\($0.outcome)" }
         if let answer { words.append("answer=\(answer)") }
+        if let answerID { words.append("message=\(answerID)") }
         return words.joined(separator: " ")
     }
 }

@@ -67,6 +67,8 @@ struct PodNotice: Sendable {
     var answer: AnswerWord?
     /// What its annotation said when it was last heard, by whomever it was written.
     var heardAnnotation: String?
+    /// Messages whose answers were heard, the latest last.
+    var heardIDs: [String] = []
     /// Done, or not there any more.
     var isSettled = false
     var withdrawn = false
@@ -91,7 +93,7 @@ struct PodNotice: Sendable {
     var notice: Notice {
         Notice(
             removal: removal, node: node, serverID: serverID, pod: pod, reason: reason, deadline: deadline,
-            withdrawn: withdrawn, isShortened: isShortened, outcomes: outcomes, answer: answer)
+            withdrawn: withdrawn, isShortened: isShortened, outcomes: outcomes, answer: answer, answerID: heardIDs.last)
     }
 
     /// Whether a way may be used now. The annotation is what another process knows a notice by: it is written before
@@ -120,6 +122,6 @@ extension Notice {
     /// The annotation `updraft.io/removal-notice` that says how the deliveries went.
     public var record: String {
         let ways = outcomes.sorted { $0.key < $1.key }.map { NoticeMarks.Way($0.key.rawValue, $0.value) }
-        return NoticeMarks(ways: ways, answer: answer?.text).text(removal: removal)
+        return NoticeMarks(ways: ways, answer: answer?.text, answerID: answerID).text(removal: removal)
     }
 }

@@ -53,12 +53,14 @@ public struct Notice: Sendable, Equatable {
     public var outcomes: [NoticeChannel: String]
     /// What the pod answered, for the same annotation.
     public var answer: AnswerWord?
+    /// The message by which the bus brought an answer last, for the same annotation.
+    public var answerID: String?
 
     /// From its parts.
     public init(
         removal: String, node: String, serverID: String, pod: NodePod, reason: Explanation, deadline: Timestamp,
         withdrawn: Bool = false, isShortened: Bool = false, outcomes: [NoticeChannel: String] = [:],
-        answer: AnswerWord? = nil
+        answer: AnswerWord? = nil, answerID: String? = nil
     ) {
         self.removal = removal
         self.node = node
@@ -70,6 +72,7 @@ public struct Notice: Sendable, Equatable {
         self.isShortened = isShortened
         self.outcomes = outcomes
         self.answer = answer
+        self.answerID = answerID
     }
 }
 

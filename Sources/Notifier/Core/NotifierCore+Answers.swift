@@ -9,6 +9,8 @@ struct GivenAnswer: Sendable {
     var source: AnswerSource
     var isAuthentic: Bool
     var ticket: Int?
+    /// Of the message that brought it, by the bus.
+    var id: String?
 }
 
 /// An answer that is being written to its pod.
@@ -21,6 +23,8 @@ struct RecordedAnswer: Sendable {
 extension NotifierCore {
     /// More are not held: they are unknown then, and asked for again by the deadline.
     static let maximumHeld = 10_000
+    /// Of so many answers to one notice it is remembered that they were heard.
+    static let maximumHeardIDs = 16
 
     mutating func answered(_ answer: GivenAnswer) {
         if answer.isAuthentic, isTooEarly(answer), heldCount < NotifierCore.maximumHeld {
@@ -29,7 +33,7 @@ extension NotifierCore {
             return
         }
         let name = notices[answer.podUID]?.pod.id ?? answer.podUID
-        let verdict = answer.isAuthentic ? judge(answer.removal, answer.podUID, answer.word) : .forged
+        let verdict = answer.isAuthentic ? judge(answer) : .forged
         emit(.heard(answer.source, verdict, pod: name))
         guard verdict == .accepted || verdict == .clamped, let notice = notices[answer.podUID] else {
             if let ticket = answer.ticket { emit(.verdict(ticket: ticket, verdict, deadline: nil)) }
@@ -43,11 +47,15 @@ extension NotifierCore {
     }
 
     /// What an answer is worth, and its effect on the notice.
-    private mutating func judge(_ removal: String, _ podUID: String, _ word: AnswerWord) -> AnswerVerdict {
+    private mutating func judge(_ answer: GivenAnswer) -> AnswerVerdict {
+        let (removal, podUID, word) = (answer.removal, answer.podUID, answer.word)
         guard var notice = notices[podUID], notice.removal == removal, !notice.withdrawn,
             let cooldown = cooldowns[notice.node], cooldown.record.id == removal
         else { return isOver(removal) ? .late : .unknown }
         if !mayAnswer(podUID, cooldown) { return .late }
+        // The broker may bring a message again; "from now on" is from when it came first.
+        let id = answer.id.map(NoticeMarks.word)
+        if let id, notice.heardIDs.contains(id) { return .duplicate }
         // More time may be asked for again and again, within the limit.
         if notice.answer == word, word == .done || word == .refuse { return .duplicate }
         if notice.isSettled { return .late }
@@ -69,7 +77,9 @@ extension NotifierCore {
             if cooldown.record.isExternal { return .irrevocable }
             if !notice.terms.mayRefuse { return .notAllowed }
         }
-        notice.answer = word
+        // Who refused and asks for more time as well has not taken the refusal back.
+        if word == .done || !stands(notice, cooldown.record) { notice.answer = word }
+        if let id { notice.heardIDs = notice.heardIDs.suffix(NotifierCore.maximumHeardIDs - 1) + [id] }
         notices[podUID] = notice
         return verdict
     }
@@ -106,6 +116,11 @@ extension NotifierCore {
             GivenAnswer(
                 removal: cooldown.record.id, podUID: pod.uid, word: word, source: .annotation, isAuthentic: true,
                 ticket: nil))
+    }
+
+    /// Whether a pod has refused, and may: then its node stays, and it is not moved.
+    func stands(_ notice: PodNotice, _ record: RemovalRecord) -> Bool {
+        notice.answer == .refuse && notice.terms.mayRefuse && !record.isExternal
     }
 
     mutating func sayRefused(_ notice: PodNotice) {

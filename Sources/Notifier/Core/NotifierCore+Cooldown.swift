@@ -56,6 +56,8 @@ extension NotifierCore {
         let open = pods.filter { !$0.isSettled }
         if open.contains(where: { $0.deadline > now || !$0.wasReached }) { return }
         guard let cooldown = cooldowns[name] else { return }
+        // What was accepted counts, however long the Actuator takes to hear of it. It finds the refusal on the pod as well.
+        if open.contains(where: { stands($0, cooldown.record) }) { return }
         let settledAt = settledAt(cooldown)
         guard let readAt = cooldown.readAt, readAt >= settledAt else {
             if now >= settledAt { read(name) }

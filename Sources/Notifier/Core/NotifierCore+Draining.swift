@@ -21,6 +21,11 @@ extension NotifierCore {
         }
         timers.set(.node(name), at: now + policy.resync)
         hearHeld(record.id)
+        // Who has heard nothing is told as one that comes now.
+        for uid in cooldown.pods.sorted() where notices[uid]?.wasReached == false && notices[uid]?.isSettled == false {
+            cooldowns[name]?.pods.remove(uid)
+            drop(uid)
+        }
         // Some may have come while nobody was told any more.
         read(name)
     }

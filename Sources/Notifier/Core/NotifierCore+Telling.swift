@@ -20,7 +20,8 @@ extension NotifierCore {
             told = restore(&notice, record)
         }
         for channel in channels(for: pod) {
-            let isDone = channel == .gate ? pod.gate == .notServing : told.contains(channel)
+            // A gate that an earlier removal left shut tells nobody of this one.
+            let isDone = channel == .gate ? pod.gate == .notServing && !told.isEmpty : told.contains(channel)
             notice.deliveries[channel] = PodNotice.Delivery(
                 state: isDone ? .delivered : .waiting, attempts: isDone ? 1 : 0)
         }
@@ -28,8 +29,30 @@ extension NotifierCore {
         cooldowns[name]?.pods.insert(pod.uid)
         start(pod.uid)
         // The Decider may not have heard it: the process that took it down may have ended before it was said.
-        if notice.answer == .refuse, terms.mayRefuse, !record.isExternal { sayRefused(notice) }
+        if stands(notice, record) { sayRefused(notice) }
         hearAnnotation(pod, cooldown)
+    }
+
+    /// Whether a pod that has heard nothing would have its whole cooldown if it were told now. What somebody else takes away
+    /// waits for nobody: there a pod gets the time that is left. A removal of our own tells nobody less than policy says:
+    /// the pod stays untold and its node stays. So the Actuator gives the removal up at the record's deadline, or, if the
+    /// others were told and it goes on, the pod is told by the rules of the drain.
+    private func isInTime(_ notice: PodNotice, _ record: RemovalRecord) -> Bool {
+        notice.limit != nil || notice.isShortened || record.isExternal
+            || now + notice.terms.cooldown <= record.deadline
+    }
+
+    private mutating func sayTooLate(_ id: DeliveryID, _ notice: PodNotice, _ record: RemovalRecord) {
+        guard id.channel == .annotation else { return }
+        let left = max(record.deadline - now, .zero)
+        emit(
+            .note(
+                subject: notice.pod.id,
+                Explanation(
+                    .podNotTold,
+                    "not told any more: its cooldown is \(notice.terms.cooldown), removal \(record.id) has only \(left) left"
+                ),
+                isLoud: true))
     }
 
     /// What stands on a pod of a notice that another process gave. Returns the ways by which it was told.
@@ -42,6 +65,7 @@ extension NotifierCore {
             notice.heardAnnotation = text
             notice.isSettled = word == .done
         }
+        notice.heardIDs = marks?.answerID.map { [$0] } ?? []
         guard let deadline = annotations[RemovalNames.podDeadline].flatMap({ Timestamp($0) }) else { return [] }
         if deadline > record.deadline, !notice.isSettled {
             // It was told of more time than there is.
@@ -95,6 +119,7 @@ extension NotifierCore {
             var delivery = notice.deliveries[id.channel], delivery.state == .waiting
         else { return }
         if !notice.withdrawn, !notice.wasReached, let record = cooldowns[notice.node]?.record {
+            guard isInTime(notice, record) else { return sayTooLate(id, notice, record) }
             // While it has heard nothing, its time has not begun.
             notice.deadline = max(
                 notice.deadline, min(now + notice.terms.cooldown, notice.limit ?? record.deadline))

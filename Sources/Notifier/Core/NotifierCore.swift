@@ -74,11 +74,11 @@ public struct NotifierCore: Sendable {
         case .podGone(let uid): podGone(uid)
         case .delivered(let id, let outcome): delivered(id, outcome)
         case .gateSet(let uid, let isOpen): gateSet(uid, isOpen)
-        case .answered(let removal, let podUID, let word, let source, let isAuthentic, let ticket):
+        case .answered(let removal, let podUID, let word, let source, let isAuthentic, let ticket, let id):
             answered(
                 GivenAnswer(
                     removal: removal, podUID: podUID, word: word, source: source, isAuthentic: isAuthentic,
-                    ticket: ticket))
+                    ticket: ticket, id: id))
         case .answerRecorded(let podUID, let isWritten): answerRecorded(podUID, isWritten)
         case .removalHeard(let progress, let phase): emit(webhooks.eventHeard(progress, phase, at: now))
         case .webhookSent(let message, let outcome): emit(webhooks.sent(message, outcome, at: now))

@@ -42,8 +42,10 @@ public enum NotifierEvent: Sendable {
     case delivered(DeliveryID, DeliveryOutcome)
     /// The gate of a pod that is not under notice was set, or not.
     case gateSet(podUID: String, Bool)
-    /// An answer came. `ticket`: who waits for the verdict.
-    case answered(removal: String, podUID: String, AnswerWord, AnswerSource, isAuthentic: Bool, ticket: Int?)
+    /// An answer came. `ticket`: who waits for the verdict. `id`: the message that brought it, by the bus: the same message
+    /// is heard once.
+    case answered(
+        removal: String, podUID: String, AnswerWord, AnswerSource, isAuthentic: Bool, ticket: Int?, id: String? = nil)
     /// An answer was written to its pod, or could not be.
     case answerRecorded(podUID: String, Bool)
     /// An event about a removal was heard, which leads to this phase.

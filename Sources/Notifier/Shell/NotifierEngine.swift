@@ -45,14 +45,15 @@ final class NotifierEngine: Sendable {
         (outbox, outboxInput) = AsyncStream.makeStream()
     }
 
-    /// Hears an answer and returns what it did, once that is written to the pod. Nil: this replica's turn ends.
+    /// Hears an answer and returns what it did, once that is written to the pod. `id`: of the message that brought it. Nil: this replica's turn ends.
     func answer(
-        removal: String, podUID: String, _ word: AnswerWord, token: String, _ source: AnswerSource
+        removal: String, podUID: String, _ word: AnswerWord, token: String, _ source: AnswerSource, id: String? = nil
     ) async -> AnswerReceipt? {
         let isAuthentic = tokens.isValid(token, removal: removal, podUID: podUID)
         return await tickets.wait { ticket in
             input.yield(
-                .answered(removal: removal, podUID: podUID, word, source, isAuthentic: isAuthentic, ticket: ticket))
+                .answered(
+                    removal: removal, podUID: podUID, word, source, isAuthentic: isAuthentic, ticket: ticket, id: id))
         }
     }
 

@@ -8,11 +8,13 @@ struct Audit {
     struct Told {
         var attempted: Set<NoticeChannel> = []
         var delivered: Set<NoticeChannel> = []
-        var annotationTries = 0
-        var firstTry: Timestamp?
+        /// From when on it has its cooldown at the least: the end that is counted from the try that arrived first.
+        var earliest: Timestamp?
         /// Until when it may take, as it was told last.
         var deadline: Timestamp?
         var isDone = false
+        /// When the refusal that was accepted was written to it.
+        var refusedAt: Timestamp?
     }
 
     private var told: [String: Told] = [:]
@@ -29,6 +31,9 @@ struct Audit {
     var decisions: Set<String> = []
     /// Removals for which Heat was called and whose end was not published yet, by decision and node.
     var untold: Set<String> = []
+    /// Removals that were cancelled: acknowledged while they could still be taken back, or written on the Node; by decision
+    /// and node, and when.
+    var cancelled: [String: Timestamp] = [:]
     var incidents = 0
     var messages = 0
     var evictions = 0

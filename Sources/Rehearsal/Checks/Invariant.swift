@@ -2,8 +2,12 @@ import Support
 
 /// What must hold at every step, whatever fails.
 public enum Invariant: String, Sendable, CaseIterable {
-    /// No pod is killed by us before it was told on each of its channels and had its cooldown.
+    /// No pod is killed by us before it was told on each of its channels and had the cooldown that policy gives it.
     case noPodKilledUntold
+    /// A pod whose refusal was accepted is not moved.
+    case refusalStands
+    /// A removal whose cancellation was acknowledged, or is written on its Node, moves no pod any more and takes no machine.
+    case cancelledStays
     /// Heat removes by our act the members that were chosen, and no other.
     case onlyChosenMembersRemoved
     /// We send no size outside the limits.
@@ -14,7 +18,7 @@ public enum Invariant: String, Sendable, CaseIterable {
     case noCordonLeftBehind
     /// A Node object goes only after its machine.
     case noNodeDeletedAlive
-    /// When the faults have ended all comes to rest: pods run, sizes agree, no removal is stuck.
+    /// When the faults have ended all comes to rest: pods run, as many as were asked for, sizes agree, no removal is stuck.
     case nothingPendingForEver
 }
 

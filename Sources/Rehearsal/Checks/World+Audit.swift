@@ -10,16 +10,25 @@ extension World {
     func audit(attempted notice: Notice, by channel: NoticeChannel) {
         guard !notice.withdrawn else { return }
         audit[notice.pod.uid, notice.removal].attempted.insert(channel)
-        if channel == .annotation { audit[notice.pod.uid, notice.removal].annotationTries += 1 }
-        if audit[notice.pod.uid, notice.removal].firstTry == nil {
-            audit[notice.pod.uid, notice.removal].firstTry = now
-        }
     }
 
-    func audit(told notice: Notice, by channel: NoticeChannel) {
+    func audit(told notice: Notice, by channel: NoticeChannel, triedAt: Timestamp) {
         guard !notice.withdrawn else { return }
         audit[notice.pod.uid, notice.removal].delivered.insert(channel)
+        let end = triedAt + allowance(notice, at: triedAt)
+        let before = audit[notice.pod.uid, notice.removal].earliest
+        audit[notice.pod.uid, notice.removal].earliest = min(before ?? end, end)
         if channel == .annotation { audit[notice.pod.uid, notice.removal].deadline = notice.deadline }
+    }
+
+    /// What a pod has when it is told then, whatever the Notifier makes of it: its cooldown; one that comes when the drain
+    /// runs has no more than half of what is left of that.
+    private func allowance(_ notice: Notice, at time: Timestamp) -> Interval {
+        let cooldown = scenario.notifier.terms.cooldown
+        guard let record = cluster.node(notice.node).flatMap({ cluster.nodes[$0].record }), record.id == notice.removal,
+            record.phase == .quiesced
+        else { return cooldown }
+        return min(cooldown, max(record.deadline - time, .zero) * 0.5)
     }
 
     /// A later deadline stands on the pod.
@@ -29,6 +38,35 @@ extension World {
 
     func audit(answered pod: String, _ removal: String) {
         audit[pod, removal].isDone = true
+    }
+
+    /// A refusal that was accepted stands on the pod.
+    func audit(refused notice: Notice) {
+        if audit[notice.pod.uid, notice.removal].refusedAt == nil {
+            audit[notice.pod.uid, notice.removal].refusedAt = now
+        }
+    }
+
+    /// A cancellation is acknowledged: whoever sent it may rely on it.
+    func audit(acknowledged cancel: RemovalCancelled) {
+        for node in cluster.nodes where cancel.nodes.isEmpty || cancel.nodes.contains(node.name) {
+            guard let record = node.record, record.id == cancel.id, record.phase.isReversible, mayReturn(record) else {
+                continue
+            }
+            let key = "\(record.id)/\(node.name)"
+            if audit.cancelled[key] == nil { audit.cancelled[key] = now }
+        }
+    }
+
+    /// What was on its way when something else was written.
+    private static let onItsWay = Interval.milliseconds(50)
+
+    /// Whether the machine of a removal is there to be kept: nobody else takes it away.
+    private func mayReturn(_ record: RemovalRecord) -> Bool {
+        if record.isExternal || heat.lost.contains(record.memberID) { return false }
+        guard let member = heat.members.first(where: { $0.id == record.memberID }) else { return false }
+        // (One that failed may have been on its way when it was looked at.)
+        return !member.isLeaving && member.failedAt == nil
     }
 
     func audit(evictionOf pod: ClusterState.Pod) {
@@ -41,6 +79,17 @@ extension World {
         // Nothing runs on a server that is gone, and nothing there can be told.
         if heat.lost.contains(record.memberID) { return }
         let told = audit[pod.uid, record.id]
+        if mayReturn(record) {
+            if let at = audit.cancelled["\(record.id)/\(name)"], now - at > World.onItsWay {
+                return violated(
+                    .cancelledStays,
+                    "\(pod.name) is evicted from \(name), and \(record.id) was cancelled \(now - at) ago")
+            }
+            if let at = told.refusedAt, !told.isDone, now - at > World.onItsWay {
+                return violated(
+                    .refusalStands, "\(pod.name) is evicted from \(name), and refused \(record.id) \(now - at) ago")
+            }
+        }
         if told.isDone || !told.delivered.isEmpty { audit.toldEvictions += 1 }
         // A pod that said done was told, by whichever way.
         if told.isDone { return }
@@ -54,13 +103,11 @@ extension World {
                 "\(pod.name) is evicted from \(name) for \(record.id) and was not told by \(missing.joined(separator: ", "))"
             )
         }
-        // The rule by which the annotation may be given up: it was tried until the cooldown was over.
-        let cooldown = scenario.notifier.terms.cooldown
-        let isGivenUp = told.annotationTries >= 2 && now - (told.firstTry ?? now) >= cooldown
-        guard told.delivered.contains(.annotation) || isGivenUp else {
+        guard told.delivered.contains(.annotation), let earliest = told.earliest, var deadline = told.deadline else {
             return violated(.noPodKilledUntold, "\(pod.name) is evicted from \(name) and has no notice on it")
         }
-        let deadline = told.deadline ?? (told.firstTry ?? now) + cooldown
+        // What a removal of our own promises may be more than policy gives, and never less.
+        if mayReturn(record) { deadline = max(deadline, earliest) }
         // A machine that somebody else takes away and that nothing holds: told, and then what time there is.
         // (That its deletion failed, no reading could show yet.)
         let isHurried = !heat.members.contains { member in
@@ -166,7 +213,15 @@ extension World {
                 return violated(.decisionAppliedOnce, "removal \(record.id) begins on \(node.name) once more")
             }
         case .advance(_, let record, let undo):
-            if record.phase == .removing { audit.chosen.insert(record.memberID) }
+            if record.phase == .removing {
+                audit.chosen.insert(record.memberID)
+                if let at = audit.cancelled["\(record.id)/\(node.name)"], mayReturn(record) {
+                    violated(.cancelledStays, "\(record.id) takes \(node.name) and was cancelled \(now - at) ago")
+                }
+            }
+            if record.phase == .cancelled, audit.cancelled["\(record.id)/\(node.name)"] == nil {
+                audit.cancelled["\(record.id)/\(node.name)"] = now
+            }
             if edit.holds { audit.untold.insert("\(record.id)/\(node.name)") }
             if record.phase == .failed && undo { audit.chosen.remove(record.memberID) }
         case .forget, .untaint, .discard, .dress, .pauseGroup, .release: break

@@ -34,7 +34,20 @@ extension World {
         }
         let isFull = heat.desired.indices.allSatisfy { heat.counted($0) >= scenario.maximum }
         for pod in cluster.pods { troubles += troublesOf(pod, isFull: isFull) }
+        for workload in cluster.workloads where workload.plan.kind != "DaemonSet" {
+            troubles += troublesOf(workload)
+        }
         return troubles
+    }
+
+    /// What was raised for the time of a drain was given back, and nothing else was taken.
+    private func troublesOf(_ workload: ClusterState.Workload) -> [String] {
+        let name = workload.plan.name
+        guard workload.replicas == workload.wanted || workload.isClaimed else {
+            return ["\(name) has \(workload.replicas) replicas, \(workload.wanted) were asked for"]
+        }
+        let count = cluster.pods.count { cluster.workloads[$0.workload].uid == workload.uid && $0.isActive }
+        return count == workload.replicas ? [] : ["\(name) has \(count) pods, \(workload.replicas) are asked for"]
     }
 
     /// The guard of `decider.health`.

@@ -47,8 +47,19 @@ struct ClusterState {
     struct Workload {
         var plan: WorkloadPlan
         var replicas: Int
+        /// What people asked for last. A drain may raise the replicas for a while.
+        var wanted: Int
+        /// People asked for the number that a drain had raised it to: nobody can tell whose that number is.
+        var isClaimed = false
         var uid: String
         var made = 0
+
+        init(plan: WorkloadPlan, replicas: Int, uid: String) {
+            self.plan = plan
+            self.replicas = replicas
+            self.uid = uid
+            wanted = replicas
+        }
     }
 
     /// A volume that is still attached to a node after its pod has gone.

@@ -5,7 +5,8 @@ import Support
 /// What pods are told, and how they answer.
 extension World {
     /// One delivery, as the Notifier's door does it.
-    func deliver(_ notice: Notice, by channel: NoticeChannel) -> DeliveryOutcome {
+    /// - Parameter triedAt: when the Notifier began it.
+    func deliver(_ notice: Notice, by channel: NoticeChannel, triedAt: Timestamp) -> DeliveryOutcome {
         guard let index = cluster.pod(uid: notice.pod.uid) else { return .gone }
         switch channel {
         case .annotation:
@@ -29,11 +30,11 @@ extension World {
             cluster.pods[index].hookCalls += 1
             let outcome = hook(cluster.pods[index], notice)
             if case .failed = outcome { return outcome }
-            audit(told: notice, by: channel)
+            audit(told: notice, by: channel, triedAt: triedAt)
             return outcome
         case .bus, .event: break
         }
-        audit(told: notice, by: channel)
+        audit(told: notice, by: channel, triedAt: triedAt)
         return .delivered(answer: nil)
     }
 

@@ -20,6 +20,13 @@ extension World {
         planControllers()
     }
 
+    /// Somebody wants another number of replicas.
+    func wants(_ workload: Int, _ count: Int) {
+        cluster.workloads[workload].wanted = count
+        cluster.workloads[workload].isClaimed = cluster.workloads[workload].replicas == count
+        setReplicas(workload, count)
+    }
+
     func changed(pod index: Int) {
         tell(.pod(cluster.pods[index]))
         lookAtBudget(cluster.pods[index].workload)
@@ -277,7 +284,13 @@ extension World {
             return .failed(ActFailure(.kubernetesRefused, "404 \(decision.name)", isRetriable: false))
         }
         let found = cluster.workloads[index].replicas
-        if found == decision.to { return .already }
+        let isReturn = decision.to < decision.from
+        if options.sabotage == .keepsSurges && isReturn { return .done }
+        if found == decision.to {
+            // Raised, as it seems, and by somebody else at that very moment.
+            if !isReturn && cluster.workloads[index].wanted == found { cluster.workloads[index].isClaimed = true }
+            return .already
+        }
         guard found == decision.from else { return .stale(found: found) }
         setReplicas(index, decision.to)
         return .done

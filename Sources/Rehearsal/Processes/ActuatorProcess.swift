@@ -53,7 +53,14 @@ final class ActuatorProcess: Process {
         if world.options.sabotage == .forgetsDecisions { return settle(.done) }
         nextTicket += 1
         let ticket = nextTicket
-        tickets[ticket] = settle
+        tickets[ticket] = { [world] settlement in
+            if case .removalCancelled(let cancel) = event, settlement == .done { world.audit(acknowledged: cancel) }
+            settle(settlement)
+        }
+        if world.options.sabotage == .ignoresCancellations, case .removalCancelled = event {
+            tickets.removeValue(forKey: ticket)?(.done)
+            return
+        }
         switch event {
         case .scaleDecided(let decision): handle(.scaleDecided(decision, ticket: ticket))
         case .removalDecided(let decision): handle(.removalDecided(decision, ticket: ticket))

@@ -15,7 +15,10 @@ final class NotifierProcess: Process {
 
     override func begin() {
         outbox = Outbox(self)
-        core = NotifierCore(policy: world.scenario.notifier)
+        var policy = world.scenario.notifier
+        // Tells each pod a deadline that is over.
+        if world.options.sabotage == .hurriesPods { policy.terms.cooldown = .zero }
+        core = NotifierCore(policy: policy)
         world.watch(self) { [unowned self] in hear($0) }
         let answers = world.queue("notifier.answers", [.answers])
         world.subscribe(self, answers) { [unowned self] event, settle in
@@ -81,6 +84,7 @@ final class NotifierProcess: Process {
     private func act(_ action: NotifierAction) {
         let world = world
         switch action {
+        case .publish(.removalCancelled) where world.options.sabotage == .forgetsRefusals: break
         case .publish(let event): outbox?.publish(event)
         case .verdict(let ticket, _, _): tickets.removeValue(forKey: ticket)?(.done)
         case .heard(let source, let verdict, let pod):
@@ -97,7 +101,8 @@ final class NotifierProcess: Process {
                 if let pods { handle(.podsRead(node: node, pods)) } else { handle(.podsUnread(node: node)) }
             }
         case .deliver(let id, let notice, let attempt): deliver(id, notice, attempt)
-        case .recordNotice(let notice):
+        case .recordNotice(var notice):
+            if world.options.sabotage == .forgetsRefusals { notice.answer = nil }
             inTurn(notice.pod.uid) { [unowned self] done in
                 world.call(self, .kubernetes) {
                     world.annotate(notice.pod.uid, [(RemovalNames.podNotice, notice.record)])
@@ -126,14 +131,17 @@ final class NotifierProcess: Process {
 
     private func recordAnswer(_ notice: Notice, _ word: AnswerWord) {
         let world = world
+        var written = notice
+        if world.options.sabotage == .forgetsRefusals { written.answer = nil }
         let annotations = [
             (RemovalNames.podAnswer, word.text), (RemovalNames.podDeadline, notice.deadline.rfc3339),
-            (RemovalNames.podNotice, notice.record),
+            (RemovalNames.podNotice, written.record),
         ]
         inTurn(notice.pod.uid) { [unowned self] done in
             world.call(self, .kubernetes) {
                 world.annotate(notice.pod.uid, annotations)
                 world.audit(promised: notice)
+                if word == .refuse { world.audit(refused: notice) }
                 return true
             } failed: { _ in
                 false
@@ -160,6 +168,7 @@ final class NotifierProcess: Process {
 
     private func deliver(_ id: DeliveryID, _ notice: Notice, _ attempt: Int) {
         let world = world
+        let triedAt = world.now
         world.audit(attempted: notice, by: id.channel)
         world.say(
             name, "tells \(notice.pod.name) by \(id.channel.rawValue): \(notice.withdrawn ? "stay" : "go")")
@@ -171,7 +180,7 @@ final class NotifierProcess: Process {
         case .bus:
             let message = PodShutdown(notice, cluster: Scenario.cluster, token: "token", answerURL: nil)
             world.publish(.podShutdown(message), from: self) { _ in
-                _ = world.deliver(notice, by: .bus)
+                _ = world.deliver(notice, by: .bus, triedAt: triedAt)
                 then(.delivered(answer: nil))
             }
         case .hook:
@@ -179,14 +188,14 @@ final class NotifierProcess: Process {
             let takes = world.random.pause(5...300)
             let life = life
             world.after(takes) {
-                let outcome = world.deliver(notice, by: .hook)
+                let outcome = world.deliver(notice, by: .hook, triedAt: triedAt)
                 let isSilent = outcome == .failed("the hook did not answer: timeout", isRetriable: true)
                 world.after(isSilent ? .seconds(3) : .milliseconds(20)) { if self.life == life { then(outcome) } }
             }
         case .annotation, .gate, .event:
             inTurn(id.podUID) { [unowned self] done in
                 world.call(self, .kubernetes) {
-                    world.deliver(notice, by: id.channel)
+                    world.deliver(notice, by: id.channel, triedAt: triedAt)
                 } failed: { _ in
                     .failed("the API server did not answer", isRetriable: true)
                 } then: {

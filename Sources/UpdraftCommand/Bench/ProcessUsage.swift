@@ -14,6 +14,12 @@ struct ProcessUsage: Sendable {
     /// Peak resident memory, in MB (10^6).
     var memory: Double
 
+    /// From its parts.
+    init(cpu: Double, memory: Double) {
+        self.cpu = cpu
+        self.memory = memory
+    }
+
     init(of pid: pid_t) throws {
         cpu = try Self.cpuSeconds(pid)
         memory = try Self.peakMemory(pid)

@@ -1,8 +1,11 @@
 """What stands in the way of a removal: budgets, long goodbyes, hooks that do not answer or want more."""
+import calendar
+import json
 import time
 
 from harness.registry import story
 from harness.waiting import NotYet, check, holds, until
+from harness.web import call
 
 from .main_removal import three_nodes_one_idle, two_nodes_as_promised
 
@@ -94,15 +97,36 @@ def hook_never_answers(stage):
 
 @story("removal-hook-asks-for-more")
 def hook_asks_for_more(stage):
-    """A pod that asks for far more time gets what policy has, and the node goes after that."""
-    members, idle = three_nodes_one_idle(stage, notifier__cooldown="5s", notifier__max_cooldown="20s")
-    stage.hooks.reply, stage.hooks.done_after = {"answer": "extend", "seconds": 3000}, None
+    """A pod that asks for more time gets as much as it asks for; then it asks for far more and gets what policy has, and the
+    node goes after that."""
+    members, idle = three_nodes_one_idle(stage, notifier__cooldown="5s", notifier__max_cooldown="30s")
+    stage.hooks.reply, stage.hooks.done_after = {"answer": "extend", "seconds": 14}, None
     stage.start_services()
     cordoned, _ = removal_begins(stage, idle)
+    called, _, notice = stage.hooks.received_notices()[0]
+
+    def granted():
+        """How much more than the 5 s of the notice the pod has now, counted from its answer."""
+        small = [p for p in stage.pods("small") if p["metadata"]["uid"] == notice["podUID"]]
+        deadline = small[0]["metadata"]["annotations"]["updraft.io/removal-deadline"]
+        seconds = calendar.timegm(time.strptime(deadline[:19], "%Y-%m-%dT%H:%M:%S")) - called
+        if seconds < 8:
+            raise NotYet("it has until %s, %.1f s after it was told" % (deadline, seconds))
+        return seconds
+
+    seconds = until("more time is granted", granted, 5, every=0.1)
+    check(12 < seconds < 17, "14 s were asked for, %.1f s were granted" % seconds)
+    stage.say("14 s were asked for and granted")
+    # (The 5 s of its notice are over by then, the 14 s are not.)
+    holds("the cooldown goes on", lambda: not stage.recorder.all("removal.quiesced"), max(1, called + 9 - time.time()))
+    answer = json.loads(call("POST", notice["answerURL"], {
+        "answer": "extend", "seconds": 3000, "token": notice["token"]})[2])
+    check(answer["verdict"] == "clamped", "the answer to 50 minutes more is %s" % answer)
     quiesced = until("the cooldown ends", lambda: stage.recorder.first("removal.quiesced", node=idle), 60, every=0.1)
     lasted = quiesced.seen - cordoned.seen
-    check(15 < lasted < 30, "the cooldown, at most 20 s by policy, took %.1f s" % lasted)
-    stage.say("50 minutes were asked for, the policy's 20 s were given (%.1f s)" % lasted)
+    check(25 < lasted < 40, "the cooldown, at most 30 s by policy, took %.1f s" % lasted)
+    check(reason(quiesced) == "CooldownExpired", "it ended because of %s" % reason(quiesced))
+    stage.say("50 minutes were asked for, the policy's 30 s were given (%.1f s)" % lasted)
     removal_ends(stage, members, idle)
 
 

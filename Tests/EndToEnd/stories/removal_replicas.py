@@ -23,7 +23,8 @@ def kill_the_active(stage, service):
 
 @story("removal-two-replicas")
 def two_replicas(stage):
-    """The acting Decider, Actuator, Notifier and Actuator again die at steps of one removal. Nothing is done twice."""
+    """The acting Decider, Actuator, Notifier, Collector and Actuator again die at steps of one removal. Nothing is done
+    twice."""
     members, idle = three_nodes_one_idle(stage)
     stage.hooks.done_after = None
     stage.services.add_replicas()
@@ -35,9 +36,11 @@ def two_replicas(stage):
     kill_the_active(stage, "actuator")
     until("the pod's hook was called", stage.hooks.received_notices, 60, every=0.05)
     kill_the_active(stage, "notifier")
+    # Whoever publishes the cluster's state goes while the Decider that took over looks whether the removal still holds.
+    kill_the_active(stage, "collector")
     # The notice names the address of the Notifier that sent it: it is there again, whether it acts or stands by.
-    stage.services.start(*[n for n in ("decider", "decider-2", "actuator", "actuator-2", "notifier", "notifier-2")
-                           if not stage.services[n].running])
+    stage.services.start(*[n for n in ("collector", "collector-2", "decider", "decider-2", "actuator", "actuator-2",
+                                       "notifier", "notifier-2") if not stage.services[n].running])
     stage.services.wait_ready()
     stage.hooks.say_done_to_all()
     until("the cooldown ends", lambda: recorder.first("removal.quiesced", node=idle), 90, every=0.05)

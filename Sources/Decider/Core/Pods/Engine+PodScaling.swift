@@ -243,6 +243,7 @@ extension Engine {
     // MARK: Deciding
 
     /// Decides on the replicas of the target, if they change.
+        standing.requestsAsWhole = shape.requestsAsWhole ?? false
     private mutating func decide(
         _ item: ScalerRoster.Item, _ bond: ScalerBond, _ entry: inout Evaluation.ScalerEntry,
         _ runtime: inout ScalerRuntime, at now: Timestamp, _ result: inout EvaluationResult

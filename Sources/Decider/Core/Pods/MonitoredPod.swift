@@ -18,6 +18,8 @@ struct MonitoredPod: Sendable {
     var steps: Double?
     /// Whether it has no container of the name that is asked for.
     var lacksContainer = false
+    /// The container that requests nothing of the resource, where that of the whole pod is asked for and each needs a request.
+    var unrequested: String?
     /// Why it is missing, when that is known.
     var absence = Absence.none
     /// When it was measured.
@@ -66,6 +68,8 @@ struct PodStanding: Sendable {
     var memoryRequest: Double
     /// What each of its containers requests; nil: it has one.
     var containers: [PodShape.ContainerRequest]?
+    /// Whether the pod says its requests as a whole.
+    var requestsAsWhole = false
     var load: PodScalingState.Load?
 
     /// The pod with one stat, its own or that of one of its containers.
@@ -80,6 +84,13 @@ struct PodStanding: Sendable {
         case .cpu: pod.request = requested.map { Double($0.cpuMillis) } ?? cpuRequest
         case .memory: pod.request = requested.map { Double($0.memoryBytes) } ?? memoryRequest
         default: break
+        }
+        if container == nil, !requestsAsWhole, let containers {
+            switch stat {
+            case .cpu: pod.unrequested = containers.first { $0.cpuMillis <= 0 }?.name
+            case .memory: pod.unrequested = containers.first { $0.memoryBytes <= 0 }?.name
+            default: break
+            }
         }
         let told = if let container { load?.of(container, stat) } else { load?[stat] }
         guard let known = told else { return pod }

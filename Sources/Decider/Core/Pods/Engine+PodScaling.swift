@@ -196,8 +196,9 @@ extension Engine {
         var scene = ScalerScene(
             current: bond.current,
             pods: { stat in
-                let name = PodScalingState.Stat(stat)
-                let age = name.isDetail ? detailAge : maximumAge
+                let source = scaler.source(of: stat, isExternal: false)
+                let name = PodScalingState.Stat(source.map(scaler.told) ?? stat)
+                let age = source?.usualMaximumAge(maximumAge) ?? (name.isDetail ? detailAge : maximumAge)
                 return standings.map { $0.monitored(name, maximumAge: age, at: now) }
             },
             external: { stat in
@@ -210,6 +211,12 @@ extension Engine {
         scene.containers = { stat, container in
             let name = PodScalingState.Stat(stat)
             return standings.map { $0.monitored(name, of: container, maximumAge: maximumAge, at: now) }
+        }
+        scene.untold = { stat in
+            scaler.source(of: stat, isExternal: false).flatMap {
+                external.failure(
+                    scaler.told($0), namespace: scaler.namespace, maximumAge: $0.usualMaximumAge(maximumAge), at: now)
+            }
         }
         scene.isRollingOut = bond.isRollingOut
         scene.isSurged = bond.isSurged
@@ -236,6 +243,7 @@ extension Engine {
         var standing = PodStanding(
             pod: pod, cpuRequest: Double(requests.cpuMillis), memoryRequest: Double(requests.memoryBytes))
         standing.containers = shape.containers
+        standing.requestsAsWhole = shape.requestsAsWhole ?? false
         if let uid = model.pods[Int(slot)]?.uid { standing.load = podScaling.loads[uid] }
         return standing
     }
@@ -243,7 +251,6 @@ extension Engine {
     // MARK: Deciding
 
     /// Decides on the replicas of the target, if they change.
-        standing.requestsAsWhole = shape.requestsAsWhole ?? false
     private mutating func decide(
         _ item: ScalerRoster.Item, _ bond: ScalerBond, _ entry: inout Evaluation.ScalerEntry,
         _ runtime: inout ScalerRuntime, at now: Timestamp, _ result: inout EvaluationResult

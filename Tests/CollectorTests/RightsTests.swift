@@ -64,6 +64,10 @@ struct RightsTests {
         for list in ["nodes", "pods"] {
             wanted.insert(Rule(group: "metrics.k8s.io", resource: list, verb: "list"))
         }
+        // A metric of no object is a resource with a name that nobody knows beforehand, one of an object is its subresource: API
+        // servers take the first request for a list.
+        wanted.insert(Rule(group: ClusterMetricsAPI.external.rawValue, resource: "*", verb: "list"))
+        wanted.insert(Rule(group: ClusterMetricsAPI.custom.rawValue, resource: "*", verb: "get"))
         #expect(try granted(to: "updraft-collector") == wanted)
     }
 }

@@ -122,9 +122,9 @@ struct SourceTests {
                     + #"["2026-11-23T22:22:00+00:00",60.0,120.5],["2026-11-23T22:23:00+00:00",60.0,3.0]]"#
             )
         ])
-        var troubles: [StatSource.Place: SourceTrouble] = [:]
+        var troubles: [SourceKey: SourceTrouble] = [:]
         let two = [wanted("web/load", metric()), wanted("api/load", metric())]
-        let stats = try await reader(cloud.client(), two).read(&troubles, at: now)
+        let stats = try await reader(cloud.client(), two).read(&troubles, at: now).external
         #expect(
             stats.samples.map { "\($0.namespace ?? "")/\($0.stat) \($0.value) \($0.at.rfc3339)" } == [
                 "shop/api/load 120.5 2026-11-23T22:23:00.000000Z", "shop/web/load 120.5 2026-11-23T22:23:00.000000Z",
@@ -144,7 +144,7 @@ struct SourceTests {
                 #"{"measures":{"aggregated":[["2026-11-23T22:22:00+00:00",60.0,7.0],["2026-11-23T22:21:00+00:00",60.0,1.0]]}}"#
             )
         ])
-        var troubles: [StatSource.Place: SourceTrouble] = [:]
+        var troubles: [SourceKey: SourceTrouble] = [:]
         for across in [GnocchiPlace.Across.max, .sum] {
             let place = metric {
                 $0.resourceID = nil
@@ -152,7 +152,7 @@ struct SourceTests {
                 $0.aggregation = "rate:mean"
                 $0.across = across
             }
-            let stats = try await reader(cloud.client(), [wanted("web/load", place)]).read(&troubles, at: now)
+            let stats = try await reader(cloud.client(), [wanted("web/load", place)]).read(&troubles, at: now).external
             #expect(stats.samples.map(\.value) == [7])
         }
         let (calls, bodies) = cloud.state.withLock { ($0.calls, $0.bodies) }
@@ -173,11 +173,11 @@ struct SourceTests {
         let cloud = try Cloud([
             "GET /alarming/v2/alarms/\(Self.alarm)": (200, alarm), "GET /alarming/v2/alarms": (200, "[\(alarm)]"),
         ])
-        var troubles: [StatSource.Place: SourceTrouble] = [:]
+        var troubles: [SourceKey: SourceTrouble] = [:]
         let places = [AlarmPlace(id: Self.alarm, firing: 5), AlarmPlace(name: "slow", firing: 5)]
         let stats = try await reader(
             cloud.client(), places.enumerated().map { wanted("web/\($0.offset)", .alarm($0.element)) }
-        ).read(&troubles, at: now)
+        ).read(&troubles, at: now).external
         #expect(stats.samples.map(\.value) == (value.map { [$0, $0] } ?? []))
         #expect(stats.samples.allSatisfy { $0.at == now })
         #expect((stats.failures?.count ?? 0) == (value == nil ? 2 : 0))
@@ -190,11 +190,11 @@ struct SourceTests {
         let cloud = try Cloud([
             "GET /alarming/v2/alarms": (200, "[\(alarm("a1", "twice")),\(alarm("a2", "twice")),\(alarm("a3", "one"))]")
         ])
-        var troubles: [StatSource.Place: SourceTrouble] = [:]
+        var troubles: [SourceKey: SourceTrouble] = [:]
         let stats = try await reader(
             cloud.client(),
             ["none", "one", "twice"].map { (name: String) in wanted("web/\(name)", .alarm(AlarmPlace(name: name))) }
-        ).read(&troubles, at: now)
+        ).read(&troubles, at: now).external
         #expect(stats.samples.map(\.stat) == ["web/one"])
         #expect(
             stats.failures?.map(\.why) == ["Aodh has no alarm 'none'", "Aodh has 2 alarms 'twice': give the id"])
@@ -215,19 +215,19 @@ struct SourceTests {
     func troubles(status: Int, body: String, label: String) async throws {
         let cloud = try Cloud(["GET \(Self.measures)": (status, body)])
         let lines = Lock<[String]>([])
-        var troubles: [StatSource.Place: SourceTrouble] = [:]
+        var troubles: [SourceKey: SourceTrouble] = [:]
         let reader = try reader(cloud.client(), [wanted("web/load", metric())]) { line in
             lines.withLock { $0.append(line) }
         }
         for _ in 1...2 {
-            let stats = await reader.read(&troubles, at: now)
+            let stats = await reader.read(&troubles, at: now).external
             #expect(stats.samples.isEmpty && stats.failures?.map(\.stat) == ["web/load"])
         }
         #expect(troubles.values.map(\.label) == [label])
         cloud.state.withLock {
             $0.answers["GET \(Self.measures)"] = (200, #"[["2026-11-23T22:22:00+00:00",60.0,3.0]]"#)
         }
-        #expect(await reader.read(&troubles, at: now).samples.map(\.value) == [3])
+        #expect(await reader.read(&troubles, at: now).external.samples.map(\.value) == [3])
         #expect(lines.withLock { $0.count } == 2, "\(lines.withLock { $0 })")
         #expect(lines.withLock { $0 }.first?.contains("cannot be read") == true)
         #expect(lines.withLock { $0 }.last?.contains("is read again") == true)
@@ -292,25 +292,25 @@ struct SourceTests {
     func login() async throws {
         let cloud = try Cloud([:])
         cloud.state.withLock { $0.revoked = true }
-        var troubles: [StatSource.Place: SourceTrouble] = [:]
+        var troubles: [SourceKey: SourceTrouble] = [:]
         let places = [wanted("web/a", .alarm(AlarmPlace(name: "slow"))), wanted("web/load", metric())]
         let reader = try reader(cloud.client(), places)
-        var stats = await reader.read(&troubles, at: now)
+        var stats = await reader.read(&troubles, at: now).external
         #expect(stats.failures?.count == 2 && Set(troubles.values.map(\.label)) == ["unauthorized"])
         #expect(!"\(stats)".contains("hidden-word"))
         cloud.server.stop()
-        stats = await reader.read(&troubles, at: now)
+        stats = await reader.read(&troubles, at: now).external
         #expect(stats.failures?.count == 2 && stats.samples.isEmpty)
     }
 
     @Test("Switched off, who names a source is told so; more than 500 are not read, and that is told too")
     func bounds() async throws {
-        var troubles: [StatSource.Place: SourceTrouble] = [:]
-        let off = await reader(nil, [wanted("web/load", metric())]).read(&troubles, at: now)
+        var troubles: [SourceKey: SourceTrouble] = [:]
+        let off = await reader(nil, [wanted("web/load", metric())]).read(&troubles, at: now).external
         #expect(off.failures?.first?.why.contains("collector.openstack_stats.enabled") == true)
         let cloud = try Cloud([:])
         let many = (0..<510).map { number in wanted("web/\(1_000 + number)", metric { $0.metric = "m\(number)" }) }
-        let stats = try await reader(cloud.client(), many).read(&troubles, at: now)
+        let stats = try await reader(cloud.client(), many).read(&troubles, at: now).external
         #expect(cloud.state.withLock { $0.calls.count } == 500)
         #expect(stats.failures?.count == 510)
         #expect(stats.failures?.last?.why == "scalers name more than 500 sources")

@@ -82,7 +82,11 @@ struct PodRequestsTests {
             try shape("", #"\#(app),{"name":"bare"}"#).containers == [
                 wanted, .init(name: "bare", cpuMillis: 0, memoryBytes: 0),
             ])
-        #expect(try shape("", app, #","resources":{"requests":{"cpu":"1"}}"#).containers == [wanted])
+        let whole = try shape("", app, #","resources":{"requests":{"cpu":"1"}}"#)
+        #expect(whole.containers == [wanted] && whole.requestsAsWhole == true)
+        for rest in ["", #","resources":{"limits":{"cpu":"1"}}"#, #","resources":{"requests":{}}"#] {
+            #expect(try shape("", app, rest).requestsAsWhole == nil, "\(rest)")
+        }
     }
 
     @Test("extended resources, fractions, numbers instead of strings, amounts beyond 64 bits")

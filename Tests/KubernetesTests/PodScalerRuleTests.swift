@@ -43,7 +43,7 @@ struct PodScalerRuleTests {
             .deletingLastPathComponent().appendingPathComponent("deploy/kubernetes/podscaler-crd.yaml")
         let lines = String(decoding: try Data(contentsOf: file), as: UTF8.self).split(separator: "\n")
         let rules = lines.indices.filter { lines[$0].contains(" - rule: ") }
-        #expect(rules.count == 6)
+        #expect(rules.count == 7)
         let refused = Set(try cases().flatMap(\.refused))
         for rule in rules {
             let message = lines[rule + 1].drop { $0 == " " }.dropFirst("message: ".count)

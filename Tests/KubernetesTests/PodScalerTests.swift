@@ -380,7 +380,14 @@ struct PodScalerTests {
             ])
         #expect(made.scaleUp.policies == [.init(.pods, 2, per: .seconds(60))])
         #expect(made.scaleDown.stabilization == .seconds(60) && made.problem == nil)
-        #expect(one.notes.contains { $0.contains("selector is left out") })
+        #expect(
+            made.sources == [
+                StatSource(stat: "rps", place: .kubernetes(KubernetesPlace(metric: "rps", isOfPods: true))),
+                StatSource(
+                    stat: "q",
+                    place: .kubernetes(
+                        KubernetesPlace(metric: "q", selector: LabelSelector([Requirement("a", .in, ["b"])])))),
+            ])
         one = try converted(metrics, #", "targetCPUUtilizationPercentage": 60"#)
         made = try scaler(one.manifest)
         #expect(made.intentions.count == 5 && made.intentions.first == Intention(stat: "cpu", goal: .utilization(60)))
@@ -419,7 +426,7 @@ struct PodScalerTests {
             """
         let converted = try AutoscalerConversion.convert(text, file: "f.yaml")
         #expect(converted.map(\.name) == ["shop/web", "old", "other"])
-        #expect(converted[0].notes == ["spec.metrics[1]: Object metrics have no counterpart; left out"])
+        #expect(converted[0].notes == ["spec.metrics[1]: names no object; left out"] && !converted[0].isWhole)
         let expected = """
             apiVersion: updraft.io/v1alpha1
             kind: PodScaler
@@ -469,12 +476,7 @@ struct PodScalerTests {
         #expect(all[0].notes == ["it names no metric: 80 % of the requested CPU, as Kubernetes takes it"])
         #expect(all[0].manifest?.contains("averageUtilization: 80") == true)
         #expect(all[0].manifest?.contains("status") == false)
-        #expect(
-            all[1].notes == [
-                "spec.metrics[0]: the selector is left out; the stat goes by its name alone",
-                "spec.metrics[0]: somebody has to publish it as updraft.external.stats",
-            ])
-        #expect(all[0].isWhole && !all[1].isWhole)
+        #expect(all[1].notes.isEmpty && all[0].isWhole && all[1].isWhole)
         #expect(all[1].manifest?.contains("team: x") == true && all[1].manifest?.contains("kind: Shop") == true)
     }
 

@@ -24,13 +24,16 @@ struct ConvertTests {
     func codes() throws {
         #expect(try code(hpa(cpu)) == 0)
         #expect(try code(hpa(cpu + #", {"type": "Object"}"#)) == 1)
-        // A stat goes by its name alone: with a selector it was another.
+        // Series that labels choose become a source, as those that they do not.
         let named = #"{"metric": {"name": "depth"}, "target": {"type": "AverageValue", "averageValue": "30"}}"#
         let chosen = named.replacing(#""depth""#, with: #""depth", "selector": {"matchLabels": {"queue": "a"}}"#)
         for (kind, key) in [("External", "external"), ("Pods", "pods")] {
             #expect(try code(hpa(#"{"type": "\#(kind)", "\#(key)": \#(named)}"#)) == 0)
-            #expect(try code(hpa(#"{"type": "\#(kind)", "\#(key)": \#(chosen)}"#)) == 1)
+            #expect(try code(hpa(#"{"type": "\#(kind)", "\#(key)": \#(chosen)}"#)) == 0)
         }
+        let object =
+            #"{"metric": {"name": "hits"}, "describedObject": {"kind": "Service", "name": "web"}, "target": {"type": "Value", "value": "2k"}}"#
+        #expect(try code(hpa(#"{"type": "Object", "object": \#(object)}"#)) == 0)
         let container =
             #"{"name": "cpu", "container": "app", "target": {"type": "Utilization", "averageUtilization": 60}}"#
         #expect(try code(hpa(#"{"type": "ContainerResource", "containerResource": \#(container)}"#)) == 0)

@@ -1,3 +1,4 @@
+import Kubernetes
 import Messages
 
 /// Pod scalers, and what they could scale. Targets go out only while there are scalers: most clusters have none, and each
@@ -66,7 +67,8 @@ struct ObservedScaling: Sendable {
             let names =
                 scaler.intentions.filter { !$0.isExternal }.map(\.stat)
                 + scaler.values.filter { !$0.isExternal }.map(\.stat)
-            for name in names where !PodScaler.resources.contains(name) {
+            for name in names
+            where !PodScaler.resources.contains(name) && scaler.source(of: name, isExternal: false) == nil {
                 if wanted[scaler.namespace, default: []].count < Self.maximumStats {
                     wanted[scaler.namespace, default: []].insert(name)
                 }
@@ -87,7 +89,7 @@ struct ObservedScaling: Sendable {
         return wanted
     }
 
-    /// Gnocchi's metrics and Aodh's alarms that scalers in use name. `more`: scalers that are no objects; of two with one id the
+    /// Metrics of Gnocchi and of the cluster's metrics APIs and Aodh's alarms that scalers in use name. `more`: scalers that are no objects; of two with one id the
     /// object counts.
     func sources(_ more: [PodScaler]) -> [WantedSource] {
         let objects = Array(scalers.values)
@@ -96,10 +98,22 @@ struct ObservedScaling: Sendable {
         for scaler in objects + more.filter({ !ids.contains($0.id) }) where scaler.enabled {
             guard let sources = scaler.sources, scaler.problem == nil else { continue }
             wanted += sources.map {
-                WantedSource(namespace: scaler.namespace, stat: scaler.told($0), place: $0.place)
+                WantedSource(
+                    namespace: scaler.namespace, stat: scaler.told($0), place: $0.place,
+                    pods: $0.isOfPods ? pods(of: scaler) : "")
             }
         }
         return wanted
+    }
+
+    /// A selector of the pods that are measured, as text; empty: it is not known.
+    private func pods(of scaler: PodScaler) -> String {
+        if let selector = scaler.monitorSelector { return selector.text }
+        guard let id = scaler.target?.id(in: scaler.namespace) else { return "" }
+        for table in targets.values {
+            if let selector = table[id]?.target.selector { return selector.text }
+        }
+        return ""
     }
 
     /// Stats of pods' own, and containers, that are asked for in one namespace at most.

@@ -115,6 +115,9 @@ enum MessageSize {
                     $0 + $1.key.utf8.count + $1.value.utf8.count + 8
                 }
             case .alarm(let place): (place.id?.utf8.count ?? 0) + (place.name?.utf8.count ?? 0)
+            case .kubernetes(let place):
+                place.metric.utf8.count + of(place.selector) + (place.object?.name.utf8.count ?? 0)
+                    + (place.object?.kind.utf8.count ?? 0) + (place.object?.apiVersion.utf8.count ?? 0)
             }
         return 400 + source.stat.utf8.count + rest
     }

@@ -222,6 +222,17 @@ struct WatchedCluster: Sendable {
         }
     }
 
+    /// The pods of namespaces that are on a node, by name.
+    func podPlaces(_ namespaces: Set<String>) -> [String: [String: SourcePods.Place]] {
+        var places: [String: [String: SourcePods.Place]] = [:]
+        for pod in pods.values {
+            guard let node = pod.node, let namespace = shapes[pod.shape]?.namespace, namespaces.contains(namespace)
+            else { continue }
+            places[namespace, default: [:]][pod.name] = SourcePods.Place(uid: pod.uid, node: node)
+        }
+        return places
+    }
+
     /// What is known of the pods of a node.
     func podsOnNode(_ node: String) -> UsageMeter.PodsOnNode {
         var known = UsageMeter.PodsOnNode()

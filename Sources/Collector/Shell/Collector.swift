@@ -116,10 +116,15 @@ public enum Collector {
                 }
                 let configured = settings.podScalers
                 let sources = SourceReader(
-                    wanted: { await engine.sources(configured) }, publish: tell, cluster: settings.cluster,
-                    openstack.client, absence: openstack.absence, log: context.log, metrics: context.metrics)
+                    wanted: { await engine.sources(configured) }, publish: tell,
+                    pods: SourcePods(
+                        places: { await engine.podPlaces($0) }, publish: { _ = try? await bus.publish($0) }),
+                    cluster: settings.cluster,
+                    openstack.client, absence: openstack.absence,
+                    clusterMetrics: ClusterMetricsReader(client: client), log: context.log, metrics: context.metrics)
                 let rounds = Rounds(interval: settings.collector.openstackStats.interval, isActive: isActive)
-                group.addTask { await sources.run(rounds) }
+                let own = Rounds(interval: settings.collector.stats.interval, isActive: isActive)
+                group.addTask { await sources.run(rounds, cluster: own) }
             }
             if settings.collector.stats.enabled { group.addTask { await usage.run() } }
             // Also where kubelets are asked by one Collector on each node, which asks no pods.

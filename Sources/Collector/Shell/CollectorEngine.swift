@@ -56,6 +56,11 @@ actor CollectorEngine {
     /// Metrics of Gnocchi and alarms of Aodh that scalers name. `more`: scalers that are no objects.
     func sources(_ more: [PodScaler]) -> [WantedSource] { core.cluster.sources(more) }
 
+    /// The pods of namespaces, by name.
+    func podPlaces(_ namespaces: Set<String>) -> [String: [String: SourcePods.Place]] {
+        core.cluster.podPlaces(namespaces)
+    }
+
     /// Whether this replica speaks for the cluster.
     var isActive: Bool { core.isActive }
 

@@ -4,24 +4,29 @@ import ServiceRuntime
 import Settings
 import Support
 
-/// Reads the metrics of Gnocchi and the alarms of Aodh that pod scalers name, once an interval, and tells them as external stats:
-/// the replica that speaks for the cluster, and only it. Each service is read in rounds of its own: one that hangs makes the
-/// values of the other no older.
+/// Reads the metrics of Gnocchi and of the cluster's own metrics APIs and the alarms of Aodh that pod scalers name, once an interval,
+/// and tells them as external stats (those of pods as stats of theirs): the replica that speaks for the cluster, and only it. Each
+/// service is read in rounds of its own: one that hangs makes the values of the other no older.
 struct SourceReader: Sendable {
     /// The services.
     enum Service: CaseIterable {
         case gnocchi, aodh
+        /// The two metrics APIs of the cluster, which adapters of their own serve.
+        case external, custom
+
+        var isOfCluster: Bool { self == .external || self == .custom }
 
         /// That of a place.
         init(_ place: StatSource.Place) {
             switch place {
             case .gnocchi: self = .gnocchi
             case .alarm: self = .aodh
+            case .kubernetes(let metric): self = ClusterMetricsAPI(metric) == .external ? .external : .custom
             }
         }
     }
 
-    /// More are not read; who names them is told so.
+    /// More of a service are not read; who names them is told so.
     private static let maximum = 500
     /// So many at a time of each service.
     private static let parallel = 8
@@ -34,9 +39,13 @@ struct SourceReader: Sendable {
     /// The sources that scalers name.
     let wanted: @Sendable () async -> [WantedSource]
     let publish: @Sendable (ExternalStats) async -> Void
+    /// The pods of namespaces, and where what they have of their own is told.
+    let pods: SourcePods?
     let cluster: String
-    /// Nil: nothing is read, and who names a source is told why.
+    /// Nil: nothing of OpenStack is read, and who names a source there is told why.
     let client: OpenStackClient?
+    /// The metrics APIs of the cluster, which are read whether OpenStack is or not.
+    let clusterMetrics: ClusterMetricsReader?
     let absence: SourceTrouble
     let log: Logger
     /// The time of an answer.
@@ -45,32 +54,42 @@ struct SourceReader: Sendable {
 
     init(
         wanted: @escaping @Sendable () async -> [WantedSource],
-        publish: @escaping @Sendable (ExternalStats) async -> Void,
-        cluster: String, _ client: OpenStackClient?, absence: SourceTrouble = .switchedOff, log: Logger,
+        publish: @escaping @Sendable (ExternalStats) async -> Void, pods: SourcePods? = nil,
+        cluster: String, _ client: OpenStackClient?, absence: SourceTrouble = .switchedOff,
+        clusterMetrics: ClusterMetricsReader? = nil, log: Logger,
         metrics: Metrics, clock: @escaping @Sendable () -> Timestamp = { .now() }
     ) {
         self.wanted = wanted
         self.publish = publish
+        self.pods = pods
         self.cluster = cluster
         self.client = client
         self.absence = absence
+        self.clusterMetrics = clusterMetrics
         self.log = log
         self.clock = clock
         outcomes = metrics.counter(
-            "stats_source_reads", "Metrics of Gnocchi and alarms of Aodh that pod scalers name, by what came of it.",
-            .label("outcome", atMost: 30))
+            "stats_source_reads",
+            "Metrics of Gnocchi and of the cluster's metrics APIs and alarms of Aodh that pod scalers name, by what came of it.",
+            .label("outcome", atMost: 40))
     }
 
     /// Runs until the task is cancelled.
-    func run(_ rounds: Rounds) async {
+    /// - Parameters:
+    ///   - rounds: those of OpenStack's services.
+    ///   - own: those of the metrics APIs of the cluster; nil: the same.
+    func run(_ rounds: Rounds, cluster own: Rounds? = nil) async {
         await withTaskGroup { group in
             for service in Service.allCases {
+                let rounds = service.isOfCluster ? own ?? rounds : rounds
                 group.addTask {
-                    var troubles: [StatSource.Place: SourceTrouble] = [:]
+                    var troubles: [SourceKey: SourceTrouble] = [:]
                     await rounds.run { now in
-                        var stats = await read(&troubles, only: service, at: now)
+                        let (external, ofPods) = await read(&troubles, only: service, at: now)
+                        var stats = external
                         stats.interval = rounds.interval
                         if !stats.samples.isEmpty || stats.failures != nil { await publish(stats) }
+                        if !ofPods.isEmpty { await pods?.tell(ofPods, cluster: cluster) }
                     }
                 }
             }
@@ -83,25 +102,30 @@ struct SourceReader: Sendable {
     ///   - service: whose sources are read; nil: those of all.
     ///   - now: which granules are over.
     func read(
-        _ troubles: inout [StatSource.Place: SourceTrouble], only service: Service? = nil, at now: Timestamp
-    ) async -> ExternalStats {
-        let wanted = Dictionary(grouping: await wanted(), by: \.place)
+        _ troubles: inout [SourceKey: SourceTrouble], only service: Service? = nil, at now: Timestamp
+    ) async -> (external: ExternalStats, ofPods: [SourcePods.Reading]) {
+        let wanted = Dictionary(
+            grouping: await wanted().filter { source in service.map { $0 == Service(source.place) } ?? true }, by: \.key
+        )
         var stats = ExternalStats(cluster: cluster, samples: [])
+        var ofPods: [SourcePods.Reading] = []
         var failures: [ExternalStats.Failure] = []
-        var found: [StatSource.Place: SourceTrouble] = [:]
+        var found: [SourceKey: SourceTrouble] = [:]
         // In the same order each time, so that of too many the same are read.
-        let places = wanted.map { (place: $0.key, name: $0.value.map { "\($0.namespace) \($0.stat)" }.min() ?? "") }
-            .sorted { $0.name < $1.name }.map(\.place)
-        let isMine = { (place: StatSource.Place) in service.map { $0 == Service(place) } ?? true }
+        let keys = wanted.map { (key: $0.key, name: $0.value.map { "\($0.namespace) \($0.stat)" }.min() ?? "") }
+            .sorted { $0.name < $1.name }.map(\.key)
         let trouble = SourceTrouble(label: "too_many", what: "scalers name more than \(Self.maximum) sources")
-        let rest = places.dropFirst(Self.maximum).filter(isMine).map { ($0, SourceValue.missing(trouble)) }
-        for (place, value) in await readAll(places.prefix(Self.maximum).filter(isMine), at: now) + rest {
-            for source in wanted[place] ?? [] {
+        let rest = keys.dropFirst(Self.maximum).map { ($0, SourceValue.missing(trouble)) }
+        for (key, value) in await readAll(Array(keys.prefix(Self.maximum)), at: now) + rest {
+            for source in wanted[key] ?? [] {
                 switch value {
                 case .known(let number, let at):
                     stats.samples.append(
                         ExternalStats.Sample(
                             stat: source.stat, namespace: source.namespace, value: number, at: min(at, clock())))
+                case .pods(let values):
+                    ofPods.append(
+                        SourcePods.Reading(stat: source.stat, namespace: source.namespace, values: values))
                 case .missing(let trouble):
                     failures.append(
                         ExternalStats.Failure(
@@ -113,38 +137,52 @@ struct SourceReader: Sendable {
                 continue
             }
             outcomes.increment(trouble.label)
-            found[place] = trouble
-            if troubles[place]?.label != trouble.label {
+            found[key] = trouble
+            if troubles[key]?.label != trouble.label {
                 log.warning(
                     "a source of a pod scaler cannot be read",
-                    [.resource: .string(wanted[place]?.first?.stat ?? ""), .error: .string(trouble.what)])
+                    [.resource: .string(wanted[key]?.first?.stat ?? ""), .error: .string(trouble.what)])
             }
         }
-        for (place, _) in troubles where found[place] == nil && wanted[place] != nil {
+        for (key, _) in troubles where found[key] == nil && wanted[key] != nil {
             log.info(
-                "a source of a pod scaler is read again", [.resource: .string(wanted[place]?.first?.stat ?? "")])
+                "a source of a pod scaler is read again", [.resource: .string(wanted[key]?.first?.stat ?? "")])
         }
         troubles = found
         stats.samples.sort { ($0.namespace ?? "", $0.stat) < ($1.namespace ?? "", $1.stat) }
         failures.sort { ($0.namespace ?? "", $0.stat) < ($1.namespace ?? "", $1.stat) }
         if !failures.isEmpty { stats.failures = failures }
-        return stats
+        return (stats, ofPods)
     }
 
-    private func readAll(
-        _ places: [StatSource.Place], at now: Timestamp
-    ) async -> [(StatSource.Place, SourceValue)] {
-        guard let client else { return places.map { ($0, .missing(absence)) } }
-        let list = places.contains(where: \.isNamedAlarm) ? await allAlarms(client) : nil
-        return await withTaskGroup(of: (StatSource.Place, SourceValue).self) { group in
-            var values: [(StatSource.Place, SourceValue)] = []
-            for (number, place) in places.enumerated() {
+    private func readAll(_ keys: [SourceKey], at now: Timestamp) async -> [(SourceKey, SourceValue)] {
+        let places = keys.map(\.place)
+        var alarms: Result<AllAlarms, SourceTrouble>?
+        if let client, places.contains(where: \.isNamedAlarm) { alarms = await allAlarms(client) }
+        let (list, versions) = (alarms, await clusterMetrics?.versions(for: places) ?? [:])
+        return await withTaskGroup(of: (SourceKey, SourceValue).self) { group in
+            var values: [(SourceKey, SourceValue)] = []
+            for (number, key) in keys.enumerated() {
                 if number >= Self.parallel, let value = await group.next() { values.append(value) }
-                group.addTask { (place, await read(place, client, list, at: now)) }
+                group.addTask { (key, await read(key, list, versions, at: now)) }
             }
             for await value in group { values.append(value) }
             return values
         }
+    }
+
+    private func read(
+        _ key: SourceKey, _ alarms: Result<AllAlarms, SourceTrouble>?, _ versions: ClusterMetricsReader.Versions,
+        at now: Timestamp
+    ) async -> SourceValue {
+        guard case .kubernetes(let metric) = key.place else {
+            guard let client else { return .missing(absence) }
+            return await read(key.place, client, alarms, at: now)
+        }
+        guard let clusterMetrics else {
+            return .missing(SourceTrouble(label: "switched_off", what: "no API server is asked for metrics"))
+        }
+        return await clusterMetrics.read(metric, in: key.namespace, pods: key.pods, versions, clock: clock)
     }
 
     /// The alarms of the project.
@@ -184,6 +222,7 @@ struct SourceReader: Sendable {
                 case .failure(let trouble)?: return .missing(trouble)
                 case nil: return .missing(SourceTrouble(label: "alarm_unknown", what: "the alarms were not asked for"))
                 }
+            case .kubernetes: return .missing(absence)
             }
         } catch {
             return .missing(SourceTrouble(error))

@@ -8,11 +8,37 @@ struct WantedSource: Sendable, Hashable {
     /// Under which name it is told.
     var stat: String
     var place: StatSource.Place
+    /// Which pods are meant where each has a value of its own; empty: it is not known yet, or not of pods.
+    var pods = ""
+
+    /// What is read for it.
+    var key: SourceKey {
+        if case .kubernetes = place { return SourceKey(place: place, namespace: namespace, pods: pods) }
+        return SourceKey(place: place)
+    }
+}
+
+/// What is read once, however many scalers name it.
+struct SourceKey: Sendable, Hashable {
+    var place: StatSource.Place
+    /// For the metrics APIs of the cluster, which have them by namespace; empty for OpenStack's services.
+    var namespace = ""
+    /// A selector, for metrics of pods.
+    var pods = ""
+}
+
+/// A metric of one pod.
+struct PodValue: Sendable, Equatable {
+    var pod: String
+    var value: Double
+    var at: Timestamp
 }
 
 /// What was read of a source: a number and its time, or why there is none. Pure.
 enum SourceValue: Sendable, Equatable {
     case known(Double, at: Timestamp)
+    /// One for each pod.
+    case pods([PodValue])
     case missing(SourceTrouble)
 
     /// Of a metric: the newest granule that is over. One that is still filled would say too little of a count or a sum.
@@ -66,7 +92,8 @@ struct SourceTrouble: Error, Sendable, Hashable {
     var what: String
 
     static let switchedOff = SourceTrouble(
-        label: "switched_off", what: "collector.openstack_stats.enabled is false: the Collector reads no sources")
+        label: "switched_off",
+        what: "collector.openstack_stats.enabled is false: the Collector reads no sources of OpenStack")
 }
 
 extension GnocchiPlace {

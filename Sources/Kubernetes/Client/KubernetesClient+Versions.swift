@@ -9,6 +9,8 @@ struct ServerVersions: Sendable {
     var evictions: String?
     /// Kinds with a `scale` subresource, by API version and kind.
     var scalable: [String: ResourceName] = [:]
+    /// Kinds of the objects that metrics are of, likewise.
+    var kinds: [String: ResourceName] = [:]
 }
 
 /// What `/version` says.

@@ -78,7 +78,11 @@ public enum AutoscalerConversion {
         var spec: JSONValue = [:]
         for key in kept { if let value = old[key] { spec[key] = value } }
         var isWhole = true
-        spec["metrics"] = .array(metrics(old, &notes, &isWhole))
+        let found = metrics(old)
+        notes += found.notes
+        if !found.isWhole { isWhole = false }
+        spec["metrics"] = .array(found.metrics)
+        if !found.sources.isEmpty { spec["sources"] = .array(found.sources) }
         if spec["minReplicas"]?.intValue == 0 {
             notes.append(
                 "minReplicas: 0: a target that is at 0 replicas when the scaler comes stays there; scale it to 1 once")
@@ -107,44 +111,75 @@ public enum AutoscalerConversion {
         return Converted(name: name, manifest: yaml(manifest), notes: notes, isWhole: isWhole)
     }
 
-    private static func metrics(
-        _ old: JSONValue, _ notes: inout [String], _ isWhole: inout Bool
-    ) -> [JSONValue] {
+    /// What a scaler is driven by.
+    private struct Drivers {
+        var metrics: [JSONValue] = []
+        var sources: [JSONValue] = []
+        var notes: [String] = []
+        var isWhole = true
+        private var names: Set<String> = []
+
+        /// A name for the stat of a source: that of its metric, unless another one has it, or one that kubelets tell.
+        mutating func name(_ metric: String) -> String {
+            names.formUnion(PodScaler.resources)
+            var name = metric
+            var number = 2
+            while !names.insert(name).inserted {
+                name = "\(metric)-\(number)"
+                number += 1
+            }
+            return name
+        }
+    }
+
+    private static func metrics(_ old: JSONValue) -> Drivers {
+        var drivers = Drivers()
         let percent = old["targetCPUUtilizationPercentage"]
         guard let all = old["metrics"]?.arrayValue, !all.isEmpty else {
-            if let percent { return [cpu(percent)] }
-            notes.append("it names no metric: 80 % of the requested CPU, as Kubernetes takes it")
-            return [cpu(80)]
+            if percent == nil {
+                drivers.notes.append("it names no metric: 80 % of the requested CPU, as Kubernetes takes it")
+            }
+            drivers.metrics = [cpu(percent ?? 80)]
+            return drivers
         }
-        var metrics = percent.map { [cpu($0)] } ?? []
+        if let percent { drivers.metrics.append(cpu(percent)) }
         for (index, metric) in all.enumerated() {
             let path = "spec.metrics[\(index)]"
             switch metric["type"]?.stringValue {
             case "Object":
-                notes.append("\(path): Object metrics have no counterpart; left out")
-                isWhole = false
-            case "External":
-                var external = metric
-                if metric[path: "external", "metric", "selector"] != nil {
-                    external["external"]?["metric"]?["selector"] = nil
-                    isWhole = false
-                    notes.append("\(path): the selector is left out; the stat goes by its name alone")
+                guard let object = metric["object"], object["describedObject"]?.objectValue != nil else {
+                    drivers.isWhole = false
+                    drivers.notes.append("\(path): names no object; left out")
+                    continue
                 }
-                metrics.append(external)
-                notes.append("\(path): somebody has to publish it as updraft.external.stats")
-            case "Pods":
-                var pods = metric
-                if metric[path: "pods", "metric", "selector"] != nil {
-                    pods["pods"]?["metric"]?["selector"] = nil
-                    isWhole = false
-                    notes.append("\(path): the selector is left out; the stat goes by its name alone")
-                }
-                metrics.append(pods)
-                notes.append("\(path): it has to come with updraft.pod.stats")
-            default: metrics.append(metric)
+                fromAPI(object, path, &drivers)
+            case "External": fromAPI(metric["external"] ?? .null, path, &drivers)
+            case "Pods": fromAPI(metric["pods"] ?? .null, path, isOfPods: true, &drivers)
+            default: drivers.metrics.append(metric)
             }
         }
-        return metrics
+        return drivers
+    }
+
+    /// A metric of an object, of none or of pods: a stat, and the source that reads it where the HorizontalPodAutoscaler has it from.
+    private static func fromAPI(
+        _ old: JSONValue, _ path: String, isOfPods: Bool = false, _ drivers: inout Drivers
+    ) {
+        guard let metric = old["metric"], let name = metric["name"]?.stringValue else {
+            drivers.isWhole = false
+            drivers.notes.append("\(path): names no metric; left out")
+            return
+        }
+        let stat = drivers.name(name)
+        let driver: JSONValue = ["metric": ["name": .string(stat)], "target": old["target"] ?? .null]
+        drivers.metrics.append(
+            isOfPods ? ["type": "Pods", "pods": driver] : ["type": "External", "external": driver])
+        var place: JSONValue = ["metric": .string(name)]
+        // An empty one chooses all, as none does.
+        if let selector = metric["selector"], selector.objectValue?.isEmpty == false { place["selector"] = selector }
+        if let object = old["describedObject"] { place["describedObject"] = object }
+        if isOfPods { place["pods"] = true }
+        drivers.sources.append(["stat": .string(stat), "kubernetes": place])
     }
 
     private static func cpu(_ percent: JSONValue) -> JSONValue {

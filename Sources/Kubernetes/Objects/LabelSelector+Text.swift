@@ -16,6 +16,23 @@ extension LabelSelector {
         self.init(requirements)
     }
 
+    /// The selector in text form, as queries of the API have it; empty where it chooses all. Its keys and values hold nothing that
+    /// would make another selector of it, where whoever read it has looked.
+    public var text: String {
+        requirements.sorted { ($0.key, $0.values.count) < ($1.key, $1.values.count) }.map { requirement in
+            let values = requirement.values.sorted().joined(separator: ",")
+            return switch requirement.operator {
+            case .in:
+                requirement.values.count == 1 ? "\(requirement.key)=\(values)" : "\(requirement.key) in (\(values))"
+            case .notIn: "\(requirement.key) notin (\(values))"
+            case .exists: requirement.key
+            case .doesNotExist: "!\(requirement.key)"
+            case .greaterThan: "\(requirement.key)>\(values)"
+            case .lessThan: "\(requirement.key)<\(values)"
+            }
+        }.joined(separator: ",")
+    }
+
     /// At commas that are in no brackets.
     private static func split(_ text: String) -> [Substring] {
         var parts: [Substring] = []

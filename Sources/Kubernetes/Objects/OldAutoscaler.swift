@@ -34,6 +34,7 @@ enum OldAutoscaler {
         guard let type = metric["type"]?.stringValue else { throw PodScalerMistake(path, "has no type") }
         let places = [
             "Resource": "resource", "ContainerResource": "containerResource", "Pods": "pods", "External": "external",
+            "Object": "object",
         ]
         // The others have no counterpart, in whatever words.
         guard let place = places[type] else { return metric }
@@ -41,7 +42,7 @@ enum OldAutoscaler {
         var target: JSONValue
         if let percent = source["targetAverageUtilization"] {
             target = ["type": "Utilization", "averageUtilization": percent]
-        } else if let average = source["targetAverageValue"] {
+        } else if let average = source["targetAverageValue"] ?? source["averageValue"] {
             target = ["type": "AverageValue", "averageValue": average]
         } else if let value = source["targetValue"] {
             target = ["type": "Value", "value": value]
@@ -58,6 +59,7 @@ enum OldAutoscaler {
         var name: JSONValue = ["name": source["metricName"] ?? .null]
         if let selector = source["selector"] ?? source["metricSelector"] { name["selector"] = selector }
         renewed[place] = ["metric": name, "target": target]
+        if type == "Object" { renewed[place]?["describedObject"] = source["target"] ?? .null }
         return renewed
     }
 

@@ -49,6 +49,11 @@ struct PodRequests {
     /// What each of the containers requests that run while the pod does; nil: there is one, which requests what the pod does.
     var byContainer: [PodShape.ContainerRequest]? { named.count > 1 || podLevel != nil ? named : nil }
 
+    /// Whether the pod says them as a whole: then a container needs none (`IsPodLevelRequestsSet`).
+    var areWhole: Bool {
+        podLevel.map { $0.cpuMillis > 0 || $0.memoryBytes > 0 || !$0.extended.isEmpty } ?? false
+    }
+
     private func replaced(_ given: ResourceList) -> ResourceList {
         var list = given
         if let podLevel {

@@ -99,7 +99,7 @@ extension Intention {
     private static func name(_ source: PodScalerNode) throws(PodScalerMistake) -> String {
         let metric = try source.needed("metric")
         if let selector = metric["selector"] {
-            throw selector.wrong("series are not chosen by labels here: give the stat a name of its own")
+            throw selector.wrong("series are chosen by labels in sources, not here: name the stat of one")
         }
         return try metric.needed("name").text()
     }

@@ -39,6 +39,7 @@ struct PodSpec {
         spec.shape.requests = requests.total
         if requests.running != requests.total { spec.shape.runningRequests = requests.running }
         spec.shape.containers = requests.byContainer
+        if requests.areWhole { spec.shape.requestsAsWhole = true }
         return spec
     }
 

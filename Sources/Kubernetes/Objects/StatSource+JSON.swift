@@ -6,10 +6,11 @@ extension StatSource {
     /// An item of a PodScaler's `sources`.
     init(_ node: PodScalerNode) throws(PodScalerMistake) {
         let place: Place
-        switch (node["gnocchi"], node["alarm"]) {
-        case (let metric?, nil): place = .gnocchi(try GnocchiPlace(metric))
-        case (nil, let alarm?): place = .alarm(try AlarmPlace(alarm))
-        default: throw node.wrong("is neither a metric of gnocchi nor an alarm, or both")
+        switch (node["gnocchi"], node["alarm"], node["kubernetes"]) {
+        case (let metric?, nil, nil): place = .gnocchi(try GnocchiPlace(metric))
+        case (nil, let alarm?, nil): place = .alarm(try AlarmPlace(alarm))
+        case (nil, nil, let metric?): place = .kubernetes(try KubernetesPlace(metric))
+        default: throw node.wrong("needs one of gnocchi, alarm and kubernetes, and no second")
         }
         self.init(
             stat: try node.needed("stat").text(), place: place, maximumAge: try node["maxAgeSeconds"]?.seconds())
@@ -30,6 +31,18 @@ extension GnocchiPlace {
         granularity = try node["granularitySeconds"]?.seconds() ?? granularity
         aggregation = try node["aggregation"]?.text() ?? aggregation
         across = try node["across"]?.choice(Across.self) ?? across
+    }
+}
+
+extension KubernetesPlace {
+    fileprivate init(_ node: PodScalerNode) throws(PodScalerMistake) {
+        self.init(metric: try node.needed("metric").text(), selector: try node["selector"]?.selector())
+        isOfPods = try node["pods"]?.flag() ?? false
+        if let described = node["describedObject"] {
+            object = TargetReference(
+                apiVersion: try described["apiVersion"]?.text() ?? "v1", kind: try described.needed("kind").text(),
+                name: try described.needed("name").text())
+        }
     }
 }
 

@@ -86,6 +86,8 @@ public struct PodShape: Sendable, Hashable, Codable {
     public var runningRequests: ResourceList?
     /// What each container that runs with the pod requests; nil: there is only one, which requests all that the pod does.
     public var containers: [ContainerRequest]?
+    /// Whether requests are said for the pod as a whole (`spec.resources`), so that its containers need none of their own; nil: no.
+    public var requestsAsWhole: Bool?
     /// `spec.priority`; nil when absent, which is not the same as zero for the expendable cut-off.
     public var priority: Int32?
     /// `spec.nodeSelector`.

@@ -70,12 +70,22 @@ extension PodScaler {
         guard let sources else { return nil }
         let named = Set(
             intentions.filter(\.isExternal).map(\.stat) + values.filter(\.isExternal).map(\.stat))
+        let ofPods = Set(
+            intentions.filter { !$0.isExternal }.map(\.stat) + values.filter { !$0.isExternal }.map(\.stat))
         var seen: Set<String> = []
         for (index, source) in sources.enumerated() {
             let place = "source \(index) (\(source.stat.cut(utf8: 60)))"
             if let wrong = source.mistake { return "\(place): \(wrong)" }
             if !seen.insert(source.stat).inserted { return "\(place): another source has the same stat" }
-            if !named.contains(source.stat) { return "\(place): no threshold with external: true names it" }
+            if source.isOfPods {
+                if Self.resources.contains(source.stat) { return "\(place): kubelets tell that" }
+                if !ofPods.contains(source.stat) { return "\(place): no threshold without external names it" }
+                if target == nil && monitorSelector == nil {
+                    return "\(place): with targetSelector a metric of pods needs monitorSelector"
+                }
+            } else if !named.contains(source.stat) {
+                return "\(place): no threshold with external: true names it"
+            }
         }
         return nil
     }

@@ -1,7 +1,8 @@
 import Support
 
-/// Where a stat of a scaler's own comes from: a metric of Gnocchi or an alarm of Aodh. The Collector reads it with the login of
-/// `openstack` and tells it as an external stat.
+/// Where a stat of a scaler's own comes from: a metric of Gnocchi or an alarm of Aodh, which the Collector reads with the login of
+/// `openstack`, or the metrics APIs of the cluster, where HorizontalPodAutoscalers have theirs from. It tells it as an external stat, or
+/// as one of pods.
 public struct StatSource: Sendable, Hashable, Codable {
     /// Which service is asked, and for what.
     public enum Place: Sendable, Hashable, Codable {
@@ -9,6 +10,8 @@ public struct StatSource: Sendable, Hashable, Codable {
         case gnocchi(GnocchiPlace)
         /// The state of an alarm of Aodh.
         case alarm(AlarmPlace)
+        /// A metric of `external.metrics.k8s.io` or `custom.metrics.k8s.io`.
+        case kubernetes(KubernetesPlace)
     }
 
     /// Its name, as thresholds with `external` name it. Of this scaler only: two scalers may use one name for two things.
@@ -25,6 +28,11 @@ public struct StatSource: Sendable, Hashable, Codable {
         self.maximumAge = maximumAge
     }
 
+    /// Whether each pod has a value of its own.
+    public var isOfPods: Bool {
+        if case .kubernetes(let metric) = place { metric.isOfPods } else { false }
+    }
+
     /// How old a value may be where the scaler does not say. Gnocchi's newest whole granule is up to one granule old, and seen only
     /// after its next round of aggregation (60 s unless set otherwise): so two granules and a minute.
     /// - Parameter usual: for what is read as it is now.
@@ -32,7 +40,7 @@ public struct StatSource: Sendable, Hashable, Codable {
         if let maximumAge { return maximumAge }
         switch place {
         case .gnocchi(let metric): return max(usual, metric.granularity * 2 + .minutes(1))
-        case .alarm: return usual
+        case .alarm, .kubernetes: return usual
         }
     }
 }
@@ -110,8 +118,10 @@ public struct AlarmPlace: Sendable, Hashable, Codable {
 }
 
 extension PodScaler {
-    /// The source of a stat; nil: whoever has it tells it.
-    public func source(of stat: String) -> StatSource? { sources?.first { $0.stat == stat } }
+    /// The source of a stat, of one of pods or of an external one; nil: whoever has it tells it.
+    public func source(of stat: String, isExternal: Bool = true) -> StatSource? {
+        sources?.first { $0.stat == stat && $0.isOfPods != isExternal }
+    }
 
     /// The name under which the value of a source is told on the bus: no other scaler's.
     public func told(_ source: StatSource) -> String { "\(name)/\(source.stat)" }
@@ -132,10 +142,11 @@ extension StatSource {
         switch place {
         case .gnocchi(let metric): return metric.mistake
         case .alarm(let alarm): return alarm.mistake
+        case .kubernetes(let metric): return metric.mistake
         }
     }
 
-    fileprivate static func isName(_ text: String) -> Bool {
+    static func isName(_ text: String) -> Bool {
         // It becomes a part of a path, where services take an encoded slash for one.
         (1...longestName).contains(text.utf8.count) && !text.contains("/") && text != "." && text != ".."
             && text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }

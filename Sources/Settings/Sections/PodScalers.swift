@@ -71,7 +71,8 @@ extension Settings {
         scaler.intentions = reader.list("intentions", "Thresholds that say what shall hold.", intention)
         scaler.values = reader.list("values", "Thresholds with a step.", valueThreshold)
         let sources = reader.list(
-            "sources", "Where external stats of its own come from: Gnocchi and Aodh (`collector.openstack_stats`).",
+            "sources",
+            "Where external stats of its own come from: Gnocchi and Aodh (`collector.openstack_stats`), or the metrics APIs of the cluster.",
             statSource)
         scaler.sources = sources.isEmpty ? nil : sources
         scaler.scaleUp = reader.section("scale_up", "How fast it may grow.") { rules($0, .up) }
@@ -143,12 +144,39 @@ extension Settings {
             "Older values count as missing; without it `decider.pods.stat_max_age`, and of a metric at least two granules and a minute."
         )
         let metric = reader.section("gnocchi", "A metric of Gnocchi. Or:", gnocchiPlace)
-        let alarm = reader.section("alarm", "An alarm of Aodh.", alarmPlace)
-        if (metric == nil) == (alarm == nil) {
-            reader.mistake("stat", "has no source, or two", allowed: "one of gnocchi.metric and alarm.id or alarm.name")
+        let alarm = reader.section("alarm", "An alarm of Aodh. Or:", alarmPlace)
+        let cluster = reader.section(
+            "kubernetes",
+            "A metric that HorizontalPodAutoscalers of the cluster may have as well, of the scaler's namespace.",
+            kubernetesPlace)
+        let places = [
+            metric.map { StatSource.Place.gnocchi($0) }, alarm.map { .alarm($0) }, cluster.map { .kubernetes($0) },
+        ].compactMap { $0 }
+        if places.count != 1 {
+            reader.mistake(
+                "stat", "has no source, or more than one",
+                allowed: "one of gnocchi.metric, alarm.id or alarm.name, and kubernetes.metric")
         }
-        let place = metric.map { StatSource.Place.gnocchi($0) } ?? .alarm(alarm ?? AlarmPlace(name: stat))
-        return StatSource(stat: stat, place: place, maximumAge: maximumAge)
+        return StatSource(stat: stat, place: places.first ?? .alarm(AlarmPlace(name: stat)), maximumAge: maximumAge)
+    }
+
+    private static func kubernetesPlace(_ reader: SettingsReader) -> KubernetesPlace? {
+        let metric = reader.text("metric", "Name of the metric.")
+        let labels = selector(reader.texts(of: "selector", "Labels of its series; without it all of them."))
+        let object = reader.section(
+            "object",
+            "The object that it is of (`custom.metrics.k8s.io`, a HorizontalPodAutoscaler's `Object`); without it one of `external.metrics.k8s.io`, all series added up."
+        ) { reader in
+            let version = reader.text("api_version", default: "v1", "e.g. `v1`, `networking.k8s.io/v1`.")
+            let kind = reader.text("kind", default: "Service", "e.g. `Service`, `Ingress`.")
+            let name = reader.text("name", "Its name.")
+            return name.map { TargetReference(apiVersion: version, kind: kind, name: $0) }
+        }
+        let isOfPods = reader.flag(
+            "pods", default: false,
+            "Whether each pod has a value of its own (`custom.metrics.k8s.io`, a HorizontalPodAutoscaler's `Pods`): thresholds name the stat without `external`."
+        )
+        return metric.map { KubernetesPlace(metric: $0, selector: labels, object: object, isOfPods: isOfPods) }
     }
 
     private static func gnocchiPlace(_ reader: SettingsReader) -> GnocchiPlace? {

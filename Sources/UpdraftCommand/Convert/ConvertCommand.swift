@@ -10,8 +10,8 @@ enum ConvertCommand {
         JSON; `-` is standard input. What has no counterpart is left out and told on standard error. Delete the
         HorizontalPodAutoscaler before you apply the scaler: until then it owns the target (docs/podscaler.md).
 
-        Exit code: 0 if all were converted, 1 if one was not, or not whole (a metric or its selector was left out, or it will not
-        scale), 2 for wrong usage.
+        Exit code: 0 if all were converted, 1 if one was not, or not whole (a metric was left out, or it will not scale),
+        2 for wrong usage.
         """
 
     static func run(_ arguments: [String]) -> Int32 {

@@ -196,8 +196,9 @@ extension Engine {
         var scene = ScalerScene(
             current: bond.current,
             pods: { stat in
-                let name = PodScalingState.Stat(stat)
-                let age = name.isDetail ? detailAge : maximumAge
+                let source = scaler.source(of: stat, isExternal: false)
+                let name = PodScalingState.Stat(source.map(scaler.told) ?? stat)
+                let age = source?.usualMaximumAge(maximumAge) ?? (name.isDetail ? detailAge : maximumAge)
                 return standings.monitored(name, maximumAge: age, at: now)
             },
             external: { stat in
@@ -209,6 +210,12 @@ extension Engine {
             })
         scene.containers = { stat, container in
             standings.monitored(PodScalingState.Stat(stat), of: container, maximumAge: maximumAge, at: now)
+        }
+        scene.untold = { stat in
+            scaler.source(of: stat, isExternal: false).flatMap {
+                external.failure(
+                    scaler.told($0), namespace: scaler.namespace, maximumAge: $0.usualMaximumAge(maximumAge), at: now)
+            }
         }
         scene.isRollingOut = bond.isRollingOut
         scene.isSurged = bond.isSurged
@@ -336,6 +343,8 @@ extension PodScaler {
     fileprivate var looksInside: Bool {
         intentions.contains { $0.container != nil || !$0.isExternal && PodScalingState.Stat($0.stat).isOwn }
             || values.contains { !$0.isExternal && PodScalingState.Stat($0.stat).isOwn }
+            // A source of pods may bear the name of what kubelets tell.
+            || sources?.contains(where: \.isOfPods) == true
     }
 }
 

@@ -55,6 +55,12 @@ struct ExternalTable: Sendable {
         values = Dictionary(kept.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
     }
 
+    /// Why a stat could not be told of late; nil: nobody said so. Stats of pods that are read for them have it too.
+    func failure(_ stat: String, namespace: String, maximumAge: Interval, at now: Timestamp) -> String? {
+        let known = failures[Key(stat: stat, namespace: namespace)] ?? failures[Key(stat: stat, namespace: "")]
+        return known.flatMap { now - $0.at <= max(maximumAge, ($0.interval ?? .zero) * 2) ? $0.why : nil }
+    }
+
     /// A value that can be used, or why not.
     /// - Parameter isStrict: a person set `maximumAge` for this stat, so it also holds where it is told less often than that.
     func value(
@@ -63,9 +69,7 @@ struct ExternalTable: Sendable {
         let own = Key(stat: stat, namespace: namespace)
         let common = Key(stat: stat, namespace: "")
         func absent(_ reason: Reason, _ words: String) -> Result<Double, ScalerScene.Absence> {
-            let failure = (failures[own] ?? failures[common]).flatMap {
-                now - $0.at <= max(maximumAge, ($0.interval ?? .zero) * 2) ? $0.why : nil
-            }
+            let failure = failure(stat, namespace: namespace, maximumAge: maximumAge, at: now)
             return .failure(.init(why: Explanation(reason, words + (failure.map { ": \($0)" } ?? ""))))
         }
         guard let known = values[own] ?? values[common] else { return absent(.statUnknown, "nobody has told it") }

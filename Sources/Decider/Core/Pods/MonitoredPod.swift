@@ -18,6 +18,8 @@ struct MonitoredPod: Sendable {
     var steps: Double?
     /// Whether it has no container of the name that is asked for.
     var lacksContainer = false
+    /// The container that requests nothing of the resource, where that of the whole pod is asked for and each needs a request.
+    var unrequested: String?
     /// Why it is missing, when that is known.
     var absence = Absence.none
     /// When it was measured.
@@ -65,11 +67,14 @@ struct PodRequestsOfClass: Sendable {
     var memory: Double
     /// What each container requests; nil: there is one.
     var containers: [PodShape.ContainerRequest]?
+    /// Whether the pods say their requests as a whole.
+    var asWhole: Bool
 
     init(_ shape: PodShape) {
         let requests = shape.runningRequests ?? shape.requests
         (cpu, memory) = (Double(requests.cpuMillis), Double(requests.memoryBytes))
         containers = shape.containers
+        asWhole = shape.requestsAsWhole ?? false
     }
 
     /// What a pod, or one of its containers, requests of what the stat is about.
@@ -77,12 +82,21 @@ struct PodRequestsOfClass: Sendable {
         let own = container.flatMap { name in containers?.first { $0.name == name } }
         // The name of an only container is not known: it has stats, or none.
         let isLacking = container != nil && containers != nil && own == nil
+        var share = RequestedShare(amount: 0, lacksContainer: isLacking)
         switch stat {
-        case .cpu: return RequestedShare(amount: own.map { Double($0.cpuMillis) } ?? cpu, lacksContainer: isLacking)
+        case .cpu:
+            share.amount = own.map { Double($0.cpuMillis) } ?? cpu
+            share.unrequested = container == nil ? unrequested { $0.cpuMillis <= 0 } : nil
         case .memory:
-            return RequestedShare(amount: own.map { Double($0.memoryBytes) } ?? memory, lacksContainer: isLacking)
-        case .disk, .received, .sent, .own: return RequestedShare(amount: 0, lacksContainer: isLacking)
+            share.amount = own.map { Double($0.memoryBytes) } ?? memory
+            share.unrequested = container == nil ? unrequested { $0.memoryBytes <= 0 } : nil
+        case .disk, .received, .sent, .own: break
         }
+        return share
+    }
+
+    private func unrequested(_ isLacking: (PodShape.ContainerRequest) -> Bool) -> String? {
+        asWhole ? nil : containers?.first(where: isLacking)?.name
     }
 }
 
@@ -91,6 +105,8 @@ struct RequestedShare: Sendable {
     var amount: Double
     /// Whether they have no container of the name that is asked for.
     var lacksContainer: Bool
+    /// The container that requests nothing, where what the whole pod requests is asked for.
+    var unrequested: String?
 }
 
 /// A pod as it stands, and what its kubelet says of it as a whole. Nothing in it has to be retained.
@@ -120,7 +136,7 @@ struct PodStandings: Sendable {
         for index in pods.indices {
             var pod = pods[index].pod
             let share = shares[pods[index].requests]
-            (pod.request, pod.lacksContainer) = (share.amount, share.lacksContainer)
+            (pod.request, pod.lacksContainer, pod.unrequested) = (share.amount, share.lacksContainer, share.unrequested)
             if container == nil && !isOwn {
                 let told = pods[index].usage?[stat]
                 pod.take(told, steps: isCPU ? pods[index].usage?.wholeCPU : nil, maximumAge: maximumAge, at: now)

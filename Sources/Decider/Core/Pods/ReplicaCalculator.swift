@@ -43,8 +43,12 @@ struct ReplicaCalculator: Sendable {
         var (ready, missing, starting) = (0, 0, 0)
         for pod in pods {
             if pod.lacksContainer && !pod.isLeaving { return fails(.statUnknown, "a pod has no such container") }
-            if case .utilization = goal, pod.request <= 0 {
-                return fails(.statUnknown, "a pod requests nothing of it")
+            if case .utilization = goal {
+                // Kubernetes looks at each container (`calculatePodRequests`): use without a request would make the rest look busy.
+                if let container = pod.unrequested {
+                    return fails(.statUnknown, "the container \(container) of a pod requests nothing of it")
+                }
+                if pod.request <= 0 { return fails(.statUnknown, "a pod requests nothing of it") }
             }
             if pod.isLeaving { continue }
             if pod.isPending {

@@ -17,6 +17,8 @@ struct ScalerScene {
     var containers: (_ stat: String, _ container: String) -> [MonitoredPod] = { _, _ in [] }
     /// An external value: fresh and a number, or why not.
     var external: (_ stat: String) -> Result<Double, ScalerScene.Absence>
+    /// Why a stat of pods could not be read, as whoever reads it says; nil: nothing is known of that.
+    var untold: (_ stat: String) -> String? = { _ in nil }
     /// Fresh readings are not older than this.
     var maximumAge = Interval.seconds(60)
 
@@ -199,7 +201,7 @@ struct ScalerJudge: Sendable {
         var calculator = ReplicaCalculator(current: scene.current, readiness: readiness, now: now)
         calculator.toleranceUp = scaler.scaleUp.tolerance
         calculator.toleranceDown = scaler.scaleDown.tolerance
-        let outcome: ReplicaCalculator.Outcome
+        var outcome: ReplicaCalculator.Outcome
         if intention.isExternal {
             switch scene.external(intention.stat) {
             case .success(let value): outcome = calculator.external(value, intention.goal, ready: scene.ready)
@@ -210,6 +212,9 @@ struct ScalerJudge: Sendable {
                 intention.container.map { scene.containers(intention.stat, $0) } ?? scene.pods(intention.stat),
                 intention.goal, isCPU: intention.stat == "cpu",
                 scale: intention.stat == "cpu" ? 1 : 1_000)
+            if Self.isFailure(outcome.why.reason), let why = scene.untold(intention.stat) {
+                outcome.why.detail += ": \(why)"
+            }
         }
         let (goal, unit): (Double, String) =
             switch intention.goal {

@@ -228,6 +228,29 @@ struct ReplicaCalculatorTests {
         #expect(outcome.replicas == expected, "\(outcome)")
     }
 
+    @Test(
+        "Metrics of an object, which are external values here: cases of kube-controller-manager by their names there",
+        arguments: [
+            ("ScaleUpCMObject", 1, 40.0, Intention.Goal.total(15), 1, 3),
+            ("ScaleUpCMObject, three", 3, 20, .total(15), 3, 4),
+            ("ScaleUpCMObjectIgnoresUnreadyPods", 5, 50, .total(10), 3, 15),
+            ("ScaleUpPerPodCMObject", 3, 40, .average(10), 3, 4),
+            ("ScaleDownCMObject", 5, 12, .total(20), 5, 3),
+            ("ScaleDownPerPodCMObject", 5, 60, .average(20), 5, 3),
+            ("ToleranceCMObject", 3, 20.050, .total(20), 3, 3),
+            ("TolerancePerPodCMObject", 4, 40.050, .average(10), 4, 4),
+            ("ScaleUpCMObjectFromZero", 0, 40, .total(10), 0, 4),
+            ("a part of the goal, from none", 0, 0.001, .total(10), 0, 1),
+            ("idle", 3, 0, .total(10), 3, 0), ("idle on average", 3, 0, .average(10), 3, 0),
+            ("a thousandth above a whole", 1, 30.001, .average(10), 1, 4),
+            // The replicas of the status count for an average, and those that are ready for a whole.
+            ("unready pods, on average", 5, 50, .average(10), 3, 5),
+        ] as [(String, Int, Double, Intention.Goal, Int, Int)])
+    func object(name: String, current: Int, value: Double, goal: Intention.Goal, ready: Int, expected: Int) {
+        let outcome = ReplicaCalculator(current: current, now: Self.now).external(value, goal, ready: ready)
+        #expect(outcome.replicas == expected, "\(name): \(outcome)")
+    }
+
     @Test("Values of pods are counted in thousandths, as Kubernetes does: 2.1 against 0.3 is 7, not a little more")
     func thousandths() {
         let pods = (1...3).map { _ in

@@ -133,4 +133,28 @@ struct StatSourceTests {
         #expect(seconds(120, 0).isEmpty)
         #expect(seconds(140, 1) == [[3, 4], [4, 5]])
     }
+
+    @Test("A source of pods: each pod's value under the scaler's own name counts, and why there is none is said")
+    func ofPods() {
+        var stage = ScalerStage {
+            $0.scaler.intentions = [Intention(stat: "rps", goal: .average(10))]
+            $0.scaler.sources = [
+                StatSource(
+                    stat: "rps", place: .kubernetes(KubernetesPlace(metric: "rps", isOfPods: true)),
+                    maximumAge: .seconds(90))
+            ]
+        }
+        stage.tellOwn("rps", 1_000)
+        stage.stage.receive(
+            .externalStats(
+                ExternalStats(
+                    cluster: "test", samples: [],
+                    failures: [.init(stat: "web/rps", namespace: "default", why: "no adapter", at: stage.stage.now)])))
+        stage.evaluate(after: .seconds(5))
+        #expect(stage.decided.isEmpty)
+        #expect(stage.entry()?.problem == Explanation(.statUnknown, "rps: 2 pods gave none: no adapter"))
+        stage.tellOwn("web/rps", 20)
+        stage.evaluate(after: .seconds(85))
+        #expect(stage.change == [2, 4], "\(String(describing: stage.entry()?.problem))")
+    }
 }

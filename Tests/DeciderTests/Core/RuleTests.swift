@@ -289,7 +289,7 @@ struct RuleTests {
     }
 
     @Test("a hold that says so holds also while nothing is known of its alarm, at once; others do not")
-    func unknown() {
+    func holdsWhileUnknown() {
         for holds in [true, false] {
             var stage = Self.stage(
                 Self.rule(.hold, when: .alarm(ScalingRule.Alarm("a1", maximumAge: .minutes(10)))) {

@@ -19,12 +19,9 @@ struct RefusedDrainTests {
         return world
     }
 
-    @Test(
-        "a refusal that stands on a pod takes the removal back, whoever says that the cooldown is over",
-        arguments: [false, true])
-    func refused(_ isAnother: Bool) {
+    @Test("a refusal that stands on a pod takes the removal back, whoever says that the cooldown is over")
+    func refused() {
         var world = Self.told("r1 annotation=told answer=refuse message=m1")
-        if isAnother { world.crash() }
         #expect(world.run { $0.story.contains(.removalFailed) })
         #expect(world.evictions.isEmpty)
         #expect(world.reasons(.removalFailed) == [.podRefused])

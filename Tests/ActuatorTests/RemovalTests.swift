@@ -237,6 +237,29 @@ struct RemovalTests {
         }
     }
 
+    @Test("a decision that comes once more after a later removal of its node was over begins nothing")
+    func oldDecisionAgain() {
+        var world = World(nodes: 3)
+        world.notifierIsThere = false
+        world.addPod("web-1", on: "node-m2")
+        guard case .removalDecided(var old) = world.removal("r1", ["m2"]) else { return }
+        old.deadline = world.now + .seconds(3_000)
+        world.send(.removalDecided(old))
+        #expect(world.run(within: .seconds(900)) { $0.reasons(.removalFailed).count == 1 })
+        world.pass(.seconds(5))
+        world.send(world.removal("r2", ["m2"]))
+        #expect(world.run(within: .seconds(900)) { $0.reasons(.removalFailed).count == 2 })
+        // Its own record was written over by that of r2.
+        for count in [1, 2] {
+            // (A new process tells again what it finds to be over.)
+            if count == 2 { world.restart() }
+            world.send(.removalDecided(old))
+            #expect(world.run { $0.reasons(.removalFailed).count { $0 == .decisionStale } == count })
+            #expect(world.record("node-m2")?.id == "r2" && !world.isCordoned("node-m2"))
+        }
+        #expect(world.evictions.isEmpty && world.memberNames == ["m1", "m2", "m3"])
+    }
+
     @Test("once Heat was called it is too late")
     func tooLate() {
         var world = World(nodes: 3)

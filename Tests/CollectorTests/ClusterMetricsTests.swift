@@ -283,7 +283,8 @@ struct ClusterMetricsTests {
         let verb = LabelSelector([Requirement("verb", .in, ["GET"])])
         return WantedSource(
             namespace: "shop", stat: "web/rps",
-            place: .kubernetes(KubernetesPlace(metric: "rps", selector: verb, isOfPods: true)), pods: pods)
+            place: .kubernetes(KubernetesPlace(metric: "rps", selector: verb, isOfPods: true)),
+            pods: LabelSelector(text: pods))
     }
 
     @Test(
@@ -352,7 +353,7 @@ struct ClusterMetricsTests {
         scaling.upsert(.deployments, .target(ObservedTarget(target)))
         let all = [scaler("a"), scaler("b", labels("b")), scaler("c")]
         #expect(all.allSatisfy { $0.problem == nil })
-        let found = scaling.sources(all).map { "\($0.stat) \($0.pods)" }
+        let found = scaling.sources(all).map { "\($0.stat) \($0.pods?.text ?? "")" }
         #expect(found.sorted() == ["a/rps app=a", "b/rps app=b", "c/rps "])
         #expect(scaling.ownStats(all).isEmpty)
         var wide = scaler("d")

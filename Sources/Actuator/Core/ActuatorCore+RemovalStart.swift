@@ -85,6 +85,12 @@ extension ActuatorCore {
             return refusal(.currentlyBeingDeleted, "by removal \(removal.record.id)")
         }
         if let mistake = node.recordMistake { return refusal(.memberUnresolved, mistake) }
+        // A decision that comes once more, after another one for this node had begun and was over: its own record is written over.
+        if let last = removals[target.node]?.record ?? node.record, last.decidedAt >= decision.decidedAt {
+            return refusal(
+                .decisionStale,
+                "removal \(last.id) of this node was decided later, at \(last.decidedAt.rfc3339), and is over")
+        }
         guard let serverID = node.serverID else {
             return refusal(.memberUnresolved, "node \(target.node) has no provider id of OpenStack")
         }

@@ -1,4 +1,3 @@
-import Kubernetes
 import Messages
 
 /// Pod scalers, and what they could scale. Targets go out only while there are scalers: most clusters have none, and each
@@ -100,20 +99,20 @@ struct ObservedScaling: Sendable {
             wanted += sources.map {
                 WantedSource(
                     namespace: scaler.namespace, stat: scaler.told($0), place: $0.place,
-                    pods: $0.isOfPods ? pods(of: scaler) : "")
+                    pods: $0.isOfPods ? pods(of: scaler) : nil)
             }
         }
         return wanted
     }
 
-    /// A selector of the pods that are measured, as text; empty: it is not known.
-    private func pods(of scaler: PodScaler) -> String {
-        if let selector = scaler.monitorSelector { return selector.text }
-        guard let id = scaler.target?.id(in: scaler.namespace) else { return "" }
+    /// Which pods are measured; nil: it is not known.
+    private func pods(of scaler: PodScaler) -> LabelSelector? {
+        if let selector = scaler.monitorSelector { return selector }
+        guard let id = scaler.target?.id(in: scaler.namespace) else { return nil }
         for table in targets.values {
-            if let selector = table[id]?.target.selector { return selector.text }
+            if let selector = table[id]?.target.selector { return selector }
         }
-        return ""
+        return nil
     }
 
     /// Stats of pods' own, and containers, that are asked for in one namespace at most.

@@ -1,3 +1,4 @@
+import Kubernetes
 import Messages
 import OpenStack
 import Support
@@ -8,12 +9,12 @@ struct WantedSource: Sendable, Hashable {
     /// Under which name it is told.
     var stat: String
     var place: StatSource.Place
-    /// Which pods are meant where each has a value of its own; empty: it is not known yet, or not of pods.
-    var pods = ""
+    /// Which pods are meant where each has a value of its own; nil: it is not known yet, or not of pods.
+    var pods: LabelSelector?
 
     /// What is read for it.
     var key: SourceKey {
-        if case .kubernetes = place { return SourceKey(place: place, namespace: namespace, pods: pods) }
+        if case .kubernetes = place { return SourceKey(place: place, namespace: namespace, pods: pods?.text ?? "") }
         return SourceKey(place: place)
     }
 }

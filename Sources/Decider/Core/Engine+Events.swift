@@ -96,7 +96,7 @@ extension Engine {
     static let overItsPods: Set<Reason> = [
         .podRefused, .podNotTold, .drainTimedOut, .evictionBlocked, .volumesAttached,
     ]
-    /// How long a signal or a rule then takes other nodes: three times the usual cooldown of a rule.
+    /// How long other nodes are then taken: three times the usual cooldown of a rule.
     static let unwillingPause = Interval.minutes(15)
 
     enum RemovalStep { case underWay, drained, completed, failed }

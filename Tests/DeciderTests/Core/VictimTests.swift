@@ -554,13 +554,24 @@ struct VictimTests {
             stage.evaluate(after: .minutes(2))
             let removal = try #require(stage.removed.first)
             // It fails: not again before the delay is over.
-            let progress = RemovalProgress(
+            var progress = RemovalProgress(
                 id: removal.id, group: "y", node: "y1", nodeUID: "uid-y1", serverID: "server-y1",
-                reason: Explanation(.drainTimedOut, "pods would not go"), at: stage.now)
+                reason: Explanation(.heatRefused, "Heat would not"), at: stage.now)
             stage.receive(.removalFailed(RemovalFailed(cluster: "test", removal: progress)))
             stage.evaluate(after: .minutes(4))
             #expect(stage.removed.isEmpty)
             stage.evaluate(after: .minutes(2))
+            // Over its pods: they would do so again if they were asked at once.
+            progress.id = try #require(stage.removed.first).id
+            progress.reason = Explanation(.podRefused, "not now")
+            progress.at = stage.now
+            stage.receive(.removalFailed(RemovalFailed(cluster: "test", removal: progress)))
+            stage.evaluate(after: .minutes(14))
+            #expect(stage.removed.isEmpty)
+            #expect(
+                stage.core.engine.ledger.nodes.values.first { $0.name == "y1" }?.outcome.reason == .recentlyUnremovable)
+            stage.evaluate(after: .minutes(2))
+            stage.evaluate(after: .minutes(11))
             #expect(stage.removed.count == 1)
         }
     }

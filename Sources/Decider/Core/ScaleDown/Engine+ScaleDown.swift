@@ -69,6 +69,9 @@ extension Engine {
             } else if let until = unremovableUntil.isEmpty ? nil : unremovableUntil[key(index)] {
                 result.obstacles[index] = Explanation(
                     .recentlyUnremovable, "looked at again at \(until) (decider.scale_down.recheck_after)")
+            } else if let until = unwillingUntil(index, at: now), model.briefs[index].isReady {
+                result.obstacles[index] = Explanation(
+                    .recentlyUnremovable, "its removal ended over its pods; they are asked again after \(until)")
             } else {
                 candidates.append(index)
             }
@@ -76,6 +79,12 @@ extension Engine {
         if !candidates.isEmpty { simulate(candidates, pass, &result, at: now) }
         noteUnneeded(result.removable, kept: hindered, at: now)
         simulation = result
+    }
+
+    /// Until when a node is left alone whose removal failed over what runs on it; nil: nothing speaks against it.
+    func unwillingUntil(_ slot: Int, at now: Timestamp) -> Timestamp? {
+        guard let at = memory.unwilling?[model.world.names[slot]], now < at + Self.unwillingPause else { return nil }
+        return at + Self.unwillingPause
     }
 
     /// Why no node may leave the group, whatever runs on it. It is no candidate then: its pods stay where they are, and it takes those

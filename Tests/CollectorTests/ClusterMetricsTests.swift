@@ -180,7 +180,9 @@ struct ClusterMetricsTests {
         answers[Self.depth] = (200, body)
         var troubles: [SourceKey: SourceTrouble] = [:]
         let source = wanted("web/depth", KubernetesPlace(metric: "depth"))
-        let stats = await reader(try Cluster(answers), [source]).read(&troubles, at: Self.now).external
+        let cluster = try Cluster(answers)
+        let stats = await reader(cluster, [source]).read(&troubles, at: Self.now).external
+        withExtendedLifetime(cluster) {}
         #expect(stats.samples.isEmpty && troubles.values.map(\.label) == [label], "\(troubles)")
         #expect(stats.failures?.first?.why.contains(words) == true, "\(stats.failures ?? [])")
         #expect(stats.failures?.first?.why.contains("depth in namespace shop") == true)
@@ -329,7 +331,9 @@ struct ClusterMetricsTests {
         var answers = Self.served
         answers[Self.rps] = (200, body)
         var troubles: [SourceKey: SourceTrouble] = [:]
-        let (external, ofPods) = await reader(try Cluster(answers), [podSource(pods)]).read(&troubles, at: Self.now)
+        let cluster = try Cluster(answers)
+        let (external, ofPods) = await reader(cluster, [podSource(pods)]).read(&troubles, at: Self.now)
+        withExtendedLifetime(cluster) {}
         #expect(ofPods.isEmpty && troubles.values.map(\.label) == [label], "\(troubles)")
         #expect(external.failures?.map(\.stat) == ["web/rps"])
     }

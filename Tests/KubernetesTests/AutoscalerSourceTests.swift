@@ -158,7 +158,7 @@ struct AutoscalerSourceTests {
                 "\"b,c=d\" of \"a\" is no value"
             ),
             ("{metric: {name: m, selector: {matchLabels: 5}}, \(target)}", "is no mapping"),
-            ("{metric: {name: m}}", "target is missing"),
+            ("{metric: {name: m}}", "target: is missing"),
         ] {
             let one = try converted("  - {type: External, external: \(external)}")
             #expect(!one.isWhole && one.notes.count == 1 && one.notes[0].contains(words), "\(external): \(one.notes)")

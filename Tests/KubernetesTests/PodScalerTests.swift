@@ -96,7 +96,7 @@ struct PodScalerTests {
     @Test(
         "Sources that are none: each is the scaler's mistake, with its place",
         arguments: [
-            (#"{"stat": "load"}"#, "spec.sources[0]: is neither a metric of gnocchi nor an alarm, or both"),
+            (#"{"stat": "load"}"#, "spec.sources[0]: needs one of gnocchi, alarm and kubernetes, and no second"),
             (#"{"gnocchi": {"metric": "m", "resourceID": "r"}}"#, "spec.sources[0].stat: is missing"),
             (#"{"stat": "load", "gnocchi": {"resourceID": "r"}}"#, "spec.sources[0].gnocchi.metric: is missing"),
             (

@@ -177,6 +177,8 @@ extension ActuatorCore {
         removals.contains { node, removal in
             let record = removal.record
             guard record.memberID == member.identity, nodes[node]?.hasTaint ?? true else { return false }
+            // It is being given back to its pods just now: when Heat hears of a size there may be some on it again.
+            if case .advance(_, _, undo: true)? = removal.editing?.kind { return false }
             switch record.phase {
             case .drained, .removing, .removed: return true
             case .failed: return !record.ours.cordon && record.change != nil

@@ -9,10 +9,15 @@ import Support
 extension ActuatorCore {
     // MARK: Beginning
 
-    /// Removals whose record says that Heat is called, and no change runs: another process began it.
+    /// Removals whose record says that Heat is called, and no change runs: another process began it. (Not those that were given up
+    /// just now, whose record is being written: their nodes return to service.)
     mutating func resumeRemovals(_ id: String, _ reading: GroupReading) -> Bool {
-        let names = removals.keys.filter {
-            removals[$0]?.record.group == id && removals[$0]?.record.phase == .removing && !isLeft(toHeat: $0, reading)
+        let names = removals.keys.filter { name in
+            guard let removal = removals[name], removal.record.group == id, removal.record.phase == .removing else {
+                return false
+            }
+            if case .advance(_, _, undo: true)? = removal.editing?.kind { return false }
+            return !isLeft(toHeat: name, reading)
         }
         guard !names.isEmpty, let stack = groups[id]?.policy.stack else { return false }
         let deadline = names.compactMap { removals[$0]?.record.deadline }.max() ?? now

@@ -155,9 +155,12 @@ extension World {
         heat.carried = nil
     }
 
-    /// A machine that is no Node when it is marked is chosen by that, also if it becomes one a moment later.
+    /// A machine that is no Node when it is marked is chosen by that, also if it becomes one a moment later; or if it became one so
+    /// lately that no watch need have told it, and was never ready, so that no pod of anybody's is on it.
     func audit(markOf member: HeatState.Member) {
-        if !cluster.nodes.contains(where: { $0.server == member.server }) { audit.chosen.insert(member.id) }
+        let node = cluster.nodes.first { $0.server == member.server }
+        let isUnseen = node.map { !$0.isReady && now - $0.createdAt < .seconds(5) } ?? true
+        if isUnseen { audit.chosen.insert(member.id) }
     }
 
     func audit(removalOf member: HeatState.Member) {

@@ -70,6 +70,11 @@ extension World {
                 }
             }
             planScheduling()
+        } else if isStateful {
+            // The highest ones go, whatever the others do.
+            for pod in active where (Int(pod.name.split(separator: "-").last ?? "") ?? 0) >= workload.replicas {
+                deletePod(pod.uid, grace: nil)
+            }
         } else if active.count > workload.replicas {
             let ordered = active.sorted {
                 if ($0.node == nil) != ($1.node == nil) { return $0.node == nil }

@@ -138,7 +138,8 @@ extension Settings {
     }
 
     private static func statSource(_ reader: SettingsReader) -> StatSource {
-        let stat = reader.requiredText("stat", "Its name, as thresholds with `external` name it.")
+        let stat = reader.requiredText(
+            "stat", "Its name, as thresholds name it: with `external`, but for those of `pods`.")
         let maximumAge = reader.interval(
             "max_age", in: .seconds(5) ... .minutes(1_440),
             "Older values count as missing; without it `decider.pods.stat_max_age`, and of a metric at least two granules and a minute."

@@ -1,6 +1,7 @@
 """The real Kubernetes API of the rig, as its administrator."""
 import json
 import os
+import re
 import ssl
 import threading
 import urllib.parse
@@ -11,6 +12,13 @@ from .web import WebError, call
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 MERGE = {"Content-Type": "application/merge-patch+json"}
+SUFFIXES = {"m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30}
+
+
+def quantity(text):
+    """A quantity of the API ("1900m", "3996Mi") in its unit: cores, bytes."""
+    number, suffix = re.fullmatch(r"([0-9.]+)([a-zA-Z]*)", text).groups()
+    return float(number) * (SUFFIXES[suffix] if suffix else 1)
 
 
 class Kubernetes:

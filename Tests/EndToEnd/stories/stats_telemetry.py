@@ -7,6 +7,7 @@ import sys
 import time
 import uuid
 
+from harness.kubernetes import quantity
 from harness.openstack import OpenStack
 from harness.processes import Process
 from harness.registry import story
@@ -93,12 +94,11 @@ def as_the_page_says(stage, cloud, node, before):
         raise NotYet("%.0f s between the pages" % (at - since))
     cores, memory = (seconds - earlier) / (at - since), now["node_memory_working_set_bytes"][0]
     allocatable, resource = node["status"]["allocatable"], node_id(stage.cluster, name)
-    check(allocatable["memory"].endswith("Ki"), "the node's memory: %s" % allocatable["memory"])
-    whole_cpu = float(allocatable["cpu"][:-1]) / 1000 if allocatable["cpu"].endswith("m") else float(allocatable["cpu"])
+    whole_cpu, whole_memory = quantity(allocatable["cpu"]), quantity(allocatable["memory"])
     # The one page has seven digits, the other all.
     for gauge, expected, part in (
             ("cpu.usage", cores, 0.05), ("cpu.utilization", cores / whole_cpu, 0.05), ("memory.working_set", memory, 1e-6),
-            ("memory.utilization", memory / (int(allocatable["memory"][:-2]) * 1024.0), 1e-6)):
+            ("memory.utilization", memory / whole_memory, 1e-6)):
         near("%s of %s" % (gauge, name), newest(cloud, resource, "kubernetes.node." + gauge), expected, part)
     root = uuid.uuid5(uuid.uuid5(uuid.NAMESPACE_DNS, "updraft.io"), stage.cluster)
     for pod in stage.pods("web"):

@@ -100,7 +100,7 @@ extension Node {
         var node = self
         node.annotations[RemovalNames.record] = nil
         node.taints.removeAll {
-            $0.key == RemovalNames.taint || $0.key == "node.kubernetes.io/unschedulable"
+            $0.key == RemovalNames.taint || $0.key == Taint.cordon.key
         }
         node.labels[RemovalNames.excludeFromLoadBalancers] = nil
         node.unschedulable = false

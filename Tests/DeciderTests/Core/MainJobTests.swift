@@ -252,6 +252,15 @@ struct MainJobTests {
         stage.receive(.removalFailed(RemovalFailed(cluster: "test", removal: progress)))
         stage.evaluate(after: .milliseconds(10))
         #expect(stage.scaled.isEmpty)
+        // The Actuator's marks are gone, its record tells of the end, and Kubernetes has not taken its own taint off yet.
+        var given = Stage.node("n2", taints: [Taint(key: "node.kubernetes.io/unschedulable", effect: .noSchedule)])
+        given.annotations["updraft.io/removal"] = try RemovalRecord(
+            id: removal.id, group: "workers", nodeUID: "uid-n2", serverID: "server-n2", member: "n2", memberID: "n2",
+            decidedAt: stage.now, startedAt: stage.now, deadline: stage.now + .minutes(5), reason: Explanation(.nodeUnneeded)
+        ).applying(.cancelled(Explanation(.loadReturned)), at: stage.now).text()
+        stage.delta(nodes: [given])
+        stage.evaluate(after: .milliseconds(10))
+        #expect(stage.scaled.isEmpty)
         stage.delta(nodes: [Stage.node("n2")])
         stage.evaluate(after: .milliseconds(10))
         #expect(stage.scaled.isEmpty)

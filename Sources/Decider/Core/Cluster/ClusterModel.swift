@@ -250,7 +250,7 @@ struct ClusterModel: Sendable {
 
     private mutating func insert(_ node: Node, _ slot: Int) {
         let number = catalog.nodeClass(
-            NodeClass(labels: node.labels, taints: node.taints, unschedulable: node.unschedulable))
+            NodeClass(labels: node.labels, taints: Self.lastingTaints(node), unschedulable: node.unschedulable))
         let allocatable = catalog.vector(node.allocatable)
         widen()
         let seed = NodeSeed(
@@ -261,10 +261,19 @@ struct ClusterModel: Sendable {
         note(node, slot)
     }
 
+    /// The taints of a node without the one that Kubernetes itself lays on a cordoned node, if it is not cordoned any more: the
+    /// node controller takes it off a moment later. Whoever looked at a node that was just given back would buy another for its pods.
+    private static func lastingTaints(_ node: Node) -> [Taint] {
+        guard !node.unschedulable, node.taints.contains(where: { $0.key == Taint.cordon.key }) else { return node.taints }
+        return node.taints.filter { $0.key != Taint.cordon.key }
+    }
+
     private mutating func note(_ node: Node, _ slot: Int) {
         nodesRevision += 1
         templatesRevision += 1
         touch(slot)
+        let record = node.annotations[RemovalNames.record].flatMap { try? RemovalRecord(text: $0) }
+        nodes[slot]?.surges = record?.drain?.surges ?? []
         briefs[slot] = NodeBrief(
             exists: true, isReady: works(node),
             isLeaving: node.isUnderRemoval || node.deletedAt != nil

@@ -45,6 +45,9 @@ struct NodeRecord: Sendable {
     var allocatable: [Int64]
     /// The server that it runs on.
     var serverID: String?
+    /// What the record of its removal says was raised for its pods. (Most removals raise nothing, and a record that cannot be read is
+    /// the Actuator's to tell.)
+    var surges: [RemovalRecord.Surge] = []
 }
 
 /// What is asked of every node in every evaluation, without anything that has to be retained.
@@ -72,6 +75,11 @@ struct NodeBrief: Sendable {
 struct EvictedPod: Sendable {
     var podClass: Int32
     var at: Timestamp
+}
+
+extension Taint {
+    /// The taint that Kubernetes lays on a node while it is cordoned.
+    static let cordon = Taint(key: "node.kubernetes.io/unschedulable", effect: .noSchedule)
 }
 
 extension Node {

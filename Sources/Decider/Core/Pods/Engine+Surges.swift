@@ -7,7 +7,7 @@ extension Engine {
         var found: [String: Int] = [:]
         // (Also of removals that are over: what they raised may not be put back yet.)
         for slot in model.order {
-            for surge in surges(on: Int(slot)) {
+            for surge in model.nodes[Int(slot)]?.surges ?? [] {
                 let target = TargetReference(apiVersion: surge.apiVersion, kind: surge.kind, name: surge.name)
                 found[target.id(in: surge.namespace)] = surge.to
             }
@@ -18,14 +18,6 @@ extension Engine {
     /// Pods of a node that have their successor already, or are about to: it takes room of its own, so no more is kept for them. By
     /// UID.
     func succeeded(on slot: Int) -> Set<String> {
-        Set(surges(on: slot).map(\.podUID))
-    }
-
-    private func surges(on slot: Int) -> [RemovalRecord.Surge] {
-        guard let text = model.nodes[slot]?.node.annotations[RemovalNames.record],
-            // Most removals raise nothing, and a record that cannot be read is the Actuator's to tell.
-            text.contains("surges"), let record = try? RemovalRecord(text: text)
-        else { return [] }
-        return record.drain?.surges ?? []
+        Set((model.nodes[slot]?.surges ?? []).map(\.podUID))
     }
 }

@@ -57,12 +57,10 @@ struct Predicate: Hashable, Sendable {
         return selector[NodeClass.hostLabel] != nil || perNode(affinity ?? []) || volumes.contains(where: perNode)
     }
 
-    private static let cordon = Taint(key: "node.kubernetes.io/unschedulable", effect: .noSchedule)
-
     func evaluate(_ node: NodeClass, host: String?, name: String) -> Verdict {
         if claimMissing { return .claim }
         if checksUnschedulable && node.unschedulable {
-            guard let tolerations, tolerations.contains(where: { $0.tolerates(Self.cordon) }) else {
+            guard let tolerations, tolerations.contains(where: { $0.tolerates(.cordon) }) else {
                 return .unschedulable
             }
         }

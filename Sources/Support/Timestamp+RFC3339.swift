@@ -4,15 +4,15 @@ extension Timestamp: CustomStringConvertible {
 
     /// RFC 3339 in UTC with microseconds: `2026-11-23T21:02:49.141060Z`. Years outside 0…9999 are clamped.
     public var rfc3339: String {
-        format(separator: "T", suffix: "Z")
+        format(separator: UInt8(ascii: "T"), suffix: UInt8(ascii: "Z"))
     }
 
     /// As oslo writes it, UTC without a zone: `2026-11-23 21:02:49.141060`.
     public var oslo: String {
-        format(separator: " ", suffix: "")
+        format(separator: UInt8(ascii: " "), suffix: nil)
     }
 
-    private func format(separator: Character, suffix: String) -> String {
+    private func format(separator: UInt8, suffix: UInt8?) -> String {
         let clamped = min(max(microseconds, -62_167_219_200_000_000), 253_402_300_799_999_999)
         var seconds = clamped / 1_000_000
         var micros = clamped % 1_000_000
@@ -27,27 +27,37 @@ extension Timestamp: CustomStringConvertible {
             days -= 1
         }
         let (year, month, day) = Self.civil(fromDays: days)
-        var text = ""
-        text.reserveCapacity(27)
-        func digits(_ value: Int64, _ width: Int) {
-            let plain = String(value)
-            text.append(contentsOf: repeatElement("0", count: max(0, width - plain.utf8.count)))
-            text += plain
+        // "2026-11-23T21:02:49.141060Z". Every message carries several.
+        return String(unsafeUninitializedCapacity: 27) { text in
+            var end = 0
+            func put(_ byte: UInt8) {
+                text[end] = byte
+                end += 1
+            }
+            func digits(_ value: Int64, _ width: Int) {
+                var rest = value
+                for index in (end..<end + width).reversed() {
+                    text[index] = UInt8(ascii: "0") + UInt8(rest % 10)
+                    rest /= 10
+                }
+                end += width
+            }
+            digits(year, 4)
+            put(UInt8(ascii: "-"))
+            digits(month, 2)
+            put(UInt8(ascii: "-"))
+            digits(day, 2)
+            put(separator)
+            digits(rest / 3_600, 2)
+            put(UInt8(ascii: ":"))
+            digits(rest / 60 % 60, 2)
+            put(UInt8(ascii: ":"))
+            digits(rest % 60, 2)
+            put(UInt8(ascii: "."))
+            digits(micros, 6)
+            if let suffix { put(suffix) }
+            return end
         }
-        digits(year, 4)
-        text += "-"
-        digits(month, 2)
-        text += "-"
-        digits(day, 2)
-        text.append(separator)
-        digits(rest / 3_600, 2)
-        text += ":"
-        digits(rest / 60 % 60, 2)
-        text += ":"
-        digits(rest % 60, 2)
-        text += "."
-        digits(micros, 6)
-        return text + suffix
     }
 
     /// Parses RFC 3339 (`2026-11-23T21:02:49Z`, fractions, `+01:00` offsets) and oslo's form with a space and no zone

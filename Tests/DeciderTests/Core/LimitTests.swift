@@ -188,11 +188,14 @@ struct LimitTests {
         #expect(stage.sizes == ["a": 4])
         let origin = "(decider.max_nodes_per_minute)"
         #expect(bound(stage, "a", .batchLimitReached) == "new nodes in a minute: 0 of 4 used \(origin)")
+        // None are left, and the other group, which could take the pods as well, says so too.
+        #expect(bound(stage, "b", .batchLimitReached) == "new nodes in a minute: 4 of 4 used \(origin)")
         members(4, of: "a", &stage)
         stage.evaluate(after: .seconds(59))
         #expect(stage.scaled.isEmpty)
-        // None are left, and the group that is not busy says so too.
-        #expect(bound(stage, "b", .batchLimitReached) == "new nodes in a minute: 4 of 4 used \(origin)")
+        #expect(
+            stage.core.engine.ledger.groups["b"]?.bound
+                == [Explanation(.batchLimitReached, "new nodes in a minute: 4 of 4 used \(origin)")])
         stage.evaluate(after: .seconds(2))
         #expect(stage.sizes == ["a": 6])
     }
@@ -292,6 +295,66 @@ struct LimitTests {
             stage.evaluate(after: .seconds(31))
             #expect(stage.sizes == ["cheap": 3])
         }
+    }
+
+    @Test("While a group that grows whole waits for the minute, a pod that only another can take is told so, and the other as well")
+    func waitsBehindWholeGroup() {
+        var stage = cheapAndDear(1) { configuration in
+            configuration.scaleUp.maximumNodesPerMinute = 3
+            configuration.groups[0].zeroOrMax = true
+            configuration.groups[0].max = 3
+        }
+        let large = Stage.shape(cpu: 7_000, app: "large") { $0.nodeSelector["size"] = "large" }
+        stage.delta(pods: stage.pods("large", 1, large), removedPods: ["web-0"])
+        stage.evaluate()
+        #expect(stage.sizes == ["dear": 1])
+        stage.group("dear", ["d0"], max: 20)
+        let other = Stage.shape(cpu: 4_000, app: "x", owner: "x") { $0.nodeSelector["size"] = "large" }
+        stage.delta(
+            nodes: [Stage.node("d0", cpu: 8_000, memory: 32, labels: ["size": "large"], createdAt: stage.now)],
+            pods: stage.pods("large", 1, large, on: "d0") + stage.pods("web", 6, Stage.shape(cpu: 2_000))
+                + stage.pods("x", 1, other))
+        stage.evaluate(after: .seconds(30))
+        // Two more may come, three are wanted: what was chosen first comes first.
+        #expect(stage.sizes.isEmpty)
+        let said = "new nodes in a minute: 1 of 3 used (decider.max_nodes_per_minute)"
+        let pod = stage.record?.pods.first { $0.pod == "default/x-0" }
+        #expect(pod?.outcome == Explanation(.batchLimitReached, said), "\(String(describing: pod))")
+        #expect(pod?.groups["cheap"]?.reason == .nodeAffinityMismatch)
+        for group in ["cheap", "dear"] { #expect(bound(stage, group, .batchLimitReached) == said, "\(group)") }
+    }
+
+    @Test(
+        "A group uses a limit up: a pod that only another can take is told the limit, not what keeps it off the first",
+        arguments: [true, false])
+    func usedUp(isBatch: Bool) {
+        var rules = [GroupRules(id: "a", min: 0, max: 9), GroupRules(id: "b", min: 0, max: 9)]
+        rules[0].priority = 1
+        for (index, id) in ["a", "b"].enumerated() {
+            rules[index].template = GroupRules.Template(
+                allocatable: Stage.resources(cpu: 4_000), labels: ["kind": id])
+        }
+        var stage = Stage(groups: rules) { configuration in
+            configuration.scaleUp.expanders = [.priority([])]
+            if isBatch {
+                configuration.scaleUp.maximumNodesPerDecision = 2
+            } else {
+                configuration.limits.maximumNodes = 2
+            }
+        }
+        let first = Stage.shape(cpu: 4_000, app: "p", owner: "p") { $0.nodeSelector = ["kind": "a"] }
+        let second = Stage.shape(cpu: 4_000, app: "q", owner: "q") { $0.nodeSelector = ["kind": "b"] }
+        stage.snapshot(nodes: [], pods: stage.pods("p", 2, first) + stage.pods("q", 1, second))
+        for id in ["a", "b"] { stage.group(id, []) }
+        stage.evaluate()
+        #expect(stage.sizes == ["a": 2])
+        let said =
+            isBatch
+            ? Explanation(.batchLimitReached, "new nodes at once: 2 of 2 used (decider.max_nodes_per_decision)")
+            : Explanation(.totalNodesReached, "nodes: 2 of 2 used (decider.limits.nodes)")
+        let pod = stage.record?.pods.first { $0.pod == "default/q-0" }
+        #expect(pod?.outcome == said, "\(String(describing: pod))")
+        #expect(bound(stage, "b", said.reason) == said.detail)
     }
 
     @Test("The minimum of cores that has to stay keeps an idle node, and says so")

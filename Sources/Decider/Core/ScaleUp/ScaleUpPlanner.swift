@@ -93,7 +93,28 @@ struct ScaleUpPlanner {
             if added == 0 { usable.removeAll { $0 == best.group } }
             usable.removeAll { candidates[$0].room == 0 }
         }
+        noteExhausted(usable, demands, &plan)
         return plan
+    }
+
+    /// Tells the groups that could take what is left which limit on new nodes ended the plan: one that got none was never cut off by
+    /// it, and its pods would be told what keeps them off the groups that grew.
+    private func noteExhausted(_ usable: [Int], _ demands: [Demand], _ plan: inout ScaleUpPlan) {
+        let limit: NodeLimit
+        if nodeLimit.rest == 0 {
+            limit = nodeLimit
+        } else if plan.isCapped || batch.rest == 0 {
+            limit = batch
+        } else {
+            return
+        }
+        for group in usable {
+            let isKnown = plan.bounds[group]?.contains { $0.reason == limit.reason } ?? false
+            let obstacles = plan.obstacles
+            guard !isKnown, demands.indices.contains(where: { demands[$0].open > 0 && obstacles[$0][group] == nil })
+            else { continue }
+            plan.bounds[group, default: []].append(limit.bound)
+        }
     }
 
     private static let notAll = Explanation(.batchLimitReached, "all-or-nothing: not every pod can be helped")

@@ -267,6 +267,34 @@ struct MainJobTests {
         #expect(stage.removed.isEmpty)
     }
 
+    @Test("A taint like that of a cordon counts on every node but one whose removal is over, and with another effect there too")
+    func taintOfNoCordon() throws {
+        let record = RemovalRecord(
+            id: "r", group: "workers", nodeUID: "uid-n1", serverID: "server-n1", member: "n1", memberID: "n1",
+            decidedAt: Stage.start, startedAt: Stage.start, deadline: Stage.start + .minutes(5),
+            reason: Explanation(.nodeUnneeded))
+        let over = try record.applying(.cancelled(Explanation(.loadReturned)), at: Stage.start).text()
+        let cases: [(TaintEffect, String?)] = [(.noSchedule, nil), (.noExecute, over), (.noSchedule, over)]
+        for (effect, text) in cases {
+            var stage = Stage(groups: [workers()])
+            var node = Stage.node("n1", taints: [Taint(key: "node.kubernetes.io/unschedulable", effect: effect)])
+            node.annotations["updraft.io/removal"] = text
+            let full = stage.pods("full", 1, Stage.shape(cpu: 3_900), on: "n2")
+            stage.snapshot(
+                nodes: [node, Stage.node("n2")], pods: full + stage.pods("web", 1, Stage.shape(cpu: 1_000)))
+            stage.group("workers", ["n1", "n2"])
+            stage.evaluate()
+            let isOpen = effect == .noSchedule && text != nil
+            #expect(stage.sizes == (isOpen ? [:] : ["workers": 3]), "\(effect) \(text ?? "")")
+            guard isOpen else { continue }
+            // The Actuator forgets the removal, and the taint is still there: it is somebody's own.
+            node.annotations = [:]
+            stage.delta(nodes: [node])
+            stage.evaluate(after: .seconds(1))
+            #expect(stage.sizes == ["workers": 3])
+        }
+    }
+
     @Test(
         "Word of a removal's end was lost, and its Node went while Heat has the member: the group is not busy for ever")
     func lostEnd() throws {

@@ -261,11 +261,15 @@ struct ClusterModel: Sendable {
         note(node, slot)
     }
 
-    /// The taints of a node without the one that Kubernetes itself lays on a cordoned node, if it is not cordoned any more: the
-    /// node controller takes it off a moment later. Whoever looked at a node that was just given back would buy another for its pods.
+    /// The taints of a node without the one that Kubernetes itself lays on a cordoned node, if a removal of it is over and it is not
+    /// cordoned any more: the node controller takes it off a moment later. Whoever looked at a node that was just given back would buy
+    /// another for its pods. On any other node, and with another effect, the taint is somebody's own and keeps pods off.
     private static func lastingTaints(_ node: Node) -> [Taint] {
-        guard !node.unschedulable, node.taints.contains(where: { $0.key == Taint.cordon.key }) else { return node.taints }
-        return node.taints.filter { $0.key != Taint.cordon.key }
+        func isCordon(_ taint: Taint) -> Bool { taint.key == Taint.cordon.key && taint.effect == Taint.cordon.effect }
+        guard !node.unschedulable, node.taints.contains(where: isCordon),
+            let text = node.annotations[RemovalNames.record], (try? RemovalRecord(text: text))?.phase.isOver == true
+        else { return node.taints }
+        return node.taints.filter { !isCordon($0) }
     }
 
     private mutating func note(_ node: Node, _ slot: Int) {
@@ -296,7 +300,8 @@ struct ClusterModel: Sendable {
         same.providerID = node.providerID
         same.address = node.address
         same.kubeletPort = node.kubeletPort
-        if same == node {
+        // An annotation tells which taints count.
+        if same == node, Self.lastingTaints(old.node) == Self.lastingTaints(node) {
             nodes[slot]?.node = node
             nodes[slot]?.serverID = node.serverID
             note(node, slot)

@@ -576,6 +576,40 @@ struct VictimTests {
         }
     }
 
+    @Test("After a removal the next node waits for as long as delay_after_delete says, and the ledger names it")
+    func delayAfterDelete() throws {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) {
+            $0.scaleDown.unneededTime = .minutes(1)
+            $0.scaleDown.delayAfterDelete = .minutes(5)
+        }
+        let full = Stage.shape(cpu: 4_000)
+        stage.snapshot(
+            nodes: ["a", "b", "c"].map { Stage.node($0) },
+            pods: stage.pods("on-a", 1, full, on: "a") + stage.pods("on-b", 1, full, on: "b"))
+        stage.group("w", ["a", "b", "c"])
+        stage.evaluate()
+        stage.evaluate(after: .seconds(61))
+        let removal = try #require(stage.removed.first)
+        #expect(removal.nodes.map(\.node) == ["c"])
+        let until = stage.now + .minutes(5)
+        // It is done, and the next node becomes idle.
+        let progress = RemovalProgress(
+            id: removal.id, group: "w", node: "c", nodeUID: "uid-c", serverID: "server-c",
+            reason: removal.nodes[0].reason, at: stage.now)
+        stage.receive(.removalCompleted(RemovalCompleted(cluster: "test", removal: progress)))
+        stage.delta(removedNodes: ["c"], removedPods: ["on-b-0"])
+        stage.group("w", ["a", "b"])
+        stage.evaluate(after: .seconds(10))
+        stage.evaluate(after: .seconds(61))
+        #expect(stage.removed.isEmpty)
+        let said = stage.record?.nodes.first { $0.node == "b" }?.outcome
+        #expect(said == Explanation(.scaleDownInCooldown, "until \(until), after a removal"))
+        stage.evaluate(after: .seconds(228))
+        #expect(stage.removed.isEmpty)
+        stage.evaluate(after: .seconds(2))
+        #expect(stage.removed.flatMap(\.nodes).map(\.node) == ["b"])
+    }
+
     @Test("The emptied node is a domain of a spread that ignores taints, and none of one that honours them")
     func emptiedDomain() {
         for policy in [TopologySpreadConstraint.NodePolicy.honor, .ignore] {

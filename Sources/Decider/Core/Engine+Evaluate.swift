@@ -281,8 +281,7 @@ extension Engine {
             sentences += decideRemoval(number, slots, at: now, &result)
         }
         if sentences.isEmpty {
-            sentences += consolidate(
-                pass, standings, growing: !wanted.isEmpty || !removalHolds.isEmpty, at: now, &result)
+            sentences += consolidate(pass, standings, growing: !wanted.isEmpty, at: now, &result)
         }
         result.evaluation.nodes = nodeEntries(waiting, chosen, at: now)
         return sentences

@@ -287,6 +287,16 @@ struct ConsolidationTests {
         #expect(wait(&later, .minutes(80)).isEmpty)
         #expect(!wait(&later, .minutes(15)).isEmpty)
         #expect(later.scaled.map(\.group) == ["small"])
+        // Machines of the group may take less or more time than others: the budget has to leave room for theirs.
+        for (own, others) in [(5.0, 15.0), (15, 5)] {
+            var group = stage { configuration in
+                configuration.scaleDown.budgets = [DisruptionBudget(nodes: 0, schedule: schedule, drains: true)]
+                configuration.health.provisionTimeout = .minutes(others)
+                configuration.groups[1].provisionTimeout = .minutes(own)
+            }
+            _ = wait(&group, .minutes(15))
+            #expect(group.sizes == (own == 5 ? ["small": 1] : [:]), "\(own)")
+        }
         // Where nothing has to be bought the node goes before.
         var room = stage { configuration in
             configuration.scaleDown.budgets = [DisruptionBudget(nodes: 0, schedule: schedule, drains: true)]
@@ -502,8 +512,59 @@ struct ConsolidationTests {
             id: removal.id, group: "big", node: "b1", nodeUID: "uid-b1", serverID: "server-b1",
             reason: Explanation(.drainTimedOut, "pods would not go"), at: stage.now)
         stage.receive(.removalFailed(RemovalFailed(cluster: "test", removal: progress)))
-        _ = wait(&stage, .minutes(5))
+        // It failed over the pods of the node: these are not asked again for a quarter of an hour.
+        #expect(wait(&stage, .minutes(14)).isEmpty)
+        _ = wait(&stage, .minutes(3))
         #expect(stage.removed.flatMap(\.nodes).map(\.node) == ["b1"])
+    }
+
+    @Test("Nothing is bought for nodes whose removal has just failed over their pods, before these may be asked again")
+    func unwilling() throws {
+        var stage = stage()
+        var memory = stage.core.engine.memory
+        for group in stage.core.engine.groups { memory.groups[group.rules.id] = group.memory }
+        memory.unwilling = ["b1": stage.now, "b2": stage.now]
+        try stage.core.restore(Array(try JSONEncoder().encode(memory)))
+        // A quarter of an hour, and then it has to be possible for the unneeded time.
+        #expect(wait(&stage, .minutes(24)).isEmpty)
+        _ = wait(&stage, .minutes(3))
+        #expect(stage.sizes == ["small": 1])
+    }
+
+    @Test("An alarm that keeps nodes fires after the purchase: the old node goes when it is over; after an hour it was in vain")
+    func heldByAlarm() throws {
+        for isOver in [true, false] {
+            var stage = stage { configuration in
+                configuration.rules = [
+                    ScalingRule("calm", group: "big", .hold, when: .alarm(ScalingRule.Alarm("a1")))
+                ]
+            }
+            _ = wait(&stage, .minutes(12))
+            started(&stage, try #require(stage.scaled.first))
+            stage.receive(RuleTests.alarm(stage, "alarm"))
+            stage.evaluate(after: .seconds(10))
+            #expect(stage.core.engine.removalHolds.count == 1)
+            stage.group("small", ["s1"])
+            stage.delta(nodes: [Stage.node("s1", createdAt: stage.now)])
+            #expect(wait(&stage, .minutes(50)).isEmpty)
+            #expect(stage.core.engine.memory.consolidation != nil, "it is waited for")
+            if isOver {
+                stage.receive(RuleTests.alarm(stage, "ok"))
+                _ = wait(&stage, .minutes(1))
+                #expect(stage.removed.flatMap(\.nodes).map(\.node) == ["b1"])
+                #expect(stage.core.engine.groups[1].memory.vain == nil)
+            } else {
+                #expect(wait(&stage, .minutes(11)).isEmpty)
+                #expect(stage.core.engine.memory.consolidation == nil)
+                #expect(stage.core.engine.groups[1].memory.vain?.duration == .minutes(60))
+            }
+        }
+        // One that fires before keeps anything from being bought.
+        var before = stage { configuration in
+            configuration.rules = [ScalingRule("calm", group: "big", .hold, when: .alarm(ScalingRule.Alarm("a1")))]
+        }
+        before.receive(RuleTests.alarm(before, "alarm"))
+        #expect(wait(&before, .minutes(30)).isEmpty)
     }
 
     @Test("Pods that wait for room end a replacement; the new node serves them")

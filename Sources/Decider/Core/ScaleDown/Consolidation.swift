@@ -56,7 +56,7 @@ extension Engine {
             memory.consolidatedAt.map { $0 + rules.consolidationPause }, memory.grewAt.map { $0 + rules.delayAfterAdd },
         ]
         let isBusy = groups.contains { $0.memory.scale != nil || $0.memory.removal != nil || $0.memory.expected > 0 }
-        guard !growing, !isBusy, !rests.contains(where: { $0.map { now < $0 } ?? false }),
+        guard !growing, removalHolds.isEmpty, !isBusy, !rests.contains(where: { $0.map { now < $0 } ?? false }),
             !standings.contains(where: { $0.upcoming > 0 }),
             simulation.removable.allSatisfy({ simulation.awaited[$0] != nil })
         else {
@@ -122,7 +122,8 @@ extension Engine {
     }
 
     /// The new nodes are there: the old ones go, as budgets allow. Anything unforeseen ends the replacement; what has come by then
-    /// is used or removed like any other node.
+    /// is used or removed like any other node. A rule that holds removals is waited for: if it outlasts the hour, machines were bought
+    /// in vain, as with anything else that keeps the old nodes.
     private mutating func proceed(
         _ plan: ConsolidationPlan, _ pass: ScaleUpPass, _ standings: [GroupStanding], growing: Bool, at now: Timestamp,
         _ result: inout EvaluationResult
@@ -148,8 +149,9 @@ extension Engine {
             return []
         }
         let cooling = memory.removalFailedAt.map { now < $0 + configuration.scaleDown.delayAfterFailure } ?? false
-        let waiting = left.filter { !model.briefs[$0].isLeaving }
-        guard !waiting.isEmpty, !cooling, groups.allSatisfy({ $0.memory.removal == nil && $0.memory.scale == nil })
+        let waiting = left.filter { !model.briefs[$0].isLeaving && unwillingUntil($0, at: now) == nil }
+        guard !waiting.isEmpty, !cooling, removalHolds.isEmpty,
+            groups.allSatisfy({ $0.memory.removal == nil && $0.memory.scale == nil })
         else {
             return []
         }
@@ -272,11 +274,8 @@ extension Engine {
         var sets = candidates.prefix(10).map { [$0] }
         for count in 2...10 where count <= candidates.count { sets.append(Array(candidates.prefix(count))) }
         var best: ConsolidationOption?
-        // What is bought has to come first: a budget that begins until then would keep the old nodes, and it were in vain.
-        let later = now + configuration.health.provisionTimeout
         for slots in sets where areFree(slots, at: now) {
-            let mayBuy = areFree(slots, at: now, later: later)
-            for option in options(slots, pass, standings, mayBuy: mayBuy, at: now) {
+            for option in options(slots, pass, standings, at: now) {
                 if let known = best,
                     known.saved > option.saved || known.saved == option.saved && known.slots.count <= slots.count
                 {
@@ -296,7 +295,8 @@ extension Engine {
         let slots = model.order.map { Int($0) }.filter { slot in
             let number = Int(groupOfSlot[slot])
             guard number >= 0, !groups[number].rules.zeroOrMax, !isHindered(number), model.briefs[slot].isReady,
-                model.briefs[slot].createdAt + configuration.scaleDown.unneededTime < now
+                model.briefs[slot].createdAt + configuration.scaleDown.unneededTime < now,
+                unwillingUntil(slot, at: now) == nil
             else { return false }
             return eligibility.mark(slot, model) == nil
         }
@@ -325,7 +325,7 @@ extension Engine {
     }
 
     private mutating func options(
-        _ slots: [Int], _ pass: ScaleUpPass, _ standings: [GroupStanding], mayBuy: Bool, at now: Timestamp
+        _ slots: [Int], _ pass: ScaleUpPass, _ standings: [GroupStanding], at now: Timestamp
     ) -> [ConsolidationOption] {
         let before = slots.reduce(0) { $0 + cost(of: $1).value }
         let unit = cost(of: slots[0]).unit
@@ -336,11 +336,12 @@ extension Engine {
         {
             return [ConsolidationOption(slots: slots, replacement: nil, before: before, after: 0, unit: unit)]
         }
-        guard mayBuy else { return [] }
         let most = before * (1 - configuration.scaleDown.consolidationGain)
         let limit = nodeLimit(at: now).rest
         let allowance = allowance()
         var found: [ConsolidationOption] = []
+        // By how long a machine may take: groups mostly agree.
+        var isFree: [Interval: Bool] = [:]
         for (number, candidate) in growthCandidates(standings).enumerated() {
             guard candidate.refusal == nil, !candidate.zeroOrMax, let template = candidate.template,
                 replacementPause(of: number, at: now) == nil
@@ -350,6 +351,11 @@ extension Engine {
             let (count, _) = allowance.allowed(
                 min(Int(min(most / each, 1_000)), candidate.room, limit), group: number, template)
             guard count > 0 else { continue }
+            // What is bought has to come first: a budget that begins until then would keep the old nodes, and it were in vain.
+            let wait = provisionTimeout(groups[number])
+            let free = isFree[wait] ?? areFree(slots, at: now, later: now + wait)
+            isFree[wait] = free
+            guard free else { continue }
             var world = worldToMoveIn(pass, at: now)
             let fresh = (0..<count).map { index in
                 Int32(world.addTemplate(template, number: 200_000 + index, group: number, &model.catalog))

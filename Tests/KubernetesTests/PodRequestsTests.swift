@@ -84,7 +84,7 @@ struct PodRequestsTests {
             ])
         let whole = try shape("", app, #","resources":{"requests":{"cpu":"1"}}"#)
         #expect(whole.containers == [wanted] && whole.requestsAsWhole == true)
-        // A zero that somebody wrote is a request; a zero of a limit is one where a server has filled it in.
+        // A zero that somebody wrote is a request; one of a limit is none, unless the server makes it one.
         let zero = #"{"name":"side","resources":{"requests":{"cpu":"0","memory":0},"limits":{"cpu":"1"}}}"#
         #expect(
             try shape("", "\(app),\(zero)").containers == [

@@ -86,8 +86,8 @@ struct PodRequests {
     }
 }
 
-/// Of which resources a container says that it requests zero. HorizontalPodAutoscaler takes that for a request, and fails where there is
-/// none.
+/// Of which resources a container says that it requests zero: for HorizontalPodAutoscaler that is a request, and where there is none
+/// it fails.
 struct WrittenZeros {
     var cpu = false
     var memory = false

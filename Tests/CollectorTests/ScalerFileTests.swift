@@ -182,12 +182,14 @@ struct ScalerFileTests {
             testDescription: "more at least than at most",
             file: "min: 3\nmax: 2\nintentions: [{stat: cpu, utilization: 60}]",
             object:
-                #""minReplicas": 3, "maxReplicas": 2, "thresholds": [{"intention": {"stat": "cpu", "utilization": 60}}]"#),
+                #""minReplicas": 3, "maxReplicas": 2, "thresholds": [{"intention": {"stat": "cpu", "utilization": 60}}]"#
+        ),
         Pair(
             testDescription: "a fallback beyond the maximum",
             file: "max: 2\nfallback: 3\nintentions: [{stat: cpu, utilization: 60}]",
             object:
-                #""maxReplicas": 2, "fallbackReplicas": 3, "thresholds": [{"intention": {"stat": "cpu", "utilization": 60}}]"#),
+                #""maxReplicas": 2, "fallbackReplicas": 3, "thresholds": [{"intention": {"stat": "cpu", "utilization": 60}}]"#
+        ),
         Pair(testDescription: "no threshold", file: "max: 2", object: #""maxReplicas": 2"#),
         Pair(
             testDescription: "utilization of what nobody requests",
@@ -197,7 +199,8 @@ struct ScalerFileTests {
             testDescription: "a step that is none",
             file: "max: 2\nvalues: [{stat: rps, comparison: above, value: 5, increment: 0}]",
             object:
-                #""maxReplicas": 2, "thresholds": [{"value": {"stat": "rps", "comparison": "above", "value": 5, "increment": 0}}]"#),
+                #""maxReplicas": 2, "thresholds": [{"value": {"stat": "rps", "comparison": "above", "value": 5, "increment": 0}}]"#
+        ),
         Pair(
             testDescription: "a source that no threshold names",
             file: """

@@ -89,7 +89,8 @@ struct PodRequestsOfClass: Sendable {
             share.unrequested = container == nil ? unrequested { $0.cpuMillis <= 0 && $0.saysZeroCPU != true } : nil
         case .memory:
             share.amount = own.map { Double($0.memoryBytes) } ?? memory
-            share.unrequested = container == nil ? unrequested { $0.memoryBytes <= 0 && $0.saysZeroMemory != true } : nil
+            share.unrequested =
+                container == nil ? unrequested { $0.memoryBytes <= 0 && $0.saysZeroMemory != true } : nil
         case .disk, .received, .sent, .own: break
         }
         return share

@@ -51,7 +51,7 @@ struct ContainerRequestTests {
         }
     }
 
-    @Test("A request of 0 that somebody wrote is one, as with HorizontalPodAutoscaler; where all come to 0 it is unknown")
+    @Test("A request of 0 that somebody wrote is one, as with Kubernetes; where all come to 0 it is unknown")
     func zero() {
         for (cpu, problem) in [
             (500, nil),

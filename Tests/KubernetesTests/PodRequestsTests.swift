@@ -84,6 +84,16 @@ struct PodRequestsTests {
             ])
         let whole = try shape("", app, #","resources":{"requests":{"cpu":"1"}}"#)
         #expect(whole.containers == [wanted] && whole.requestsAsWhole == true)
+        // A zero that somebody wrote is a request; one of a limit is none, unless the server makes it one.
+        let zero = #"{"name":"side","resources":{"requests":{"cpu":"0","memory":0},"limits":{"cpu":"1"}}}"#
+        #expect(
+            try shape("", "\(app),\(zero)").containers == [
+                wanted, .init(name: "side", cpuMillis: 0, memoryBytes: 0, saysZeroCPU: true, saysZeroMemory: true),
+            ])
+        #expect(
+            try shape("", #"\#(app),{"name":"side","resources":{"limits":{"cpu":"0"}}}"#).containers == [
+                wanted, .init(name: "side", cpuMillis: 0, memoryBytes: 0),
+            ])
         for rest in ["", #","resources":{"limits":{"cpu":"1"}}"#, #","resources":{"requests":{}}"#] {
             #expect(try shape("", app, rest).requestsAsWhole == nil, "\(rest)")
         }

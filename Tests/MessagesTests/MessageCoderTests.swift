@@ -65,6 +65,25 @@ import Testing
         #expect(try Event(try MessageCoder.open(try Self.encode(snapshot))) == .clusterSnapshot(snapshot))
     }
 
+    @Test func aRequestOfZeroThatSomebodyWroteIsTold() throws {
+        var shape = PodShape(requests: ResourceList(cpuMillis: 500))
+        shape.containers = [
+            .init(name: "app", cpuMillis: 500, memoryBytes: 0),
+            .init(name: "sidecar", cpuMillis: 0, memoryBytes: 0, saysZeroCPU: true),
+        ]
+        let snapshot = ClusterSnapshot(
+            cluster: "prod", epoch: "e1", sequence: 9, takenAt: Self.now, shapes: [NumberedShape(id: 0, shape: shape)])
+        #expect(try Event(try MessageCoder.open(try Self.encode(snapshot))) == .clusterSnapshot(snapshot))
+    }
+
+    @Test func anOlderServiceSaysNothingOfWrittenZeros() throws {
+        let old = Data(#"{"name":"app","cpuMillis":0,"memoryBytes":0}"#.utf8)
+        let read = try JSONDecoder().decode(PodShape.ContainerRequest.self, from: old)
+        #expect(read == PodShape.ContainerRequest(name: "app", cpuMillis: 0, memoryBytes: 0))
+        let written = String(decoding: try JSONEncoder().encode(read), as: UTF8.self)
+        #expect(!written.contains("saysZero"))
+    }
+
     @Test func anUnknownFieldIsIgnored() throws {
         let body = Self.text(
             #"{"schema":1,"cluster":"prod","requester":"x","why":"y","later":{"a":[1]}}"#,

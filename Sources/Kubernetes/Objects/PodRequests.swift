@@ -29,7 +29,9 @@ struct PodRequests {
         named.append(
             PodShape.ContainerRequest(
                 name: container.name, cpuMillis: container.requests.cpuMillis,
-                memoryBytes: container.requests.memoryBytes))
+                memoryBytes: container.requests.memoryBytes,
+                saysZeroCPU: container.zeros.cpu && container.requests.cpuMillis == 0 ? true : nil,
+                saysZeroMemory: container.zeros.memory && container.requests.memoryBytes == 0 ? true : nil))
     }
 
     mutating func set(overhead: ResourceList) {
@@ -84,10 +86,18 @@ struct PodRequests {
     }
 }
 
+/// Of which resources a container says that it requests zero: for HorizontalPodAutoscaler that is a request, and where there is none
+/// it fails.
+struct WrittenZeros {
+    var cpu = false
+    var memory = false
+}
+
 /// A container of a pod, reduced.
 struct Container {
     var name = ""
     var requests = ResourceList()
+    var zeros = WrittenZeros()
     var isSidecar = false
     var ports: [ContainerPort] = []
     var hostPorts: [PodShape.HostPort] = []
@@ -102,8 +112,8 @@ struct Container {
                 var limits = ResourceList()
                 try reader.objectOrNull { (reader, key) throws(JSONError) in
                     switch key {
-                    case "requests": container.requests = try ResourceList.read(&reader)
-                    case "limits" where isTemplate: limits = try ResourceList.read(&reader)
+                    case "requests": container.requests = try ResourceList.read(&reader, zeros: &container.zeros)
+                    case "limits" where isTemplate: limits = try ResourceList.read(&reader, zeros: &container.zeros)
                     default: try reader.skip()
                     }
                 }

@@ -172,7 +172,14 @@ extension Toleration {
 extension ResourceList {
     /// Reads a map of resource names to quantities; `null` is empty.
     static func read(_ reader: inout JSONReader) throws(JSONError) -> ResourceList {
+        var zeros = WrittenZeros()
+        return try read(&reader, zeros: &zeros)
+    }
+
+    /// The same, and notes which amounts are there and zero.
+    static func read(_ reader: inout JSONReader, zeros: inout WrittenZeros) throws(JSONError) -> ResourceList {
         var list = ResourceList()
+        var found = zeros
         try reader.objectOrNull { (reader, key) throws(JSONError) in
             // Quantities are strings; a number is accepted too, as the server does.
             let text: String
@@ -185,13 +192,18 @@ extension ResourceList {
             let amount = key == "cpu" ? Quantity.millis(text) : Quantity.units(text)
             guard let amount else { throw reader.invalid("not a quantity") }
             switch key {
-            case "cpu": list.cpuMillis = amount
-            case "memory": list.memoryBytes = amount
+            case "cpu":
+                list.cpuMillis = amount
+                if amount == 0 { found.cpu = true }
+            case "memory":
+                list.memoryBytes = amount
+                if amount == 0 { found.memory = true }
             case "ephemeral-storage": list.ephemeralStorageBytes = amount
             case "pods": list.pods = amount
             default: if amount != 0 { list.extended[key.text] = amount }
             }
         }
+        zeros = found
         return list
     }
 }

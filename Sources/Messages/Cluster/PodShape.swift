@@ -62,12 +62,20 @@ public struct PodShape: Sendable, Hashable, Codable {
         public var cpuMillis: Int64
         /// Memory in bytes; zero: none.
         public var memoryBytes: Int64
+        /// Whether its zero of CPU is a request that somebody wrote, rather than that there is none; nil: no.
+        public var saysZeroCPU: Bool?
+        /// Whether its zero of memory is a request that somebody wrote, rather than that there is none; nil: no.
+        public var saysZeroMemory: Bool?
 
         /// From its parts.
-        public init(name: String, cpuMillis: Int64, memoryBytes: Int64) {
+        public init(
+            name: String, cpuMillis: Int64, memoryBytes: Int64, saysZeroCPU: Bool? = nil, saysZeroMemory: Bool? = nil
+        ) {
             self.name = name
             self.cpuMillis = cpuMillis
             self.memoryBytes = memoryBytes
+            self.saysZeroCPU = saysZeroCPU
+            self.saysZeroMemory = saysZeroMemory
         }
     }
 

@@ -146,14 +146,17 @@ extension Settings {
         )
         let metric = reader.section("gnocchi", "A metric of Gnocchi. Or:", gnocchiPlace)
         let alarm = reader.section("alarm", "An alarm of Aodh. Or:", alarmPlace)
+        let isOfCluster = reader.node("kubernetes") != nil
         let cluster = reader.section(
             "kubernetes",
-            "A metric that HorizontalPodAutoscalers of the cluster may have as well, of the scaler's namespace.",
-            kubernetesPlace)
+            "A metric that HorizontalPodAutoscalers of the cluster may have as well, of the scaler's namespace."
+        ) { kubernetesPlace($0, isGiven: isOfCluster) }
         let places = [
             metric.map { StatSource.Place.gnocchi($0) }, alarm.map { .alarm($0) }, cluster.map { .kubernetes($0) },
         ].compactMap { $0 }
-        if places.count != 1 {
+        // Without its metric it is a mistake already.
+        let isIncomplete = isOfCluster && cluster == nil
+        if places.count != 1 && !isIncomplete {
             reader.mistake(
                 "stat", "has no source, or more than one",
                 allowed: "one of gnocchi.metric, alarm.id or alarm.name, and kubernetes.metric")
@@ -161,8 +164,10 @@ extension Settings {
         return StatSource(stat: stat, place: places.first ?? .alarm(AlarmPlace(name: stat)), maximumAge: maximumAge)
     }
 
-    private static func kubernetesPlace(_ reader: SettingsReader) -> KubernetesPlace? {
+    private static func kubernetesPlace(_ reader: SettingsReader, isGiven: Bool) -> KubernetesPlace? {
         let metric = reader.text("metric", "Name of the metric.")
+        if isGiven && reader.node("metric") == nil { reader.mistake("metric", "is missing", allowed: "text") }
+        let hasObject = reader.node("object") != nil
         let labels = selector(reader.texts(of: "selector", "Labels of its series; without it all of them."))
         let object = reader.section(
             "object",
@@ -171,6 +176,8 @@ extension Settings {
             let version = reader.text("api_version", default: "v1", "e.g. `v1`, `networking.k8s.io/v1`.")
             let kind = reader.text("kind", default: "Service", "e.g. `Service`, `Ingress`.")
             let name = reader.text("name", "Its name.")
+            // Else it would be an external metric without a word.
+            if hasObject && reader.node("name") == nil { reader.mistake("name", "is missing", allowed: "text") }
             return name.map { TargetReference(apiVersion: version, kind: kind, name: $0) }
         }
         let isOfPods = reader.flag(

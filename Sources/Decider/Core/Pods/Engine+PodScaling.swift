@@ -221,10 +221,14 @@ extension Engine {
         scene.isSurged = bond.isSurged
         scene.maximumAge = maximumAge
         if scaler.intentions.contains(where: \.isExternal) {
-            scene.ready = slots.reduce(0) { count, slot in
+            var present = 0
+            for slot in slots {
                 let brief = model.podBriefs[Int(slot)]
-                return count + (brief.phase == .running && brief.isReady ? 1 : 0)
+                if brief.phase == .running && brief.isReady { scene.ready += 1 }
+                if !brief.isTerminating && !brief.isOver { present += 1 }
             }
+            // Pods that are monitored by a selector of its own may be others than those of the targets.
+            if scaler.monitorSelector == nil && !bond.monitored.isEmpty { scene.present = present }
         }
         return scene
     }

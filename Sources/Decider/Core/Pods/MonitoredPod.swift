@@ -86,10 +86,11 @@ struct PodRequestsOfClass: Sendable {
         switch stat {
         case .cpu:
             share.amount = own.map { Double($0.cpuMillis) } ?? cpu
-            share.unrequested = container == nil ? unrequested { $0.cpuMillis <= 0 } : nil
+            share.unrequested = container == nil ? unrequested { $0.cpuMillis <= 0 && $0.saysZeroCPU != true } : nil
         case .memory:
             share.amount = own.map { Double($0.memoryBytes) } ?? memory
-            share.unrequested = container == nil ? unrequested { $0.memoryBytes <= 0 } : nil
+            share.unrequested =
+                container == nil ? unrequested { $0.memoryBytes <= 0 && $0.saysZeroMemory != true } : nil
         case .disk, .received, .sent, .own: break
         }
         return share

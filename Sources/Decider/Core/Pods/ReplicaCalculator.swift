@@ -159,8 +159,12 @@ struct ReplicaCalculator: Sendable {
 
     // MARK: External stats
 
-    /// A value of its own. `ready`: pods that run and are ready.
-    func external(_ value: Double, _ goal: Intention.Goal, ready: Int) -> Outcome {
+    /// A value of its own.
+    ///
+    /// - Parameters:
+    ///   - ready: pods that run and are ready.
+    ///   - present: pods that are there, as `status.replicas` counts them; nil: as many as shall be.
+    func external(_ value: Double, _ goal: Intention.Goal, ready: Int, present: Int? = nil) -> Outcome {
         switch goal {
         case .total(let target):
             let ratio = Self.steps(value, 1_000) / Self.steps(target, 1_000)
@@ -172,9 +176,11 @@ struct ReplicaCalculator: Sendable {
         case .average(let target):
             let (usage, goal) = (Self.steps(value, 1_000), Self.steps(target, 1_000))
             guard current > 0 else { return asks(Self.ceiling(usage / goal), value, "from zero") }
-            let ratio = usage / (goal * Double(current))
-            if isWithinTolerance(ratio) { return stays(value / Double(current), "within the tolerance") }
-            return asks(Self.ceiling(usage / goal), value / Double(current), "")
+            // In a rollout there are more pods than shall be, and they share the load.
+            let pods = Double(present ?? current)
+            guard pods > 0 else { return asks(Self.ceiling(usage / goal), value, "no pod is there yet") }
+            if isWithinTolerance(usage / (goal * pods)) { return stays(value / pods, "within the tolerance") }
+            return asks(Self.ceiling(usage / goal), value / pods, "")
         case .utilization: return fails(.scalerInvalid, "an external stat has no utilization")
         }
     }

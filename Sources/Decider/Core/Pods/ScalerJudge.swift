@@ -11,6 +11,8 @@ struct ScalerScene {
     var isSurged = false
     /// Pods that run and are ready.
     var ready = 0
+    /// Pods of the targets that are there, neither on their way out nor over: `status.replicas`; nil: not known.
+    var present: Int?
     /// The monitored pods with the values of a stat.
     var pods: (_ stat: String) -> [MonitoredPod]
     /// The same with the stat of one of their containers.
@@ -204,7 +206,8 @@ struct ScalerJudge: Sendable {
         var outcome: ReplicaCalculator.Outcome
         if intention.isExternal {
             switch scene.external(intention.stat) {
-            case .success(let value): outcome = calculator.external(value, intention.goal, ready: scene.ready)
+            case .success(let value):
+                outcome = calculator.external(value, intention.goal, ready: scene.ready, present: scene.present)
             case .failure(let absence): outcome = .init(replicas: nil, value: nil, why: absence.why)
             }
         } else {
@@ -240,7 +243,9 @@ struct ScalerJudge: Sendable {
         case .success(let measured): value = measured
         case .failure(let absence):
             runtime.since[index] = nil
-            return said(nil, nil, absence.why)
+            var why = absence.why
+            if !threshold.isExternal, let untold = scene.untold(threshold.stat) { why.detail += ": \(untold)" }
+            return said(nil, nil, why)
         }
         let word = threshold.comparison.rawValue
         guard threshold.comparison.holds(value, threshold.value) else {

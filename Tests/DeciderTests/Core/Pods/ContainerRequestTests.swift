@@ -51,6 +51,28 @@ struct ContainerRequestTests {
         }
     }
 
+    @Test("A request of 0 that somebody wrote is one, as with Kubernetes; where all come to 0 it is unknown")
+    func zero() {
+        for (cpu, problem) in [
+            (500, nil),
+            (0, Explanation(.statUnknown, "cpu: a pod requests nothing of it")),
+        ] as [(Int64, Explanation?)] {
+            let shape = Stage.shape(cpu: cpu) { shape in
+                shape.containers = [
+                    .init(name: "app", cpuMillis: cpu, memoryBytes: 0, saysZeroCPU: cpu == 0 ? true : nil),
+                    .init(name: "sidecar", cpuMillis: 0, memoryBytes: 0, saysZeroCPU: true),
+                ]
+            }
+            var stage = ScalerStage(shape: shape) {
+                $0.scaler.intentions = [Intention(stat: "cpu", goal: .utilization(60))]
+            }
+            use(&stage)
+            // 900 of 500 are 180 %, three times the goal.
+            #expect(stage.change == (problem == nil ? [2, 6] : []), "\(cpu)")
+            #expect(stage.entry()?.problem == problem)
+        }
+    }
+
     @Test("Another metric may still ask for more; for less it is not enough")
     func others() {
         for (average, change) in [(450.0, [2, 4]), (9_000, [])] {

@@ -351,6 +351,28 @@ struct PodScalingTests {
         #expect(stage.change == (isUp ? [2, 4] : [5, 3]), "\(String(describing: stage.entry()))")
     }
 
+    @Test("An external average is over the pods that are there, which a rollout makes more than shall be")
+    func averageInRollout() {
+        for (leaving, change) in [(0, [10, 11]), (2, [])] {
+            var stage = ScalerStage(pods: 12) {
+                $0.target.replicas = 10
+                $0.target.isRollingOut = true
+                $0.scaler.maximum = 40
+                $0.scaler.intentions = [Intention(stat: "queue", isExternal: true, goal: .average(50))]
+            }
+            let away = stage.pods.prefix(leaving).map { pod in
+                var pod = pod
+                pod.deletedAt = stage.stage.now + .seconds(30)
+                return pod
+            }
+            stage.tellTarget(pods: away)
+            stage.tell("queue", 530)
+            stage.evaluate(after: .seconds(5))
+            // 530 over twelve pods are 44, and eleven keep 50; over ten they are 53, within the tolerance.
+            #expect(stage.change == change, "\(leaving) on their way out: \(String(describing: stage.entry()))")
+        }
+    }
+
     @Test("HPA v2's SuperfluousMetrics: values of pods that are none of the target's count for nothing")
     func superfluous() {
         var stage = ScalerStage(pods: 4) {

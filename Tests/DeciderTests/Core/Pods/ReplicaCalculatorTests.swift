@@ -243,12 +243,24 @@ struct ReplicaCalculatorTests {
             ("a part of the goal, from none", 0, 0.001, .total(10), 0, 1),
             ("idle", 3, 0, .total(10), 3, 0), ("idle on average", 3, 0, .average(10), 3, 0),
             ("a thousandth above a whole", 1, 30.001, .average(10), 1, 4),
-            // The replicas of the status count for an average, and those that are ready for a whole.
+            // Pods that are not ready count for an average, and do not for a whole.
             ("unready pods, on average", 5, 50, .average(10), 3, 5),
         ] as [(String, Int, Double, Intention.Goal, Int, Int)])
     func object(name: String, current: Int, value: Double, goal: Intention.Goal, ready: Int, expected: Int) {
         let outcome = ReplicaCalculator(current: current, now: Self.now).external(value, goal, ready: ready)
         #expect(outcome.replicas == expected, "\(name): \(outcome)")
+    }
+
+    @Test(
+        "The replicas of the status count for an average, not those of the spec: in a rollout there are more",
+        arguments: [
+            (10, 12, 530.0, 11, 44.0), (10, nil, 530, 10, 53), (10, 12, 600, 10, 50), (10, 12, 401, 9, 33),
+            (10, 8, 530, 11, 66), (10, 0, 530, 11, 530), (10, 0, 0, 0, 0), (0, 3, 530, 11, 530),
+        ] as [(Int, Int?, Double, Int, Double)])
+    func status(spec: Int, present: Int?, value: Double, expected: Int, shown: Double) {
+        let outcome = ReplicaCalculator(current: spec, now: Self.now)
+            .external(value, .average(50), ready: spec, present: present)
+        #expect(outcome.replicas == expected && outcome.value?.rounded(.down) == shown, "\(outcome)")
     }
 
     @Test("Values of pods are counted in thousandths, as Kubernetes does: 2.1 against 0.3 is 7, not a little more")

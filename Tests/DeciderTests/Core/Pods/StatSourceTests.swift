@@ -157,4 +157,28 @@ struct StatSourceTests {
         stage.evaluate(after: .seconds(85))
         #expect(stage.change == [2, 4], "\(String(describing: stage.entry()?.problem))")
     }
+
+    @Test("A source of pods with a value threshold: why there is none is said there as well, until it is read")
+    func ofPodsWithStep() {
+        var stage = ScalerStage {
+            $0.scaler.intentions = []
+            $0.scaler.values = [
+                ValueThreshold(stat: "rps", comparison: .above, value: 10, duration: .zero, step: .replicas(1))
+            ]
+            $0.scaler.sources = [
+                StatSource(stat: "rps", place: .kubernetes(KubernetesPlace(metric: "rps", isOfPods: true)))
+            ]
+        }
+        stage.stage.receive(
+            .externalStats(
+                ExternalStats(
+                    cluster: "test", samples: [],
+                    failures: [.init(stat: "web/rps", namespace: "default", why: "no adapter", at: stage.stage.now)])))
+        stage.evaluate(after: .seconds(5))
+        #expect(stage.decided.isEmpty)
+        #expect(stage.entry()?.problem == Explanation(.statUnknown, "rps: 2 pods gave none: no adapter"))
+        stage.tellOwn("web/rps", 20)
+        stage.evaluate(after: .seconds(5))
+        #expect(stage.change == [2, 3] && stage.entry()?.problem == nil)
+    }
 }

@@ -142,13 +142,26 @@ extension OpenStackClient {
                 hasFailed = false
                 tell(news)
             } catch {
+                // Another login may have taken the place of the one whose end is known, and not be allowed to read its own.
+                var isReplaced = false
+                if let known = last {
+                    do throws(OpenStackError) {
+                        isReplaced = try await currentDelegation()?.id != known.id
+                    } catch {
+                        // No login at all: the one that is known may be the one that has ended.
+                    }
+                }
+                if isReplaced {
+                    last = nil
+                    hasFailed = false
+                }
                 // Keystone being away is told by whoever needs it.
                 if !hasFailed, !error.isRetriable { news.failure = error }
                 hasFailed = true
                 // One that has ended cannot be asked any more when it ended.
                 news.delegation = last
                 news.word = watch.look(last, at: .now())
-                if news.failure != nil || news.word != nil { tell(news) }
+                if news.failure != nil || news.word != nil || isReplaced { tell(news) }
             }
             guard (try? await Task.sleep(for: interval.duration)) != nil else { return }
         }

@@ -32,6 +32,8 @@ public struct Settings: Sendable, Hashable {
     public var log: Log
     /// The health server.
     public var health: Health
+    /// What is no mistake for the program that this was read for, but one for another if that reads the same: told at the start.
+    public internal(set) var warnings: [SettingsMistake] = []
 
     init(_ reader: SettingsReader) {
         cluster = reader.identifier(
@@ -64,7 +66,14 @@ public struct Settings: Sendable, Hashable {
         Self.checkScalers(podScalers, reader)
         Self.checkBudgets(decider.scaleDown.budgets, groups, reader)
         Self.checkRules(decider.rules, groups, reader)
-        Self.checkSources(decider.rules, collector, reader)
+        let deaf = Self.deafRules(decider.rules, collector)
+        // What is heard is the Collector's, and may be said in its environment alone: the others cannot know. Nor can one that
+        // reads a single node, which hears nothing.
+        if let program = reader.log.program, program != "collector" || collector.node != nil {
+            warnings = deaf
+        } else {
+            reader.log.mistakes += deaf
+        }
     }
 
     private static func checkGroups(_ groups: [Group], _ reader: SettingsReader) {
@@ -115,7 +124,8 @@ public struct Settings: Sendable, Hashable {
     }
 
     /// A rule on what nobody hears would never act, and a `hold` never hold, without a word.
-    private static func checkSources(_ rules: [Decider.Rule], _ collector: Collector, _ reader: SettingsReader) {
+    private static func deafRules(_ rules: [Decider.Rule], _ collector: Collector) -> [SettingsMistake] {
+        var deaf: [SettingsMistake] = []
         for (index, rule) in rules.enumerated() {
             let wrong: (field: String, what: String, allowed: String)
             if rule.alarm != nil {
@@ -138,11 +148,12 @@ public struct Settings: Sendable, Hashable {
             } else {
                 continue
             }
-            reader.log.mistakes.append(
+            deaf.append(
                 SettingsMistake(
                     origin: rule.conditionOrigin ?? "", path: "decider.rules[\(index)].\(wrong.field)",
                     what: wrong.what, allowed: wrong.allowed))
         }
+        return deaf
     }
 
     /// Reads and checks everything.
@@ -152,7 +163,8 @@ public struct Settings: Sendable, Hashable {
     ///   - environment: variables; those that start with `UPDRAFT_` and name a field override it.
     ///   - flags: `a.b=c` as given to `--set`, the last wins.
     ///   - program: the service that reads it (`decider`), or `command`. Secrets in files and variables that only other services
-    ///     have use for are then not looked for: each holds only its own. Nil: all are.
+    ///     have use for are then not looked for: each holds only its own; and what only the Collector can know is a warning for
+    ///     the others. Nil: all are looked for, all is a mistake.
     public static func load(
         file: String?, environment: [String: String] = [:], flags: [String] = [], for program: String? = nil
     ) throws(SettingsErrors) -> Settings {

@@ -67,9 +67,39 @@ struct TelemetryCoreTests {
         #expect(core.remembered == 50_001)
         let batch = core.next(at: time(0))
         #expect(values(batch).first == 7)
+        // Each that is left out counts once an interval, however often it is read.
+        #expect(core.leftOut == 10_000)
+        let dropped = core.dropped
+        let again = try (0..<1_000).map { try point("p55-\($0)", 15) }
+        core.take(again, at: time(15))
+        core.take(again, at: time(30))
+        #expect(core.dropped == dropped && core.leftOut == 10_000)
+        core.take(again, at: time(61))
+        core.take(again, at: time(76))
+        #expect(core.dropped == dropped + 1_000 && core.leftOut == 10_000)
+        core.take([], at: time(122))
+        #expect(core.leftOut == 1_000)
+        core.take([], at: time(183))
+        #expect(core.leftOut == 0)
         // Those that are gone leave their places.
         core.take([], at: time(700))
         #expect(core.remembered == 0)
+    }
+
+    @Test("where the pace carries more in an interval than the usual bound, none of them is left out")
+    func wideInterval() throws {
+        var core = TelemetryCore(
+            .init(
+                interval: .minutes(30), perBatch: 50, pace: .seconds(0.5), maximumWaiting: 70_000,
+                attributesEvery: .minutes(10)))
+        #expect(core.mostRemembered == 180_000)
+        for page in 0..<80 {
+            let pods = try (0..<1_000).map { try point("p\(page)-\($0)", 0) }
+            core.take(pods, at: time(0))
+        }
+        #expect(core.remembered == 80_000 && core.leftOut == 0)
+        // Only those that waited too long are given up.
+        #expect(core.dropped == 10_000)
     }
 
     @Test("three replicas together keep the pace of one; when two are gone the third has it alone")

@@ -57,6 +57,35 @@ struct TelemetryServiceTests {
         #expect(told.last?.contains("refused: the file has a slip") == true, "\(told)")
     }
 
+    @Test("more pods than are remembered: it is told once, with how many and what to set")
+    func leftOut() async throws {
+        let settings = try Settings.load(
+            file: nil, environment: [:],
+            flags: [
+                "cluster=test", "bus.transport_url=rabbit://x/", "collector.telemetry.to=gnocchi",
+                "collector.telemetry.project_id=p", "collector.telemetry.resources=pod",
+            ])
+        let lines = Lock<[String]>([])
+        let service = TelemetryService(
+            settings.collector.telemetry, cluster: "test", sink: RefusingSink(cause: { "" }, sent: {}),
+            log: Logger(
+                service: "collector",
+                write: { line in lines.withLock { $0.append(String(decoding: line, as: UTF8.self)) } }),
+            metrics: Metrics())
+        let now = Timestamp.now()
+        let pods = (0..<50_010).map { number in
+            PodStats.Sample(namespace: "default", pod: "p\(number)", node: "n1", at: now, cpuMillis: 1)
+        }
+        for _ in 0..<2 {
+            await service.measured(
+                UsageMeter.Measured(node: NodeStats.Sample(node: "n1", at: now), pods: pods, rejected: [:]))
+        }
+        let told = lines.withLock { $0 }.filter { $0.contains("more pods and containers than 50000") }
+        #expect(told.count == 1, "\(told)")
+        #expect(told.first?.contains("\"count\":10,") == true, "\(told)")
+        #expect(told.first?.contains("collector.telemetry.max_waiting") == true, "\(told)")
+    }
+
     @Test(
         "from the settings: how long network and file systems are sent again, and who says how many share the pace",
         arguments: [("0s", 45), ("5s", 45), ("1m", 90), ("1h", 3_630)] as [(String, Double)])

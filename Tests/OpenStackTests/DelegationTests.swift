@@ -108,4 +108,46 @@ struct DelegationTests {
         #expect(news.count >= 2 && news[0].failure == nil && news[1].failure != nil, "\(news)")
         #expect(news.allSatisfy { $0.delegation?.expiresAt == Timestamp("2026-12-01T00:00:00Z") }, "\(news)")
     }
+
+    @Test("the login was replaced by one that may not read its own end: the old one's is told no more")
+    func replaced() async throws {
+        let isReplaced = Lock(false)
+        let cloud = FakeCloud(
+            login: { _ in
+                let (token, made) =
+                    isReplaced.withLock { $0 }
+                    ? ("token-2", #""application_credential":{"id":"c2","restricted":true}"#)
+                    : ("token-1", #""OS-TRUST:trust":{"id":"t1","impersonation":true}"#)
+                return Reply(
+                    status: 201, headers: [("X-Subject-Token", token)],
+                    body: #"{"token":{"issued_at":"2026-11-23T00:00:00Z","expires_at":"2026-11-23T01:00:00Z","#
+                        + #""project":{"id":"p1"},"user":{"id":"u1"},"catalog":[],\#(made)}}"#)
+            },
+            { request in
+                if request.headers["x-auth-token"] == "token-2" {
+                    return .json(#"{"error":{"code":403,"title":"Forbidden","message":"access rules"}}"#, 403)
+                }
+                // Read once; then the trust is revoked, and with it its tokens.
+                return isReplaced.withLock { replaced in
+                    defer { replaced = true }
+                    return replaced
+                        ? .json(#"{"error":{"code":401,"title":"Unauthorized","message":"no"}}"#, 401)
+                        : .json(#"{"trust":{"id":"t1","expires_at":"2020-01-01T00:00:00.000000Z"}}"#)
+                }
+            }, isChecked: false)
+        let client = try cloud.client()
+        let told = Lock<[DelegationNews]>([])
+        let task = Task {
+            await client.watchDelegation(every: .milliseconds(5)) { news in told.withLock { $0.append(news) } }
+        }
+        for _ in 0..<6_000 where cloud.calls.count < 10 { try await Task.sleep(for: .milliseconds(5)) }
+        task.cancel()
+        await task.value
+        let news = told.withLock { $0 }
+        #expect(news.count >= 2 && news[0].delegation?.id == "t1" && news[0].word != nil, "\(news)")
+        // Once why it cannot be read, and no word of the old one.
+        let after = news.dropFirst()
+        #expect(after.first?.failure?.code == .forbidden, "\(news)")
+        #expect(after.allSatisfy { $0.delegation == nil && $0.word == nil }, "\(news)")
+    }
 }

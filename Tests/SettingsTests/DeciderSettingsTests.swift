@@ -1,6 +1,7 @@
 import Messages
 import Settings
 import Support
+import TestServer
 import Testing
 
 @Suite("Settings of the Decider")
@@ -237,5 +238,30 @@ struct DeciderSettingsTests {
                         == true,
                 "\(left)")
         }
+    }
+
+    @Test("What is heard may be said to the Collector alone: the others start and warn, it does not start deaf")
+    func deafElsewhere() throws {
+        let file = try TemporaryFile(
+            """
+            cluster: prod
+            groups: [{id: a, stack: s, resource: r}]
+            collector: {signals: {token_key: 0123456789abcdef0123456789abcdef}}
+            decider:
+              rules:
+              - {name: calm, group: a, direction: hold, alarm: CheckoutSlow}
+
+            """)
+        for program in ["decider", "actuator", "notifier", "command"] {
+            let warnings = try Settings.load(file: file.path, for: program).warnings
+            #expect(warnings.map(\.path) == ["decider.rules[0].alarm"], "\(program)")
+            #expect(warnings.first?.what == "no alarms are heard")
+        }
+        #expect(throws: SettingsErrors.self) { try Settings.load(file: file.path, for: "collector") }
+        let ofNode = try Settings.load(file: file.path, flags: ["collector.node=worker-1"], for: "collector")
+        #expect(ofNode.warnings.count == 1)
+        let heard = try Settings.load(
+            file: file.path, environment: ["UPDRAFT_COLLECTOR_SIGNALS_LISTEN": "127.0.0.1:9"], for: "collector")
+        #expect(heard.warnings.isEmpty)
     }
 }

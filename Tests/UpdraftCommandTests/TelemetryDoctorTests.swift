@@ -100,6 +100,10 @@ struct TelemetryDoctorTests {
                 "Collector's login for Gnocchi is refused: 401", "clouds_file", { $0.writer = .init(failure: "401") }
             ),
             (
+                "Collector's login for Gnocchi could not be tried from here: no such file", "where the Collector runs",
+                { $0.writer = .init(untried: "no such file") }
+            ),
+            (
                 "of the Collector: the login's trust t2 has ended", "",
                 {
                     $0.writer = .init(
@@ -127,6 +131,19 @@ struct TelemetryDoctorTests {
                 entry.remedy.isEmpty || line.remedy?.contains(entry.remedy) == true,
                 "\(entry.words): \(line.remedy ?? "no remedy")"
             )
+        }
+    }
+
+    @Test("the Collector's login is wrong only if Keystone refuses it: what is not reached or readable from here is a warning")
+    func untried() throws {
+        let codes: [(OpenStackError.Code, TelemetryFindings.Line.Verdict)] = [
+            (.unauthorized, .wrong), (.configuration, .warning), (.transport, .warning), (.server, .warning),
+        ]
+        for (code, verdict) in codes {
+            let error = OpenStackError(code, call: "POST identity auth/tokens", message: "what was said")
+            let line = try complaint { $0.writer = TelemetryFindings.Writer(error) }
+            #expect(line.verdict == verdict, "\(code)")
+            #expect(line.text.contains("what was said"), "\(line.text)")
         }
     }
 

@@ -106,13 +106,23 @@ package struct TelemetryFindings: Sendable, Equatable {
     package struct Writer: Sendable, Equatable {
         /// What it is made by; nil: a password, or that may not be read.
         package var delegation: Delegation?
-        /// Why it cannot log in.
+        /// Why Keystone refuses it.
         package var failure: String?
+        /// Why it could not be tried from where this runs, which says nothing of the Collector.
+        package var untried: String?
 
         /// From its parts.
-        package init(delegation: Delegation? = nil, failure: String? = nil) {
+        package init(delegation: Delegation? = nil, failure: String? = nil, untried: String? = nil) {
             self.delegation = delegation
             self.failure = failure
+            self.untried = untried
+        }
+
+        /// What an error of the login means: only a refusal is the login's own.
+        package init(_ error: OpenStackError) {
+            self.init(
+                failure: error.code == .unauthorized ? error.description : nil,
+                untried: error.code == .unauthorized ? nil : error.description)
         }
     }
 
@@ -226,6 +236,12 @@ package struct TelemetryFindings: Sendable, Equatable {
                     verdict: .wrong, text: "the Collector's login for Gnocchi is refused: \(failure)",
                     remedy: "make another trust or application credential and put it into the clouds.yaml of "
                         + "collector.telemetry.clouds_file"))
+        } else if let untried = writer.untried {
+            lines.append(
+                Line(
+                    verdict: .warning,
+                    text: "the Collector's login for Gnocchi could not be tried from here: \(untried)",
+                    remedy: "run this where the Collector runs, as its user; or see its log and updraft_telemetry_working"))
         } else if let delegation = writer.delegation, let word = ExpiryWatch.word(delegation, at: now) {
             lines.append(Line(verdict: word.isUrgent ? .wrong : .warning, text: "of the Collector: \(word.text)"))
         }

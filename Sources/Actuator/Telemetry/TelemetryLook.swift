@@ -45,7 +45,7 @@ package struct TelemetryLook: Sendable {
                 // What may not be read is no reason: a credential's rules need not allow it. Whether it can log in counts.
                 findings.writer = .init()
                 do throws(OpenStackError) { _ = try await writer.projectID() } catch {
-                    findings.writer?.failure = error.description
+                    findings.writer = TelemetryFindings.Writer(error)
                 }
             }
         }

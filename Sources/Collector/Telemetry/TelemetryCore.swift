@@ -83,6 +83,10 @@ struct TelemetryCore: Sendable {
     }
 
     private let options: Options
+    /// Pods and containers beyond it are not taken: their names are the kubelets' word, of containers also where the watch knows
+    /// the pod, and each makes a resource in Gnocchi that stays. Nodes always are, since the API server names them. What the
+    /// pace carries in an interval has its place, as far as memory goes.
+    let mostRemembered: Int
     /// How many processes share the pace, this one among them: each keeps so many times the distance.
     var sharing = 1
     private var pace: Interval { options.pace * Double(max(1, sharing)) }
@@ -103,23 +107,27 @@ struct TelemetryCore: Sendable {
     var remembered: Int { known.count }
     /// Points that wait.
     private(set) var waiting = 0
-    /// Points that were given up because too many waited, or because there are too many resources.
+    /// Pods and containers that are not sent since there are too many: in the present interval or the one before. A count of
+    /// their names, as far as those are remembered.
+    var leftOut: Int { max(left.present.count, left.before) }
+    private var left: (present: Set<UUID5>, before: Int, since: Timestamp?) = ([], 0, nil)
+    /// Points that were given up because too many waited, or (one for each interval) because there are too many resources.
     private(set) var dropped: Int64 = 0
     /// Points that newer ones took the place of before they were sent: more comes than may go.
     private(set) var superseded: [TelemetryKind: Int64] = [:]
 
     init(_ options: Options) {
         self.options = options
+        let carried = Double(options.perBatch) * (options.interval.inSeconds / max(options.pace.inSeconds, 0.001))
+        mostRemembered = max(options.maximumWaiting, Self.fewestRemembered, Int(min(carried, Self.mostForPace)))
         backoff = Backoff(first: max(options.pace, .seconds(1)), cap: Self.longestPause)
     }
 
     private static let longestPause = Interval.seconds(60)
     /// So many resources are remembered at least.
     private static let fewestRemembered = 50_000
-
-    /// Pods and containers beyond it are not taken: their names are the kubelets' word, and each makes a resource in Gnocchi that
-    /// stays. Nodes always are, since the API server names them.
-    private var mostRemembered: Int { max(options.maximumWaiting, Self.fewestRemembered) }
+    /// And no more than so many because the pace would carry them: each costs about a hundred bytes.
+    private static let mostForPace = 1_000_000.0
 
     /// Takes points in; those of resources whose turn it is not yet are passed over.
     mutating func take(_ points: [TelemetryPoint], at now: Timestamp) {
@@ -129,6 +137,7 @@ struct TelemetryCore: Sendable {
             // Set back, our clock would keep it waiting.
             if now >= began, now - began < options.interval * turn { return }
         }
+        turnInterval(at: now)
         for point in points {
             if let before = known[point.id] {
                 // A little early is on time: readings are not quite regular. Long before the last one: a clock was set back.
@@ -137,7 +146,7 @@ struct TelemetryCore: Sendable {
                 known[point.id]?.takenAt = point.at
             } else {
                 guard point.kind.lane == 0 || known.count < mostRemembered else {
-                    dropped += 1
+                    leaveOut(point.id, at: now)
                     continue
                 }
                 known[point.id] = Known(takenAt: point.at, attributesAt: nil, attributesHash: 0)
@@ -146,6 +155,19 @@ struct TelemetryCore: Sendable {
         }
         sweep(at: now)
         while waiting > options.maximumWaiting, dropOne() {}
+    }
+
+    /// Readings come more often than points are due: one counts for the interval.
+    private mutating func leaveOut(_ id: UUID5, at now: Timestamp) {
+        // Names can be invented without end; their memory has one.
+        guard left.present.count < mostRemembered, left.present.insert(id).inserted else { return }
+        left.since = left.since ?? now
+        dropped += 1
+    }
+
+    private mutating func turnInterval(at now: Timestamp) {
+        guard let since = left.since, now - since >= options.interval || now < since else { return }
+        left = (present: [], before: left.present.count, since: left.present.isEmpty ? nil : now)
     }
 
     private mutating func add(_ point: TelemetryPoint) {

@@ -20,6 +20,7 @@ actor TelemetryService {
     private var countedDrops: Int64 = 0
     private var countedSuperseded: [TelemetryKind: Int64] = [:]
     private var toldOverload = false
+    private var toldLeftOut = false
     /// Between two looks whether a batch is due.
     private let pause: Interval
     /// How many Collectors share the cluster's nodes, and so the pace.
@@ -158,7 +159,24 @@ actor TelemetryService {
             meters.dropped.increment(by: Double(core.dropped - countedDrops))
             countedDrops = core.dropped
         }
+        reportLeftOut()
         reportOverload()
+    }
+
+    /// Once when it begins, once when it has ended.
+    private func reportLeftOut() {
+        let number = core.leftOut
+        guard (number > 0) != toldLeftOut else { return }
+        toldLeftOut = number > 0
+        guard toldLeftOut else {
+            log.info("no pods or containers are left out of the statistics any more", [.total: .int(core.remembered)])
+            return
+        }
+        log.warning(
+            "there are more pods and containers than \(core.mostRemembered): statistics of the others are not sent; raise "
+                + "collector.telemetry.max_waiting (and messages_per_second or interval, to send them all), or leave container "
+                + "out of collector.telemetry.resources",
+            [.count: .int(number), .total: .int(core.remembered)])
     }
 
     /// Once, until all has gone again.

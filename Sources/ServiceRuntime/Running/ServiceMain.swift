@@ -60,7 +60,10 @@ public enum ServiceMain {
             settings.health.listen
             ?? ListenAddress(host: "127.0.0.1", port: HealthServer.defaultPort(service: name))
         switch flags.action {
-        case .checkConfiguration: leave(0, "the configuration is right\n")
+        case .checkConfiguration:
+            leave(
+                0, "the configuration is right\n",
+                complaint: settings.warnings.map { "unless the Collector has it otherwise: \($0)" }.joined(separator: "\n"))
         case .checkHealth:
             let answer = HealthCheck.ask(listen)
             leave(answer.ready ? 0 : 1, answer.text + "\n")
@@ -113,6 +116,11 @@ public enum ServiceMain {
                 .version: .string(UpdraftVersion.text), .cluster: .string(settings.cluster),
                 .address: .text(health.address),
             ])
+        for warning in settings.warnings {
+            log.warning(
+                "a rule waits for what nobody hears, unless the Collector's own configuration says otherwise",
+                [.error: .string(warning.description)])
+        }
         let ticking = Task {
             while !Task.isCancelled {
                 pulse.tick()

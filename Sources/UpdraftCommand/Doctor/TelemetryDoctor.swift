@@ -16,7 +16,8 @@ enum TelemetryDoctor {
           --no-gnocchi        only the broker: without a login to the cloud
 
         The broker is collector.telemetry.transport_url (else bus.transport_url). Gnocchi is asked with the login of the
-        section openstack: a tenant's is enough. The Collector's own (collector.telemetry.cloud, clouds_file) is tried too.
+        section openstack: a tenant's is enough. The Collector's own (collector.telemetry.cloud, clouds_file) is tried too;
+        where it cannot be (its file is elsewhere, Keystone is not reached) that is a warning.
         Exit code: 0 all is well, 1 something is wrong, 2 wrong usage or configuration.
         """
 
@@ -82,7 +83,7 @@ enum TelemetryDoctor {
             let client = OpenStackClient(cloud)
             let writer = writer(settings, environment)
             var findings = await TelemetryLook(context, client: client, writer: writer?.client).findings()
-            if let failure = writer?.failure { findings.writer = .init(failure: failure) }
+            if let failure = writer?.failure { findings.writer = TelemetryFindings.Writer(failure) }
             await writer?.client?.close()
             await client.close()
             return findings
@@ -96,7 +97,7 @@ enum TelemetryDoctor {
     /// The login of its own that the Collector writes to Gnocchi with, or why there is none to be had; nil: it has none.
     private static func writer(
         _ settings: Settings, _ environment: [String: String]
-    ) -> (client: OpenStackClient?, failure: String?)? {
+    ) -> (client: OpenStackClient?, failure: OpenStackError?)? {
         let telemetry = settings.collector.telemetry
         guard telemetry.to == .gnocchi, telemetry.cloud != nil || telemetry.cloudsFile != nil else { return nil }
         do throws(OpenStackError) {
@@ -107,7 +108,7 @@ enum TelemetryDoctor {
             if let interface = settings.openstack.interface { cloud.interface = interface.rawValue }
             return (OpenStackClient(cloud), nil)
         } catch {
-            return (nil, error.description)
+            return (nil, error)
         }
     }
 }

@@ -194,10 +194,23 @@ struct RuleTests {
         #expect(told.first?.who == "alarm somebody's (other)")
         #expect(told.last?.outcome.detail.contains("melting") == true)
         #expect(stage.decisions.isEmpty)
-        // A flood of them is not told one by one.
-        for number in 0..<1_000 { stage.receive(Self.alarm(stage, "alarm", id: "x\(number)")) }
+    }
+
+    @Test("a flood of alarms that no rule is for: twenty are named, one entry says how many more there were", arguments: [1, 20, 980])
+    func flood(more: Int) {
+        var stage = Self.stage(Self.rule(.up))
+        for number in 0..<20 + more { stage.receive(Self.alarm(stage, "alarm", id: "x\(number)")) }
         stage.evaluate(after: .seconds(1))
-        #expect(stage.record?.signals?.count == 20)
+        let told = stage.record?.signals ?? []
+        #expect(told.count == 21)
+        #expect(told.allSatisfy { $0.outcome.reason == .alarmUnknown })
+        #expect(told.dropLast().map(\.id) == (0..<20).map { "x\($0)" })
+        #expect(told.last?.who == (more == 1 ? "and 1 more alarm" : "and \(more) more alarms"))
+        #expect(told.last?.id == "\(more)")
+        // The next evaluation begins anew.
+        stage.receive(Self.alarm(stage, "alarm", id: "late"))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.record?.signals?.map(\.id) == ["late"])
     }
 
     @Test("late and repeated words of an alarm change nothing")

@@ -9,6 +9,7 @@ extension Engine {
     private static let pulse = Interval.seconds(5)
     /// How long a request of a rule may wait for what stands in its way.
     private static let lifetime = Interval.seconds(120)
+    /// So many alarms that mean nothing an evaluation names; how many more there were it says in one entry.
     private static let toldAlarms = 20
 
     // MARK: In
@@ -52,7 +53,14 @@ extension Engine {
     }
 
     private mutating func tellUnknown(_ alarm: CloudAlarm, _ outcome: Explanation) -> Bool {
-        guard signalOutcomes.count < Self.toldAlarms else { return false }
+        if let index = signalOutcomes.lastIndex(where: { $0.outcome.reason == .alarmUnknown && Self.isOfOthers($0) }) {
+            signalOutcomes[index] = Self.others((Int(signalOutcomes[index].id) ?? 0) + 1)
+            return true
+        }
+        guard signalOutcomes.filter({ $0.outcome.reason == .alarmUnknown }).count < Self.toldAlarms else {
+            signalOutcomes.append(Self.others(1))
+            return true
+        }
         let name = alarm.name.map { "\($0.prefix(100)) " } ?? ""
         signalOutcomes.append(
             Evaluation.SignalEntry(
@@ -60,6 +68,17 @@ extension Engine {
                 who: "alarm \(name)(\(alarm.alarmID.prefix(64)))", outcome: outcome))
         return true
     }
+
+    /// One entry for all that are not named; its id is how many they are.
+    private static func others(_ count: Int) -> Evaluation.SignalEntry {
+        Evaluation.SignalEntry(
+            id: String(count), group: "", change: 0, decided: 0,
+            who: "and \(count) more \(count == 1 ? "alarm" : "alarms")",
+            outcome: Explanation(.alarmUnknown, "no rule is for them, or their state is none"))
+    }
+
+    /// Those that are named begin with the word alarm.
+    private static func isOfOthers(_ entry: Evaluation.SignalEntry) -> Bool { entry.who.hasPrefix("and ") }
 
     /// Takes what the hypervisors measured.
     mutating func apply(_ stats: CloudStats, at now: Timestamp) {

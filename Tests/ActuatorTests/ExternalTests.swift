@@ -102,6 +102,17 @@ struct ExternalTests {
         #expect(world.conditions["held/workers"] == nil && world.members.count == 3)
     }
 
+    @Test("in a dry run the cordon is not made: told once, and nothing is wrong")
+    func dryRunCordon() {
+        var world = Self.world()
+        world.failingEdits["node-m1"] = ActFailure(.dryRun, "dry run: checked by the server, not done", isRetriable: false)
+        world.leave("m1")
+        world.pass(.seconds(200))
+        #expect(!world.isCordoned("node-m1") && world.evictions.isEmpty && world.others.released.isEmpty)
+        #expect(world.conditions.isEmpty && world.reports.isEmpty, "\(world.conditions) \(world.reports)")
+        #expect(world.story == [.removalFailed], "told once, not at each try")
+    }
+
     @Test("it cannot be cancelled")
     func notCancelled() {
         var world = Self.world()

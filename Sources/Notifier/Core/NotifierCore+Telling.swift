@@ -81,6 +81,7 @@ extension NotifierCore {
     mutating func shorten(_ uid: String, to record: RemovalRecord) {
         guard let old = notices[uid], !old.withdrawn, !old.isSettled, old.deadline > record.deadline else { return }
         var notice = old
+        let waiting = unwritten.removeValue(forKey: uid)
         drop(uid)
         generations += 1
         notice.generation = generations
@@ -91,6 +92,11 @@ extension NotifierCore {
             notice.deliveries[channel] = PodNotice.Delivery()
         }
         notices[uid] = notice
+        if let waiting {
+            // What it answered is still to be written.
+            unwritten[uid] = waiting
+            timers.set(.answer(podUID: uid), at: now + policy.repetition)
+        }
         start(uid)
     }
 

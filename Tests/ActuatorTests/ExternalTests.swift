@@ -357,6 +357,23 @@ struct ExternalTests {
         #expect(!world.story.contains(.removalFailed))
     }
 
+    @Test("that somebody else takes the member of our removal stands on its record, until the deletion fails")
+    func oursTakenIsRecorded() {
+        var world = Self.world()
+        world.cooldown = .seconds(60)
+        world.send(world.removal("r1", ["m1"]))
+        #expect(world.run { $0.record("node-m1")?.phase == .noticed })
+        #expect(world.record("node-m1")?.isTaken == false)
+        world.leave("m1")
+        #expect(world.run(within: .seconds(10)) { $0.record("node-m1")?.taken == true })
+        #expect(world.record("node-m1")?.phase == .noticed && world.record("node-m1")?.isExternal == false)
+        world.crash()
+        world.others.held = [:]
+        world.members[0].status = "DELETE_FAILED"
+        #expect(world.run(within: .seconds(40)) { $0.record("node-m1")?.taken == nil })
+        #expect(world.record("node-m1")?.phase == .noticed, "\(world.story)")
+    }
+
     @Test("a removal of ours beside one of somebody else's: both go, the size is counted right")
     func both() {
         var world = Self.world()

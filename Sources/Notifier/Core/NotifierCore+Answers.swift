@@ -86,7 +86,7 @@ extension NotifierCore {
             notice.deadline = max(notice.deadline, min(wanted, limit))
         case .refuse:
             // The machine goes whatever anybody here says.
-            if cooldown.record.isExternal { return .irrevocable }
+            if cooldown.record.isTaken { return .irrevocable }
             if !notice.terms.mayRefuse { return .notAllowed }
         }
         // Who refused and asks for more time as well has not taken the refusal back.
@@ -132,7 +132,7 @@ extension NotifierCore {
 
     /// Whether a pod has refused, and may: then its node stays, and it is not moved.
     func stands(_ notice: PodNotice, _ record: RemovalRecord) -> Bool {
-        notice.answer == .refuse && notice.terms.mayRefuse && !record.isExternal
+        notice.answer == .refuse && notice.terms.mayRefuse && !record.isTaken
     }
 
     mutating func sayRefused(_ notice: PodNotice) {

@@ -83,7 +83,8 @@ struct DrainPlanTests {
 
     @Test("a pod whose StatefulSet is being asked for holds up those of higher priority, one that waits otherwise does not")
     func prioritiesAndSets() {
-        for (holdingUp, expected) in [(Set(["db-0"]), [String]()), ([], ["high"])] {
+        let cases: [(Set<String>, [String])] = [(["db-0"], []), ([], ["high"])]
+        for (holdingUp, expected) in cases {
             var plan = DrainPlan()
             let step = plan.next(
                 pods: [pod("high", priority: 100), pod("db-0", owner: "StatefulSet", ownerUID: "set")], held: ["db-0"],

@@ -95,6 +95,10 @@ public enum NotifierService {
     /// How long a pod waits for the broker to take its answer from a replica that stands by.
     private static let forwardWithin = Interval.seconds(5)
 
+    /// How long an answer by the bus is waited for until it stands on its pod. Then its message is put off, so that those of
+    /// other pods do not wait behind it; it comes back, is known, and is settled when the answer was written.
+    private static let writtenWithin = Interval.seconds(5)
+
     /// An answer that this replica cannot take goes to the one that acts, as if the pod had sent it by the bus.
     private static func forward(_ answer: Answer, _ word: AnswerWord, cluster: String, _ bus: Bus) async -> Bool {
         let publishing = Task {
@@ -160,10 +164,20 @@ public enum NotifierService {
         case .podShutdownRefuse(let event): (answer, word) = (event.answer, .refuse)
         default: return .done
         }
-        let verdict = await engine.answer(
-            removal: answer.removal, podUID: answer.podUID, word, token: answer.token, .bus,
-            id: incoming.envelope.messageID)
-        // Without a verdict this replica's turn ends: whoever acts next hears it.
-        return verdict == nil ? .requeue : .done
+        let id = incoming.envelope.messageID
+        let (dispositions, input) = AsyncStream<Disposition>.makeStream()
+        // Not waited for below: it ends with the verdict, or with this replica's turn.
+        Task {
+            let verdict = await engine.answer(
+                removal: answer.removal, podUID: answer.podUID, word, token: answer.token, .bus, id: id)
+            // Without a verdict this replica's turn ends: whoever acts next hears it.
+            input.yield(verdict == nil ? .requeue : .done)
+        }
+        let bound = Task {
+            if (try? await Task.sleep(for: writtenWithin.duration)) != nil { input.yield(.retryLater(.seconds(5))) }
+        }
+        defer { bound.cancel() }
+        var first = dispositions.makeAsyncIterator()
+        return await first.next() ?? .requeue
     }
 }

@@ -81,6 +81,34 @@ struct DrainPlanTests {
         #expect(next(30) == ["high"])
     }
 
+    @Test("a pod whose StatefulSet is being asked for holds up those of higher priority, one that waits otherwise does not")
+    func prioritiesAndSets() {
+        let cases: [(Set<String>, [String])] = [(["db-0"], []), ([], ["high"])]
+        for (holdingUp, expected) in cases {
+            var plan = DrainPlan()
+            let step = plan.next(
+                pods: [pod("high", priority: 100), pod("db-0", owner: "StatefulSet", ownerUID: "set")], held: ["db-0"],
+                holdingUp: holdingUp, at: now, deadline: now + .seconds(60), policy: policy)
+            #expect(names(step) == expected)
+        }
+    }
+
+    @Test("a pod that was evicted and has ended is there until its object is gone; one that nobody asked to go is not waited for")
+    func ended() {
+        var plan = DrainPlan()
+        var web = pod("web")
+        var job = pod("job", owner: "Job")
+        job.phase = .succeeded
+        job.deletedAt = now
+        let deadline = now + .seconds(60)
+        #expect(names(plan.next(pods: [web, job], at: now, deadline: deadline, policy: policy)) == ["web"])
+        plan.evicted("web", .accepted, at: now, policy: policy)
+        web.deletedAt = now + .seconds(30)
+        web.phase = .failed
+        #expect(names(plan.next(pods: [web, job], at: now, deadline: deadline, policy: policy)) == [])
+        #expect(plan.next(pods: [job], at: now, deadline: deadline, policy: policy) == .drained)
+    }
+
     @Test("pods of a StatefulSet go one by one, the highest ordinal first")
     func ordered() {
         var plan = DrainPlan()

@@ -350,6 +350,76 @@ struct DrainTests {
         #expect(world.evictions.contains("db-1"))
     }
 
+    /// Of the set one pod is here, and the others are ready; the other pod is of higher priority.
+    func classes() -> World {
+        var world = quorum(successorTakes: .zero)
+        world.pods["db-1"] = nil
+        world.pods["web-1"]?.priority = 1_000
+        return world
+    }
+
+    @Test("a pod of higher priority goes when the eviction of a StatefulSet's pod is accepted, not while its set is asked for")
+    func setsAndPriorities() {
+        var world = classes()
+        #expect(world.run(within: .seconds(30)) { $0.evictions.count == 2 })
+        #expect(world.evictions == ["db-0", "web-1"])
+        // The set is short: that may last, and nobody else waits for it.
+        world = classes()
+        world.successorTakes = .seconds(10_000)
+        world.evictedAt["db-2"] = world.now
+        #expect(world.run(within: .seconds(10)) { $0.evictions == ["web-1"] }, "\(world.evictions)")
+    }
+
+    @Test("a StatefulSet's pod that its budget keeps holds up those of higher priority for half a minute, not for a moment")
+    func setsAndBudgets() {
+        var world = classes()
+        world.budget["db-0"] = 1_000_000
+        #expect(world.run(within: .seconds(60)) { $0.evictions == ["web-1"] })
+        let waited = world.now - World.start
+        #expect(waited >= .seconds(30) && waited < .seconds(40), "\(waited)")
+    }
+
+    @Test("a StatefulSet that cannot be read holds up those of higher priority for half a minute as well, and then itself only")
+    func unreadSets() {
+        var world = classes()
+        world.workloadFailure = ActFailure(.kubernetesUnreachable, "503", isRetriable: true)
+        #expect(world.run(within: .seconds(60)) { $0.evictions == ["web-1"] })
+        let waited = world.now - World.start
+        #expect(waited >= .seconds(30) && waited < .seconds(40), "\(waited)")
+        #expect(world.run(within: .seconds(120)) { $0.evictions == ["web-1", "db-0"] })
+        #expect(world.run { $0.story.contains(.removalCompleted) })
+    }
+
+    // MARK: Gone
+
+    @Test("a pod that was evicted and has ended is waited for until its object is gone")
+    func endedAndThere() {
+        var world = World(nodes: 3)
+        world.objectsStay = .seconds(20)
+        world.addPod("web-1", on: "node-m2")
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.evictions == ["web-1"] })
+        world.pods["web-1"]?.phase = .failed
+        #expect(world.run { $0.story.contains(.removalDrained) })
+        #expect(world.pods["web-1"] == nil, "its object is there")
+        #expect(world.run { $0.story.contains(.removalCompleted) })
+    }
+
+    @Test("a finalizer that keeps one that has ended for ever: the drain ends by its deadline, as for any other")
+    func endedForEver() {
+        var world = World(nodes: 3)
+        world.policy.drainTimeout = .seconds(60)
+        world.restart()
+        world.stuckPods = ["web-1"]
+        world.addPod("web-1", on: "node-m2")
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.evictions == ["web-1"] })
+        world.pods["web-1"]?.phase = .succeeded
+        #expect(world.run { $0.story.contains(.removalFailed) }, "\(world.story)")
+        #expect(world.reasons(.removalFailed) == [.drainTimedOut])
+        #expect(world.now - World.start < .seconds(80) && !world.isCordoned("node-m2"))
+    }
+
     // MARK: Surge
 
     func surging() -> World {

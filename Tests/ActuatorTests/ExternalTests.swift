@@ -102,6 +102,17 @@ struct ExternalTests {
         #expect(world.conditions["held/workers"] == nil && world.members.count == 3)
     }
 
+    @Test("in a dry run the cordon is not made: told once, and nothing is wrong")
+    func dryRunCordon() {
+        var world = Self.world()
+        world.failingEdits["node-m1"] = ActFailure(.dryRun, "dry run: checked by the server, not done", isRetriable: false)
+        world.leave("m1")
+        world.pass(.seconds(200))
+        #expect(!world.isCordoned("node-m1") && world.evictions.isEmpty && world.others.released.isEmpty)
+        #expect(world.conditions.isEmpty && world.reports.isEmpty, "\(world.conditions) \(world.reports)")
+        #expect(world.story == [.removalFailed], "told once, not at each try")
+    }
+
     @Test("it cannot be cancelled")
     func notCancelled() {
         var world = Self.world()
@@ -344,6 +355,23 @@ struct ExternalTests {
         #expect(world.run { $0.story.contains(.removalCompleted) && $0.nodes.count == 2 }, "\(world.story)")
         #expect(world.resizes.isEmpty && world.others.released == ["m1"])
         #expect(!world.story.contains(.removalFailed))
+    }
+
+    @Test("that somebody else takes the member of our removal stands on its record, until the deletion fails")
+    func oursTakenIsRecorded() {
+        var world = Self.world()
+        world.cooldown = .seconds(60)
+        world.send(world.removal("r1", ["m1"]))
+        #expect(world.run { $0.record("node-m1")?.phase == .noticed })
+        #expect(world.record("node-m1")?.isTaken == false)
+        world.leave("m1")
+        #expect(world.run(within: .seconds(10)) { $0.record("node-m1")?.taken == true })
+        #expect(world.record("node-m1")?.phase == .noticed && world.record("node-m1")?.isExternal == false)
+        world.crash()
+        world.others.held = [:]
+        world.members[0].status = "DELETE_FAILED"
+        #expect(world.run(within: .seconds(40)) { $0.record("node-m1")?.taken == nil })
+        #expect(world.record("node-m1")?.phase == .noticed, "\(world.story)")
     }
 
     @Test("a removal of ours beside one of somebody else's: both go, the size is counted right")

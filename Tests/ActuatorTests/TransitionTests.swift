@@ -26,7 +26,7 @@ struct TransitionTests {
     static let transitions: [(String, RemovalTransition)] = [
         ("noticed", .noticed(until: now)), ("quiesced", .quiesced(Explanation(.allPodsAnswered), deadline: now)),
         ("draining", .draining(RemovalRecord.Drain(forced: Explanation(.drainForced)), deadline: nil)),
-        ("drained", .drained(deadline: now)),
+        ("drained", .drained(deadline: now)), ("taken", .taken(true)),
         ("removing", .removing(RemovalRecord.Change(survivors: []), deadline: now)), ("removed", .removed),
         ("cancelled", .cancelled(Explanation(.loadReturned))),
         ("failed", .failed(Explanation(.drainTimedOut), stayCordoned: false)),
@@ -34,10 +34,10 @@ struct TransitionTests {
 
     /// From each phase, the steps that there are; every other one is impossible.
     static let table: [RemovalPhase: Set<String>] = [
-        .cordoned: ["noticed", "quiesced", "cancelled", "failed"],
-        .noticed: ["noticed", "quiesced", "cancelled", "failed"],
-        .quiesced: ["draining", "drained", "cancelled", "failed"],
-        .drained: ["draining", "removing", "cancelled", "failed"],
+        .cordoned: ["noticed", "quiesced", "taken", "cancelled", "failed"],
+        .noticed: ["noticed", "quiesced", "taken", "cancelled", "failed"],
+        .quiesced: ["draining", "drained", "taken", "cancelled", "failed"],
+        .drained: ["draining", "removing", "taken", "cancelled", "failed"],
         .removing: ["draining", "removed", "failed"],
         .removed: ["draining"],
         .cancelled: ["draining"],

@@ -107,6 +107,8 @@ struct World {
     var scales: [Int] = []
     /// How long the successor of a pod of the StatefulSet `db`, of three, takes to be ready; nil: there is no such set.
     var successorTakes: Interval?
+    /// Reading any workload fails with this.
+    var workloadFailure: ActFailure?
     /// Pods that are not ready.
     var isBroken: Set<String> = []
     var evictedAt: [String: Timestamp] = [:]
@@ -442,6 +444,7 @@ struct World {
             if let volumeFailure { return .volumesUnread(node: node, volumeFailure) }
             return .volumesRead(node: node, volumes.filter { $0.value > now }.keys.sorted())
         case .readWorkload(let node, let pod):
+            if let workloadFailure { return .workloadUnread(node: node, podUID: pod.uid, workloadFailure) }
             if let takes = successorTakes, pod.ownerUID == "db" {
                 let away = evictedAt.count { pods[$0.key] == nil && $0.key.hasPrefix("db-") && now < $0.value + takes }
                 return .workloadRead(

@@ -64,6 +64,18 @@ struct RemovalRecordTests {
         #expect(throws: MessageError.self) { try RemovalRecord(text: "not json") }
     }
 
+    @Test("that somebody else takes the machine is kept through the steps, and absent before")
+    func taken() throws {
+        let before = try after(.noticed(until: now))
+        #expect(!before.isTaken)
+        #expect(try !before.text().contains("taken"))
+        let taken = try before.applying(.taken(true), at: now + .seconds(2))
+        #expect(taken.phase == .noticed && taken.since == before.since && taken.deadline == before.deadline)
+        #expect(try RemovalRecord(text: taken.text()).isTaken)
+        #expect(try taken.applying(Self.quiesced, at: now + .seconds(3)).isTaken)
+        #expect(try taken.applying(.taken(false), at: now + .seconds(3)) == before)
+    }
+
     @Test func whatOthersDoNeedNotWaitForOurSteps() throws {
         var record = RemovalRecord(
             id: "external-m1", group: "workers", nodeUID: "u", serverID: "s", member: "m1", memberID: "p",

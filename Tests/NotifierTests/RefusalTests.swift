@@ -62,6 +62,31 @@ struct RefusalTests {
         }
     }
 
+    @Test("a refusal does not hold a machine that somebody else takes meanwhile")
+    func takenMeanwhile() {
+        var village = Self.refused()
+        village.run(.seconds(30))
+        #expect(village.quiesced.isEmpty)
+        village.step(.taken(true))
+        #expect(village.quiesced.count == 1)
+    }
+
+    @Test("too little time is left to tell a pod: it is told when somebody else takes the machine, with what there is")
+    func toldAfterAll() {
+        var village = Village()
+        village.addPod("web-1")
+        var record = Village.record("n1", at: village.now)
+        record.deadline = village.now + .seconds(30)
+        village.node.record = record
+        village.feed(.nodeSeen(village.node))
+        village.run(.seconds(5))
+        #expect(village.deliveries.isEmpty && village.noticed.isEmpty)
+        village.step(.taken(true))
+        #expect(village.deadlines["web-1"] == [record.deadline])
+        village.run(.seconds(26))
+        #expect(village.quiesced.count == 1)
+    }
+
     @Test("a message that comes twice asks for more time once, also of another process")
     func again() {
         for isAnother in [false, true] {

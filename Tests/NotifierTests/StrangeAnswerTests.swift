@@ -156,6 +156,54 @@ struct StrangeAnswerTests {
         #expect(village.verdicts.count == 1)
     }
 
+    @Test("an answer by the bus that cannot be written keeps its message until it stands on the pod")
+    func unwritten() {
+        var village = village()
+        village.unwritable = ["web-2"]
+        #expect(village.answer("web-2", .extend(.seconds(200)), by: .bus, id: "m 1") == .accepted)
+        village.run(.seconds(20))
+        // Put off and brought again meanwhile: it is known, and not settled either.
+        #expect(village.answer("web-2", .extend(.seconds(200)), by: .bus, id: "m 1") == .duplicate)
+        #expect(village.verdicts.isEmpty)
+        // Another pod's is settled at once.
+        #expect(village.answer("web-1", .extend(.seconds(100)), by: .bus, id: "m 2") == .accepted)
+        #expect(village.verdicts == [3: .accepted])
+        village.unwritable = []
+        village.run(.seconds(6))
+        #expect(village.pods["web-2"]?.annotations[RemovalNames.podAnswer] == "extend=200")
+        #expect(village.verdicts == [1: .accepted, 2: .duplicate, 3: .accepted])
+    }
+
+    @Test("killed before such an answer was written: its message comes again, and the time is granted")
+    func unwrittenAndKilled() {
+        var village = village()
+        village.unwritable = ["web-2"]
+        #expect(village.answer("web-2", .extend(.seconds(200)), by: .bus, id: "m 1") == .accepted)
+        #expect(village.verdicts.isEmpty)
+        village.crash()
+        village.unwritable = []
+        village.run(.seconds(1))
+        #expect(village.answer("web-2", .extend(.seconds(200)), by: .bus, id: "m 1") == .accepted)
+        #expect(village.verdicts == [2: .accepted])
+        #expect(village.core.end(ofNode: "n1") == village.now + .seconds(200))
+    }
+
+    @Test("nor is such a message kept when the removal ends or the pod goes", arguments: ["stays", "goes", "pod"])
+    func unwrittenAndOver(end: String) {
+        var village = village()
+        village.unwritable = ["web-2"]
+        #expect(village.answer("web-2", .extend(.seconds(200)), by: .bus, id: "m 1") == .accepted)
+        village.run(.seconds(6))
+        #expect(village.verdicts.isEmpty)
+        switch end {
+        case "stays": village.step(.cancelled(Explanation(.loadReturned)))
+        case "goes": village.feed(.nodeGone(name: "n1", uid: "uid-n1"))
+        default: village.removePod("web-2")
+        }
+        #expect(village.verdicts == [1: .accepted])
+        #expect(village.core.unwritten.isEmpty)
+    }
+
     @Test("a verdict says what was granted")
     func granted() {
         var village = village()

@@ -44,12 +44,15 @@ extension ActuatorCore {
         let late = isHurried(removal) ? [] : latePods(pods, removal)
         for late in late { held.insert(late.pod.uid) }
         let elsewhere = setsMoving(besides: node, pods)
+        var holdingUp: Set<String> = []
         if !isForced && !isHurried(removal) {
-            held.formUnion(heldForTheirSet(node, pods, waiting: held, movingElsewhere: elsewhere))
+            let sets = heldForTheirSet(node, pods, waiting: held, movingElsewhere: elsewhere)
+            held.formUnion(sets.held)
+            holdingUp = sets.holdingUp
         }
         let step = removal.drain.next(
-            pods: pods, held: held, movingElsewhere: elsewhere,
-            isForced: isForced, at: now, deadline: removal.record.deadline, policy: policy)
+            pods: pods, held: held, holdingUp: holdingUp, movingElsewhere: elsewhere, isForced: isForced, at: now,
+            deadline: removal.record.deadline, policy: policy)
         for late in late { removal.drain.waits(late.pod.uid, Explanation(.podNotTold, late.why)) }
         removals[node]?.drain = removal.drain
         switch step {
@@ -60,7 +63,7 @@ extension ActuatorCore {
             removals[node]?.volumesAreSettled = false
             if now >= removal.record.deadline, !cannotReturn(removal) || (policy.forceTimeout != nil && !isForced) {
                 for eviction in evictions { removals[node]?.drain.withdraw(eviction.pod.uid) }
-                let left = pods.filter(\.isMoved)
+                let left = removal.drain.remaining(of: pods)
                 if DrainPlan.areEnding(left, at: now, deadline: removal.record.deadline) {
                     return timers.set(.removal(node), at: now + policy.drainPoll)
                 }
@@ -75,7 +78,7 @@ extension ActuatorCore {
     /// Drained, and then it waited for its stack: is it still empty?
     private mutating func lookedAgain(_ node: String, _ pods: [NodePod]) {
         guard let removal = removals[node], !removal.isMachine, !isInChange(node) else { return }
-        guard let pod = withoutStranded(pods, node).first(where: \.isMoved) else {
+        guard let pod = removal.drain.remaining(of: withoutStranded(pods, node)).first else {
             removals[node]?.emptyAt = now
             return readGroup(removal.record.group)
         }

@@ -178,6 +178,12 @@ extension ActuatorCore {
         removals[node]?.leavingSince = removal.leavingSince
         removals[node]?.unsettledSince =
             reading.unsettled[record.memberID] == nil ? nil : removal.unsettledSince ?? now
+        // The Notifier asks the record: pods of a machine that goes anyway are told with the time that is left.
+        if !record.isExternal, !removal.isMachine, !removal.nodeIsGone, record.phase.order < RemovalPhase.drained.order,
+            member.isLeaving != record.isTaken
+        {
+            request(node, .taken(member.isLeaving))
+        }
         if member.isLeaving {
             letGo(node, removal, reading)
         } else if record.isExternal, record.phase.order < RemovalPhase.drained.order,

@@ -14,7 +14,7 @@ extension ActuatorCore {
             at: now, failure: failure)
         readGroup(record.group)
         guard before == nil else { return false }
-        warn(node, Explanation(failure.reason, "\(RefusedCordon.what): \(failure.detail)"))
+        if failure.reason != .dryRun { warn(node, Explanation(failure.reason, "\(RefusedCordon.what): \(failure.detail)")) }
         return true
     }
 
@@ -42,6 +42,8 @@ extension ActuatorCore {
             }
             // Of one that was deleted in Nova only Nova knows whether it still goes.
             if !member.isLeaving, now >= nextTry(refused) { ask(refused.member.serverID) }
+            // In a dry run nobody refuses anything: nothing is wrong that `/readyz` should say.
+            if refused.failure.reason == .dryRun { continue }
             obstacles.append("\(node) (member \(member.name)): \(RefusedCordon.what): \(refused.failure.detail)")
         }
         return obstacles

@@ -223,6 +223,10 @@ extension ActuatorCore {
         let record = removal.record
         // Within a phase: what the phase announces was announced.
         if case .draining = transition, record.phase != .quiesced { return }
+        if case .taken = transition, record.phase != .quiesced {
+            // A deadline that passed while this was written was not looked at.
+            return timers.set(.removal(node), at: record.deadline)
+        }
         switch record.phase {
         case .cordoned:
             emit(

@@ -4,9 +4,10 @@ import Support
 /// Empties one node: which pods to evict now, which later, and whether all are gone.
 ///
 /// Order: pods of critical priority (2,000,000,000 and more) wait until the others are gone; among the others, and among these,
-/// a higher priority waits until each eviction of a lower one is accepted, for `orderPatience` at most. Pods of one StatefulSet go one by one, the highest ordinal first, as their controller would, also
-/// where they are on several nodes that are drained at the same time.
-/// *Gone* means that the object is gone: a pod whose grace period runs is still there.
+/// a higher priority waits until each eviction of a lower one is accepted, for `orderPatience` at most. Pods of one StatefulSet go
+/// one by one, the highest ordinal first, as their controller would, also where they are on several nodes that are drained at the
+/// same time.
+/// *Gone* means that the object is gone: a pod whose grace period runs is still there, and one that was evicted and has ended.
 public struct DrainPlan: Sendable {
     struct Attempt: Sendable {
         var isInFlight = false
@@ -58,17 +59,27 @@ public struct DrainPlan: Sendable {
         attempts.sorted { $0.key < $1.key }.lazy.compactMap(\.value.obstacle).first
     }
 
+    /// Those of these pods that the node waits for. One that was asked to go is there until its object is gone, also when its
+    /// kubelet has written that it ended: what it had mounted may be there still.
+    func remaining(of pods: [NodePod]) -> [NodePod] {
+        pods.filter { pod in
+            if pod.isMoved { return true }
+            guard pod.deletedAt != nil, let attempt = attempts[pod.uid] else { return false }
+            return attempt.askedAt != nil || attempt.isForced
+        }
+    }
+
     /// The next step, given the pods that are on the node now.
     /// - Parameters:
     ///   - held: UIDs of pods that wait for something else.
+    ///   - holdingUp: UIDs of those of them that pods of higher priority wait for all the same.
     ///   - movingElsewhere: UIDs of StatefulSets of which a pod is on its way from another node.
     ///   - isForced: pods are deleted: all at once, those that a budget held before as well.
     public mutating func next(
-        pods: [NodePod], held: Set<String> = [], movingElsewhere: Set<String> = [], isForced: Bool = false,
-        at now: Timestamp, deadline: Timestamp,
-        policy: ActuatorPolicy
+        pods: [NodePod], held: Set<String> = [], holdingUp: Set<String> = [], movingElsewhere: Set<String> = [],
+        isForced: Bool = false, at now: Timestamp, deadline: Timestamp, policy: ActuatorPolicy
     ) -> Step {
-        let left = pods.filter(\.isMoved)
+        let left = remaining(of: pods)
         let present = Set(left.map(\.uid))
         attempts = attempts.filter { present.contains($0.key) || $0.value.isInFlight }
         movingSets = []
@@ -83,9 +94,11 @@ public struct DrainPlan: Sendable {
         movingSets = Set(wave.filter { $0.ownerKind == "StatefulSet" && isMoving($0) }.map(\.ownerUID))
         var ordered = movingSets.union(movingElsewhere)
         var evictions: [Eviction] = []
-        // Of those that wait for something else nobody knows how long; they hold up nobody.
-        let first = wave.first { !held.contains($0.uid) && holdsUpOthers($0, at: now) }?.priority ?? .max
-        var limit = first
+        // Of most that wait for something else nobody knows how long; they hold up nobody.
+        let first = wave.first { pod in
+            holdingUp.contains(pod.uid) || (!held.contains(pod.uid) && holdsUpOthers(pod, at: now))
+        }
+        var limit = first?.priority ?? .max
         for pod in wave where room > 0 && pod.priority <= limit && !isMoving(pod) && !held.contains(pod.uid) {
             if let retryAt = attempts[pod.uid]?.retryAt, retryAt > now { continue }
             if pod.ownerKind == "StatefulSet", !ordered.insert(pod.ownerUID).inserted { continue }
@@ -200,6 +213,11 @@ public struct DrainPlan: Sendable {
         guard pod.deletedAt == nil, let attempt = attempts[pod.uid], !attempt.isAccepted, let askedAt = attempt.askedAt
         else { return false }
         return now - askedAt < DrainPlan.orderPatience
+    }
+
+    /// Whether others wait for one that was to go at `since`: not longer than for one that was asked and may not.
+    func isPatient(with podUID: String, since: Timestamp, at now: Timestamp) -> Bool {
+        now - (attempts[podUID]?.askedAt ?? since) < DrainPlan.orderPatience
     }
 
     /// Whether a pod may be asked to go now, as far as earlier answers tell.

@@ -8,6 +8,8 @@ public enum RemovalTransition: Sendable, Hashable {
     case quiesced(Explanation, deadline: Timestamp)
     /// What the drain has done changes and nothing else; with a new deadline for the drain, if any.
     case draining(RemovalRecord.Drain, deadline: Timestamp?)
+    /// Somebody else takes the machine of a removal of our own, or does so no longer (its deletion failed); nothing else changes.
+    case taken(Bool)
     /// The pods are gone; Heat must have taken the change by `deadline`.
     case drained(deadline: Timestamp)
     /// Heat is called next.
@@ -29,7 +31,7 @@ public enum RemovalTransition: Sendable, Hashable {
         switch self {
         case .noticed: .noticed
         case .quiesced: .quiesced
-        case .draining: nil
+        case .draining, .taken: nil
         case .drained: .drained
         case .removing, .released: .removing
         case .removed, .lost: .removed
@@ -79,6 +81,7 @@ extension RemovalPhase {
         // What others do to the machine need not wait for our steps, but pods that were not told are never let go.
         if case .released = transition { return self == .noticed || self == .quiesced || self == .drained }
         if case .lost = transition { return isReversible }
+        if case .taken = transition { return isReversible }
         if let next = transition.phase { return allows(next) }
         // Replicas that were raised are put back also when the removal is over already.
         return order >= RemovalPhase.quiesced.order
@@ -106,6 +109,7 @@ extension RemovalRecord {
         case .draining(let drain, let deadline):
             next.drain = drain == RemovalRecord.Drain() ? nil : drain
             if let deadline { next.deadline = deadline }
+        case .taken(let isTaken): next.taken = isTaken ? true : nil
         case .drained(let deadline): next.deadline = deadline
         case .removing(let change, let deadline):
             next.calledAt = now

@@ -121,6 +121,8 @@ public struct RemovalRecord: Sendable, Hashable, Codable {
     public var change: Change?
     /// What the drain has done beyond evictions.
     public var drain: Drain?
+    /// A removal of our own whose machine somebody else takes away meanwhile; absent otherwise.
+    public var taken: Bool?
 
     /// A removal that begins: the node is about to be cordoned.
     public init(
@@ -145,6 +147,9 @@ public struct RemovalRecord: Sendable, Hashable, Codable {
     /// Whether somebody else takes the machine away: the Actuator gives this reason, and no decision does. Such a removal
     /// cannot be cancelled, and the size of the group is not ours to change for it.
     public var isExternal: Bool { reason.reason == .externalScaleIn }
+
+    /// Whether the machine goes whatever anybody here says: somebody else took it first, or took it from a removal of our own.
+    public var isTaken: Bool { isExternal || taken == true }
 
     /// What was lost, if the machine went before all of its pods were gone.
     public var lost: Explanation? { outcome?.reason == .podsLost ? outcome : nil }

@@ -17,6 +17,8 @@ struct GivenAnswer: Sendable {
 struct RecordedAnswer: Sendable {
     var ticket: Int?
     var verdict: AnswerVerdict
+    /// The bus brought it, and brings it again to whoever acts next unless it is settled: that must wait for the write.
+    var isMessage = false
 }
 
 /// Answers: what each is worth, and what it leads to.
@@ -36,12 +38,22 @@ extension NotifierCore {
         let verdict = answer.isAuthentic ? judge(answer) : .forged
         emit(.heard(answer.source, verdict, pod: name))
         guard verdict == .accepted || verdict == .clamped, let notice = notices[answer.podUID] else {
-            if let ticket = answer.ticket { emit(.verdict(ticket: ticket, verdict, deadline: nil)) }
+            guard let ticket = answer.ticket else { return }
+            if verdict == .duplicate, answer.source == .bus,
+                recording[answer.podUID] != nil || unwritten[answer.podUID] != nil
+            {
+                // What it says was heard and does not stand on the pod yet.
+                unwritten[answer.podUID, default: []].append(
+                    RecordedAnswer(ticket: ticket, verdict: verdict, isMessage: true))
+                return
+            }
+            emit(.verdict(ticket: ticket, verdict, deadline: nil))
             return
         }
         if answer.word == .refuse { sayRefused(notice) }
         notices[answer.podUID]?.heardAnnotation = answer.word.text
-        recording[answer.podUID, default: []].append(RecordedAnswer(ticket: answer.ticket, verdict: verdict))
+        recording[answer.podUID, default: []].append(
+            RecordedAnswer(ticket: answer.ticket, verdict: verdict, isMessage: answer.source == .bus))
         emit(.recordAnswer(notice.notice, answer.word))
         look(notice.node)
     }
@@ -74,7 +86,7 @@ extension NotifierCore {
             notice.deadline = max(notice.deadline, min(wanted, limit))
         case .refuse:
             // The machine goes whatever anybody here says.
-            if cooldown.record.isExternal { return .irrevocable }
+            if cooldown.record.isTaken { return .irrevocable }
             if !notice.terms.mayRefuse { return .notAllowed }
         }
         // Who refused and asks for more time as well has not taken the refusal back.
@@ -120,7 +132,7 @@ extension NotifierCore {
 
     /// Whether a pod has refused, and may: then its node stays, and it is not moved.
     func stands(_ notice: PodNotice, _ record: RemovalRecord) -> Bool {
-        notice.answer == .refuse && notice.terms.mayRefuse && !record.isExternal
+        notice.answer == .refuse && notice.terms.mayRefuse && !record.isTaken
     }
 
     mutating func sayRefused(_ notice: PodNotice) {
@@ -136,15 +148,32 @@ extension NotifierCore {
         guard var waiting = recording.removeValue(forKey: uid), !waiting.isEmpty else { return }
         let first = waiting.removeFirst()
         if !waiting.isEmpty { recording[uid] = waiting }
-        // Whoever answered is not kept waiting for an API server that is away; it is written as soon as it is back.
-        if let ticket = first.ticket {
-            emit(.verdict(ticket: ticket, first.verdict, deadline: notices[uid]?.deadline))
+        guard !isWritten, let notice = notices[uid], !notice.withdrawn, notice.answer != nil else {
+            // What is written says all that was heard before it.
+            sayVerdict(first, uid)
+            return settleUnwritten(uid)
         }
-        if !isWritten, notices[uid] != nil { timers.set(.answer(podUID: uid), at: now + policy.repetition) }
+        if first.isMessage, first.ticket != nil {
+            unwritten[uid, default: []].append(first)
+        } else {
+            // Whoever answered is not kept waiting for an API server that is away; it is written as soon as it is back.
+            sayVerdict(first, uid)
+        }
+        timers.set(.answer(podUID: uid), at: now + policy.repetition)
+    }
+
+    private mutating func sayVerdict(_ answer: RecordedAnswer, _ uid: String) {
+        guard let ticket = answer.ticket else { return }
+        emit(.verdict(ticket: ticket, answer.verdict, deadline: notices[uid]?.deadline))
+    }
+
+    /// The messages with answers of this pod need not come again: they are written, or nothing is left to be written.
+    mutating func settleUnwritten(_ uid: String) {
+        for answer in unwritten.removeValue(forKey: uid) ?? [] { sayVerdict(answer, uid) }
     }
 
     mutating func recordAgain(_ uid: String) {
-        guard let notice = notices[uid], !notice.withdrawn, let word = notice.answer else { return }
+        guard let notice = notices[uid], !notice.withdrawn, let word = notice.answer else { return settleUnwritten(uid) }
         recording[uid, default: []].append(RecordedAnswer(ticket: nil, verdict: .accepted))
         emit(.recordAnswer(notice.notice, word))
     }

@@ -74,6 +74,11 @@ extension NotifierCore {
     mutating func follow(_ name: String, _ record: RemovalRecord) {
         guard let cooldown = cooldowns[name] else { return }
         cooldowns[name]?.record = record
+        if record.isTaken, !cooldown.record.isTaken, cooldown.stage == .telling || cooldown.stage == .cooling {
+            for uid in cooldown.pods.sorted() { tellAfterAll(uid) }
+            // A refusal holds it no longer.
+            look(name)
+        }
         guard record.deadline < cooldown.record.deadline, cooldown.stage != .over else { return }
         for uid in cooldown.pods.sorted() where mayAnswer(uid, cooldown) { shorten(uid, to: record) }
         look(name)

@@ -38,7 +38,7 @@ extension NotifierCore {
     /// the pod stays untold and its node stays. So the Actuator gives the removal up at the record's deadline, or, if the
     /// others were told and it goes on, the pod is told by the rules of the drain.
     private func isInTime(_ notice: PodNotice, _ record: RemovalRecord) -> Bool {
-        notice.limit != nil || notice.isShortened || record.isExternal
+        notice.limit != nil || notice.isShortened || record.isTaken
             || now + notice.terms.cooldown <= record.deadline
     }
 
@@ -53,6 +53,15 @@ extension NotifierCore {
                     "not told any more: its cooldown is \(notice.terms.cooldown), removal \(record.id) has only \(left) left"
                 ),
                 isLoud: true))
+    }
+
+    /// Somebody else takes the machine now: who had too little time left to be told is told, with what there is.
+    mutating func tellAfterAll(_ uid: String) {
+        guard let notice = notices[uid], !notice.withdrawn, !notice.isSettled, !notice.wasReached else { return }
+        for (channel, delivery) in notice.deliveries.sorted(by: { $0.key < $1.key })
+        where delivery.state == .waiting && notice.isTurn(of: channel, attempts: policy.attempts) {
+            attempt(DeliveryID(podUID: uid, channel: channel, generation: notice.generation))
+        }
     }
 
     /// What stands on a pod of a notice that another process gave. Returns the ways by which it was told.
@@ -81,6 +90,7 @@ extension NotifierCore {
     mutating func shorten(_ uid: String, to record: RemovalRecord) {
         guard let old = notices[uid], !old.withdrawn, !old.isSettled, old.deadline > record.deadline else { return }
         var notice = old
+        let waiting = unwritten.removeValue(forKey: uid)
         drop(uid)
         generations += 1
         notice.generation = generations
@@ -91,6 +101,11 @@ extension NotifierCore {
             notice.deliveries[channel] = PodNotice.Delivery()
         }
         notices[uid] = notice
+        if let waiting {
+            // What it answered is still to be written.
+            unwritten[uid] = waiting
+            timers.set(.answer(podUID: uid), at: now + policy.repetition)
+        }
         start(uid)
     }
 

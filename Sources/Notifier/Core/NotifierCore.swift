@@ -53,6 +53,8 @@ public struct NotifierCore: Sendable {
     var heldCount = 0
     /// Who waits for answers that are being written, by pod, in the order of the writes.
     var recording: [String: [RecordedAnswer]] = [:]
+    /// Answers by the bus that could not be written to their pod yet, by pod: their messages are kept until they are.
+    var unwritten: [String: [RecordedAnswer]] = [:]
 
     /// A core that knows nothing yet.
     public init(policy: NotifierPolicy) {
@@ -119,6 +121,7 @@ public struct NotifierCore: Sendable {
     }
 
     mutating func drop(_ uid: String) {
+        settleUnwritten(uid)
         guard let notice = notices.removeValue(forKey: uid) else { return }
         timers.cancel(.answer(podUID: uid))
         for channel in notice.deliveries.keys {
@@ -228,6 +231,7 @@ public struct NotifierCore: Sendable {
             return drop(uid)
         }
         notices[uid]?.isSettled = true
+        settleUnwritten(uid)
         giveUp(uid)
         look(notice.node)
     }

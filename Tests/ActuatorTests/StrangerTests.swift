@@ -192,6 +192,20 @@ struct StrangerTests {
         #expect(world.evictions == ["slow"] && !world.isCordoned("node-m2"))
     }
 
+    @Test("nodes that waited for their stack are looked at in one round, however long that takes, and go in one change")
+    func roundOfLooks() {
+        var world = World(nodes: 9)
+        world.stackStatus = "UPDATE_IN_PROGRESS"
+        let chosen = (2...7).map { "m\($0)" }
+        world.send(world.removal("r1", chosen))
+        #expect(world.run { world in chosen.allSatisfy { world.record("node-\($0)")?.phase == .drained } })
+        world.pass(.seconds(20))
+        world.lookTakes = .milliseconds(700)
+        world.stackStatus = "UPDATE_COMPLETE"
+        #expect(world.run { world in world.story.filter { $0 == .removalCompleted }.count == 6 }, "\(world.story)")
+        #expect(world.resizes == [3])
+    }
+
     @Test("a pod comes while the drained node waits for its stack: the machine stays")
     func podAfterDrain() {
         var world = World(nodes: 3)

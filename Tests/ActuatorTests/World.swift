@@ -54,6 +54,9 @@ struct World {
     /// How long Heat takes to answer a resize, and what it has yet to answer.
     var answerTakes = Interval.zero
     var answers: [(at: Timestamp, event: ActuatorEvent)] = []
+    /// How long each look at the pods of a node takes, one after the other, and when the last will have ended.
+    var lookTakes = Interval.zero
+    var looksEndAt = World.start
     /// Every change of replicas of a workload fails with this.
     var scaleFailure: ActFailure?
     /// The next update ends failed with this.
@@ -431,7 +434,12 @@ struct World {
         case .editNode(let edit): return .nodeEdited(node: edit.node, self.edit(edit))
         case .checkNode(let name): return .nodeChecked(name: name, view(name))
         case .readPods(let node):
-            return .podsRead(node: node, pods.values.filter { $0.node == node }.sorted { $0.name < $1.name })
+            let read = ActuatorEvent.podsRead(
+                node: node, pods.values.filter { $0.node == node }.sorted { $0.name < $1.name })
+            guard lookTakes > .zero else { return read }
+            looksEndAt = max(looksEndAt, now) + lookTakes
+            answers.append((looksEndAt, read))
+            return nil
         case .evict(let node, let pod, let grace):
             graces[pod.name] = grace
             return .evicted(node: node, podUID: pod.uid, evict(pod, grace))

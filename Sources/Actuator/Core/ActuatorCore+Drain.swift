@@ -88,17 +88,6 @@ extension ActuatorCore {
         }
     }
 
-    /// Whether a drained node was seen to be empty shortly before the group was read (reading a slow cloud may take long);
-    /// looks if not. A node that is not ready starts no pods.
-    mutating func isStillEmpty(_ node: String, _ reading: GroupReading) -> Bool {
-        guard let removal = removals[node], !removal.isMachine, !removal.nodeIsGone, nodes[node]?.isReady == true,
-            !cannotReturn(removal)
-        else { return true }
-        if let emptyAt = removal.emptyAt, reading.begunAt - emptyAt <= policy.lookAgainAfter { return true }
-        readPods(node)
-        return false
-    }
-
     /// Pods that wait for their notice, or for the time that it gives them, with what each waits for. The word that a
     /// cooldown is over speaks of the pods that the Notifier knew then. One that came later (it tolerates the taint, names
     /// the node, or was bound at that very moment), or whose telling ended with its process, is told like the others, and

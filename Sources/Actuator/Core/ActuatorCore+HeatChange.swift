@@ -48,7 +48,8 @@ extension ActuatorCore {
             note(.warning, id, .memberFailed, obstacle)
             return false
         }
-        names = names.filter { isStillEmpty($0, reading) }
+        guard let empty = stillEmpty(names, reading, in: id) else { return false }
+        names = empty
         var going: [String] = []
         var left = reading.counted.count
         for name in names {

@@ -41,7 +41,7 @@ extension ActuatorCore {
             return false
         }
         groups[id]?.freeingWaitsFor = nil
-        guard let resting = restingSize(reading), emptiedAreStillEmpty(reading) else { return false }
+        guard let resting = restingSize(reading), emptiedAreStillEmpty(reading, in: id) else { return false }
         let size = max(resting, track.policy.floor)
         let deadline = now + policy.heatTimeout
         if let change = changes[track.policy.stack] {
@@ -70,14 +70,10 @@ extension ActuatorCore {
     }
 
     /// Whether nodes of failed members, which go with any update, were seen to be empty shortly before; looks if not.
-    mutating func emptiedAreStillEmpty(_ reading: GroupReading) -> Bool {
+    mutating func emptiedAreStillEmpty(_ reading: GroupReading, in id: String) -> Bool {
         let failed = Set(reading.members.filter(\.isFailed).map(\.identity))
-        var areEmpty = true
-        for (name, removal) in removals.sorted(by: { $0.key < $1.key })
-        where removal.record.phase == .drained && failed.contains(removal.record.memberID) {
-            if !isStillEmpty(name, reading) { areEmpty = false }
-        }
-        return areEmpty
+        let names = removals.filter { $0.value.record.phase == .drained && failed.contains($0.value.record.memberID) }.keys.sorted()
+        return stillEmpty(names, reading, in: id) == names
     }
 
     /// A group that failed, or that has members that failed and are no nodes, and that nobody works on: the size that is

@@ -138,7 +138,7 @@ extension ActuatorCore {
                 return refusal(Explanation(.decisionStale, "\(made) members were made since it was decided"))
             }
         }
-        guard othersAllowUpdate(of: id), emptiedAreStillEmpty(reading) else { return false }
+        guard othersAllowUpdate(of: id), emptiedAreStillEmpty(reading, in: id) else { return false }
         changes[track.policy.stack] = StackChange(
             group: id, kind: .scale(decision), step: .sending(decision.to), deadline: now + policy.heatTimeout)
         groups[id]?.waiting?.sentAt = reading.desired == decision.to ? nil : now

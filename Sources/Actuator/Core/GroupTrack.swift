@@ -69,6 +69,8 @@ struct GroupTrack: Sendable {
     /// The node whose annotation tells of it, where its own record does not.
     var pauseStandsOn: String?
 
+    /// Since when its drained nodes are looked at once more, in one round.
+    var lookingSince: Timestamp?
     /// Since when members carry our mark and no removal claims them, by identity.
     var orphans: [String: Timestamp] = [:]
     /// When the Nodes of such members were read past the watch, by name.

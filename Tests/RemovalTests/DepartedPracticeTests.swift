@@ -62,6 +62,20 @@ struct DepartedPracticeTests {
         await stage.close()
     }
 
+    @Test("more are gone than one reading looks for: the next goes on where it stopped")
+    func many() async throws {
+        let stage = try await Self.stage(timeout: 5)
+        let gone = (0..<150).map { number in
+            ExpectedMember(
+                name: "m\(number)", physicalID: "00000000-0000-4000-8000-\(100_000_000_000 + number)", serverID: "s\(number)")
+        }
+        let door = Self.door(stage)
+        var unsettled: [Int] = []
+        for _ in 0..<4 { unsettled.append(try await door.read("workers", expecting: gone).unsettled.count) }
+        #expect(unsettled == [150 - 64, 150 - 128, 0, 0])
+        await stage.close()
+    }
+
     @Test("its group's events cannot be read just then: looked for again at the next reading")
     func eventsUnread() async throws {
         let stage = try await Self.stage(timeout: 5)

@@ -73,6 +73,10 @@ extension ActuatorCore {
         }
         // (Before the records say that Heat is called, and hold the stack.)
         guard !going.isEmpty, othersAllowUpdate(of: id) else { return false }
+        // No record knows of an earlier change any more.
+        if !removals.values.contains(where: { $0.record.group == id && $0.record.phase == .removing }) {
+            groups[id]?.removed = []
+        }
         let goingIDs = Set(going.compactMap { removals[$0]?.record.memberID })
         let survivors = reading.counted.compactMap(\.physicalID).filter { !goingIDs.contains($0) }
         let deadline = now + policy.heatTimeout
@@ -313,10 +317,13 @@ extension ActuatorCore {
         let present = Set(reading.members.map { String($0.identity.prefix(8)) })
         let expected = Set(names.flatMap { removals[$0]?.record.change?.survivors ?? [] })
         let chosen = Set(names.compactMap { removals[$0]?.record.memberID.prefix(8) }.map(String.init))
-        // What somebody else took away meanwhile is not Heat's mistake: it has a removal of its own.
-        let external = removals.values.filter(\.record.isExternal).map(\.record.memberID)
+        // What somebody else took away meanwhile is not Heat's mistake: it has a removal of its own. Nor is what we took in another
+        // change, of which a record that was written late does not know.
+        let removed = groups[change.group]?.removed ?? []
+        let own = removals.values.filter { $0.record.isExternal || $0.record.phase == .removing || $0.record.phase == .removed }
+            .map(\.record.memberID)
         let others = expected.filter { id in
-            takenByOthers.contains(id) || external.contains { $0.hasPrefix(id) }
+            takenByOthers.contains(id) || removed.contains(id) || own.contains { $0.hasPrefix(id) }
         }
         let missing = expected.subtracting(present).subtracting(chosen).subtracting(others).sorted()
         if missing.isEmpty {
@@ -330,6 +337,7 @@ extension ActuatorCore {
             if size != reading.desired {
                 note(.warning, change.group, .sizeMismatch, "\(size) members, desired \(reading.desired ?? 0)")
             }
+            groups[change.group]?.removed.formUnion(chosen)
             for name in names { request(name, .removed) }
         } else {
             let why = Explanation(

@@ -69,6 +69,8 @@ struct GroupTrack: Sendable {
     /// The node whose annotation tells of it, where its own record does not.
     var pauseStandsOn: String?
 
+    /// Members that changes of ours took out while records of an earlier one are there, as those name them.
+    var removed: Set<String> = []
     /// Since when its drained nodes are looked at once more, in one round.
     var lookingSince: Timestamp?
     /// Since when members carry our mark and no removal claims them, by identity.

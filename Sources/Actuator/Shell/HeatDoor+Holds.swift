@@ -23,7 +23,7 @@ extension HeatDoor {
     }
 
     private static let holdingAge = Interval.seconds(600)
-    /// Of members that left the list; more at once are not looked for.
+    /// Of members that left the list so many are looked for in one reading; the others in the next.
     static let maximumDeparted = 64
 
     func holds(
@@ -83,7 +83,9 @@ extension HeatDoor {
         }
         state.withLock { state in
             var known = state.departed[group] ?? []
-            var ids = Set(known.compactMap(\.physicalID))
+            let gone = state.gone[group]?.intersection(expecting.map(\.physicalID)) ?? []
+            state.gone[group] = gone.isEmpty ? nil : gone
+            var ids = gone.union(known.compactMap(\.physicalID))
             // Those that records tell of first: a Node waits for what becomes of them.
             for member in expected + left {
                 if let id = member.physicalID, ids.insert(id).inserted { known.append(member) }
@@ -102,7 +104,7 @@ extension HeatDoor {
         let all = state.withLock { $0.departed[group] ?? [] }
         let known = all.sorted { expected.contains($0.physicalID ?? "") && !expected.contains($1.physicalID ?? "") }
         for member in known.dropFirst(Self.maximumDeparted) {
-            if let id = member.physicalID { holds.unsettled[id] = "too many at once are in no list" }
+            if let id = member.physicalID { holds.unsettled[id] = "its turn has not come: many at once are in no list" }
         }
         // (Where no member is a stack, nothing can be a member's stack.)
         let areStacks = Self.areStacks(snapshot)
@@ -115,10 +117,13 @@ extension HeatDoor {
             return looks
         }
         var still = Array(known.dropFirst(Self.maximumDeparted))
+        var gone: Set<String> = []
         for (index, member) in known.prefix(Self.maximumDeparted).enumerated() {
             guard let id = member.physicalID else { continue }
             switch looks[index] {
-            case .gone, nil: break
+            case .gone:
+                if expected.contains(id) { gone.insert(id) }
+            case nil: break
             case .unsettled(let why):
                 holds.unsettled[id] = why
                 still.append(member)
@@ -136,8 +141,11 @@ extension HeatDoor {
                 still.append(found)
             }
         }
-        let remaining = still
-        state.withLock { $0.departed[group] = remaining.isEmpty ? nil : remaining }
+        let (remaining, found) = (still, gone)
+        state.withLock { state in
+            state.departed[group] = remaining.isEmpty ? nil : remaining
+            if !found.isEmpty { state.gone[group, default: []].formUnion(found) }
+        }
     }
 
     static func areStacks(_ snapshot: HeatGroupSnapshot) -> Bool {

@@ -42,6 +42,8 @@ final class HeatDoor: CloudActing {
         var holding: [String: Cached<Bool?>] = [:]
         /// Members that left the list of their group: their stacks may live on for a while.
         var departed: [String: [HeatMember]] = [:]
+        /// Expected members that were found to be gone, by physical id, as long as they are expected: a deleted stack stays deleted.
+        var gone: [String: Set<String>] = [:]
         /// When this process last saw a group, having missed nothing: see `HeatDoor.missed`.
         var watched: [String: Timestamp] = [:]
     }

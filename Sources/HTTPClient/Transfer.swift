@@ -1,6 +1,7 @@
 import CCurl
 import CShimsCurl
 import Glibc
+import Support
 
 /// One transfer under way. Lives on the event thread only; libcurl's callbacks come in there as well.
 final class Transfer {
@@ -135,13 +136,17 @@ final class Transfer {
         curl_easy_pause(easy.raw, CURLPAUSE_CONT)
     }
 
+    /// What makes a transfer fail by time.
+    enum Expiry {
+        case total
+        case stall(Interval)
+    }
+
     /// When this transfer fails unless something happens: the deadline of a stream's head, or the stall timeout.
-    /// Nil: libcurl's own timers are enough.
-    func nextDeadline() -> (at: Int64, error: HTTPError)? {
-        var found: (at: Int64, error: HTTPError)?
-        if case .lines = job.sink, !hasHead, let deadline = job.deadline {
-            found = (deadline, HTTPError(.timedOut, url: job.request.url, detail: "no answer within the total timeout"))
-        }
+    /// Nil: libcurl's own timers are enough. (Asked of all at each turn: the words are made only when it does.)
+    func nextDeadline() -> (at: Int64, expiry: Expiry)? {
+        var found: (at: Int64, expiry: Expiry)?
+        if case .lines = job.sink, !hasHead, let deadline = job.deadline { found = (deadline, .total) }
         if let stall = job.request.timeouts.stall, !isPaused {
             let uploaded = easy.large(CURLINFO_SIZE_UPLOAD_T)
             if uploaded != uploadedBytes {
@@ -149,11 +154,17 @@ final class Transfer {
                 lastActivity = monotonicMicroseconds()
             }
             let at = lastActivity + stall.microseconds
-            if at < found?.at ?? .max {
-                found = (at, HTTPError(.stalled, url: job.request.url, detail: "nothing came for \(stall)"))
-            }
+            if at < found?.at ?? .max { found = (at, .stall(stall)) }
         }
         return found
+    }
+
+    /// The failure that this is.
+    func failure(_ expiry: Expiry) -> HTTPError {
+        switch expiry {
+        case .total: HTTPError(.timedOut, url: job.request.url, detail: "no answer within the total timeout")
+        case .stall(let stall): HTTPError(.stalled, url: job.request.url, detail: "nothing came for \(stall)")
+        }
     }
 
     /// libcurl is done with it.

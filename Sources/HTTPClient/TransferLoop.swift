@@ -159,8 +159,8 @@ final class TransferLoop {
         var next = min(now + 10_000_000, earliestWaiting)
         var late: [(UnsafeMutableRawPointer, HTTPError)] = []
         for (raw, transfer) in active {
-            guard let (at, error) = transfer.nextDeadline() else { continue }
-            if at <= now { late.append((raw, error)) } else { next = min(next, at) }
+            guard let (at, expiry) = transfer.nextDeadline() else { continue }
+            if at <= now { late.append((raw, transfer.failure(expiry))) } else { next = min(next, at) }
         }
         for (raw, error) in late {
             remove(raw)?.job.fail(error)

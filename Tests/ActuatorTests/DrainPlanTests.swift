@@ -81,7 +81,9 @@ struct DrainPlanTests {
         #expect(next(30) == ["high"])
     }
 
-    @Test("a pod whose StatefulSet is being asked for holds up those of higher priority, one that waits otherwise does not")
+    @Test(
+        "a pod whose StatefulSet is being asked for holds up those of higher priority, one that waits otherwise does not"
+    )
     func prioritiesAndSets() {
         let cases: [(Set<String>, [String])] = [(["db-0"], []), ([], ["high"])]
         for (holdingUp, expected) in cases {
@@ -93,7 +95,9 @@ struct DrainPlanTests {
         }
     }
 
-    @Test("a pod that was evicted and has ended is there until its object is gone; one that nobody asked to go is not waited for")
+    @Test(
+        "a pod that was evicted and has ended is there until its object is gone; one that nobody asked to go is not waited for"
+    )
     func ended() {
         var plan = DrainPlan()
         var web = pod("web")

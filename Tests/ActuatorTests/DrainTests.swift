@@ -358,7 +358,9 @@ struct DrainTests {
         return world
     }
 
-    @Test("a pod of higher priority goes when the eviction of a StatefulSet's pod is accepted, not while its set is asked for")
+    @Test(
+        "a pod of higher priority goes when the eviction of a StatefulSet's pod is accepted, not while its set is asked for"
+    )
     func setsAndPriorities() {
         var world = classes()
         #expect(world.run(within: .seconds(30)) { $0.evictions.count == 2 })
@@ -370,7 +372,9 @@ struct DrainTests {
         #expect(world.run(within: .seconds(10)) { $0.evictions == ["web-1"] }, "\(world.evictions)")
     }
 
-    @Test("a StatefulSet's pod that its budget keeps holds up those of higher priority for half a minute, not for a moment")
+    @Test(
+        "a StatefulSet's pod that its budget keeps holds up those of higher priority for half a minute, not for a moment"
+    )
     func setsAndBudgets() {
         var world = classes()
         world.budget["db-0"] = 1_000_000
@@ -379,7 +383,9 @@ struct DrainTests {
         #expect(waited >= .seconds(30) && waited < .seconds(40), "\(waited)")
     }
 
-    @Test("a StatefulSet that cannot be read holds up those of higher priority for half a minute as well, and then itself only")
+    @Test(
+        "a StatefulSet that cannot be read holds up those of higher priority for half a minute as well, and then itself only"
+    )
     func unreadSets() {
         var world = classes()
         world.workloadFailure = ActFailure(.kubernetesUnreachable, "503", isRetriable: true)

@@ -105,7 +105,8 @@ struct ExternalTests {
     @Test("in a dry run the cordon is not made: told once, and nothing is wrong")
     func dryRunCordon() {
         var world = Self.world()
-        world.failingEdits["node-m1"] = ActFailure(.dryRun, "dry run: checked by the server, not done", isRetriable: false)
+        world.failingEdits["node-m1"] = ActFailure(
+            .dryRun, "dry run: checked by the server, not done", isRetriable: false)
         world.leave("m1")
         world.pass(.seconds(200))
         #expect(!world.isCordoned("node-m1") && world.evictions.isEmpty && world.others.released.isEmpty)

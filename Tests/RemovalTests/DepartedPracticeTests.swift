@@ -67,7 +67,8 @@ struct DepartedPracticeTests {
         let stage = try await Self.stage(timeout: 5)
         let gone = (0..<150).map { number in
             ExpectedMember(
-                name: "m\(number)", physicalID: "00000000-0000-4000-8000-\(100_000_000_000 + number)", serverID: "s\(number)")
+                name: "m\(number)", physicalID: "00000000-0000-4000-8000-\(100_000_000_000 + number)",
+                serverID: "s\(number)")
         }
         let door = Self.door(stage)
         var unsettled: [Int] = []

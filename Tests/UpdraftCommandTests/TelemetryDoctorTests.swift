@@ -134,7 +134,9 @@ struct TelemetryDoctorTests {
         }
     }
 
-    @Test("the Collector's login is wrong only if Keystone refuses it: what is not reached or readable from here is a warning")
+    @Test(
+        "the Collector's login is wrong only if Keystone refuses it: what is not reached or readable from here is a warning"
+    )
     func untried() throws {
         let codes: [(OpenStackError.Code, TelemetryFindings.Line.Verdict)] = [
             (.unauthorized, .wrong), (.configuration, .warning), (.transport, .warning), (.server, .warning),

@@ -9,8 +9,8 @@ import Support
 extension ActuatorCore {
     // MARK: Beginning
 
-    /// Removals whose record says that Heat is called, and no change runs: another process began it. (Not those that were given up
-    /// just now, whose record is being written: their nodes return to service.)
+    /// Removals whose record says that Heat is called, and no change runs: another process began it. (Not those that
+    /// were given up just now, whose record is being written: their nodes return to service.)
     mutating func resumeRemovals(_ id: String, _ reading: GroupReading) -> Bool {
         let names = removals.keys.filter { name in
             guard let removal = removals[name], removal.record.group == id, removal.record.phase == .removing else {
@@ -90,14 +90,15 @@ extension ActuatorCore {
         return true
     }
 
-    /// Whether the machine of a removal may be replaced where the group cannot spare it: it is no node, is gone already by
-    /// somebody else's act, or is no good.
+    /// Whether the machine of a removal may be replaced where the group cannot spare it: it is no node, is gone already
+    /// by somebody else's act, or is no good.
     private func isReplaceable(_ name: String) -> Bool {
         guard let removal = removals[name] else { return false }
         return removal.isMachine || removal.record.isExternal || removal.record.reason.reason.isOfBrokenMachine
     }
 
-    /// A node that we emptied before its removal failed goes with a repair; its pre-delete hook has nothing to wait for.
+    /// A node that we emptied before its removal failed goes with a repair; its pre-delete hook has nothing to wait
+    /// for.
     private mutating func clearHooksOfEmptied(_ id: String, _ reading: GroupReading) {
         let leaving = reading.members.filter { $0.status.hasPrefix("DELETE_") && (isEmptied($0) || !isNode($0)) }
         if !leaving.isEmpty { emit(.clearHooks(group: id, memberIDs: leaving.compactMap(\.physicalID))) }
@@ -156,8 +157,8 @@ extension ActuatorCore {
             if now > change.deadline { giveUp(names, change, reading, doubt) }
             return
         }
-        // The chosen are gone, and the engine that should have ended the change died: nothing more comes of it, and what frees the
-        // stack may wait for this removal.
+        // The chosen are gone, and the engine that should have ended the change died: nothing more comes of it, and
+        // what frees the stack may wait for this removal.
         if present.isEmpty, groups[change.group]?.isStuck == true { return verify(names, change, reading) }
         if reading.isBusy {
             changes[stack]?.sawBusy = true
@@ -196,8 +197,8 @@ extension ActuatorCore {
         return unsettled.map { Explanation(.heatUnreachable, "member \($0.key) is in no list of Heat: \($0.value)") }
     }
 
-    /// Goes on without nodes whose record cannot be written. Should it be written after all, it says that Heat is called
-    /// and a change of its own begins.
+    /// Goes on without nodes whose record cannot be written. Should it be written after all, it says that Heat is
+    /// called and a change of its own begins.
     private mutating func leaveOut(_ left: Set<String>, of change: StackChange) {
         guard case .removal(let nodes) = change.kind else { return }
         for name in left.sorted() {
@@ -240,8 +241,9 @@ extension ActuatorCore {
             }
             return
         }
-        // What took long to come shows what was: somebody's update may have met the marks since, and then the size would
-        // cost a member that nobody chose. Heat has no way to send a size on a condition, so the time between is kept short.
+        // What took long to come shows what was: somebody's update may have met the marks since, and then the size
+        // would cost a member that nobody chose. Heat has no way to send a size on a condition, so the time between is
+        // kept short.
         if now - reading.begunAt > policy.freshness && change.rereads < 3 && !isPressed {
             changes[stack]?.rereads += 1
             return readGroup(change.group)
@@ -317,11 +319,13 @@ extension ActuatorCore {
         let present = Set(reading.members.map { String($0.identity.prefix(8)) })
         let expected = Set(names.flatMap { removals[$0]?.record.change?.survivors ?? [] })
         let chosen = Set(names.compactMap { removals[$0]?.record.memberID.prefix(8) }.map(String.init))
-        // What somebody else took away meanwhile is not Heat's mistake: it has a removal of its own. Nor is what we took in another
-        // change, of which a record that was written late does not know.
+        // What somebody else took away meanwhile is not Heat's mistake: it has a removal of its own. Nor is what we
+        // took in another change, of which a record that was written late does not know.
         let removed = groups[change.group]?.removed ?? []
-        let own = removals.values.filter { $0.record.isExternal || $0.record.phase == .removing || $0.record.phase == .removed }
-            .map(\.record.memberID)
+        let own = removals.values.filter {
+            $0.record.isExternal || $0.record.phase == .removing || $0.record.phase == .removed
+        }
+        .map(\.record.memberID)
         let others = expected.filter { id in
             takenByOthers.contains(id) || removed.contains(id) || own.contains { $0.hasPrefix(id) }
         }

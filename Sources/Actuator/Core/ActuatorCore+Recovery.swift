@@ -1,7 +1,8 @@
 import Messages
 import Support
 
-/// What goes wrong in Heat and Nova without anybody saying so: stacks that stand still or failed, servers that are gone.
+/// What goes wrong in Heat and Nova without anybody saying so: stacks that stand still or failed, servers that are
+/// gone.
 extension ActuatorCore {
     // MARK: Stacks that do not move
 
@@ -15,8 +16,8 @@ extension ActuatorCore {
         return Explanation(.stackStuck, "\(what) since \(track.stillSince.rfc3339): the engine that worked on it died")
     }
 
-    /// An engine that died leaves its work for good, and signals are dropped for ever. A new update with the size that is
-    /// there takes everything up again (docs/openstack/heat.md §6). True: it was sent.
+    /// An engine that died leaves its work for good, and signals are dropped for ever. A new update with the size that
+    /// is there takes everything up again (docs/openstack/heat.md §6). True: it was sent.
     mutating func freeIfStuck(_ id: String, _ reading: GroupReading) -> Bool {
         // Before that nobody knows which members are nodes, and whether an incident stopped the group.
         guard nodesAreKnown, let track = groups[id] else { return false }
@@ -72,12 +73,13 @@ extension ActuatorCore {
     /// Whether nodes of failed members, which go with any update, were seen to be empty shortly before; looks if not.
     mutating func emptiedAreStillEmpty(_ reading: GroupReading, in id: String) -> Bool {
         let failed = Set(reading.members.filter(\.isFailed).map(\.identity))
-        let names = removals.filter { $0.value.record.phase == .drained && failed.contains($0.value.record.memberID) }.keys.sorted()
+        let names = removals.filter { $0.value.record.phase == .drained && failed.contains($0.value.record.memberID) }
+            .keys.sorted()
         return stillEmpty(names, reading, in: id) == names
     }
 
-    /// A group that failed, or that has members that failed and are no nodes, and that nobody works on: the size that is
-    /// there is asked for, which sweeps failed members out, deletes half-deleted ones anew, and lets the stack take
+    /// A group that failed, or that has members that failed and are no nodes, and that nobody works on: the size that
+    /// is there is asked for, which sweeps failed members out, deletes half-deleted ones anew, and lets the stack take
     /// signals again (docs/openstack/heat.md §9).
     mutating func repairAtRest(_ id: String, _ reading: GroupReading) {
         guard let track = groups[id], changes[track.policy.stack] == nil, track.pause == nil, track.waiting == nil,
@@ -158,8 +160,8 @@ extension ActuatorCore {
             let before = groups[id]?.servers.updateValue(word, forKey: serverID)
             isNews = isNews || before != word
             guard let trouble = word.trouble else { continue }
-            // Each time: the node may have been unready before this process began, or the question failed. Not while a removal that
-            // failed is remembered: it would begin again in each round.
+            // Each time: the node may have been unready before this process began, or the question failed. Not while a
+            // removal that failed is remembered: it would begin again in each round.
             if let view = nodes.values.first(where: { $0.serverID == serverID }), removals[view.name] == nil {
                 ask(serverID)
             }

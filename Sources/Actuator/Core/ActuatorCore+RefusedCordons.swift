@@ -1,9 +1,9 @@
 import Messages
 import Support
 
-/// Nodes whose machine somebody else takes away and that the API server does not let us cordon: a role that is being rolled
-/// out, a webhook that denies. Their pods cannot be told, and what holds the machine is never let go without that; so it is
-/// tried again at each resync for as long as the machine is there, and said loudly meanwhile.
+/// Nodes whose machine somebody else takes away and that the API server does not let us cordon: a role that is being
+/// rolled out, a webhook that denies. Their pods cannot be told, and what holds the machine is never let go without
+/// that; so it is tried again at each resync for as long as the machine is there, and said loudly meanwhile.
 extension ActuatorCore {
     /// The cordon of such a node was refused. Whether that is news: the bus is told once, not at each try.
     mutating func cordonIsRefused(_ node: String, _ record: RemovalRecord, _ failure: ActFailure) -> Bool {
@@ -14,7 +14,9 @@ extension ActuatorCore {
             at: now, failure: failure)
         readGroup(record.group)
         guard before == nil else { return false }
-        if failure.reason != .dryRun { warn(node, Explanation(failure.reason, "\(RefusedCordon.what): \(failure.detail)")) }
+        if failure.reason != .dryRun {
+            warn(node, Explanation(failure.reason, "\(RefusedCordon.what): \(failure.detail)"))
+        }
         return true
     }
 
@@ -27,8 +29,8 @@ extension ActuatorCore {
     /// A little earlier than the resync, or every second one would be left out by a hair.
     private func nextTry(_ refused: RefusedCordon) -> Timestamp { refused.at + policy.resync * 0.9 }
 
-    /// A fresh reading is in: forgets those that were cordoned since or that nobody takes any more. What is to be said of the
-    /// others, sorted.
+    /// A fresh reading is in: forgets those that were cordoned since or that nobody takes any more. What is to be said
+    /// of the others, sorted.
     mutating func refusedCordons(in group: String, _ reading: GroupReading) -> [String] {
         var obstacles: [String] = []
         for (node, refused) in refusedCordons.sorted(by: { $0.key < $1.key }) where refused.group == group {

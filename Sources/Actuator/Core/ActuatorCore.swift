@@ -112,6 +112,9 @@ public struct ActuatorCore: Sendable {
         timers.next
     }
 
+    /// Nodes that have a removal, those that are over included while they are kept.
+    public var removalCount: Int { removals.count }
+
     /// Nodes under removal, for metrics: by phase.
     public var removalsByPhase: [RemovalPhase: Int] {
         removals.values.reduce(into: [:]) { $0[$1.record.phase, default: 0] += 1 }

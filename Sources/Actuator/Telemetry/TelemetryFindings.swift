@@ -2,8 +2,8 @@ import OpenStack
 import ServiceRuntime
 import Support
 
-/// What was seen of the way of statistics to Gnocchi, and of alarms back: by `updraft doctor telemetry`, and by the Actuator when
-/// the canary stays away. Each is nil where it could not be looked at.
+/// What was seen of the way of statistics to Gnocchi, and of alarms back: by `updraft doctor telemetry`, and by the
+/// Actuator when the canary stays away. Each is nil where it could not be looked at.
 package struct TelemetryFindings: Sendable, Equatable {
     /// A look at Gnocchi.
     package struct Gnocchi: Sendable, Equatable {
@@ -241,7 +241,8 @@ package struct TelemetryFindings: Sendable, Equatable {
                 Line(
                     verdict: .warning,
                     text: "the Collector's login for Gnocchi could not be tried from here: \(untried)",
-                    remedy: "run this where the Collector runs, as its user; or see its log and updraft_telemetry_working"))
+                    remedy:
+                        "run this where the Collector runs, as its user; or see its log and updraft_telemetry_working"))
         } else if let delegation = writer.delegation, let word = ExpiryWatch.word(delegation, at: now) {
             lines.append(Line(verdict: word.isUrgent ? .wrong : .warning, text: "of the Collector: \(word.text)"))
         }

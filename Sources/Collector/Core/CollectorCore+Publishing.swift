@@ -21,13 +21,14 @@ extension CollectorCore {
     /// Whether all that must be known is known, if perhaps no longer up to date.
     private var isComplete: Bool {
         // (Of a kind that is not among them nothing was heard yet.)
-        watches.count == ObservedKind.allCases.count && watches.allSatisfy { kind, state in
-            switch state {
-            case .synced, .absent: true
-            case .waiting: false
-            case .failed(_, _, let wasSynced): wasSynced || !kind.isRequired
+        watches.count == ObservedKind.allCases.count
+            && watches.allSatisfy { kind, state in
+                switch state {
+                case .synced, .absent: true
+                case .waiting: false
+                case .failed(_, _, let wasSynced): wasSynced || !kind.isRequired
+                }
             }
-        }
     }
 
     /// Whether a watch has failed for too long to go on saying that all is known.

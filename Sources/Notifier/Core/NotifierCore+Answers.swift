@@ -173,7 +173,9 @@ extension NotifierCore {
     }
 
     mutating func recordAgain(_ uid: String) {
-        guard let notice = notices[uid], !notice.withdrawn, let word = notice.answer else { return settleUnwritten(uid) }
+        guard let notice = notices[uid], !notice.withdrawn, let word = notice.answer else {
+            return settleUnwritten(uid)
+        }
         recording[uid, default: []].append(RecordedAnswer(ticket: nil, verdict: .accepted))
         emit(.recordAnswer(notice.notice, word))
     }

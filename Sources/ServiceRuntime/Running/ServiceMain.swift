@@ -30,8 +30,8 @@ public enum ServiceMain {
         name: String, about: String, arguments: [String] = Array(CommandLine.arguments.dropFirst()),
         _ body: @escaping @Sendable (ServiceContext) async throws -> Void
     ) async -> Never {
-        // Before there are threads. Memory that each arena keeps for itself was a fifth of a large Collector's; two are enough
-        // for threads that mostly wait.
+        // Before there are threads. Memory that each arena keeps for itself was a fifth of a large Collector's; two are
+        // enough for threads that mostly wait.
         updraft_limit_arenas(2)
         let program = "updraft-\(name)"
         let environment = environmentVariables()
@@ -63,7 +63,8 @@ public enum ServiceMain {
         case .checkConfiguration:
             leave(
                 0, "the configuration is right\n",
-                complaint: settings.warnings.map { "unless the Collector has it otherwise: \($0)" }.joined(separator: "\n"))
+                complaint: settings.warnings.map { "unless the Collector has it otherwise: \($0)" }.joined(
+                    separator: "\n"))
         case .checkHealth:
             let answer = HealthCheck.ask(listen)
             leave(answer.ready ? 0 : 1, answer.text + "\n")

@@ -185,7 +185,8 @@ struct ConsolidationTests {
         stage.group("big", ["b1", "b2"])
         stage.group("small", ["s0"])
         stage.evaluate()
-        /// Plays until the next decision to grow, for at most so long; a bare machine comes for it, and goes when that is decided.
+        /// Plays until the next decision to grow, for at most so long; a bare machine comes for it, and goes when that
+        /// is decided.
         func bought(within interval: Interval) -> ScaleDecided? {
             let end = stage.now + interval
             while stage.now < end {
@@ -531,7 +532,9 @@ struct ConsolidationTests {
         #expect(stage.sizes == ["small": 1])
     }
 
-    @Test("An alarm that keeps nodes fires after the purchase: the old node goes when it is over; after an hour it was in vain")
+    @Test(
+        "An alarm that keeps nodes fires after the purchase: the old node goes when it is over; after an hour it was in vain"
+    )
     func heldByAlarm() throws {
         for isOver in [true, false] {
             var stage = stage { configuration in
@@ -625,7 +628,8 @@ struct ConsolidationTests {
         var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)]) { configuration in
             configuration.scaleDown.consolidates = true
         }
-        // Twelve cores are free on each of two that stay. 6, 3, 3 and 4, 4, 4 fill them; the largest first leave one of 3.
+        // Twelve cores are free on each of two that stay. 6, 3, 3 and 4, 4, 4 fill them; the largest first leave one of
+        // 3.
         let kept = ["a", "b"].map { name in
             var node = Stage.node(name, cpu: 16_000)
             node.annotations["updraft.io/do-not-disrupt"] = "true"

@@ -6,7 +6,8 @@ import Testing
 
 @Suite("Limits bind and are named")
 struct LimitTests {
-    /// Two groups with a flavor of 4 cores and 8 GiB each, nothing running, `count` pods of a core and a half waiting: two a node.
+    /// Two groups with a flavor of 4 cores and 8 GiB each, nothing running, `count` pods of a core and a half waiting:
+    /// two a node.
     private func stage(
         _ count: Int, quotas: [String: [GroupState.Quota]] = [:],
         configure: (inout DeciderConfiguration) -> Void = { _ in }
@@ -227,8 +228,8 @@ struct LimitTests {
                 == "new nodes at once: 0 of 2 used (decider.max_nodes_per_decision)")
     }
 
-    /// A cheap group of small nodes and a dear one of large ones; by the price ten of the first are best, by what few nodes serve
-    /// now the second.
+    /// A cheap group of small nodes and a dear one of large ones; by the price ten of the first are best, by what few
+    /// nodes serve now the second.
     private func cheapAndDear(_ pods: Int, configure: (inout DeciderConfiguration) -> Void) -> Stage {
         var rules = [GroupRules(id: "cheap", min: 0, max: 20), GroupRules(id: "dear", min: 0, max: 20)]
         (rules[0].price, rules[1].price) = (1, 5)
@@ -297,7 +298,9 @@ struct LimitTests {
         }
     }
 
-    @Test("While a group that grows whole waits for the minute, a pod that only another can take is told so, and the other as well")
+    @Test(
+        "While a group that grows whole waits for the minute, a pod that only another can take is told so, and the other as well"
+    )
     func waitsBehindWholeGroup() {
         var stage = cheapAndDear(1) { configuration in
             configuration.scaleUp.maximumNodesPerMinute = 3

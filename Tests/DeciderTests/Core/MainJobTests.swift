@@ -252,11 +252,13 @@ struct MainJobTests {
         stage.receive(.removalFailed(RemovalFailed(cluster: "test", removal: progress)))
         stage.evaluate(after: .milliseconds(10))
         #expect(stage.scaled.isEmpty)
-        // The Actuator's marks are gone, its record tells of the end, and Kubernetes has not taken its own taint off yet.
+        // The Actuator's marks are gone, its record tells of the end, and Kubernetes has not taken its own taint off
+        // yet.
         var given = Stage.node("n2", taints: [Taint(key: "node.kubernetes.io/unschedulable", effect: .noSchedule)])
         given.annotations["updraft.io/removal"] = try RemovalRecord(
             id: removal.id, group: "workers", nodeUID: "uid-n2", serverID: "server-n2", member: "n2", memberID: "n2",
-            decidedAt: stage.now, startedAt: stage.now, deadline: stage.now + .minutes(5), reason: Explanation(.nodeUnneeded)
+            decidedAt: stage.now, startedAt: stage.now, deadline: stage.now + .minutes(5),
+            reason: Explanation(.nodeUnneeded)
         ).applying(.cancelled(Explanation(.loadReturned)), at: stage.now).text()
         stage.delta(nodes: [given])
         stage.evaluate(after: .milliseconds(10))
@@ -267,7 +269,9 @@ struct MainJobTests {
         #expect(stage.removed.isEmpty)
     }
 
-    @Test("A taint like that of a cordon counts on every node but one whose removal is over, and with another effect there too")
+    @Test(
+        "A taint like that of a cordon counts on every node but one whose removal is over, and with another effect there too"
+    )
     func taintOfNoCordon() throws {
         let record = RemovalRecord(
             id: "r", group: "workers", nodeUID: "uid-n1", serverID: "server-n1", member: "n1", memberID: "n1",

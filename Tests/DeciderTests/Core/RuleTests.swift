@@ -196,7 +196,9 @@ struct RuleTests {
         #expect(stage.decisions.isEmpty)
     }
 
-    @Test("a flood of alarms that no rule is for: twenty are named, one entry says how many more there were", arguments: [1, 20, 980])
+    @Test(
+        "a flood of alarms that no rule is for: twenty are named, one entry says how many more there were",
+        arguments: [1, 20, 980])
     func flood(more: Int) {
         var stage = Self.stage(Self.rule(.up))
         for number in 0..<20 + more { stage.receive(Self.alarm(stage, "alarm", id: "x\(number)")) }

@@ -125,8 +125,10 @@ extension Engine {
 
     /// Important first, then large first, then by what the pods are: never by the order in which they came.
     func sortDemands(_ demands: inout [Demand], keepsOrder: Bool) {
+        // (Not by way of the engine: a comparison that captures it copies it each time.)
+        let pods = model.pods
         // Replicas that come have none.
-        func uid(_ index: Int32) -> String { index < 0 ? "" : model.pods[Int(index)]?.uid ?? "" }
+        func uid(_ index: Int32) -> String { index < 0 ? "" : pods[Int(index)]?.uid ?? "" }
         struct Rank {
             var priority: Int32
             var size: Double
@@ -178,6 +180,7 @@ extension Engine {
         let budgets = BudgetTracker(Array(model.budgets.values))
         let check = DrainCheck(
             rules: configuration.scaleDown.drain, now: now, budgets: budgets, waitsForBudgets: false)
+        var displaced: [Int32] = []
         for slot in census.leaving where !pass.returning.contains(Int(slot)) {
             let outcome = check.check(Int(slot), model)
             let succeeded = succeeded(on: Int(slot))
@@ -197,9 +200,10 @@ extension Engine {
             if canReturn(Int(slot)) {
                 pass.returned.append(Int(slot))
             } else if model.briefs[Int(slot)].isUnderRemoval {
-                demand(homeless, &pass)
+                displaced += homeless
             }
         }
+        if !displaced.isEmpty { demand(displaced, &pass) }
         for item in missingEvicted(at: now) {
             let podClass = Int(item.podClass)
             var packer = Packer(model.catalog.classes[podClass], nodes: targets(pass), pass.world)

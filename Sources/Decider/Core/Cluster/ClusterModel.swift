@@ -39,6 +39,8 @@ struct ClusterModel: Sendable {
     private(set) var pods: [PodRecord?] = []
     private(set) var podBriefs: [PodBrief] = []
     private var podSlots: [String: Int32] = [:]
+    /// The serial of the pod that came last.
+    private var lastSerial = 0
     private var freePodSlots: [Int32] = []
     /// Records of pods without a node.
     private(set) var unplaced: Set<Int32> = []
@@ -131,6 +133,7 @@ struct ClusterModel: Sendable {
         self.init(cluster: old.cluster, expendableCutoff: old.expendableCutoff, nodeRules: old.nodeRules)
         feed = old.feed
         heardAt = old.heardAt
+        lastSerial = old.lastSerial
         revision = old.revision + 1
         nodesRevision = old.nodesRevision + 1
         templatesRevision = old.templatesRevision + 1
@@ -370,10 +373,14 @@ struct ClusterModel: Sendable {
     private mutating func upsert(_ pod: Pod) {
         let number = classNumber(shape: pod.shape, claims: pod.claims)
         var index: Int32
+        let serial: Int
         if let known = podSlots[pod.uid] {
             index = known
+            serial = podBriefs[Int(index)].serial
             detach(index)
         } else {
+            lastSerial += 1
+            serial = lastSerial
             index = freePodSlots.popLast() ?? Int32(pods.count)
             if Int(index) == pods.count {
                 pods.append(nil)
@@ -402,7 +409,7 @@ struct ClusterModel: Sendable {
         }
         pods[Int(index)] = record
         podBriefs[Int(index)] = PodBrief(
-            podClass: record.podClass, holds: record.holds, phase: record.phase, scheduling: record.scheduling,
+            serial: serial, podClass: record.podClass, holds: record.holds, phase: record.phase, scheduling: record.scheduling,
             isTerminating: record.isTerminating, isReady: pod.ready, createdAt: record.createdAt,
             startedAt: pod.startedAt, readyChangedAt: pod.readyChangedAt)
     }

@@ -22,6 +22,8 @@ struct PodRecord: Sendable {
 
 /// What is asked of every waiting pod in every evaluation, without anything that has to be retained.
 struct PodBrief: Sendable {
+    /// A number that no other pod had in its slot; zero: nobody has the slot.
+    var serial = 0
     var podClass: Int32 = -1
     var holds: Int32 = -1
     var phase = Pod.Phase.pending

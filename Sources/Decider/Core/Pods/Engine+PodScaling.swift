@@ -19,8 +19,8 @@ extension Engine {
     /// Takes stats of pods in.
     mutating func apply(_ stats: PodStats, at now: Timestamp) {
         podScaling.roster.update(model.scaling, configuration.podScalers)
-        podScaling.take(stats, containers: podScaling.roster.containers, at: now)
-        podScaling.keepLoads(of: model.podCount) { model.podIndex($0) != nil }
+        podScaling.loads.take(stats, containers: podScaling.roster.containers, at: now)
+        podScaling.loads.keep(of: model.podCount) { model.podIndex($0) != nil }
     }
 
     /// Takes external values in.
@@ -52,6 +52,7 @@ extension Engine {
             return []
         }
         podScaling.roster.update(model.scaling, configuration.podScalers)
+        podScaling.loads.link(model)
         let roster = podScaling.roster
         var sentences: [String] = []
         if podScaling.keptRevision != roster.revision {
@@ -248,14 +249,9 @@ extension Engine {
                 last = podClass
             }
             var standing = PodStanding(pod: monitored(slot), requests: standings.requests.count - 1)
-            let uid = model.pods[Int(slot)]?.uid
-            if looksInside {
-                let load = uid.flatMap { podScaling.loads[$0] }
-                standing.usage = load?.usage
-                standings.loads.append(load)
-            } else if let uid {
-                standing.usage = podScaling.loads[uid]?.usage
-            }
+            let place = podScaling.loads.place(slot: slot)
+            if let place { standing.usage = podScaling.loads.usage(at: place) }
+            if looksInside { standings.insides.append(place.map { podScaling.loads.inside(at: $0) }) }
             standings.pods.append(standing)
         }
         return standings

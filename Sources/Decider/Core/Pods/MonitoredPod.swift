@@ -122,7 +122,7 @@ struct PodStanding: Sendable {
 struct PodStandings: Sendable {
     var pods: [PodStanding] = []
     /// What else is known of each of the pods; empty where no threshold looks at that.
-    var loads: [PodScalingState.Load?] = []
+    var insides: [PodLoads.Inside?] = []
     /// What pods of each of their classes request.
     var requests: [PodRequestsOfClass] = []
 
@@ -141,8 +141,8 @@ struct PodStandings: Sendable {
             if container == nil && !isOwn {
                 let told = pods[index].usage?[stat]
                 pod.take(told, steps: isCPU ? pods[index].usage?.wholeCPU : nil, maximumAge: maximumAge, at: now)
-            } else if index < loads.count, let load = loads[index] {
-                let told = load.told(stat, of: container)
+            } else if index < insides.count, let inside = insides[index] {
+                let told = inside.told(stat, of: container, at: pods[index].usage?.at)
                 pod.take(told, steps: nil, maximumAge: maximumAge, at: now)
             }
             monitored.append(pod)

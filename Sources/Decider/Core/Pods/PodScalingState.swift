@@ -79,33 +79,10 @@ struct PodScalingState: Sendable {
         }
     }
 
-    /// The last stats of a pod. What its kubelet says and what it says itself come at times of their own.
-    struct Load: Sendable {
-        var usage: Usage
-        /// Stats of the pod's own, by name.
-        var values: [String: Timed]?
-        /// Use of the containers that scalers look at, by name; nil: of none.
-        var containers: [String: ContainerLoad]?
-
-        /// A stat of the pod's own, or one of a container, of which only CPU and memory are known.
-        func told(_ stat: Stat, of container: String?) -> Timed? {
-            guard let container else {
-                if case .own(let name) = stat { return values?[name] }
-                return usage[stat]
-            }
-            guard let known = containers?[container] else { return nil }
-            switch stat {
-            case .cpu: return known.cpu.map { Timed(value: $0, at: usage.at) }
-            case .memory: return known.memory.map { Timed(value: $0, at: usage.at) }
-            case .disk, .received, .sent, .own: return nil
-            }
-        }
-    }
-
     /// By the scaler's id.
     var runtimes: [String: ScalerRuntime] = [:]
-    /// By the pod's UID.
-    private(set) var loads: [String: Load] = [:]
+    /// The last stats of each pod.
+    var loads = PodLoads()
     var external = ExternalTable()
     /// By the target that became smaller.
     var leaving: [String: LeavingPods] = [:]
@@ -122,64 +99,6 @@ struct PodScalingState: Sendable {
     var told: Set<String> = []
     /// The scalers of which nothing else is remembered.
     var keptRevision = -1
-
-    /// Stats of its own that are kept of a pod at most; those measured longest ago go first.
-    private static let maximumOwn = 200
-
-    /// Takes stats of pods; an older one of the same pod is left out. Of containers those in `containers` are kept.
-    mutating func take(_ stats: PodStats, containers: Set<String>, at now: Timestamp) {
-        for sample in stats.samples {
-            guard let uid = sample.podUID else { continue }
-            let at = min(sample.at, now)
-            if let values = sample.values, !values.isEmpty {
-                let none = Usage(at: Timestamp(seconds: 0), detailsAt: Timestamp(seconds: 0))
-                loads[uid, default: Load(usage: none)].take(values, at: at, atMost: Self.maximumOwn)
-            }
-            // Who tells a pod's own stats may know nothing of what it uses.
-            guard
-                sample.cpuMillis != nil || sample.memoryBytes != nil || sample.diskBytes != nil
-                    || sample.receivedPerSecond != nil || sample.sentPerSecond != nil
-            else { continue }
-            let known = loads[uid]
-            if let known, known.usage.at > at { continue }
-            let usage = Usage(
-                at: at, detailsAt: min(sample.detailsAt ?? at, at), cpu: sample.cpuMillis,
-                wholeCPU: sample.cpuWholeMillis, memory: sample.memoryBytes.map(Double.init), disk: sample.diskBytes,
-                received: sample.receivedPerSecond, sent: sample.sentPerSecond)
-            loads[uid] = Load(usage: usage, values: known?.values, containers: Self.loads(sample, containers))
-        }
-    }
-
-    private static func loads(_ sample: PodStats.Sample, _ wanted: Set<String>) -> [String: ContainerLoad]? {
-        guard !wanted.isEmpty, let all = sample.containers else { return nil }
-        var loads: [String: ContainerLoad] = [:]
-        for container in all where wanted.contains(container.name) {
-            loads[container.name] = ContainerLoad(
-                cpu: container.cpuMillis, memory: container.memoryBytes.map(Double.init))
-        }
-        return loads.isEmpty ? nil : loads
-    }
-
-    /// Forgets stats of pods that are gone.
-    mutating func keepLoads(of known: Int, _ isKnown: (String) -> Bool) {
-        if loads.count > 2 * known + 1_000 { loads = loads.filter { isKnown($0.key) } }
-    }
-}
-
-extension PodScalingState.Load {
-    /// Takes stats of the pod's own in.
-    fileprivate mutating func take(_ new: [String: Double], at: Timestamp, atMost limit: Int) {
-        var all = values ?? [:]
-        for (name, value) in new {
-            if let known = all[name], known.at > at { continue }
-            all[name] = .init(value: value, at: at)
-        }
-        if all.count > limit {
-            let kept = all.sorted { ($0.value.at, $1.key) > ($1.value.at, $0.key) }.prefix(limit)
-            all = Dictionary(kept.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
-        }
-        values = all
-    }
 }
 
 /// Which pods each class has, found anew when the cluster has changed.

@@ -113,7 +113,11 @@ extension Engine {
         bond.chosen = active.first
         monitor(scaler, free, &bond)
         if let chosen = bond.chosen {
-            bond.ofChosen = podScaling.bindings.classes(chosen.selector, in: chosen.namespace, model)
+            // Nearly always those that are monitored.
+            let isMonitored = scaler.monitorSelector == nil && free.count == 1
+            bond.ofChosen =
+                isMonitored
+                ? bond.monitored : podScaling.bindings.classes(chosen.selector, in: chosen.namespace, model)
         } else {
             bond.problem = Explanation(
                 .targetIsZero, "\(largest.id) is at 0 replicas, and no scaler set it so: that is respected")

@@ -10,7 +10,7 @@ extension ReplayWorld {
         let model = engine.model
         var world = model.world
         let open = model.order.map(Int.init).filter { slot in
-            world.nodeClass[slot] >= 0 && model.nodes[slot]?.node.takesPods ?? false
+            world.nodeClass[slot] >= 0 && model.nodes[slot]?.takesPods ?? false
         }
         guard !open.isEmpty else { return false }
         let queue = order(waiting, model)
@@ -24,7 +24,7 @@ extension ReplayWorld {
         var rest: [(uid: String, podClass: Int32)] = []
         for item in queue {
             guard let name = recorded.pods[item.uid]?.node, let slot = model.nodeSlots[name],
-                model.nodes[slot]?.node.takesPods ?? false,
+                model.nodes[slot]?.takesPods ?? false,
                 world.canHost(model.catalog.classes[Int(item.podClass)], slot, model.catalog)
             else {
                 rest.append(item)

@@ -109,6 +109,8 @@ struct ClusterModel: Sendable {
 
     mutating func rebuild(from parts: [ClusterSnapshot]) {
         let scalingBefore = scaling
+        // Most nodes are told again as they were.
+        let removals = removalsByNode()
         self = ClusterModel(after: self)
         for part in parts {
             for namespace in part.namespaces { catalog.namespaces[namespace.name] = namespace.labels }
@@ -121,9 +123,18 @@ struct ClusterModel: Sendable {
         scaling.keepUnlisted(of: scalingBefore)
         // In one go: each new class may bring counters, and linking them is a pass over all classes.
         compileAll(parts.flatMap { $0.shapes.map(\.id) }.sorted())
-        for part in parts { for node in part.nodes { upsert(node) } }
+        for part in parts { for node in part.nodes { upsert(node, after: removals[node.name]) } }
         for part in parts { for pod in part.pods { upsert(pod) } }
         settle()
+    }
+
+    /// What is known of the records on nodes, by the nodes' names.
+    private func removalsByNode() -> [String: RemovalBrief] {
+        var removals: [String: RemovalBrief] = [:]
+        for record in nodes {
+            if let record, let removal = record.removal { removals[record.node.name] = removal }
+        }
+        return removals
     }
 
     /// We changed the replicas of a target that could not be listed.
@@ -230,7 +241,8 @@ struct ClusterModel: Sendable {
 
     // MARK: Nodes
 
-    private mutating func upsert(_ node: Node) {
+    /// `known`: what is known of a record on the node if the model has the node no more.
+    private mutating func upsert(_ node: Node, after known: RemovalBrief? = nil) {
         if let slot = nodeSlots[node.name], let old = nodes[slot] {
             guard old.node != node else { return }
             replace(slot, old, with: node)
@@ -243,7 +255,7 @@ struct ClusterModel: Sendable {
         }
         nodeSlots[node.name] = slot
         orderIsStale = true
-        insert(node, slot)
+        insert(node, RemovalBrief(node, after: known), slot)
         for index in orphans.removeValue(forKey: node.name) ?? [] {
             guard var pod = pods[Int(index)] else { continue }
             attach(&pod, index, slot)
@@ -251,41 +263,31 @@ struct ClusterModel: Sendable {
         }
     }
 
-    private mutating func insert(_ node: Node, _ slot: Int) {
-        let number = catalog.nodeClass(
-            NodeClass(labels: node.labels, taints: Self.lastingTaints(node), unschedulable: node.unschedulable))
+    private mutating func insert(_ node: Node, _ removal: RemovalBrief?, _ slot: Int) {
         let allocatable = catalog.vector(node.allocatable)
+        let record = NodeRecord(node: node, allocatable: allocatable, serverID: node.serverID, removal: removal)
+        let number = catalog.nodeClass(
+            NodeClass(labels: node.labels, taints: record.lastingTaints, unschedulable: node.unschedulable))
         widen()
         let seed = NodeSeed(
             name: node.name, host: node.labels[NodeClass.hostLabel], nodeClass: number, free: allocatable,
-            isOpen: node.takesPods && works(node))
+            isOpen: record.takesPods && works(node))
         _ = world.add(seed, slot: slot < world.slots ? slot : nil, &catalog)
-        nodes[slot] = NodeRecord(node: node, allocatable: allocatable, serverID: node.serverID)
-        note(node, slot)
+        nodes[slot] = record
+        note(record, slot)
     }
 
-    /// The taints of a node without the one that Kubernetes itself lays on a cordoned node, if a removal of it is over and it is not
-    /// cordoned any more: the node controller takes it off a moment later. Whoever looked at a node that was just given back would buy
-    /// another for its pods. On any other node, and with another effect, the taint is somebody's own and keeps pods off.
-    private static func lastingTaints(_ node: Node) -> [Taint] {
-        func isCordon(_ taint: Taint) -> Bool { taint.key == Taint.cordon.key && taint.effect == Taint.cordon.effect }
-        guard !node.unschedulable, node.taints.contains(where: isCordon),
-            let text = node.annotations[RemovalNames.record], (try? RemovalRecord(text: text))?.phase.isOver == true
-        else { return node.taints }
-        return node.taints.filter { !isCordon($0) }
-    }
-
-    private mutating func note(_ node: Node, _ slot: Int) {
+    private mutating func note(_ record: NodeRecord, _ slot: Int) {
         nodesRevision += 1
         templatesRevision += 1
         touch(slot)
-        let record = node.annotations[RemovalNames.record].flatMap { try? RemovalRecord(text: $0) }
-        nodes[slot]?.surges = record?.drain?.surges ?? []
+        let node = record.node
+        let isUnderRemoval = record.isUnderRemoval
         briefs[slot] = NodeBrief(
             exists: true, isReady: works(node),
-            isLeaving: node.isUnderRemoval || node.deletedAt != nil
+            isLeaving: isUnderRemoval || node.deletedAt != nil
                 || node.taints.contains { $0.key == Node.peerDeletionTaint },
-            isUnderRemoval: node.isUnderRemoval, createdAt: node.createdAt,
+            isUnderRemoval: isUnderRemoval, createdAt: node.createdAt,
             readinessChangedAt: node.readinessChangedAt, cpu: node.allocatable.cpuMillis,
             memory: node.allocatable.memoryBytes,
             isSpecial: !node.annotations.isEmpty || !node.allocatable.extended.isEmpty,
@@ -303,12 +305,15 @@ struct ClusterModel: Sendable {
         same.providerID = node.providerID
         same.address = node.address
         same.kubeletPort = node.kubeletPort
+        var record = old
+        record.node = node
+        record.serverID = node.serverID
+        record.removal = RemovalBrief(node, after: old.removal)
         // An annotation tells which taints count.
-        if same == node, Self.lastingTaints(old.node) == Self.lastingTaints(node) {
-            nodes[slot]?.node = node
-            nodes[slot]?.serverID = node.serverID
-            note(node, slot)
-            world.setOpen(slot, node.takesPods && works(node))
+        if same == node, old.lastingTaints == record.lastingTaints {
+            nodes[slot] = record
+            note(record, slot)
+            world.setOpen(slot, record.takesPods && works(node))
             return
         }
         let indices = old.pods
@@ -316,7 +321,7 @@ struct ClusterModel: Sendable {
         for index in indices { if let pod = pods[Int(index)] { hold(pod, -1) } }
         for index in nominated { if let pod = pods[Int(index)] { hold(pod, -1) } }
         world.remove(slot, catalog)
-        insert(node, slot)
+        insert(node, record.removal, slot)
         nodes[slot]?.pods = indices
         for index in indices { if let pod = pods[Int(index)] { hold(pod, 1) } }
         for index in nominated { if let pod = pods[Int(index)] { hold(pod, 1) } }
@@ -448,7 +453,7 @@ struct ClusterModel: Sendable {
 
     private mutating func remove(pod uid: String, at now: Timestamp) {
         guard let index = podSlots.removeValue(forKey: uid) else { return }
-        if let pod = pods[Int(index)], pod.node >= 0, let node = nodes[Int(pod.node)]?.node, node.isUnderRemoval {
+        if let pod = pods[Int(index)], pod.node >= 0, briefs[Int(pod.node)].isUnderRemoval {
             let podClass = catalog.classes[Int(pod.podClass)]
             if !podClass.isFixed && !podClass.isStatic {
                 evicted.append(EvictedPod(podClass: pod.podClass, at: now))

@@ -47,9 +47,8 @@ struct NodeRecord: Sendable {
     var allocatable: [Int64]
     /// The server that it runs on.
     var serverID: String?
-    /// What the record of its removal says was raised for its pods. (Most removals raise nothing, and a record that cannot be read is
-    /// the Actuator's to tell.)
-    var surges: [RemovalRecord.Surge] = []
+    /// What the record of its removal says; nil: it has none.
+    var removal: RemovalBrief?
 }
 
 /// What is asked of every node in every evaluation, without anything that has to be retained.
@@ -103,20 +102,6 @@ extension Node {
     /// asked for.
     var isWorking: Bool {
         readiness == .ready && !taints.contains { Self.notWorkingTaints.contains($0.key) }
-    }
-
-    /// Whether it works and nobody is removing it. Cordons and other taints are left to the predicates.
-    var takesPods: Bool {
-        isWorking && deletedAt == nil && !isUnderRemoval
-            && !taints.contains { $0.key == Self.peerDeletionTaint }
-    }
-
-    /// Whether the Actuator has it under removal. The record of one that is over stays for a while, on a node that serves: whoever
-    /// took that for a removal would buy room for the pods on it. (One that cannot be read may be of a removal that runs.)
-    var isUnderRemoval: Bool {
-        if taints.contains(where: { $0.key == RemovalNames.taint }) { return true }
-        guard let text = annotations[RemovalNames.record] else { return false }
-        return (try? RemovalRecord(text: text))?.phase.isOver != true
     }
 }
 

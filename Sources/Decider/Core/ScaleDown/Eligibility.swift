@@ -76,7 +76,9 @@ struct Eligibility {
     /// What somebody has marked the node with, if that keeps it.
     func mark(_ slot: Int, _ model: ClusterModel) -> Explanation? {
         guard let node = model.nodes[slot]?.node else { return Explanation(.noNodeInfo) }
-        if isLeaving(node) { return Explanation(.currentlyBeingDeleted) }
+        if isLeaving(node, isUnderRemoval: model.briefs[slot].isUnderRemoval) {
+            return Explanation(.currentlyBeingDeleted)
+        }
         if node.annotations["cluster-autoscaler.kubernetes.io/scale-down-disabled"] == "true" {
             return Explanation(
                 .scaleDownDisabledAnnotation, "cluster-autoscaler.kubernetes.io/scale-down-disabled is true")
@@ -112,8 +114,8 @@ struct Eligibility {
     }
 
     /// Whether somebody is removing the node. The peer's mark counts for five minutes, as with the peer.
-    func isLeaving(_ node: Node) -> Bool {
-        if node.isUnderRemoval || node.deletedAt != nil { return true }
+    private func isLeaving(_ node: Node, isUnderRemoval: Bool) -> Bool {
+        if isUnderRemoval || node.deletedAt != nil { return true }
         guard let taint = node.taints.first(where: { $0.key == Node.peerDeletionTaint }) else { return false }
         guard let since = Int64(taint.value) else { return true }
         return Timestamp(seconds: since) + .minutes(5) > now

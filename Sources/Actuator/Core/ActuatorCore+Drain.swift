@@ -80,7 +80,8 @@ extension ActuatorCore {
         guard let removal = removals[node], !removal.isMachine, !isInChange(node) else { return }
         guard let pod = removal.drain.remaining(of: withoutStranded(pods, node)).first else {
             removals[node]?.emptyAt = now
-            return readGroup(removal.record.group)
+            // Later it would not be fresh any more, and the node be looked at again, for ever.
+            return readGroup(removal.record.group, within: policy.lookAgainAfter * 0.5)
         }
         // Another time: the removal that takes it along tells it first.
         if removal.editing == nil, !cannotReturn(removal) {

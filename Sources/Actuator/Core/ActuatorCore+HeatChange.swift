@@ -112,7 +112,8 @@ extension ActuatorCore {
                 changes[stack]?.step = left.isEmpty ? .looking : .writing(left)
                 if left.isEmpty {
                     changes[stack]?.deadline = now + policy.heatTimeout
-                    readGroup(change.group)
+                    // Its nodes were seen to be empty some time ago.
+                    readGroup(change.group, within: .zero)
                 }
             }
         }
@@ -212,7 +213,7 @@ extension ActuatorCore {
         changes[stack]?.kind = .removal(rest)
         changes[stack]?.step = .looking
         changes[stack]?.deadline = now + policy.heatTimeout
-        readGroup(change.group)
+        readGroup(change.group, within: .zero)
     }
 
     /// Marks what is to go and is not marked yet, or sends the size without it.
@@ -246,7 +247,7 @@ extension ActuatorCore {
         // kept short.
         if now - reading.begunAt > policy.freshness && change.rereads < 3 && !isPressed {
             changes[stack]?.rereads += 1
-            return readGroup(change.group)
+            return readGroup(change.group, within: .zero)
         }
         changes[stack]?.rereads = 0
         var target = reading.counted.count
@@ -286,9 +287,10 @@ extension ActuatorCore {
             changes[stack]?.lastFailure = worst
             guard let worst else {
                 changes[stack]?.markedAt = now
-                // All of the stack at once, so that what is known of one does not get old while the other is read.
-                readGroup(id)
-                for other in others(inStackOf: id) { readGroup(other) }
+                // Now, since anybody's update replaces what is marked; and all of the stack at once, so that what is
+                // known of one does not get old while the other is read.
+                readGroup(id, within: .zero)
+                for other in others(inStackOf: id) { readGroup(other, within: .zero) }
                 return
             }
             note(.warning, id, worst.reason, "marking: \(worst.detail)")

@@ -19,6 +19,8 @@ import Support
 public struct ActuatorCore: Sendable {
     enum TimerKey: Hashable, Sendable {
         case group(String)
+        /// A reading that was asked for before its group had rested.
+        case reading(String)
         case removal(String)
         case ticket(Int)
         case sweep
@@ -99,6 +101,7 @@ public struct ActuatorCore: Sendable {
         for key in timers.due(at: now) {
             switch key {
             case .group(let id): readGroup(id)
+            case .reading(let id): groupHasRested(id)
             case .removal(let node): removalIsDue(node)
             case .ticket(let ticket): ticketIsDue(ticket)
             case .sweep: sweep()

@@ -106,7 +106,7 @@ extension ActuatorCore {
         guard let track = groups[id] else { return }
         let isActive =
             track.waiting != nil || !track.starts.isEmpty || changes[track.policy.stack] != nil
-            || track.reading?.isBusy == true || drained(in: id).isEmpty == false || hasExternal(in: id)
+            || track.reading?.isBusy == true || hasDrained(in: id) || hasExternal(in: id)
         timers.setEarlier(.group(id), at: now + (isActive ? policy.pollInterval : policy.resync))
     }
 

@@ -40,7 +40,7 @@ public struct ActuatorCore: Sendable {
     var changes: [String: StackChange] = [:]
     /// Removals by name of their node, those that are over included while their record is kept.
     var removals: [String: Removal] = [:]
-    var nodes: [String: NodeView] = [:]
+    var nodes = NodeTable()
     var nodesAreKnown = false
     var arrivals = Arrivals()
     /// Edits of Nodes outside of a removal that are under way, by name.
@@ -72,7 +72,9 @@ public struct ActuatorCore: Sendable {
     var nodesDeleted = RecentIDs()
     /// Servers that Nova is being asked for, and those whose turn comes when an answer is in, in this order.
     var serversAsked: Set<String> = []
-    var serversToAsk: [String] = []
+    var serversToAsk = Fifo<String>()
+    /// The same, to see whether one is among them.
+    var serversWaiting: Set<String> = []
     /// Nodes that somebody else took while an edit of their own was under way, with their UID.
     var waitForTidying: [String: String] = [:]
     /// Servers in ERROR, and when the removal of their node was begun.
@@ -83,6 +85,9 @@ public struct ActuatorCore: Sendable {
     var takenByOthers = RecentIDs()
     /// What came before the nodes were known.
     var early: [ActuatorEvent] = []
+    /// Nodes from which a pod of a StatefulSet was on its way when they were last looked at, by the set's UID. Their
+    /// removals may have gone on since (`setsMoving`).
+    var movingSets: [String: Set<String>] = [:]
     /// How decisions ended: a repeated delivery gets the same answer.
     var outcomes = RecentOutcomes()
 

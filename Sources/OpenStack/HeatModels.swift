@@ -22,11 +22,12 @@ public struct StackID: Sendable, Hashable, CustomStringConvertible {
 
     /// From a URL that holds `/stacks/{name}/{id}`; only these two are taken from it, never the host.
     init?(url: String) {
-        guard let start = url.firstRange(of: "/stacks/") else { return nil }
-        let parts = url[start.upperBound...].prefix { $0 != "?" }.split(
-            separator: "/", omittingEmptySubsequences: false)
-        guard parts.count >= 2, let name = try? PercentEncoding.decode(parts[0]),
-            let id = try? PercentEncoding.decode(parts[1]),
+        // By bytes: a reading of a large group holds thousands of them.
+        guard let start = url.firstByteRange(of: "/stacks/") else { return nil }
+        let parts = url.utf8[start.upperBound...].prefix { $0 != UInt8(ascii: "?") }.split(
+            separator: UInt8(ascii: "/"), maxSplits: 2, omittingEmptySubsequences: false)
+        guard parts.count >= 2, let name = try? PercentEncoding.decode(Substring(parts[0])),
+            let id = try? PercentEncoding.decode(Substring(parts[1])),
             !name.isEmpty, !id.isEmpty
         else { return nil }
         self.init(name: name, id: id)

@@ -166,6 +166,23 @@ struct CancelTests {
 }
 
 extension CancelTests {
+    @Test("Somebody else takes the machine of a removal of ours: that cannot be taken back either, and is said at once")
+    func taken() throws {
+        for phase in [RemovalPhase.cordoned, .noticed, .quiesced, .drained] {
+            var record = Removals.record(phase)
+            record.taken = true
+            let outcome = try #require(CancelOutcome(withoutAsking: "n1", record))
+            #expect(outcome.kind == .notOurs && !outcome.isTakenBack)
+            #expect(outcome.text.contains("somebody else takes its machine away"), "\(outcome.text)")
+            // Its deletion failed: it lives on, and is ours again.
+            record.taken = nil
+            #expect(CancelOutcome(withoutAsking: "n1", record) == nil)
+        }
+        var over = Removals.record(.failed)
+        over.taken = true
+        #expect(CancelOutcome(withoutAsking: "n1", over)?.kind == .overAlready)
+    }
+
     @Test("What the record says already is said at once: over, too late, or somebody else's")
     func atOnce() throws {
         func outcome(_ phase: RemovalPhase, isExternal: Bool = false) -> CancelOutcome? {

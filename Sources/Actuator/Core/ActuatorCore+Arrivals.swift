@@ -23,7 +23,7 @@ extension ActuatorCore {
         guard !arrivals.joined.isEmpty else { return }
         let owned = Set(groups.values.flatMap { $0.reading?.members ?? [] }.compactMap(\.serverID))
         var residents: [String] = []
-        for name in nodes.keys.sorted() {
+        for name in nodes.names.sorted() {
             guard let view = nodes[name], arrivals.joined.contains(view.uid) else { continue }
             let isOwned = view.serverID.map { owned.contains($0) } ?? false
             if isOwned { arrivals.owned.insert(view.uid) }
@@ -137,9 +137,7 @@ extension ActuatorCore {
 
     func owner(of serverID: String) -> (String, GroupState.Member)? {
         for id in groups.keys.sorted() {
-            if let member = groups[id]?.reading?.members.first(where: { $0.serverID == serverID }) {
-                return (id, member)
-            }
+            if let member = groups[id]?.reading?.member(server: serverID) { return (id, member) }
         }
         return nil
     }

@@ -44,6 +44,7 @@ extension ActuatorCore {
         let late = isHurried(removal) ? [] : latePods(pods, removal)
         for late in late { held.insert(late.pod.uid) }
         let elsewhere = setsMoving(besides: node, pods)
+        let moved = removal.drain.movingSets
         var holdingUp: Set<String> = []
         if !isForced && !isHurried(removal) {
             let sets = heldForTheirSet(node, pods, waiting: held, movingElsewhere: elsewhere)
@@ -55,6 +56,7 @@ extension ActuatorCore {
             deadline: removal.record.deadline, policy: policy)
         for late in late { removal.drain.waits(late.pod.uid, Explanation(.podNotTold, late.why)) }
         removals[node]?.drain = removal.drain
+        noteMovingSets(of: node, moved, removal.drain.movingSets)
         switch step {
         case .drained: podsAreGone(node, pods)
         case .evict(let evictions, let again):
@@ -80,7 +82,8 @@ extension ActuatorCore {
         guard let removal = removals[node], !removal.isMachine, !isInChange(node) else { return }
         guard let pod = removal.drain.remaining(of: withoutStranded(pods, node)).first else {
             removals[node]?.emptyAt = now
-            return readGroup(removal.record.group)
+            // Later it would not be fresh any more, and the node be looked at again, for ever.
+            return readGroup(removal.record.group, within: policy.lookAgainAfter * 0.5)
         }
         // Another time: the removal that takes it along tells it first.
         if removal.editing == nil, !cannotReturn(removal) {
@@ -123,16 +126,6 @@ extension ActuatorCore {
                 else { return false }
                 return now < deadline && deadline > removal.record.since && marks.answer != "done"
             }.map(\.uid))
-    }
-
-    /// StatefulSets of these pods of which a pod is on its way from another node.
-    private func setsMoving(besides node: String, _ pods: [NodePod]) -> Set<String> {
-        guard pods.contains(where: { $0.ownerKind == "StatefulSet" }) else { return [] }
-        var sets: Set<String> = []
-        for (name, removal) in removals where name != node && removal.record.phase == .quiesced {
-            sets.formUnion(removal.drain.movingSets)
-        }
-        return sets
     }
 
     /// Pods whose time to stop is long over on a node that is not ready: no kubelet will ever say that they are gone.

@@ -38,7 +38,7 @@ extension ActuatorCore {
             guard let canHold = reading.canHold else { return reading.unsettled[removal.record.memberID] == nil }
             return !canHold
         }
-        if reading.held.contains(where: { $0.memberID == removal.record.memberID }) { return false }
+        if reading.isHeld(removal.record.memberID) { return false }
         if member.isLeaving { return reading.canHold == false }
         // Its deletion failed: it lives on, half deleted. Else it was deleted in Nova, which nothing holds.
         return !member.status.hasPrefix("DELETE_")
@@ -66,7 +66,7 @@ extension ActuatorCore {
         let record = removal.record
         let reading = groups[record.group]?.reading
         let timeout = reading?.timeout ?? .minutes(60)
-        let held = reading?.held.filter { $0.memberID == record.memberID }.compactMap(\.since).min()
+        let held = reading?.holds(of: record.memberID).compactMap(\.since).min()
         // A removal that began by itself, before somebody else took the machine, says nothing of when that was; nor does Heat,
         // where a deployment holds it.
         let since =
@@ -102,16 +102,11 @@ extension ActuatorCore {
         let claimed = Set(names.compactMap { removals[$0]?.record.memberID })
         var unreleased: [String] = []
         let strangers = leaving.filter { !claimed.contains($0.physicalID ?? "") }
-        if !strangers.isEmpty {
-            let nodeOf = Dictionary(
-                nodes.values.compactMap { view in view.serverID.map { ($0, view.name) } },
-                uniquingKeysWith: { first, _ in first })
-            for member in strangers {
-                if let node = member.serverID.flatMap({ nodeOf[$0] }).flatMap({ nodes[$0] }) {
-                    begin(node, member, id, "Heat deletes member \(member.name), and no removal of ours asked for it")
-                } else if let obstacle = letGo(member, withoutNodeIn: id, reading) {
-                    unreleased.append(obstacle)
-                }
+        for member in strangers {
+            if let node = node(of: member) {
+                begin(node, member, id, "Heat deletes member \(member.name), and no removal of ours asked for it")
+            } else if let obstacle = letGo(member, withoutNodeIn: id, reading) {
+                unreleased.append(obstacle)
             }
         }
         for name in names { follow(name, reading) }
@@ -155,7 +150,7 @@ extension ActuatorCore {
     private mutating func letGo(
         _ member: GroupState.Member, withoutNodeIn id: String, _ reading: GroupReading
     ) -> String? {
-        guard let memberID = member.physicalID, reading.held.contains(where: { $0.memberID == memberID }) else {
+        guard let memberID = member.physicalID, reading.isHeld(memberID) else {
             return nil
         }
         // It may be the machine of a Node that does not say which machine it is.
@@ -244,7 +239,7 @@ extension ActuatorCore {
     /// The member of a removal leaves by somebody else's act.
     private mutating func letGo(_ node: String, _ removal: Removal, _ reading: GroupReading) {
         let record = removal.record
-        let isHeld = reading.held.contains { $0.memberID == record.memberID }
+        let isHeld = reading.isHeld(record.memberID)
         switch record.phase {
         case .drained: request(node, .released(nil, deadline: now + policy.heatTimeout))
         case .removing where record.change == nil && isHeld:
@@ -272,7 +267,7 @@ extension ActuatorCore {
     /// node is drained.
     private mutating func refuse(_ node: String, _ removal: Removal, _ reading: GroupReading) {
         let record = removal.record
-        let hold = reading.held.first { $0.memberID == record.memberID && $0.kind == .deployment }
+        let hold = reading.holds(of: record.memberID).first { $0.kind == .deployment }
         guard let hold, now >= heldUntil(removal) else { return }
         if !removal.refusesDeletion {
             // (What is left on it `tellWhatIsHeld` says loudly.)
@@ -351,7 +346,7 @@ extension ActuatorCore {
                     : "what holds it cannot be read since \(since.rfc3339)"
                 text = "\(name) (member \(removal.record.member)): \(what)"
             } else {
-                guard let hold = reading.held.first(where: { $0.memberID == removal.record.memberID }),
+                guard let hold = reading.holds(of: removal.record.memberID).first,
                     let obstacle = obstacle(name, removal)
                 else { continue }
                 text =

@@ -17,7 +17,7 @@ extension ActuatorCore {
 
     /// Asks about the server of a node that is not under removal.
     mutating func askUnlessItGoes(_ serverID: String) {
-        guard let view = nodes.values.first(where: { $0.serverID == serverID }) else { return }
+        guard let view = nodes.on(server: serverID) else { return }
         if let removal = removals[view.name], !removal.record.phase.isOver { return }
         ask(serverID)
     }
@@ -31,14 +31,14 @@ extension ActuatorCore {
     /// Asks Nova for a server. A bounded number at once; the others wait for their turn, so that of more than these the one
     /// that was asked for longest ago comes first.
     mutating func ask(_ serverID: String) {
-        guard !serversAsked.contains(serverID), !serversToAsk.contains(serverID) else { return }
+        guard !serversAsked.contains(serverID), serversWaiting.insert(serverID).inserted else { return }
         serversToAsk.append(serverID)
         askNext()
     }
 
     private mutating func askNext() {
-        while serversAsked.count < ActuatorCore.maximumAsked, !serversToAsk.isEmpty {
-            let serverID = serversToAsk.removeFirst()
+        while serversAsked.count < ActuatorCore.maximumAsked, let serverID = serversToAsk.popFirst() {
+            serversWaiting.remove(serverID)
             serversAsked.insert(serverID)
             emit(.checkServer(serverID))
         }
@@ -48,11 +48,12 @@ extension ActuatorCore {
         serversAsked.remove(serverID)
         defer { askNext() }
         // By its record, where there is one: it says which machine it is, whatever became of the Node.
-        let claim = removals.first { $0.value.record.serverID == serverID && !$0.value.record.phase.isOver }
-        if let claim, claim.value.uid == nodes[claim.key]?.uid || claim.value.nodeIsGone {
-            return followServer(claim.key, claim.value, fate)
+        if let (node, removal) = claim(ofServer: serverID),
+            removal.uid == nodes[node]?.uid || removal.nodeIsGone
+        {
+            return followServer(node, removal, fate)
         }
-        guard let view = nodes.values.first(where: { $0.serverID == serverID }) else { return }
+        guard let view = nodes.on(server: serverID) else { return }
         if let removal = removals[view.name], !removal.record.phase.isOver {
             return followServer(view.name, removal, fate)
         }
@@ -69,6 +70,18 @@ extension ActuatorCore {
             refusedCordons[view.name] = nil
             replaceFailed(view, group, why)
         }
+    }
+
+    /// The removal under way whose record names this server, and its node.
+    private func claim(ofServer serverID: String) -> (String, Removal)? {
+        func isClaim(_ removal: Removal) -> Bool {
+            removal.record.serverID == serverID && !removal.record.phase.isOver
+        }
+        // Nearly always that of its Node; where that is gone, or says another server now, it is looked for.
+        if let node = nodes.on(server: serverID)?.name, let removal = removals[node], isClaim(removal) {
+            return (node, removal)
+        }
+        return removals.first { isClaim($0.value) }.map { ($0.key, $0.value) }
     }
 
     /// Further on with a node whose server was deleted in Nova, or whose member is in no list of Heat any more.

@@ -63,12 +63,13 @@ extension ActuatorCore {
     /// Those that no removal has in hand. Our own marks are taken back (`unmarkOrphans`).
     private func failedNodes(_ reading: GroupReading) -> [GroupState.Member] {
         let claimed = Set(removals.values.filter { !$0.record.phase.isOver }.map(\.record.memberID))
-        return reading.members.filter { member in
+        let failed = reading.members.filter { member in
             let isOurMark =
                 member.statusReason.hasPrefix(RemovalNames.markPrefix) && !member.status.hasPrefix("DELETE_")
             return member.isFailed && member.physicalID != nil && !isOurMark && !claimed.contains(member.identity)
-                && isNode(member) && !isEmptied(member)
+                && isNode(member)
         }
+        return withoutEmptied(failed)
     }
 
     /// Takes Heat's doubt back where draining for it has failed and the node works. True: it is being done.
@@ -150,7 +151,7 @@ extension ActuatorCore {
 
     func node(of member: GroupState.Member) -> NodeView? {
         guard let serverID = member.serverID else { return nil }
-        return nodes.values.first { $0.serverID == serverID }
+        return nodes.on(server: serverID)
     }
 
     // MARK: What an update takes along
@@ -165,25 +166,36 @@ extension ActuatorCore {
             members += groups[key]?.reading?.members ?? []
         }
         let strangers = members.filter { member in
-            member.isFailed && !chosen.contains(member.identity) && isNode(member) && !isEmptied(member)
+            member.isFailed && !chosen.contains(member.identity) && isNode(member)
         }
-        guard let first = strangers.first else { return nil }
+        guard let first = withoutEmptied(strangers).first else { return nil }
         return "member \(first.name) is \(first.status) and still a node: an update would replace or remove it"
     }
 
-    /// Whether the member's node is empty by our act: its removal has drained it, or did and then failed at Heat, so that the
-    /// node stays out of service. A node whose taint somebody took away may have pods again.
-    func isEmptied(_ member: GroupState.Member) -> Bool {
-        removals.contains { node, removal in
-            let record = removal.record
-            guard record.memberID == member.identity, nodes[node]?.hasTaint ?? true else { return false }
-            // It is being given back to its pods just now: when Heat hears of a size there may be some on it again.
-            if case .advance(_, _, undo: true)? = removal.editing?.kind { return false }
-            switch record.phase {
-            case .drained, .removing, .removed: return true
-            case .failed: return !record.ours.cordon && record.change != nil
-            case .cordoned, .noticed, .quiesced, .cancelled: return false
-            }
+    private func withoutEmptied(_ members: [GroupState.Member]) -> [GroupState.Member] {
+        if members.isEmpty { return [] }
+        let emptied = emptied()
+        return members.filter { !emptied.contains($0.identity) }
+    }
+
+    /// Members, by identity, whose node is empty by our act: its removal has drained it, or did and then failed at
+    /// Heat, so that the node stays out of service.
+    func emptied() -> Set<String> {
+        var members: Set<String> = []
+        for (node, removal) in removals where isEmptied(node, removal) { members.insert(removal.record.memberID) }
+        return members
+    }
+
+    /// A node whose taint somebody took away may have pods again.
+    private func isEmptied(_ node: String, _ removal: Removal) -> Bool {
+        guard nodes[node]?.hasTaint ?? true else { return false }
+        // It is being given back to its pods just now: when Heat hears of a size there may be some on it again.
+        if case .advance(_, _, undo: true)? = removal.editing?.kind { return false }
+        let record = removal.record
+        switch record.phase {
+        case .drained, .removing, .removed: return true
+        case .failed: return !record.ours.cordon && record.change != nil
+        case .cordoned, .noticed, .quiesced, .cancelled: return false
         }
     }
 }

@@ -3,19 +3,34 @@ import Support
 
 /// Reading groups, telling the bus, and starting what waits for a stack.
 extension ActuatorCore {
-    /// Asks for a reading; one at a time, and another one after it if something happened meanwhile.
-    mutating func readGroup(_ id: String) {
+    /// Asks for a reading; one at a time, and another one after it if something happened meanwhile. After one that took
+    /// long the next one waits (`GroupTrack.readingIsOver`), and is then for all who have asked by that time.
+    /// - Parameter patience: How long it may wait at most, where what was seen elsewhere, or stands half done in Heat,
+    ///   gets old meanwhile.
+    mutating func readGroup(_ id: String, within patience: Interval? = nil) {
         guard var track = groups[id] else { return }
         track.wasAsked = true
+        if let patience { track.readBy = min(track.readBy ?? now + patience, now + patience) }
+        let due = min(track.restsUntil, track.readBy ?? track.restsUntil)
         if track.isReading {
             track.again = true
+        } else if now < due {
+            timers.setEarlier(.reading(id), at: due)
         } else {
             let expected = expected(in: id)
+            timers.cancel(.reading(id))
+            track.readBy = nil
             track.isReading = true
+            track.readingSince = now
             track.seeking = Set(expected.map(\.physicalID))
             emit(.readGroup(id, expecting: expected))
         }
         groups[id] = track
+    }
+
+    /// The reading that waited may begin. (One that has begun at this very moment shows all that it was asked for.)
+    mutating func groupHasRested(_ id: String) {
+        if groups[id]?.isReading == false { readGroup(id) }
     }
 
     /// Members that are on their way out by our act or somebody else's, as their records tell, also after a restart.
@@ -39,7 +54,7 @@ extension ActuatorCore {
 
     mutating func groupRead(_ id: String, _ reading: GroupReading) {
         guard var track = groups[id] else { return }
-        track.isReading = false
+        track.readingIsOver(at: now, policy)
         let isStale = reading.begunAt < track.actedAt
         let again = track.again || isStale
         track.again = false
@@ -70,8 +85,9 @@ extension ActuatorCore {
 
     mutating func groupUnread(_ id: String, _ failure: ActFailure) {
         guard var track = groups[id] else { return }
-        track.isReading = false
+        track.readingIsOver(at: now, policy)
         track.again = false
+        track.readBy = nil
         if track.failure != failure {
             emit(.condition(name: "group/\(id)", failure.explanation))
             note(.warning, id, failure.reason, failure.detail)
@@ -90,7 +106,7 @@ extension ActuatorCore {
         guard let track = groups[id] else { return }
         let isActive =
             track.waiting != nil || !track.starts.isEmpty || changes[track.policy.stack] != nil
-            || track.reading?.isBusy == true || drained(in: id).isEmpty == false || hasExternal(in: id)
+            || track.reading?.isBusy == true || hasDrained(in: id) || hasExternal(in: id)
         timers.setEarlier(.group(id), at: now + (isActive ? policy.pollInterval : policy.resync))
     }
 

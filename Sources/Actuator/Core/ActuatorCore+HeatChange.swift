@@ -51,10 +51,12 @@ extension ActuatorCore {
         guard let empty = stillEmpty(names, reading, in: id) else { return false }
         names = empty
         var going: [String] = []
-        var left = reading.counted.count
+        let counted = reading.counted
+        let countedIDs = Set(counted.map(\.identity))
+        var left = counted.count
         for name in names {
             guard let removal = removals[name] else { continue }
-            let counts = reading.counted.contains { $0.identity == removal.record.memberID }
+            let counts = countedIDs.contains(removal.record.memberID)
             if counts && left - 1 < track.policy.floor {
                 // A machine that is no good, or is gone, and cannot be spared is replaced: the size stays as it is.
                 if isReplaceable(name) {
@@ -78,13 +80,15 @@ extension ActuatorCore {
             groups[id]?.removed = []
         }
         let goingIDs = Set(going.compactMap { removals[$0]?.record.memberID })
-        let survivors = reading.counted.compactMap(\.physicalID).filter { !goingIDs.contains($0) }
+        let survivors = counted.compactMap(\.physicalID).filter { !goingIDs.contains($0) }
         let deadline = now + policy.heatTimeout
         changes[track.policy.stack] = StackChange(
             group: id, kind: .removal(Set(going)), step: .writing(Set(going)),
             deadline: now + min(policy.heatTimeout, .minutes(5)))
+        // (One list of survivors for all: shortened and sorted once.)
+        var change = RemovalRecord.Change(survivors: survivors)
         for name in going {
-            let change = RemovalRecord.Change(survivors: survivors, together: going.filter { $0 != name })
+            change.together = going.filter { $0 != name }
             request(name, .removing(change, deadline: deadline))
         }
         return true
@@ -100,7 +104,10 @@ extension ActuatorCore {
     /// A node that we emptied before its removal failed goes with a repair; its pre-delete hook has nothing to wait
     /// for.
     private mutating func clearHooksOfEmptied(_ id: String, _ reading: GroupReading) {
-        let leaving = reading.members.filter { $0.status.hasPrefix("DELETE_") && (isEmptied($0) || !isNode($0)) }
+        let deleted = reading.members.filter { $0.status.hasPrefix("DELETE_") }
+        if deleted.isEmpty { return }
+        let emptied = emptied()
+        let leaving = deleted.filter { emptied.contains($0.identity) || !isNode($0) }
         if !leaving.isEmpty { emit(.clearHooks(group: id, memberIDs: leaving.compactMap(\.physicalID))) }
     }
 
@@ -112,7 +119,8 @@ extension ActuatorCore {
                 changes[stack]?.step = left.isEmpty ? .looking : .writing(left)
                 if left.isEmpty {
                     changes[stack]?.deadline = now + policy.heatTimeout
-                    readGroup(change.group)
+                    // Its nodes were seen to be empty some time ago.
+                    readGroup(change.group, within: .zero)
                 }
             }
         }
@@ -189,12 +197,27 @@ extension ActuatorCore {
             readGroup(change.group)
             return Explanation(.heatUnreachable, "the group was not read anew")
         }
-        let survivors = names.flatMap { removals[$0]?.record.change?.survivors ?? [] }
         // (Of a listed one it is only not known what holds it.)
-        let unsettled = reading.unsettled.sorted { $0.key < $1.key }.first { id, _ in
-            reading.member(id: id) == nil && (chosen.contains(id) || survivors.contains(String(id.prefix(8))))
+        let unlisted = reading.unsettled.filter { reading.member(id: $0.key) == nil }
+        if unlisted.isEmpty { return nil }
+        let (going, staying) = (Set(chosen), survivors(of: names))
+        let unsettled = unlisted.sorted { $0.key < $1.key }.first { id, _ in
+            going.contains(id) || staying.contains(String(id.prefix(8)))
         }
         return unsettled.map { Explanation(.heatUnreachable, "member \($0.key) is in no list of Heat: \($0.value)") }
+    }
+
+    /// Who was to stay, as the records of these nodes say. Those of one change say the same, and each names all: a
+    /// thousand lists of a thousand are not read one by one.
+    private func survivors(of names: [String]) -> Set<String> {
+        var survivors: Set<String> = []
+        var last: [String] = []
+        for name in names {
+            guard let list = removals[name]?.record.change?.survivors, list != last else { continue }
+            survivors.formUnion(list)
+            last = list
+        }
+        return survivors
     }
 
     /// Goes on without nodes whose record cannot be written. Should it be written after all, it says that Heat is
@@ -212,7 +235,7 @@ extension ActuatorCore {
         changes[stack]?.kind = .removal(rest)
         changes[stack]?.step = .looking
         changes[stack]?.deadline = now + policy.heatTimeout
-        readGroup(change.group)
+        readGroup(change.group, within: .zero)
     }
 
     /// Marks what is to go and is not marked yet, or sends the size without it.
@@ -233,11 +256,8 @@ extension ActuatorCore {
         guard othersAllowUpdate(of: change.group, whateverTheirAge: isPressed) else { return }
         if !unmarked.isEmpty {
             changes[stack]?.step = .marking(Set(unmarked.map(\.name)), nil)
-            for member in unmarked {
-                emit(
-                    .mark(
-                        group: change.group, member: member.name, unhealthy: true,
-                        why: ActuatorCore.mark(of: names, member, removals)))
+            for (member, why) in marks(names, unmarked) {
+                emit(.mark(group: change.group, member: member.name, unhealthy: true, why: why))
             }
             return
         }
@@ -246,7 +266,7 @@ extension ActuatorCore {
         // kept short.
         if now - reading.begunAt > policy.freshness && change.rereads < 3 && !isPressed {
             changes[stack]?.rereads += 1
-            return readGroup(change.group)
+            return readGroup(change.group, within: .zero)
         }
         changes[stack]?.rereads = 0
         var target = reading.counted.count
@@ -264,11 +284,15 @@ extension ActuatorCore {
         send(target, for: change.group)
     }
 
-    private static func mark(of names: [String], _ member: GroupState.Member, _ removals: [String: Removal]) -> String {
-        // By its name too: it may have taken the place of the one that was to go.
+    /// The members, and with each the mark of the removal that it goes with.
+    private func marks(_ names: [String], _ members: [GroupState.Member]) -> [(GroupState.Member, String)] {
         let records = names.compactMap { removals[$0]?.record }
-        let record = records.first { $0.memberID == member.identity } ?? records.first { $0.member == member.name }
-        return RemovalNames.markPrefix + (record?.id ?? "")
+        let ofMember = Dictionary(records.map { ($0.memberID, $0.id) }, uniquingKeysWith: { first, _ in first })
+        // By its name too: it may have taken the place of the one that was to go.
+        let ofName = Dictionary(records.map { ($0.member, $0.id) }, uniquingKeysWith: { first, _ in first })
+        return members.map { member in
+            (member, RemovalNames.markPrefix + (ofMember[member.identity] ?? ofName[member.name] ?? ""))
+        }
     }
 
     mutating func marked(_ id: String, _ member: String, _ unhealthy: Bool, _ failure: ActFailure?) {
@@ -286,9 +310,10 @@ extension ActuatorCore {
             changes[stack]?.lastFailure = worst
             guard let worst else {
                 changes[stack]?.markedAt = now
-                // All of the stack at once, so that what is known of one does not get old while the other is read.
-                readGroup(id)
-                for other in others(inStackOf: id) { readGroup(other) }
+                // Now, since anybody's update replaces what is marked; and all of the stack at once, so that what is
+                // known of one does not get old while the other is read.
+                readGroup(id, within: .zero)
+                for other in others(inStackOf: id) { readGroup(other, within: .zero) }
                 return
             }
             note(.warning, id, worst.reason, "marking: \(worst.detail)")
@@ -317,7 +342,6 @@ extension ActuatorCore {
     /// The chosen are gone. Are the others still there?
     private mutating func verify(_ names: [String], _ change: StackChange, _ reading: GroupReading) {
         let present = Set(reading.members.map { String($0.identity.prefix(8)) })
-        let expected = Set(names.flatMap { removals[$0]?.record.change?.survivors ?? [] })
         let chosen = Set(names.compactMap { removals[$0]?.record.memberID.prefix(8) }.map(String.init))
         // What somebody else took away meanwhile is not Heat's mistake: it has a removal of its own. Nor is what we
         // took in another change, of which a record that was written late does not know.
@@ -326,10 +350,9 @@ extension ActuatorCore {
             $0.record.isExternal || $0.record.phase == .removing || $0.record.phase == .removed
         }
         .map(\.record.memberID)
-        let others = expected.filter { id in
-            takenByOthers.contains(id) || removed.contains(id) || own.contains { $0.hasPrefix(id) }
-        }
-        let missing = expected.subtracting(present).subtracting(chosen).subtracting(others).sorted()
+        let missing = survivors(of: names).subtracting(present).subtracting(chosen).filter { id in
+            !takenByOthers.contains(id) && !removed.contains(id) && !own.contains { $0.hasPrefix(id) }
+        }.sorted()
         if missing.isEmpty {
             let extra = replacements(of: names, change, reading)
             if !extra.isEmpty, change.attempts < policy.heatAttempts, now <= change.deadline {

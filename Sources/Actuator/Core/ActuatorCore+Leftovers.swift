@@ -8,12 +8,13 @@ extension ActuatorCore {
         timers.set(.sweep, at: now + policy.resync)
         guard nodesAreKnown else { return }
         for id in groups.keys.sorted() where groups[id]?.pause != nil { keepIncident(of: id) }
-        for (name, node) in nodes.sorted(by: { $0.key < $1.key })
+        for (name, node) in nodes.byName.sorted(by: { $0.key < $1.key })
         where node.record != nil || node.recordMistake != nil || node.hasTraces {
             lookForLeftovers(name)
             if removals[name] != nil { release(name) }
         }
         lookForStrangers()
+        forgetMovingSets()
     }
 
     private mutating func lookForLeftovers(_ name: String) {

@@ -23,7 +23,7 @@ extension ActuatorCore {
             refuse(target, of: decision, Explanation(.decisionExpired, "its deadline was \(decision.deadline.rfc3339)"))
             return false
         }
-        if let node = nodes.values.first(where: { $0.serverID == target.serverID || $0.name == target.node }) {
+        if let node = nodes.on(server: target.serverID) ?? nodes[target.node] {
             refuse(target, of: decision, ActuatorCore.registered(node.name))
             return false
         }
@@ -61,10 +61,11 @@ extension ActuatorCore {
     func replacements(of names: [String], _ change: StackChange, _ reading: GroupReading) -> [GroupState.Member] {
         var left = reading.counted.count
         let floor = groups[change.group]?.policy.floor ?? 1
+        let named = ActuatorCore.byName(reading.members)
         var found: [GroupState.Member] = []
         for name in names {
             guard let removal = removals[name], !removal.isMachine,
-                let member = reading.members.first(where: { $0.name == removal.record.member }),
+                let member = named[removal.record.member],
                 member.identity != removal.record.memberID, !member.isLeaving, !isNode(member)
             else { continue }
             let isMarked = member.isFailed && member.statusReason.hasPrefix(RemovalNames.markPrefix)
@@ -79,16 +80,21 @@ extension ActuatorCore {
 
     /// Says that a machine was made in place of one that was to go, once.
     mutating func sayReplaced(_ names: [String], _ going: [GroupState.Member], _ change: StackChange) {
+        let named = ActuatorCore.byName(going)
         for name in names {
-            guard let record = removals[name]?.record, let member = going.first(where: { $0.name == record.member }),
-                !member.isFailed
-            else { continue }
+            guard let record = removals[name]?.record, let member = named[record.member], !member.isFailed else {
+                continue
+            }
             let server = member.serverID ?? member.identity
             let why = Explanation(
                 .memberReplaced, "Heat made server \(server) in place of \(record.serverID), which was to go")
             emit(.report(node: name, why))
             note(.warning, change.group, why.reason, why.detail + "; it is removed as well")
         }
+    }
+
+    private static func byName(_ members: [GroupState.Member]) -> [String: GroupState.Member] {
+        Dictionary(members.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     }
 
     /// Begins where others are drained.
@@ -128,7 +134,7 @@ extension ActuatorCore {
     func machineThatRegistered(_ names: [String]) -> Explanation? {
         for name in names {
             guard let removal = removals[name], removal.isMachine else { continue }
-            let node = nodes.values.first { $0.serverID == removal.record.serverID || $0.name == name }
+            let node = nodes.on(server: removal.record.serverID) ?? nodes[name]
             if let node { return ActuatorCore.registered(node.name) }
             if let node = nodeOfUnknownMachine { return ActuatorCore.mayBe(node) }
         }

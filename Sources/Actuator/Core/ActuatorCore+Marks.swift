@@ -14,10 +14,10 @@ extension ActuatorCore {
             !reading.isBusy || (track.isStuck && reading.isBusyByFlagOnly)
         else { return }
         let stack = track.policy.stack
-        let orphans = reading.members.filter {
-            $0.isFailed && $0.statusReason.hasPrefix(RemovalNames.markPrefix)
-                && !$0.status.hasPrefix("DELETE_") && !isClaimed($0)
-        }
+        let orphans = withoutClaimed(
+            reading.members.filter {
+                $0.isFailed && $0.statusReason.hasPrefix(RemovalNames.markPrefix) && !$0.status.hasPrefix("DELETE_")
+            })
         let known = groups[id]?.orphans ?? [:]
         let since = Dictionary(
             orphans.map { ($0.identity, known[$0.identity] ?? now) }, uniquingKeysWith: { first, _ in first })
@@ -50,20 +50,26 @@ extension ActuatorCore {
         }
     }
 
-    /// Whether a removal is at work on a member that carries our mark: one of ours, or one that only its Node tells of. That may be
-    /// for a group that is not configured here, or of another release, whose record cannot be read: another Actuator's
-    /// all the same.
-    private func isClaimed(_ member: GroupState.Member) -> Bool {
-        let removalID = member.statusReason.dropFirst(RemovalNames.markPrefix.count)
+    /// Of members that carry our mark those on which no removal is at work: neither one of ours nor one that only its
+    /// Node tells of. That may be for a group that is not configured here, or of another release, whose record cannot
+    /// be read: another Actuator's all the same.
+    private func withoutClaimed(_ members: [GroupState.Member]) -> [GroupState.Member] {
+        if members.isEmpty { return [] }
         let records =
             removals.values.map(\.record)
             + nodes.values.compactMap { view in view.record.flatMap { $0.nodeUID == view.uid ? $0 : nil } }
-        let isOfRemoval = records.contains { record in
-            // By its name too: it may have taken the place of the one that was to go.
-            !record.phase.isOver
-                && (record.memberID == member.identity || (record.member == member.name && record.id == removalID))
+        var claimed: Set<String> = []
+        // By its name too: it may have taken the place of the one that was to go.
+        var names: [String: Set<String>] = [:]
+        for record in records where !record.phase.isOver {
+            claimed.insert(record.memberID)
+            names[record.id, default: []].insert(record.member)
         }
-        return isOfRemoval || node(of: member)?.recordMistake != nil
+        return members.filter { member in
+            let removalID = String(member.statusReason.dropFirst(RemovalNames.markPrefix.count))
+            return !claimed.contains(member.identity) && names[removalID]?.contains(member.name) != true
+                && node(of: member)?.recordMistake == nil
+        }
     }
 
     /// Whether the Nodes of these members were read a moment ago, past the watch; has them read if not.

@@ -9,7 +9,7 @@ extension ActuatorCore {
         let names = Set(views.map(\.name))
         for name in removals.keys.sorted() where !names.contains(name) { vanished(name) }
         let missing = groups.values.compactMap(\.pauseStandsOn).filter { !names.contains($0) }
-        nodes = [:]
+        nodes = NodeTable()
         if isFirst { arrivals.begin(with: views, youngerThan: now - policy.youngNode) }
         for view in views { nodeSeen(view) }
         for name in missing.sorted() { incidentLost(name) }

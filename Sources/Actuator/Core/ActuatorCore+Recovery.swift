@@ -83,7 +83,7 @@ extension ActuatorCore {
     /// signals again (docs/openstack/heat.md §9).
     mutating func repairAtRest(_ id: String, _ reading: GroupReading) {
         guard let track = groups[id], changes[track.policy.stack] == nil, track.pause == nil, track.waiting == nil,
-            nodesAreKnown, !reading.isBusy, reading.problem == nil, drained(in: id).isEmpty,
+            nodesAreKnown, !reading.isBusy, reading.problem == nil, !hasDrained(in: id),
             reading.groupStackStatus.hasSuffix("_FAILED") || reading.members.contains(where: \.isFailed)
         else { return }
         let due = max(
@@ -135,10 +135,10 @@ extension ActuatorCore {
         guard let track = groups[id], let createdAt = member.createdAt, let serverID = member.serverID,
             now - createdAt >= track.policy.provisionTimeout, !track.late.contains(member.identity),
             // A node that was ready before and is not now is another story.
-            !nodes.values.contains(where: { $0.serverID == serverID && arrivals.ready.contains($0.uid) })
+            nodes.on(server: serverID).map({ arrivals.ready.contains($0.uid) }) != true
         else { return }
         groups[id]?.late.insert(member.identity)
-        let there = nodes.values.first { $0.serverID == serverID }
+        let there = nodes.on(server: serverID)
         let what = there.map { "node \($0.name) is not ready" } ?? "there is no node"
         let word = track.servers[serverID].map { "; \($0.text)" } ?? ""
         let why = Explanation(
@@ -162,11 +162,11 @@ extension ActuatorCore {
             guard let trouble = word.trouble else { continue }
             // Each time: the node may have been unready before this process began, or the question failed. Not while a
             // removal that failed is remembered: it would begin again in each round.
-            if let view = nodes.values.first(where: { $0.serverID == serverID }), removals[view.name] == nil {
+            if let view = nodes.on(server: serverID), removals[view.name] == nil {
                 ask(serverID)
             }
             guard before != word else { continue }
-            let node = nodes.values.first { $0.serverID == serverID }?.name
+            let node = nodes.on(server: serverID)?.name
             note(
                 .warning, id, trouble.reason,
                 "server \(serverID)\(node.map { " of node \($0)" } ?? ""): \(trouble.detail)")

@@ -41,9 +41,10 @@ extension ActuatorCore {
         guard nodesAreKnown else { return settle(ticket, .retryLater) }
         if decision.nodes.isEmpty { cancelled.insert(decision.id) }
         dropStarts(decision)
-        let names = removals.keys.sorted().filter { name in
-            removals[name]?.record.id == decision.id && (decision.nodes.isEmpty || decision.nodes.contains(name))
-        }
+        let meant = Set(decision.nodes)
+        let names = removals.filter { name, removal in
+            removal.record.id == decision.id && (meant.isEmpty || meant.contains(name))
+        }.keys.sorted()
         var asked: Set<String> = []
         for name in names {
             guard let removal = removals[name], !removal.record.phase.isOver else { continue }
@@ -210,9 +211,9 @@ extension ActuatorCore {
 
     /// The first step of a node is durable, or was refused: its decision may be settled.
     mutating func started(_ node: String) {
-        for (ticket, nodes) in starting.sorted(by: { $0.key < $1.key }) where nodes.contains(node) {
-            starting[ticket] = nodes.subtracting([node])
-            if nodes.count == 1 { settle(ticket) }
+        for ticket in starting.keys.sorted() {
+            guard starting[ticket]?.remove(node) != nil, starting[ticket]?.isEmpty == true else { continue }
+            settle(ticket)
         }
     }
 
@@ -363,7 +364,16 @@ extension ActuatorCore {
 
     /// Names of nodes of a group that are drained and wait for the stack.
     func drained(in group: String) -> [String] {
-        removals.keys.filter { removals[$0]?.record.group == group && removals[$0]?.record.phase == .drained }.sorted()
+        var names: [String] = []
+        for (name, removal) in removals where removal.record.phase == .drained && removal.record.group == group {
+            names.append(name)
+        }
+        return names.sorted()
+    }
+
+    /// Whether there are any.
+    func hasDrained(in group: String) -> Bool {
+        removals.values.contains { $0.record.phase == .drained && $0.record.group == group }
     }
 
     func isInChange(_ node: String) -> Bool {

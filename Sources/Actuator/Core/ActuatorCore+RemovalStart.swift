@@ -37,9 +37,12 @@ extension ActuatorCore {
             return timers.setEarlier(.group(decision.group), at: now + policy.pollInterval)
         }
         var begun: Set<String> = []
+        var scope = StartScope(decision, reading, removals)
         for target in decision.nodes {
             if target.nodeUID == RemovalNames.unregistered {
+                let isNew = removals[target.node] == nil
                 if beginMachine(target, decision, reading) { begun.insert(target.node) }
+                if isNew, let record = removals[target.node]?.record { scope.goes(record.memberID) }
                 continue
             }
             if let removal = removals[target.node], removal.record.id == decision.id {
@@ -47,10 +50,11 @@ extension ActuatorCore {
                 if removal.record.phase == .cordoned, removal.editing != nil { begun.insert(target.node) }
                 continue
             }
-            switch member(of: target, decision, reading) {
+            switch member(of: target, decision, reading, &scope) {
             case .failure(let why): refuse(target, of: decision, why.explanation)
             case .success(let member):
                 cordon(target, decision, member)
+                scope.goes(member.identity)
                 begun.insert(target.node)
             }
         }
@@ -60,7 +64,7 @@ extension ActuatorCore {
 
     /// Resolves Node → provider id → server → Heat member; whatever is missing is a refusal.
     private func member(
-        of target: RemovalTarget, _ decision: RemovalDecided, _ reading: GroupReading
+        of target: RemovalTarget, _ decision: RemovalDecided, _ reading: GroupReading, _ scope: inout StartScope
     ) -> Result<GroupState.Member, ActFailure> {
         func refusal(_ reason: Reason, _ detail: String) -> Result<GroupState.Member, ActFailure> {
             .failure(ActFailure(reason, detail, isRetriable: false))
@@ -97,28 +101,23 @@ extension ActuatorCore {
         guard serverID == target.serverID else {
             return refusal(.decisionStale, "node \(target.node) is server \(serverID), not \(target.serverID)")
         }
-        guard let member = reading.members.first(where: { $0.serverID == serverID }) else {
+        guard let member = reading.member(server: serverID) else {
             return refusal(.memberUnresolved, "no member of group \(decision.group) has server \(serverID)")
         }
         guard member.physicalID != nil, !member.isLeaving else {
             return refusal(.memberUnresolved, "member \(member.name) is \(member.status)")
         }
         // Heat would take that one as well, so the stack would never be changed: no pod is moved for nothing.
-        let servers = Set(decision.nodes.map(\.serverID))
-        var chosen = Set(reading.members.filter { $0.serverID.map(servers.contains) ?? false }.map(\.identity))
-        for removal in removals.values where !removal.record.phase.isOver { chosen.insert(removal.record.memberID) }
         // (Those that failed are emptied wherever they are: each group's may wait for the other's.)
-        if target.reason.reason != .memberFailed,
-            let obstacle = strangersThatFailed(chosen, reading, in: decision.group)
-        {
-            return refusal(.memberFailed, obstacle)
-        }
-        let going = removals.values.filter {
-            $0.record.group == decision.group && !$0.record.phase.isOver && $0.record.phase != .removed
+        if target.reason.reason != .memberFailed {
+            if !scope.obstacleIsKnown {
+                scope.obstacle = strangersThatFailed(scope.chosen, reading, in: decision.group)
+                scope.obstacleIsKnown = true
+            }
+            if let obstacle = scope.obstacle { return refusal(.memberFailed, obstacle) }
         }
         let floor = groups[decision.group]?.policy.floor ?? 1
-        let counted = Set(reading.counted.compactMap(\.physicalID))
-        let left = counted.count - going.count(where: { counted.contains($0.record.memberID) }) - 1
+        let left = scope.left - 1
         // One that is no good is replaced where it cannot be spared.
         if !member.isFailed && left < floor && !target.reason.reason.isOfBrokenMachine {
             let origin = groups[decision.group]?.policy.origin ?? "groups"
@@ -159,5 +158,37 @@ extension ActuatorCore {
             serverID: target.serverID, reason: why, at: now)
         emit(.publish(.removalFailed(RemovalFailed(cluster: policy.cluster, removal: progress))))
         note(.info, target.node, why.reason, "removal \(decision.id) refused: \(why.detail)")
+    }
+}
+
+/// What each node of one decision is held against. Looked up once and kept up as they begin: otherwise a thousand nodes
+/// would each look through a thousand members.
+private struct StartScope {
+    /// Members that go, now or by removals that are under way, in whatever group.
+    private(set) var chosen: Set<String>
+    /// How many of those that count would be left of the group.
+    private(set) var left: Int
+    /// A member that failed and would go as well, if that was looked for since the last one was chosen.
+    var obstacle: String?
+    var obstacleIsKnown = false
+    private let counted: Set<String>
+
+    init(_ decision: RemovalDecided, _ reading: GroupReading, _ removals: [String: Removal]) {
+        let servers = Set(decision.nodes.map(\.serverID))
+        chosen = Set(reading.members.filter { $0.serverID.map(servers.contains) ?? false }.map(\.identity))
+        counted = Set(reading.counted.compactMap(\.physicalID))
+        left = counted.count
+        for record in removals.values.lazy.map(\.record) where !record.phase.isOver {
+            chosen.insert(record.memberID)
+            if record.group == decision.group && record.phase != .removed && counted.contains(record.memberID) {
+                left -= 1
+            }
+        }
+    }
+
+    /// The removal of one more member of the group has begun.
+    mutating func goes(_ memberID: String) {
+        if counted.contains(memberID) { left -= 1 }
+        if chosen.insert(memberID).inserted { obstacleIsKnown = false }
     }
 }

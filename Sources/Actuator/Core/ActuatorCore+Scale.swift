@@ -250,13 +250,11 @@ extension ActuatorCore {
     /// be any.
     func isNode(_ member: GroupState.Member) -> Bool {
         guard let serverID = member.serverID else { return false }
-        return nodes.values.contains { $0.serverID == serverID || $0.isOfUnknownMachine }
+        return nodes.on(server: serverID) != nil || nodeOfUnknownMachine != nil
     }
 
     /// A Node that does not say which server of OpenStack it is.
-    var nodeOfUnknownMachine: String? {
-        nodes.values.filter(\.isOfUnknownMachine).map(\.name).min()
-    }
+    var nodeOfUnknownMachine: String? { nodes.nameOfUnknownMachine }
 
     // MARK: Words
 

@@ -58,6 +58,36 @@ extension ActuatorCore {
         return (held, holdingUp)
     }
 
+    /// StatefulSets of these pods of which a pod is on its way from another node.
+    func setsMoving(besides node: String, _ pods: [NodePod]) -> Set<String> {
+        let sets = Set(pods.filter { $0.ownerKind == "StatefulSet" }.map(\.ownerUID))
+        return sets.filter { set in
+            movingSets[set]?.contains { $0 != node && isMoving(set, from: $0) } == true
+        }
+    }
+
+    private func isMoving(_ set: String, from node: String) -> Bool {
+        guard let removal = removals[node], removal.record.phase == .quiesced else { return false }
+        return removal.drain.movingSets.contains(set)
+    }
+
+    /// A node was looked at: sets of which pods were on their way from it before, and of which they are now.
+    mutating func noteMovingSets(of node: String, _ before: Set<String>, _ after: Set<String>) {
+        for set in after { movingSets[set, default: []].insert(node) }
+        for set in before.subtracting(after) {
+            movingSets[set]?.remove(node)
+            if movingSets[set]?.isEmpty == true { movingSets[set] = nil }
+        }
+    }
+
+    /// Drops what was noted of nodes that are not drained any more.
+    mutating func forgetMovingSets() {
+        for (set, nodes) in movingSets {
+            let left = nodes.filter { isMoving(set, from: $0) }
+            movingSets[set] = left.isEmpty ? nil : left
+        }
+    }
+
     private func orderEnd(_ record: RemovalRecord) -> Timestamp {
         record.since + max(record.deadline - record.since, .zero) * 0.5
     }

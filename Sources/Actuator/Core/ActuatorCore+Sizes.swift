@@ -52,7 +52,7 @@ extension ActuatorCore {
                 obstacle = obstacle ?? "group \(other) of the same stack could not be read"
                 areOld = true
                 groups[id]?.waitsForOthers = true
-                readGroup(other)
+                readGroup(other, within: .zero)
                 continue
             }
             guard let reading = track.reading else {
@@ -69,7 +69,7 @@ extension ActuatorCore {
             obstacle = obstacle ?? "the size of group \(other) of the same stack is looked up"
             areOld = true
             groups[id]?.waitsForOthers = true
-            readGroup(other)
+            readGroup(other, within: .zero)
         }
         groups[id]?.triesForOthers = areOld ? tries + 1 : 0
         guard let obstacle else { return true }
@@ -78,11 +78,11 @@ extension ActuatorCore {
         return false
     }
 
-    /// A group was read: those of its stack that waited for that are looked at anew.
+    /// A group was read: those of its stack that waited for that are looked at anew, before what it showed is old.
     mutating func wakeThoseThatWait(for id: String) {
         for other in others(inStackOf: id) where groups[other]?.waitsForOthers == true {
             groups[other]?.waitsForOthers = false
-            readGroup(other)
+            readGroup(other, within: .zero)
         }
     }
 }

@@ -19,6 +19,8 @@ import Support
 public struct ActuatorCore: Sendable {
     enum TimerKey: Hashable, Sendable {
         case group(String)
+        /// A reading that was asked for before its group had rested.
+        case reading(String)
         case removal(String)
         case ticket(Int)
         case sweep
@@ -38,7 +40,7 @@ public struct ActuatorCore: Sendable {
     var changes: [String: StackChange] = [:]
     /// Removals by name of their node, those that are over included while their record is kept.
     var removals: [String: Removal] = [:]
-    var nodes: [String: NodeView] = [:]
+    var nodes = NodeTable()
     var nodesAreKnown = false
     var arrivals = Arrivals()
     /// Edits of Nodes outside of a removal that are under way, by name.
@@ -70,7 +72,9 @@ public struct ActuatorCore: Sendable {
     var nodesDeleted = RecentIDs()
     /// Servers that Nova is being asked for, and those whose turn comes when an answer is in, in this order.
     var serversAsked: Set<String> = []
-    var serversToAsk: [String] = []
+    var serversToAsk = Fifo<String>()
+    /// The same, to see whether one is among them.
+    var serversWaiting: Set<String> = []
     /// Nodes that somebody else took while an edit of their own was under way, with their UID.
     var waitForTidying: [String: String] = [:]
     /// Servers in ERROR, and when the removal of their node was begun.
@@ -81,6 +85,9 @@ public struct ActuatorCore: Sendable {
     var takenByOthers = RecentIDs()
     /// What came before the nodes were known.
     var early: [ActuatorEvent] = []
+    /// Nodes from which a pod of a StatefulSet was on its way when they were last looked at, by the set's UID. Their
+    /// removals may have gone on since (`setsMoving`).
+    var movingSets: [String: Set<String>] = [:]
     /// How decisions ended: a repeated delivery gets the same answer.
     var outcomes = RecentOutcomes()
 
@@ -99,6 +106,7 @@ public struct ActuatorCore: Sendable {
         for key in timers.due(at: now) {
             switch key {
             case .group(let id): readGroup(id)
+            case .reading(let id): groupHasRested(id)
             case .removal(let node): removalIsDue(node)
             case .ticket(let ticket): ticketIsDue(ticket)
             case .sweep: sweep()

@@ -44,6 +44,9 @@ public struct ActuatorPolicy: Sendable, Equatable {
     public var resync: Interval = .seconds(30)
     /// How often it is read while something happens.
     public var pollInterval: Interval = .seconds(2)
+    /// A group is left alone after a reading for as long as that took, and no longer than this. (Where less has to pass
+    /// between what was seen and what is done for it the next reading does not wait: see `ActuatorCore.readGroup`.)
+    public var longestRest: Interval = .seconds(3)
     /// How old a reading of the group may be on which a lower size is sent.
     public var freshness: Interval = .seconds(1)
     /// How long members may stand marked, and not be taken out yet, because what is known of their stack is older than that.

@@ -22,7 +22,11 @@ public struct GroupReading: Sendable, Equatable {
     /// The parameter that sets the size; nil when the stack has no such parameter.
     public var desired: Int?
     /// The members; deleted ones are left out.
-    public var members: [GroupState.Member]
+    public var members: [GroupState.Member] {
+        didSet { places = MemberPlaces(members) }
+    }
+    /// Where they stand: each of a thousand nodes under removal asks for its own.
+    private var places: MemberPlaces
     /// What a new machine is.
     public var flavor: GroupState.Flavor?
     /// Limits of the cloud.
@@ -32,7 +36,10 @@ public struct GroupReading: Sendable, Equatable {
     /// Whether the stack has something that holds the deletion of a member until it is told to go on; nil: unknown.
     public var canHold: Bool?
     /// What is held now.
-    public var held: [HeldDeletion] = []
+    public var held: [HeldDeletion] = [] {
+        didSet { heldOf = Dictionary(grouping: held, by: \.memberID) }
+    }
+    private var heldOf: [String: [HeldDeletion]] = [:]
     /// By physical id: members of which the lists say too little to conclude anything, and why. Their stack could not be
     /// read, or lives on although no list has the member.
     public var unsettled: [String: String] = [:]
@@ -54,7 +61,9 @@ public struct GroupReading: Sendable, Equatable {
         self.groupStackReason = groupStackReason
         self.scalingInProgress = scalingInProgress
         self.desired = desired
-        self.members = members.filter { $0.status != "DELETE_COMPLETE" }
+        let listed = members.filter { $0.status != "DELETE_COMPLETE" }
+        self.members = listed
+        places = MemberPlaces(listed)
         self.flavor = flavor
         self.quotas = quotas
     }
@@ -72,7 +81,7 @@ public struct GroupReading: Sendable, Equatable {
         return !changing.isEmpty
             && changing.allSatisfy { member in
                 member.isLeaving
-                    && (held.contains { $0.memberID == member.physicalID } || unsettled[member.identity] != nil)
+                    && (member.physicalID.map(isHeld) == true || unsettled[member.identity] != nil)
             }
     }
     /// Whether the last change failed.
@@ -84,7 +93,14 @@ public struct GroupReading: Sendable, Equatable {
     }
 
     /// The member with this identity.
-    public func member(id: String) -> GroupState.Member? { members.first { $0.identity == id } }
+    public func member(id: String) -> GroupState.Member? { places.byIdentity[id].map { members[$0] } }
+    /// The first member with this server.
+    public func member(server id: String) -> GroupState.Member? { places.byServer[id].map { members[$0] } }
+
+    /// What holds the deletion of the member with this physical id.
+    func holds(of memberID: String) -> [HeldDeletion] { heldOf[memberID] ?? [] }
+    /// Whether anything does.
+    func isHeld(_ memberID: String) -> Bool { heldOf[memberID] != nil }
 
     /// Whether nothing moved between the two.
     func looksLike(_ other: GroupReading) -> Bool {
@@ -111,6 +127,21 @@ public struct GroupReading: Sendable, Equatable {
         }
         if desired == nil { return Explanation(.heatRefused, "the stack has no parameter that sets the size") }
         return nil
+    }
+}
+
+/// Where the members of a group stand in its list; of several that share an identity or a server the first.
+private struct MemberPlaces: Sendable, Equatable {
+    var byIdentity: [String: Int] = [:]
+    var byServer: [String: Int] = [:]
+
+    init(_ members: [GroupState.Member]) {
+        byIdentity.reserveCapacity(members.count)
+        byServer.reserveCapacity(members.count)
+        for (place, member) in members.enumerated() {
+            if byIdentity[member.identity] == nil { byIdentity[member.identity] = place }
+            if let server = member.serverID, byServer[server] == nil { byServer[server] = place }
+        }
     }
 }
 

@@ -50,6 +50,12 @@ struct GroupTrack: Sendable {
     var isReading = false
     var again = false
     var wasAsked = false
+    /// When the reading under way was begun.
+    var readingSince = Timestamp(seconds: 0)
+    /// Until when the next one waits, because the last one took long.
+    var restsUntil = Timestamp(seconds: 0)
+    /// When the next one begins at the latest, whatever the last one took; nil: whoever asked for it can wait.
+    var readBy: Timestamp?
     /// Members that the reading under way looks for wherever they are, and those for which the last one looked: only of
     /// these the absence from a reading means that Heat has them no more.
     var seeking: Set<String> = []
@@ -117,6 +123,13 @@ struct GroupTrack: Sendable {
 
     init(policy: ActuatorPolicy.Group) {
         self.policy = policy
+    }
+
+    /// The reading under way is over. The next one waits as long as it took: each node under removal asks for readings,
+    /// and with a thousand of a large group all of the time would go into them.
+    mutating func readingIsOver(at now: Timestamp, _ policy: ActuatorPolicy) {
+        if isReading { restsUntil = now + min(now - readingSince, policy.longestRest) }
+        isReading = false
     }
 }
 

@@ -242,9 +242,10 @@ extension HeatDoor {
     ) async throws(ActFailure) {
         let snapshot = try last(group)
         let departed = state.withLock { $0.departed[group] ?? [] }
+        let meant = Set(memberIDs)
         var failure: OpenStackError?
         for member in snapshot.members + departed {
-            guard let id = member.physicalID, memberIDs.contains(id), let stack = member.stack else { continue }
+            guard let id = member.physicalID, meant.contains(id), let stack = member.stack else { continue }
             do throws(OpenStackError) {
                 for hold in try await client.holds(of: stack) { try await body(hold, stack) }
             } catch {

@@ -1,3 +1,5 @@
+import Support
+
 /// Takes secrets out of texts before they are written.
 struct Redaction: Sendable {
     private let secrets: [String]
@@ -10,7 +12,7 @@ struct Redaction: Sendable {
 
     func apply(_ text: String) -> String {
         var text = Self.withoutUserInfo(text)
-        for secret in secrets where text.contains(secret) { text = text.replacing(secret, with: "***") }
+        for secret in secrets where Self.holds(text, secret) { text = text.replacing(secret, with: "***") }
         return text
     }
 
@@ -22,10 +24,19 @@ struct Redaction: Sendable {
         }
     }
 
+    /// Whether a secret is in a text. Each text of each line is asked, for each secret.
+    private static func holds(_ text: String, _ secret: String) -> Bool {
+        if text.firstByteRange(of: secret) != nil { return true }
+        // Beyond ASCII the same text may be written in several ways.
+        return !secret.utf8.allSatisfy { $0 < 0x80 } && text.contains(secret)
+    }
+
     /// Passwords of URLs: what stands between `:` and `@` before the path, also for several hosts
     /// (`rabbit://a:b@c,d:e@f/`).
     private static func withoutUserInfo(_ text: String) -> String {
-        guard text.utf8.contains(UInt8(ascii: "@")), let scheme = text.firstRange(of: "://") else { return text }
+        guard text.utf8.contains(UInt8(ascii: "@")), let scheme = text.firstByteRange(of: "://") else {
+            return text
+        }
         let start = scheme.upperBound
         // The authority ends at the path or at a blank; a `/` inside a password is cut too much, never too little.
         let rest = text[start...]

@@ -48,6 +48,10 @@ extension CancelOutcome {
             kind = .notOurs
             detail =
                 "it is somebody else's removal, and the machine goes whatever is done here: \(record.reason.sentence)"
+        } else if record.isTaken {
+            // The Actuator takes none back whose machine goes, and nobody would answer.
+            kind = .notOurs
+            detail = "somebody else takes its machine away meanwhile, and it goes whatever is done here"
         } else if !record.phase.isReversible {
             kind = .tooLate
             detail = "Heat was called at \(record.since); the node goes"

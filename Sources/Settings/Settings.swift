@@ -69,7 +69,7 @@ public struct Settings: Sendable, Hashable {
         let deaf = Self.deafRules(decider.rules, collector)
         // What is heard is the Collector's, and may be said in its environment alone: the others cannot know. Nor can one that
         // reads a single node, which hears nothing.
-        if let program = reader.log.program, program != "collector" || collector.node != nil {
+        if let program = reader.log.program, reader.log.isStandIn || program != "collector" || collector.node != nil {
             warnings = deaf
         } else {
             reader.log.mistakes += deaf
@@ -165,8 +165,11 @@ public struct Settings: Sendable, Hashable {
     ///   - program: the service that reads it (`decider`), or `command`. Secrets in files and variables that only other services
     ///     have use for are then not looked for: each holds only its own; and what only the Collector can know is a warning for
     ///     the others. Nil: all are looked for, all is a mistake.
+    ///   - isStandIn: it is read by a command that needs the secrets of `program`, but does not know its environment and flags:
+    ///     what only that one can know is a warning.
     public static func load(
-        file: String?, environment: [String: String] = [:], flags: [String] = [], for program: String? = nil
+        file: String?, environment: [String: String] = [:], flags: [String] = [], for program: String? = nil,
+        isStandIn: Bool = false
     ) throws(SettingsErrors) -> Settings {
         var root = SettingNode(.scalar(YAMLScalar(text: "")), file: file ?? "configuration")
         var mistakes: [SettingsMistake] = []
@@ -181,7 +184,8 @@ public struct Settings: Sendable, Hashable {
         mistakes += Overrides.apply(environment: environment, to: &root)
         mistakes += Overrides.apply(flags: flags, to: &root)
         let folder = file.flatMap { name in name.lastIndex(of: "/").map { String(name[..<$0]) } } ?? ""
-        let log = SettingsReader.Log(folder: folder, isDescribing: false, environment: environment, program: program)
+        let log = SettingsReader.Log(
+            folder: folder, isDescribing: false, environment: environment, program: program, isStandIn: isStandIn)
         let settings = SettingsReader(root: root, log: log).root(Settings.init)
         mistakes = log.mistakes + mistakes
         guard mistakes.isEmpty else { throw SettingsErrors(mistakes) }

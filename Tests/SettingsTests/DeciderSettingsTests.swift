@@ -258,6 +258,10 @@ struct DeciderSettingsTests {
             #expect(warnings.first?.what == "no alarms are heard")
         }
         #expect(throws: SettingsErrors.self) { try Settings.load(file: file.path, for: "collector") }
+        // A command in its stead: with its secrets, but without its environment.
+        let inItsStead = try Settings.load(file: file.path, for: "collector", isStandIn: true)
+        #expect(inItsStead.warnings.map(\.path) == ["decider.rules[0].alarm"])
+        #expect(inItsStead.collector.signals.tokenKey != nil)
         let ofNode = try Settings.load(file: file.path, flags: ["collector.node=worker-1"], for: "collector")
         #expect(ofNode.warnings.count == 1)
         let heard = try Settings.load(

@@ -31,12 +31,18 @@ final class SettingsReader {
         let environment: [String: String]
         /// For which program it is read: of other services' sections no secret is fetched. Nil: of all.
         let program: String?
+        /// Another program reads it with the eyes of `program`, whose environment and flags may say more.
+        let isStandIn: Bool
 
-        init(folder: String, isDescribing: Bool, environment: [String: String], program: String? = nil) {
+        init(
+            folder: String, isDescribing: Bool, environment: [String: String], program: String? = nil,
+            isStandIn: Bool = false
+        ) {
             self.folder = folder
             self.isDescribing = isDescribing
             self.environment = environment
             self.program = program
+            self.isStandIn = isStandIn
         }
     }
 

@@ -63,7 +63,7 @@ enum StatsBench {
                 arguments: [
                     "--set", "cluster=bench", "--set", "kubernetes.kubeconfig=\(state)/kubeconfig", "--set",
                     "collector.stats.interval=\(interval)s", "--set", "collector.stats.details_interval=0s", "--set",
-                    "collector.stats.parallel=64", "--set", "health.listen=127.0.0.1:19479", "--log-level", "warning",
+                    "collector.stats.parallel=64", "--set", "health.listen=127.0.0.1:0", "--log-level", "warning",
                 ], environment: ["UPDRAFT_BUS_TRANSPORT_URL": transportURL], logFile: "\(state)/collector.log")
             collector.note(in: "\(state)/pids")
             do {

@@ -10,6 +10,7 @@ actor DemoSuite {
     private var running: [String: ChildProcess] = [:]
     private var healthPorts: [String: UInt16] = [:]
     private var answerPorts: [String: UInt16] = [:]
+    private var chosenPorts: Set<UInt16> = []
     /// Those that are being killed.
     private var victims: Set<String> = []
     private let http = HTTPClient(userAgent: "updraft-demo")
@@ -42,12 +43,12 @@ actor DemoSuite {
     }
 
     private func startReplica(_ name: String, of service: String) throws(ChildProcessError) {
-        let port = healthPorts[name] ?? DemoFiles.freePort()
+        let port = healthPorts[name] ?? newPort()
         healthPorts[name] = port
         var arguments = ["--config", "\(options.state)/updraft.yaml"]
         // Each replica takes answers of pods at an address of its own.
         if service == "notifier" {
-            let port = answerPorts[name] ?? DemoFiles.freePort()
+            let port = answerPorts[name] ?? newPort()
             answerPorts[name] = port
             // Pods here are on this machine too.
             arguments += [
@@ -56,6 +57,14 @@ actor DemoSuite {
             ]
         }
         try start(name, executable: "\(programs)/updraft-\(service)", arguments, health: port)
+    }
+
+    /// A free port, and no other process of this suite's: one that was started a moment ago may not listen yet. 0: none is free.
+    private func newPort() -> UInt16 {
+        while true {
+            let port = DemoFiles.freePort()
+            if port == 0 || chosenPorts.insert(port).inserted { return port }
+        }
     }
 
     private func start(

@@ -48,11 +48,12 @@ enum TelemetryDoctor {
         do throws(SettingsErrors) {
             settings = try Settings.load(
                 file: file ?? ServiceMain.configurationFile(environment), environment: environment, flags: overrides,
-                for: "collector")
+                for: "collector", isStandIn: true)
         } catch {
             Terminal.complaint(error.description)
             return 2
         }
+        Terminal.warnings(of: settings, "updraft doctor telemetry")
         let findings = await look(settings, environment, asksGnocchi: asksGnocchi)
         let lines = findings.lines(at: .now())
         for line in lines {

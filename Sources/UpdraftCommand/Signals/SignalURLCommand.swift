@@ -22,7 +22,9 @@ enum SignalURLCommand {
         Exit code: 0; 1 if there is no such group or nobody would take the signal; 2 for wrong usage or configuration.
         """
 
-    static func run(_ arguments: [String]) -> Int32 {
+    static func run(
+        _ arguments: [String], environment: [String: String] = ServiceMain.environmentVariables()
+    ) -> Int32 {
         if arguments.contains("--help") || arguments.contains("-h") {
             Terminal.line(help)
             return 0
@@ -56,10 +58,10 @@ enum SignalURLCommand {
                 alarms ? "--alarms goes with no group" : "a group and a direction, up or down, are needed")
         }
         do throws(SettingsErrors) {
-            let environment = ServiceMain.environmentVariables()
             let settings = try Settings.load(
                 file: file ?? ServiceMain.configurationFile(environment), environment: environment, flags: overrides,
-                for: "collector")
+                for: "collector", isStandIn: true)
+            Terminal.warnings(of: settings, "updraft signal-url")
             guard settings.collector.signals.listen != nil else {
                 Terminal.complaint(
                     "updraft signal-url: collector.signals.listen is not set: nobody would take the signal")

@@ -35,6 +35,11 @@ class Rigs:
 
     def sweep(self):
         """Removes what an earlier story or run left, so that each story begins with an empty cluster."""
+        # Begun here, waited for below: Kubernetes takes its namespaces down while Heat works.
+        try:
+            self.kubernetes.delete_namespaces("e2e-")
+        except (OSError, LookupError, ValueError):
+            pass  # below it is tried until it is done, and said what is in the way
         delete_stacks(self.cloud, self.prefix)
         self.machines.clear()
         until("the namespaces of earlier stories are gone",

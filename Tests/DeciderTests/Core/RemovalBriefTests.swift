@@ -21,7 +21,9 @@ struct RemovalBriefTests {
         return node
     }
 
-    @Test("A node follows its record: closed while that runs or cannot be read, open and without a cordon when it is over")
+    @Test(
+        "A node follows its record: closed while that runs or cannot be read, open and without a cordon when it is over"
+    )
     func followed() throws {
         let running = try record.text()
         let later = try record.applying(.noticed(until: Stage.start + .minutes(5)), at: Stage.start).text()

@@ -414,7 +414,8 @@ struct ClusterModel: Sendable {
         }
         pods[Int(index)] = record
         podBriefs[Int(index)] = PodBrief(
-            serial: serial, podClass: record.podClass, holds: record.holds, phase: record.phase, scheduling: record.scheduling,
+            serial: serial, podClass: record.podClass, holds: record.holds, phase: record.phase,
+            scheduling: record.scheduling,
             isTerminating: record.isTerminating, isReady: pod.ready, createdAt: record.createdAt,
             startedAt: pod.startedAt, readyChangedAt: pod.readyChangedAt)
     }

@@ -235,24 +235,37 @@ extension HeatDoor {
         }
     }
 
-    /// Answers whatever holds these members.
+    /// Answers whatever holds these members: side by side, as many as the client asks Heat at once. One that cannot be
+    /// answered keeps none of the others waiting.
     private func answer(
         _ group: String, _ memberIDs: [String],
-        _ body: (HeatHold, StackID) async throws(OpenStackError) -> Void
+        _ body: @escaping @Sendable (HeatHold, StackID) async throws(OpenStackError) -> Void
     ) async throws(ActFailure) {
         let snapshot = try last(group)
         let departed = state.withLock { $0.departed[group] ?? [] }
         let meant = Set(memberIDs)
-        var failure: OpenStackError?
-        for member in snapshot.members + departed {
-            guard let id = member.physicalID, meant.contains(id), let stack = member.stack else { continue }
-            do throws(OpenStackError) {
-                for hold in try await client.holds(of: stack) { try await body(hold, stack) }
-            } catch {
-                if error.code != .notFound && error.code != .badRequest { failure = error }
+        let failure = await withTaskGroup(of: OpenStackError?.self) { tasks in
+            for member in snapshot.members + departed {
+                guard let id = member.physicalID, meant.contains(id), let stack = member.stack else { continue }
+                tasks.addTask { await self.answer(stack, body) }
             }
+            var failure: OpenStackError?
+            for await one in tasks { failure = failure ?? one }
+            return failure
         }
         if let failure { throw ActFailure(failure) }
+    }
+
+    /// What went wrong; nil: nothing, or what held it is gone.
+    private func answer(
+        _ stack: StackID, _ body: @Sendable (HeatHold, StackID) async throws(OpenStackError) -> Void
+    ) async -> OpenStackError? {
+        do throws(OpenStackError) {
+            for hold in try await client.holds(of: stack) { try await body(hold, stack) }
+            return nil
+        } catch {
+            return error.code == .notFound || error.code == .badRequest ? nil : error
+        }
     }
 
     func fate(ofServer id: String) async -> ServerFate {

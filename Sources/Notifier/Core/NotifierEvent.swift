@@ -10,6 +10,9 @@ public struct NotifiedNode: Sendable, Equatable {
     /// Its removal, if it is under one and the annotation is readable.
     public var record: RemovalRecord?
 
+    /// What `record` was read from.
+    private var text: String?
+
     /// From its parts.
     public init(name: String, uid: String, record: RemovalRecord?) {
         self.name = name
@@ -19,12 +22,18 @@ public struct NotifiedNode: Sendable, Equatable {
 
     /// From the model. A record that cannot be read, or that is of another Node, counts as none: the Actuator, which
     /// writes it, says so.
-    public init(_ node: Node) {
+    ///
+    /// `known`: the same node as it was before. With a thousand survivors of a change in it a record is tens of kilobytes of
+    /// JSON, and a kubelet changes its node far more often than the Actuator its record: it is read when it is another.
+    public init(_ node: Node, after known: NotifiedNode? = nil) {
         self.init(name: node.name, uid: node.uid, record: nil)
-        guard let text = node.annotations[RemovalNames.record], let record = try? RemovalRecord(text: text),
-            record.nodeUID == node.uid
-        else { return }
-        self.record = record
+        text = node.annotations[RemovalNames.record]
+        guard let text else { return }
+        if let known, known.uid == uid, known.text == text {
+            record = known.record
+        } else if let record = try? RemovalRecord(text: text), record.nodeUID == uid {
+            self.record = record
+        }
     }
 }
 

@@ -18,8 +18,7 @@ final class NotifierEngine: Sendable {
     private let deliverer: Deliverer
     private let input: AsyncStream<NotifierEvent>.Continuation
     private let events: AsyncStream<NotifierEvent>
-    private let outbox: AsyncStream<Event>
-    private let outboxInput: AsyncStream<Event>.Continuation
+    private let outbox = Outbox()
     private let tickets = Tickets<AnswerReceipt>()
 
     /// An engine; `run` starts it.
@@ -42,7 +41,6 @@ final class NotifierEngine: Sendable {
         self.webhooks = webhooks
         deliverer = Deliverer(hooks: parallelHooks)
         (events, input) = AsyncStream.makeStream()
-        (outbox, outboxInput) = AsyncStream.makeStream()
     }
 
     /// Hears an answer and returns what it did, once that is written to the pod. `id`: of the message that brought it. Nil: this replica's turn ends.
@@ -73,15 +71,17 @@ final class NotifierEngine: Sendable {
     func run(publish: @escaping @Sendable (Event) async -> Bool) async {
         await withTaskGroup { group in
             group.addTask { [outbox, observer] in
-                for await event in outbox where self.lease.isHeld {
+                await outbox.run { event in
+                    guard self.lease.isHeld else { return false }
                     observer.published(event)
                     _ = await publish(event)
+                    return true
                 }
             }
             group.addTask {
                 await self.loop(publish)
                 self.tickets.close()
-                self.outboxInput.finish()
+                self.outbox.finish()
             }
         }
     }
@@ -132,7 +132,7 @@ final class NotifierEngine: Sendable {
 
     private func carryOut(_ action: NotifierAction, _ publish: @escaping @Sendable (Event) async -> Bool) {
         switch action {
-        case .publish(let event): outboxInput.yield(event)
+        case .publish(let event): outbox.publish(event)
         case .verdict(let ticket, let verdict, let deadline):
             settle(ticket, AnswerReceipt(verdict: verdict, deadline: deadline))
         case .heard(let source, let verdict, let pod): observer.heard(source, verdict, pod)

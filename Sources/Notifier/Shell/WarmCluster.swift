@@ -25,25 +25,29 @@ struct WarmCluster: Sendable {
         await Reflector<NodeObject>(client).run { event in
             switch event {
             case .listing: listing.withLock { $0 = [] }
-            case .page(let page): listing.withLock { $0 += page.map { NotifiedNode($0.node) } }
+            case .page(let page): listing.withLock { $0 += page.map { notified($0.node) } }
             case .listed:
                 let all = Self.taken(listing)
                 removals.withLock { $0 = Set(all.filter(\.isUnderRemoval).map(\.name)) }
                 nodes.replace(all)
             case .upserted(let object):
-                let node = NotifiedNode(object.node)
+                let node = notified(object.node)
                 removals.withLock { names in
                     if node.isUnderRemoval { names.insert(node.name) } else { names.remove(node.name) }
                 }
                 nodes.set(node)
             case .deleted(let object):
                 removals.withLock { _ = $0.remove(object.node.name) }
-                nodes.remove(NotifiedNode(object.node))
+                nodes.remove(notified(object.node))
             case .watching: trouble(nil)
             case .rejected(let error): trouble("a node cannot be read: \(error)")
             case .failed(let error, _): trouble(error.description)
             }
         }
+    }
+
+    private func notified(_ node: Node) -> NotifiedNode {
+        NotifiedNode(node, after: nodes.known(node.name))
     }
 
     /// All pods pass by and few are kept: memory does not grow with the cluster.

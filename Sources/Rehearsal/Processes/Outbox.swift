@@ -1,6 +1,8 @@
 import Messages
+import Support
 
-/// What leaves in order: an event is with the broker before the act that follows it is done.
+/// What leaves in the order of the services' own outbox: an event is with the broker before the act that follows it is done,
+/// and steps of the removals of different nodes are under way at once.
 final class Outbox {
     private enum Item {
         case publish(Event)
@@ -8,31 +10,31 @@ final class Outbox {
     }
 
     private unowned let process: Process
-    private var items: [Item] = []
-    private var isSending = false
+    private var order = LaneOrder<Item>()
 
     init(_ process: Process) {
         self.process = process
     }
 
     func publish(_ event: Event) {
-        items.append(.publish(event))
+        order.add(.publish(event), event.nodeUnderRemoval.map { .lane($0) } ?? .alone)
         send()
     }
 
     func then(_ act: @escaping () -> Void) {
-        items.append(.then(act))
+        order.add(.then(act), .after)
         send()
     }
 
     private func send() {
-        while !isSending, !items.isEmpty {
-            switch items.removeFirst() {
-            case .then(let act): act()
+        while let turn = order.next() {
+            switch turn.item {
+            case .then(let act):
+                act()
+                order.finished(turn)
             case .publish(let event):
-                isSending = true
                 process.world.publish(event, from: process) { _ in
-                    self.isSending = false
+                    self.order.finished(turn)
                     self.send()
                 }
             }

@@ -60,6 +60,11 @@ public final class WarmTable<Value: Sendable>: Sendable {
         state.withLock { _ = $0.values.removeValue(forKey: key) }
     }
 
+    /// What was shown last of the one with this key.
+    public func known(_ key: String) -> Value? {
+        state.withLock { $0.values[key] }
+    }
+
     /// `listener` is told of everything from now on, beginning with all that there are if they are known. It must only
     /// pass it on. Whoever listened before does not any more.
     public func listen(_ listener: @escaping @Sendable (Change) -> Void) {

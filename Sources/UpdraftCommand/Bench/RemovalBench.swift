@@ -43,6 +43,7 @@ enum RemovalBench {
         let suite = DemoSuite(options, programs: DemoFiles.programFolder())
         let http = HTTPClient(userAgent: "updraft-bench")
         do {
+            try FileManager.default.createDirectory(atPath: state, withIntermediateDirectories: true)
             let result = try await measure(nodes, cooldown, options, suite, http)
             await suite.stop()
             await http.close()

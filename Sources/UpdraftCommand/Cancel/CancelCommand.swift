@@ -11,8 +11,8 @@ enum CancelCommand {
         about: """
             Takes a node back that is under removal: it becomes schedulable again and its pods are told that it stays. The
             Actuator does so up to the moment in which Heat is called; after that it is too late, and this says so; likewise if
-            somebody else (an alarm on a policy, an operator, Nova) takes the machine away. The command is signed with the first key of the configuration (bus.keys), as the services' are, so the same configuration is
-            needed. Waits for the outcome and prints it.
+            somebody else (an alarm on a policy, an operator, Nova) takes the machine away. The command is signed with the
+            first key of the configuration (bus.keys), as the services' are, so the same configuration is needed. Waits for the outcome and prints it.
             The Decider may choose the node again later; the annotation cluster-autoscaler.kubernetes.io/scale-down-disabled=true keeps it for good.
             """,
         flags: SuiteLink.flags + [
@@ -40,7 +40,7 @@ enum CancelCommand {
     static func cancel(
         _ node: String, _ why: String, _ link: SuiteLink, _ client: KubernetesClient?, within timeout: Interval
     ) async throws(CommandError) -> CancelOutcome {
-        let record = try await record(of: node, link, client)
+        let record = try await record(of: node, link, client, within: timeout)
         if let outcome = CancelOutcome(withoutAsking: node, record) { return outcome }
         let command = RemovalCancelled(
             cluster: link.cluster, id: record.id, nodes: [node], reason: Explanation(.cancelledByOperator, why),
@@ -90,9 +90,9 @@ enum CancelCommand {
         }
     }
 
-    /// The record of the node's removal: from the node itself, else as the Decider knows it.
+    /// The record of the node's removal: from the node itself, else as the Decider knows it, asked for up to `timeout`.
     private static func record(
-        of node: String, _ link: SuiteLink, _ client: KubernetesClient?
+        of node: String, _ link: SuiteLink, _ client: KubernetesClient?, within timeout: Interval
     ) async throws(CommandError) -> RemovalRecord {
         var text: String?
         if let client {
@@ -104,7 +104,7 @@ enum CancelCommand {
             }
         } else {
             let (_, answer) = try await Question.ask(
-                link, EvaluationRequested.Subject(.node, node), within: .seconds(10))
+                link, EvaluationRequested.Subject(.node, node), within: timeout)
             guard answer.isKnown else {
                 let near = answer.near.isEmpty ? "" : "; did you mean \(answer.near.joined(separator: ", "))?"
                 throw CommandError("the Decider knows no node \(node)\(near)")

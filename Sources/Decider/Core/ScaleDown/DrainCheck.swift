@@ -78,13 +78,7 @@ struct DrainCheck {
     func check(_ slot: Int, _ model: ClusterModel) -> DrainOutcome {
         var outcome = DrainOutcome()
         guard let record = model.nodes[slot] else { return outcome }
-        // In the order of their names, so that the pod that is named does not depend on the order of messages.
-        func mark(_ index: Int32) -> String {
-            guard let pod = model.pods[Int(index)] else { return "" }
-            return keepsOrder ? pod.uid : pod.name
-        }
-        let pods = record.pods.sorted { mark($0) < mark($1) }
-        for index in pods {
+        for (_, index) in ordered(record.pods, model) {
             guard let pod = model.pods[Int(index)] else { continue }
             // A pod below the cut-off holds neither room nor its node.
             if let priority = model.catalog.classes[Int(pod.podClass)].shape.priority,
@@ -102,6 +96,19 @@ struct DrainCheck {
             }
         }
         return outcome
+    }
+
+    /// In the order of their names, so that the pod that is named does not depend on the order of messages. (Each is looked
+    /// up once: a comparison that did so would pay for the whole model each time.)
+    private func ordered(_ pods: [Int32], _ model: ClusterModel) -> [(mark: String, pod: Int32)] {
+        var marked: [(mark: String, pod: Int32)] = []
+        marked.reserveCapacity(pods.count)
+        for index in pods {
+            guard let pod = model.pods[Int(index)] else { continue }
+            marked.append((keepsOrder ? pod.uid : pod.name, index))
+        }
+        if marked.count > 1 { marked.sort { $0.mark < $1.mark } }
+        return marked
     }
 
     /// Whether a pod's grace period, and half a minute, are long over.

@@ -175,9 +175,9 @@ extension ActuatorCore {
             reading.unsettled[record.memberID] == nil ? nil : removal.unsettledSince ?? now
         // The Notifier asks the record: pods of a machine that goes anyway are told with the time that is left.
         if !record.isExternal, !removal.isMachine, !removal.nodeIsGone, record.phase.order < RemovalPhase.drained.order,
-            member.isLeaving != record.isTaken
+            goesAnyway(member, record.reason.reason) != record.isTaken
         {
-            request(node, .taken(member.isLeaving))
+            request(node, .taken(!record.isTaken))
         }
         if member.isLeaving {
             letGo(node, removal, reading)

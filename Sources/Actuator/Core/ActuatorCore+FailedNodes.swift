@@ -13,7 +13,8 @@ import Support
 /// included, that might make the place. If it is a ready node, Heat's doubt is taken back, unless it is half deleted: it is unmarked,
 /// and marked before where Heat could not make or change it, for only a mark can be taken back. Heat then keeps it
 /// (docs/openstack/heat.md §9). Where what made it fail lasts, each update makes it fail again: then its pods are not told again,
-/// and it is unmarked as soon as it has failed (`keepAgain`).
+/// and it is unmarked as soon as it has failed (`keepAgain`). One that is half deleted goes for good, so none of its pods may
+/// refuse: one that did would stop the group for ever.
 extension ActuatorCore {
     mutating func removeFailedNodes(_ id: String, _ reading: GroupReading) {
         // (A ResourceGroup takes no chosen member out. A stack whose engine died gets its size anew only when these are
@@ -147,6 +148,12 @@ extension ActuatorCore {
     /// Takes a mark back, of a member whose node works.
     mutating func unmark(_ member: String, in id: String) {
         emit(.mark(group: id, member: member, unhealthy: false, why: "its node is ready"))
+    }
+
+    /// Whether its machine goes whatever anybody here says: somebody else takes it, or it is half deleted and is emptied for
+    /// that.
+    func goesAnyway(_ member: GroupState.Member, _ reason: Reason) -> Bool {
+        member.isLeaving || (member.status == "DELETE_FAILED" && reason == .memberFailed)
     }
 
     func node(of member: GroupState.Member) -> NodeView? {

@@ -127,10 +127,11 @@ extension ActuatorCore {
     }
 
     private mutating func cordon(_ target: RemovalTarget, _ decision: RemovalDecided, _ member: GroupState.Member) {
-        let record = RemovalRecord(
+        var record = RemovalRecord(
             id: decision.id, group: decision.group, nodeUID: target.nodeUID, serverID: target.serverID,
             member: member.name, memberID: member.physicalID ?? "", decidedAt: decision.decidedAt, startedAt: now,
             deadline: now + policy.maximumCooldown + policy.cooldownMargin, reason: target.reason)
+        if goesAnyway(member, target.reason.reason) { record.taken = true }
         var removal = Removal(record: record, uid: target.nodeUID)
         removal.beginBy = decision.deadline
         let edit = NodeEdit(node: target.node, uid: target.nodeUID, kind: .cordon(record))

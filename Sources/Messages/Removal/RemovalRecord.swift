@@ -121,7 +121,7 @@ public struct RemovalRecord: Sendable, Hashable, Codable {
     public var change: Change?
     /// What the drain has done beyond evictions.
     public var drain: Drain?
-    /// A removal of our own whose machine somebody else takes away meanwhile; absent otherwise.
+    /// A removal of our own whose machine somebody else takes away meanwhile, or left half deleted before; absent otherwise.
     public var taken: Bool?
 
     /// A removal that begins: the node is about to be cordoned.

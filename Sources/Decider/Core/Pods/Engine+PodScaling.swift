@@ -59,9 +59,10 @@ extension Engine {
             podScaling.keptRevision = roster.revision
             sentences = forgetScalers(&result, roster.ids, at: now)
         }
-        let bonds = bind(roster.items)
+        let bonds = bonds(of: roster)
         var entries = result.evaluation.scalers ?? []
-        for (item, bond) in zip(roster.items, bonds) {
+        for number in bonds.indices {
+            let (item, bond) = (roster.items[number], bonds[number])
             let (scaler, known) = (item.scaler, memory.pods?.scalers[item.id])
             // Taken out, not copied: what it looks back at is changed in place.
             var runtime = podScaling.runtimes.updateValue(ScalerRuntime(), forKey: item.id) ?? ScalerRuntime()

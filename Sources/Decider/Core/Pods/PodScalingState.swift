@@ -95,6 +95,8 @@ struct PodScalingState: Sendable {
     var roster = ScalerRoster()
     var index = PodIndex()
     var bindings = ScalerBindings()
+    /// As they were found last.
+    var bound: BoundScalers?
     /// Ids that the ledger has been told of.
     var told: Set<String> = []
     /// The scalers of which nothing else is remembered.

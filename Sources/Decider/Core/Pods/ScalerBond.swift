@@ -25,9 +25,43 @@ struct ScalerBond: Sendable {
     var others: [Explanation] = []
 }
 
+/// The bonds of all scalers, and all that they follow from. While none of it has changed they are as they were: a thousand
+/// scalers are looked at far more often than a workload changes.
+struct BoundScalers: Sendable {
+    /// What bonds follow from.
+    struct Ground: Sendable, Equatable {
+        var roster: Int
+        var scaling: Int
+        /// Classes of pods: how often they were numbered anew, and how many there are.
+        var classes: [Int]
+        /// State of the pods themselves; nil: no scaler counts pods that its selector finds.
+        var pods: Int?
+        /// Targets that a scaler set to zero.
+        var idled: [String: PodScalingMemory.Idle]?
+        /// Targets that have a replica more while a pod of theirs moves.
+        var surged: [String: Int]
+    }
+
+    var ground: Ground
+    var bonds: [ScalerBond]
+}
+
 extension Engine {
-    /// Finds targets and pods of the scalers: for each its bond.
-    mutating func bind(_ scalers: [ScalerRoster.Item]) -> [ScalerBond] {
+    /// For each scaler its bond.
+    mutating func bonds(of roster: ScalerRoster) -> [ScalerBond] {
+        let surged = surged()
+        let ground = BoundScalers.Ground(
+            roster: roster.revision, scaling: model.scaling.revision,
+            classes: [model.classesRevision, model.catalog.classes.count],
+            pods: roster.countsPods ? model.revision : nil, idled: memory.pods?.idled, surged: surged)
+        if let bound = podScaling.bound, bound.ground == ground { return bound.bonds }
+        let bonds = bind(roster.items, surged)
+        podScaling.bound = BoundScalers(ground: ground, bonds: bonds)
+        return bonds
+    }
+
+    /// Finds targets and pods of the scalers.
+    private mutating func bind(_ scalers: [ScalerRoster.Item], _ surged: [String: Int]) -> [ScalerBond] {
         var bonds: [ScalerBond] = []
         bonds.reserveCapacity(scalers.count)
         // Which scaler claims a target first, and the others that do.
@@ -61,7 +95,6 @@ extension Engine {
             }
             bonds.append(bond)
         }
-        let surged = surged()
         if !surged.isEmpty {
             for number in bonds.indices {
                 // Of several targets as well: the one more counts in their sum, and would be taken from the largest.

@@ -26,6 +26,8 @@ struct ScalerRoster: Sendable {
     private(set) var ids: Set<String> = []
     /// Containers that one of them looks at.
     private(set) var containers: Set<String> = []
+    /// Whether one of them counts the pods that a selector of its own finds.
+    private(set) var countsPods = false
     /// Grows when the scalers change.
     private(set) var revision = 0
     private var seen = -1
@@ -41,6 +43,7 @@ struct ScalerRoster: Sendable {
         for scaler in configuration where all[scaler.id] == nil { all[scaler.id] = scaler }
         items = all.values.map(Item.init).sorted { $0.id < $1.id }
         ids = Set(items.map(\.id))
+        countsPods = items.contains { $0.scaler.monitorSelector != nil }
         containers = Set(items.flatMap { $0.scaler.intentions.compactMap(\.container) })
     }
 }

@@ -129,6 +129,10 @@ struct ProposalTests {
         // Five in all, ten wanted, eight allowed over the set: three more of the target.
         #expect(stage.change == [3, 6])
         #expect(stage.entry()?.current == 5)
+        // One of the set that goes does not count any more, though no workload has changed.
+        stage.stage.delta(removedPods: [pods[0].uid])
+        stage.stage.evaluate(after: .seconds(16))
+        #expect(stage.entry()?.current == 4)
     }
 
     @Test("Enabled turns auto scaling on or off")

@@ -7,7 +7,7 @@ import Testing
 @testable import Actuator
 @testable import Notifier
 
-/// What pods answer, or do not, and how long they take to end.
+/// What pods answer, or do not, and how long they take to end; and load that returns while they are told.
 @Suite("Pods that answer in all ways, on a practice cloud", .serialized)
 struct AnswerPracticeTests {
     /// One node for each kind of pod, by its name, and one that stays.
@@ -138,6 +138,55 @@ struct AnswerPracticeTests {
         try await stage.wait("their Nodes are gone") { try await stage.nodes().count == 2 }
         #expect(try await stage.group().size == 2)
         #expect(try await FaultPracticeTests.offences(stage) == [])
+        await stage.close()
+    }
+
+    @Test("load returns during the cooldown: the Decider itself takes the removal back, and no machine is made")
+    func loadReturns() async throws {
+        let stage = try PracticeStage(
+            desired: 2,
+            extra: [
+                "notifier.cooldown=60s", "notifier.max_cooldown=120s", "decider.scale_down.unneeded_time=2s",
+                "decider.scale_down.delay_after_add=0s", "decider.scale_down.delay_after_delete=0s",
+                "decider.scale_down.delay_after_failure=10m",
+            ])
+        try await stage.ready(2)
+        try await stage.control(
+            .post, "workloads",
+            ["name": "small", "replicas": 2, "cpu": "100m", "gate": true, "hook": ["answer": "never"]])
+        try await stage.wait("one pod on each node") {
+            Set(try await stage.pods().filter { $0.isMoved && $0.phase == .running }.map(\.node)).count == 2
+        }
+        stage.startActuator()
+        stage.startNotifier()
+        let mind = PracticeMind(stage)
+        let thinking = Task { await mind.run() }
+        try await stage.wait("a removal is decided and its pod told") { stage.story.contains(.removalNoticed) }
+        let decided = try #require(
+            stage.events.lazy.compactMap { event -> RemovalDecided? in
+                if case .removalDecided(let event) = event { event } else { nil }
+            }.first)
+        let chosen = try #require(decided.nodes.first?.node)
+        let pod = try #require(try await stage.pods().first { $0.node == chosen && $0.isMoved })
+        // Two that find no room on one node of four cores.
+        try await stage.control(.post, "workloads", ["name": "late", "replicas": 2, "cpu": "2500m"])
+        try await stage.wait("it is taken back", within: .seconds(50)) { stage.story.contains(.removalFailed) }
+        let cancelled = stage.events.compactMap { event -> Explanation? in
+            if case .removalCancelled(let event) = event, event.id == decided.id { event.reason } else { nil }
+        }
+        #expect(cancelled.first?.reason == .loadReturned, "\(cancelled)")
+        try await stage.wait("both new pods run") {
+            let late = try await stage.pods().filter { $0.labels["app"] == "late" && $0.phase == .running }
+            return Set(late.map(\.node)).count == 2
+        }
+        try await stage.wait("the pod was told to stay, and serves") {
+            let now = try await stage.pods().first { $0.uid == pod.uid }
+            return now?.deletedAt == nil && now?.gate == .serving && now?.annotations[RemovalNames.podRemoval] == nil
+        }
+        #expect(!stage.story.contains(.scaleDecided) && !stage.story.contains(.removalQuiesced), "\(stage.story)")
+        #expect(try await stage.group().size == 2)
+        thinking.cancel()
+        await thinking.value
         await stage.close()
     }
 }

@@ -28,8 +28,10 @@ actor PracticeMind {
         stage.listen { [weak self] event in Task { await self?.hear(event) } }
         let (log, _, _) = stage.runtime
         let watches = ClusterWatches(stage.kubernetes, engine, pageSize: 500, log: log, metrics: Metrics())
+        let scales = ScaleReader(client: stage.kubernetes, engine: engine, configured: [], log: log)
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await watches.run() }
+            group.addTask { await scales.run() }
             group.addTask { await self.publish() }
             group.addTask { await self.carryOut() }
             await engine.handle(.snapshotRequested(why: "the stage begins"))

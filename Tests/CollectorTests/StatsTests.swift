@@ -70,6 +70,8 @@ struct KubeletReadingTests {
             container_cpu_usage_seconds_total{container="a",id="/k/a",namespace="n",pod="p"} 5 5000
             container_memory_working_set_bytes{container="",id="/",namespace="",pod=""} 2000 5001
             container_memory_working_set_bytes{\#(labels)} 300
+            container_memory_working_set_bytes{container="",id="/kubepods/x/cri-containerd-1.scope",image="pause",name="1",namespace="n",pod="p"} 2 4000
+            container_cpu_usage_seconds_total{container="",cpu="total",id="/kubepods/x/cri-containerd-1.scope",image="pause",name="1",namespace="n",pod="p"} 1 4000
             container_network_receive_bytes_total{\#(labels),interface="eth0"} 40
             container_network_transmit_bytes_total{\#(labels),interface="eth0"} 4
             container_network_receive_bytes_total{container="",id="/",interface="ens3"} 1000
@@ -521,6 +523,8 @@ struct UsageMeterTests {
         let mended = meter.take(reading(29, cpu: 30), of: target, at: time(30))
         #expect(mended.node.at == time(29))
         #expect(!mended.node.stale)
+        #expect(mended.node.cpuMillis == nil, "14 core-seconds are not spread over an hour")
+        #expect(meter.take(reading(44, cpu: 45), of: target, at: time(45)).node.cpuMillis == 1_000)
     }
 
     @Test("a clock that was set back begins anew instead of waiting for the time to come round again")

@@ -135,7 +135,8 @@ struct AlarmWatch: Sendable {
         let ids = wanted.filter(Self.isID)
         var absent = said.filter { lookedFor($0.key, $0.value) && $0.value.wasSeen }.map(\.key)
         if seesAll { absent += ids.filter { said[$0] == nil } }
-        for id in absent.sorted() where !there.contains(id) && said[id]?.state != Self.unknown {
+        // Said again at each look, as the states of living ones are: a word may be lost, and a Decider may have been away.
+        for id in absent.sorted().prefix(200) where !there.contains(id) {
             let gone = Seen(id: id, name: said[id]?.name ?? "", state: Self.unknown, why: "Aodh has no such alarm")
             tell(gone, askedAt, &answer)
         }

@@ -102,7 +102,9 @@ enum MessageSize {
 
     static func of(_ scaler: PodScaler) -> Int {
         900 + of(scaler.targetSelector) + of(scaler.monitorSelector) + (scaler.mistake?.utf8.count ?? 0)
-            + (scaler.intentions.count + scaler.values.count) * 200
+            + scaler.intentions.reduce(0) { $0 + 200 + $1.stat.utf8.count + ($1.container?.utf8.count ?? 0) }
+            + scaler.values.reduce(0) { $0 + 200 + $1.stat.utf8.count }
+            + (scaler.target.map { $0.apiVersion.utf8.count + $0.kind.utf8.count + $0.name.utf8.count } ?? 0)
             + (scaler.sources ?? []).reduce(0) { $0 + of($1) }
             + (scaler.scaleUp.policies.count + scaler.scaleDown.policies.count) * 80
     }
@@ -124,6 +126,7 @@ enum MessageSize {
 
     static func of(_ autoscaler: PodAutoscaler) -> Int {
         200 + autoscaler.namespace.utf8.count + autoscaler.name.utf8.count + autoscaler.target.name.utf8.count
+            + autoscaler.target.kind.utf8.count + autoscaler.target.apiVersion.utf8.count
     }
 
     static func of(_ budget: Budget) -> Int {

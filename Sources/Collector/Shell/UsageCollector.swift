@@ -48,6 +48,8 @@ struct UsageCollector: Sendable {
 
     /// Samples in one message: about 200 bytes each, quoted.
     private static let batch = 2_000
+    /// Half of what `bus.max_message` lets through by default.
+    private static let batchBytes = 2 << 20
     /// Messages that wait for the broker, at most: then the oldest are dropped.
     private static let maximumWaiting = 200
 
@@ -149,13 +151,20 @@ struct UsageCollector: Sendable {
             let samples = Array(nodes[start..<min(start + Self.batch, nodes.count)])
             yield(.nodes(NodeStats(cluster: cluster, samples: samples)), outbox)
         }
-        for start in stride(from: 0, to: pods.count, by: Self.batch) {
-            var samples = Array(pods[start..<min(start + Self.batch, pods.count)])
-            if !settings.containers {
-                for index in samples.indices { samples[index].keepContainers(wanted[samples[index].namespace]) }
+        // By number, and by about what they take: a kubelet that tells of thousands of containers must not make a message
+        // too large for the bus, and other nodes' samples with it.
+        var (part, bytes): ([PodStats.Sample], Int) = ([], 0)
+        for var sample in pods {
+            if !settings.containers { sample.keepContainers(wanted[sample.namespace]) }
+            let size = (sample.containers ?? []).reduce(1_200) { $0 + 230 + $1.name.utf8.count }
+            if part.count == Self.batch || (bytes + size > Self.batchBytes && !part.isEmpty) {
+                yield(.pods(PodStats(cluster: cluster, samples: part)), outbox)
+                (part, bytes) = ([], 0)
             }
-            yield(.pods(PodStats(cluster: cluster, samples: samples)), outbox)
+            part.append(sample)
+            bytes += size
         }
+        if !part.isEmpty { yield(.pods(PodStats(cluster: cluster, samples: part)), outbox) }
         nodes.removeAll(keepingCapacity: true)
         pods.removeAll(keepingCapacity: true)
     }

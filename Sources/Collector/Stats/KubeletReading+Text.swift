@@ -188,7 +188,10 @@ private struct PageTable {
         var container = sample.label("container") ?? pod.lowerBound..<pod.lowerBound
         switch family {
         case .received, .sent: container = pod.lowerBound..<pod.lowerBound
-        default: if PrometheusText.equal(page, container, "POD") { return }
+        default:
+            if PrometheusText.equal(page, container, "POD") { return }
+            // containerd names no container for the pause container: its control group has a name, the pod's own has none.
+            if container.isEmpty, let name = sample.label("name"), !name.isEmpty { return }
         }
         guard let index = entry(namespace, pod, container) else { return }
         put(value, family, time, sample, &entries[index])

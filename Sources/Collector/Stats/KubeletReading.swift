@@ -64,7 +64,8 @@ struct KubeletReading: Sendable, Equatable {
             for container in containers { use.at = container.use.at ?? use.at }
             use.cpuSeconds = sum(\.cpuSeconds, 0, +)
             use.cpuMillis = sum(\.cpuMillis, 0, +)
-            use.memoryBytes = sum(\.memoryBytes, 0, &+)
+            // Saturates: what no node has is then rejected like a single such amount.
+            use.memoryBytes = sum(\.memoryBytes, 0) { min($0, .max - $1) + $1 }
         }
 
         private func sum<Number>(

@@ -31,7 +31,9 @@ struct RateMeter: Sendable {
             counts[source, default: [:]][name] = Count(value: number, at: now)
             // One that fell was started anew.
             guard let before, number >= before.value, now - before.at <= Self.longest else { continue }
-            values[name] = (number - before.value) / (now - before.at).inSeconds
+            let rate = (number - before.value) / (now - before.at).inSeconds
+            // One that is no number would keep the whole message from being sent.
+            if rate.isFinite { values[name] = rate }
         }
         return values
     }

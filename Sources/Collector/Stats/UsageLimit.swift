@@ -9,7 +9,8 @@ struct UsageLimit {
         let cpu = max(target.capacity.cpuMillis, target.allocatable.cpuMillis)
         let memory = max(target.capacity.memoryBytes, target.allocatable.memoryBytes)
         cpuMillis = cpu > 0 ? Double(cpu) * 4 : .infinity
-        memoryBytes = memory > 0 ? (memory > .max / 4 ? .max : memory * 4) : .max
+        let most = Int64(KubeletReading.largestBytes)
+        memoryBytes = memory > 0 && memory < most / 4 ? memory * 4 : most
     }
 
     /// An amount of memory if it can be one; else it is counted.

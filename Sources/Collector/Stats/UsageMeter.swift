@@ -103,7 +103,13 @@ struct UsageMeter {
         var rejected = reading.rejected
         let limit = UsageLimit(target)
         let kubelet = reading.node.at ?? now
+        let hasLeapt = hasLeapt(kubelet, now, memory)
         let clock = readClock(kubelet, now, &memory)
+        if hasLeapt {
+            // Rates over the time that its clock was set forward by would be far too small.
+            memory.counters = nil
+            memory.pods = UsageMemory()
+        }
 
         let rates = advance(memory.counters, reading.node, kubelet, limit, &rejected)
         memory.leaving = memory.leaving.filter { now - $0.value <= leavingFor && $0.value <= now }
@@ -288,6 +294,12 @@ struct UsageMeter {
     /// What is less than a billionth of a core is the error of a binary fraction.
     private static func wholeMillis(_ millis: Double) -> Double {
         ((millis * 1e6).rounded(.down) / 1e6).rounded(.up)
+    }
+
+    /// Whether the kubelet's clock was set forward: it went on by far more than ours since it was last seen to go on.
+    private func hasLeapt(_ kubelet: Timestamp, _ now: Timestamp, _ memory: NodeMemory) -> Bool {
+        guard let before = memory.measured, let advancedAt = memory.advancedAt, kubelet > before else { return false }
+        return kubelet - before > (now - advancedAt) + staleAfter
     }
 
     /// Between two readings closer than this a rate would be mostly noise.

@@ -55,6 +55,8 @@ public struct Engine: Sendable {
     var removalHolds: [Int: Explanation] = [:]
     /// Measured load, as far as a rule is on it.
     var measurements: RuleMeasurements
+    /// When this process first looked at its rules: nothing was measured before.
+    var judgedSince: Timestamp?
     /// What became of requests from outside, for the next record.
     var signalOutcomes: [Evaluation.SignalEntry] = []
     /// Nodes that could be replaced by others, and what the ledger says of them.

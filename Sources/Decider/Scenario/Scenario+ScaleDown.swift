@@ -112,7 +112,7 @@ extension Scenario {
         if let candidates = document["candidates"], let group = candidates["group"]?.stringValue {
             var nodes: [JSONValue] = []
             for (kind, key) in [("e", "empty"), ("d", "needDrain")] {
-                for index in 0..<Int(candidates[key]?.intValue ?? 0) {
+                for index in 0..<Self.count(candidates[key]) {
                     let name = "\(kind)-\(index)"
                     if kind == "d" { drains.insert(name) }
                     nodes.append(
@@ -193,7 +193,7 @@ extension Scenario {
         for kind in kinds {
             for item in document[path: "candidates", kind]?.arrayValue ?? [] {
                 guard let number = engine.groupNumbers[item["group"]?.stringValue ?? ""] else { continue }
-                for _ in 0..<Int(item["count"]?.intValue ?? 0) {
+                for _ in 0..<Self.count(item["count"]) {
                     candidates.append(
                         RemovalSelection.Candidate(
                             slot: candidates.count, group: number, zone: "", isEmpty: kind == "empty"))

@@ -3,6 +3,9 @@ import Messages
 import Support
 
 extension Scenario {
+    /// A number of things, within what can be: a file may say anything.
+    static func count(_ value: JSONValue?) -> Int { Int(min(max(0, value?.intValue ?? 0), 100_000)) }
+
     func estimate() -> JSONValue {
         let engine = engine()
         guard let template = engine.templates.first ?? nil else { return .object([:]) }
@@ -177,7 +180,7 @@ extension Scenario {
             var requested = ResourceList()
             var pods = 0
             for pod in item["pods"]?.arrayValue ?? [] {
-                let count = pod["count"]?.intValue ?? 1
+                let count = Int64(pod["count"].map(Self.count) ?? 1)
                 let each = ScenarioValues.resources(pod["requests"])
                 requested.cpuMillis += each.cpuMillis * count
                 requested.memoryBytes += each.memoryBytes * count

@@ -124,10 +124,11 @@ extension Scenario {
             var names = list("nodes").filter { $0["group"]?.stringValue != nil }.compactMap { $0["name"]?.stringValue }
             if let wanted = step["registered"] {
                 names = ScenarioValues.list(wanted)
-            } else if let count = step["registeredCount"]?.intValue {
+            } else if let number = step["registeredCount"] {
+                let count = Self.count(number)
                 let group = list("nodeGroups").first?["id"]?.stringValue ?? ""
                 while names.count < count { names.append("\(group)-\(names.count + 1)") }
-                names.removeLast(max(0, names.count - Int(count)))
+                names.removeLast(max(0, names.count - count))
             }
             for name in names where !snapshot.nodes.contains(where: { $0.name == name }) {
                 let plain = JSONValue.object(["allocatable": .object(["cpu": "1000m", "memory": 1_000, "pods": 100])])

@@ -26,9 +26,11 @@ struct ScenarioValues {
     }
 
     static func quantity(_ value: JSONValue, millis: Bool = false) -> Int64 {
-        if let text = value.stringValue { return (millis ? Quantity.millis(text) : Quantity.units(text)) ?? 0 }
-        guard let number = value.doubleValue else { return 0 }
-        return Int64(millis ? number * 1_000 : number)
+        if let text = value.stringValue {
+            return min(max(0, (millis ? Quantity.millis(text) : Quantity.units(text)) ?? 0), ResourceList.most)
+        }
+        guard let number = value.doubleValue, !number.isNaN else { return 0 }
+        return Int64(min(max(0, millis ? number * 1_000 : number), Double(ResourceList.most)))
     }
 
     static func texts(_ value: JSONValue?) -> [String: String] {

@@ -40,7 +40,8 @@ public enum AutoscalerConversion {
 
     private static func documents(_ text: String) -> [String] {
         var documents = [""]
-        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+        // (A carriage return and a line feed are one character.)
+        for line in text.split(omittingEmptySubsequences: false, whereSeparator: { $0 == "\n" || $0 == "\r\n" }) {
             if line == "---" || line.hasPrefix("--- ") {
                 documents.append("")
             } else {
@@ -223,7 +224,7 @@ public enum AutoscalerConversion {
     }
 
     private static func plain(_ text: String) -> String {
-        let words: Set<String> = ["true", "false", "null", "yes", "no", "on", "off", "~"]
+        let words: Set<String> = ["true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"]
         let isPlain =
             text.first.map { $0.isLetter && $0.isASCII } ?? false
             && text.utf8.allSatisfy {

@@ -23,6 +23,8 @@ public struct PodScalerMistake: Error, Sendable, Equatable, CustomStringConverti
 struct PodScalerNode {
     let value: JSONValue
     let path: String
+    /// Names of stats, targets and labels: a message holds many scalers.
+    private static let longestText = 1_024
 
     init(_ value: JSONValue, at path: String) {
         self.value = value
@@ -44,6 +46,7 @@ struct PodScalerNode {
 
     func text() throws(PodScalerMistake) -> String {
         guard let text = value.stringValue else { throw wrong("is no text") }
+        guard text.utf8.count <= Self.longestText else { throw wrong("is longer than \(Self.longestText) bytes") }
         return text
     }
 
@@ -66,7 +69,11 @@ struct PodScalerNode {
 
     /// A quantity as Kubernetes writes it (`100m`, `2Gi`, `50`).
     func quantity() throws(PodScalerMistake) -> Double {
-        if let number = value.doubleValue { return number }
+        if let number = value.doubleValue {
+            // What a quantity can say: beyond it thousandths are no number any more, or none at all.
+            guard number == 0 || (1e-9...9e15).contains(abs(number)) else { throw wrong("is out of range") }
+            return number
+        }
         guard let text = value.stringValue, let millis = Quantity.millis(text) else {
             throw wrong("is no quantity")
         }

@@ -29,15 +29,21 @@ extension ResourceList: Codable {
         case cpuMillis, memoryBytes, ephemeralStorageBytes, pods, extended
     }
 
-    /// Absent fields are zero.
+    /// More than any machine has. Sums over a hundred thousand pods stay within 64 bits.
+    public static let most: Int64 = 1 << 46
+
+    /// Absent fields are zero. An amount that no machine has is taken for the most that counts, and a negative one for none:
+    /// whoever may make a pod may have it ask for eight exabytes, and two of those are more than a number holds.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
+        func amount(_ key: CodingKeys) throws -> Int64 {
+            min(max(0, try container.decodeIfPresent(Int64.self, forKey: key) ?? 0), Self.most)
+        }
         self.init(
-            cpuMillis: try container.decodeIfPresent(Int64.self, forKey: .cpuMillis) ?? 0,
-            memoryBytes: try container.decodeIfPresent(Int64.self, forKey: .memoryBytes) ?? 0,
-            ephemeralStorageBytes: try container.decodeIfPresent(Int64.self, forKey: .ephemeralStorageBytes) ?? 0,
-            pods: try container.decodeIfPresent(Int64.self, forKey: .pods) ?? 0,
-            extended: try container.decodeIfPresent([String: Int64].self, forKey: .extended) ?? [:])
+            cpuMillis: try amount(.cpuMillis), memoryBytes: try amount(.memoryBytes),
+            ephemeralStorageBytes: try amount(.ephemeralStorageBytes), pods: try amount(.pods),
+            extended: (try container.decodeIfPresent([String: Int64].self, forKey: .extended) ?? [:])
+                .mapValues { min(max(0, $0), Self.most) })
     }
 
     /// Zero fields are left out.

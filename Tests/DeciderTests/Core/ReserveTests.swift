@@ -43,6 +43,24 @@ struct ReserveTests {
         #expect(daemon.sizes == [:])
     }
 
+    @Test("The place of an evicted pod is kept across a snapshot as well")
+    func evictedAcrossSnapshot() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+        var leaving = Stage.node("n1", taints: [Taint.underRemoval])
+        leaving.annotations[RemovalNames.record] = "{}"
+        leaving.unschedulable = true
+        let nodes = [leaving, Stage.node("n2")]
+        let on = stage.pods("on", 1, Stage.shape(cpu: 2_000), on: "n2")
+        stage.snapshot(
+            nodes: nodes, pods: stage.pods("db", 1, Stage.shape(cpu: 2_000, app: "db", owner: nil), on: "n1") + on)
+        stage.group("w", ["n1", "n2"])
+        stage.evaluate()
+        stage.delta(removedPods: ["db-0"])
+        stage.snapshot(nodes: nodes, pods: on + stage.pods("new", 1, Stage.shape(cpu: 2_000, app: "new")))
+        stage.evaluate(after: .seconds(2))
+        #expect(stage.sizes == ["w": 3])
+    }
+
     @Test("The place of an evicted pod of which no owner is known is kept as well: somebody may make it anew")
     func bare() {
         var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])

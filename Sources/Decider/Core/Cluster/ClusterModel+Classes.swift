@@ -97,6 +97,7 @@ extension ClusterModel {
         var used: Set<Int> = []
         for pod in pods { if let pod, let shape = numbers[Int(pod.podClass)] { used.insert(shape) } }
         for workload in workloads.values { if let template = workload.template { used.insert(template) } }
+        for target in scaling.targets.values { if let template = target.template { used.insert(template) } }
         for item in evicted { if let shape = numbers[Int(item.podClass)] { used.insert(shape) } }
         return used
     }

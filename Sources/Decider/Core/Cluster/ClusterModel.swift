@@ -99,7 +99,10 @@ struct ClusterModel: Sendable {
         heardAt = now
         switch feed.take(snapshot) {
         case .whole(let parts):
+            // Evicted pods are in no snapshot: their places are kept as long as after a delta.
+            let gone = evicted.map { (shape: catalog.classes[Int($0.podClass)].shape, at: $0.at) }
             rebuild(from: parts)
+            evicted = gone.map { EvictedPod(podClass: Int32(addClass($0.shape)), at: $0.at) }
             return .applied
         case .waiting: return .heartbeat
         case .ignored: return .ignored

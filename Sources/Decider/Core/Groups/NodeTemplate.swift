@@ -92,7 +92,12 @@ extension ClusterModel {
         let whole = catalog.vector(capacity)
         var pods = carried
         if addDaemonSets {
-            pods += daemonSets(on: number, except: daemonSetsPresent)
+            // One that an empty node has no room for never runs there: its pod waits, and takes nothing.
+            pods += daemonSets(on: number, except: daemonSetsPresent).filter { podClass in
+                catalog.classes[podClass].needs.allSatisfy { need in
+                    need.amount <= (need.dimension < offered.count ? offered[need.dimension] : 0)
+                }
+            }
         }
         var free = offered
         while free.count < catalog.stride { free.append(0) }

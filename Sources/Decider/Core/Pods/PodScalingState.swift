@@ -110,7 +110,8 @@ struct PodIndex: Sendable {
     private(set) var podsOfClass: [[Int32]] = []
 
     mutating func update(_ model: ClusterModel) {
-        guard revision != model.revision else { return }
+        // (A class may come without a change of the cluster: of a static pod of a node that is gone.)
+        guard revision != model.revision || podsOfClass.count < model.catalog.classes.count else { return }
         revision = model.revision
         let classes = model.catalog.classes.count
         for index in podsOfClass.indices { podsOfClass[index].removeAll(keepingCapacity: true) }

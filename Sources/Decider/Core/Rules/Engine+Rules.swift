@@ -113,6 +113,7 @@ extension Engine {
         var memories: [String: RuleMemory] = [:]
         var entries: [Evaluation.RuleEntry] = []
         let nodes = readyNodes()
+        judgedSince = judgedSince ?? now
         for rule in configuration.rules {
             var own = RuleMemory(of: rule, memory.rules?[rule.name])
             guard let number = groups.firstIndex(where: { $0.rules.id == rule.group }) else { continue }
@@ -179,8 +180,14 @@ extension Engine {
     private func reading(of rule: ScalingRule, _ nodes: [String], at now: Timestamp) -> RuleReading {
         switch rule.condition {
         case .threshold(let threshold):
-            return threshold.reading(
-                measurements.values(threshold, of: nodes, at: now), nodes: nodes.count, all: rule.direction == .down)
+            let values = measurements.values(threshold, of: nodes, at: now)
+            // Just taken over: what the first nodes say is not the group's, and what held before may hold still.
+            if values.count < nodes.count, now < (judgedSince ?? now) + threshold.maximumAge {
+                return RuleReading(
+                    holds: nil, detail: "\(threshold.metric) is known of \(values.count) of \(nodes.count) nodes yet",
+                    isEarly: true)
+            }
+            return threshold.reading(values, nodes: nodes.count, all: rule.direction == .down)
         case .alarm(let alarm):
             let known = (memory.alarms ?? [:]).filter { id, state in
                 (id == alarm.name || state.name == alarm.name)

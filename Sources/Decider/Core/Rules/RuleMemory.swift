@@ -124,7 +124,7 @@ struct RuleMemory: Sendable, Codable, Equatable {
             return .idle(Explanation(.ruleOutOfSchedule, schedule.expression), until: nil)
         }
         guard reading.holds == true else {
-            holdsSince = nil
+            if !reading.isEarly { holdsSince = nil }
             // At once: what is not known may have held for as long as the duration.
             if reading.holds == nil, rule.direction == .hold, rule.holdsUnknown { return nil }
             return .idle(Explanation(reading.holds == nil ? .noMeasurement : .ruleNotMet, reading.detail), until: nil)

@@ -196,4 +196,6 @@ struct RuleReading: Sendable, Equatable {
     var value: Double?
     /// Nodes that it was measured of.
     var nodes = 0
+    /// Not known because this process has not heard all nodes yet.
+    var isEarly = false
 }

@@ -236,7 +236,10 @@ extension Engine {
             if podClass.isFixed || podClass.isStatic { return false }
             guard let owner = podClass.shape.owner else { return true }
             let id = "\(owner.kind)/\(podClass.shape.namespace)/\(owner.name)"
-            guard let workload = model.workloads[id] else { return true }
+            // A ReplicaSet that is not told of is emptied or gone: it makes none anew.
+            guard let workload = model.workloads[id] else {
+                return configuration.peer.takesPodsInTurn || owner.kind != "ReplicaSet"
+            }
             let left = missing[id] ?? workload.replicas - workload.currentReplicas
             missing[id] = left - 1
             return left > 0

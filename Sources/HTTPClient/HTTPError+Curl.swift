@@ -4,7 +4,10 @@ extension HTTPError {
     /// The failure of a transfer in this module's words.
     /// - Parameters:
     ///   - connected: whether the connection (with TLS) was established, so that the request may have been seen.
-    static func from(_ code: CURLcode, message: String, url: String, connected: Bool) -> HTTPError {
+    ///   - status: of the answer that began, if one did.
+    static func from(
+        _ code: CURLcode, message: String, url: String, connected: Bool, status: Int?
+    ) -> HTTPError {
         func error(_ own: Code) -> HTTPError {
             HTTPError(own, url: url, detail: message, isUnsent: !connected)
         }
@@ -21,7 +24,7 @@ extension HTTPError {
             CURLE_SSL_CLIENTCERT, CURLE_USE_SSL_FAILED, CURLE_SSL_ENGINE_NOTFOUND, CURLE_SSL_ENGINE_INITFAILED,
             CURLE_SSL_ENGINE_SETFAILED, CURLE_SSL_CRL_BADFILE:
             return error(.tls)
-        case CURLE_FILESIZE_EXCEEDED: return error(.tooLarge)
+        case CURLE_FILESIZE_EXCEEDED: return HTTPError(.tooLarge, url: url, detail: message, status: status)
         case CURLE_PARTIAL_FILE, CURLE_GOT_NOTHING, CURLE_SEND_ERROR, CURLE_RECV_ERROR: return error(.closed)
         case CURLE_URL_MALFORMAT: return error(.invalidURL)
         case CURLE_OUT_OF_MEMORY: return error(.overloaded)

@@ -40,13 +40,16 @@ public struct HTTPError: Error, Sendable, Equatable, CustomStringConvertible {
     public let detail: String
     /// Whether it is certain that the server never saw the request, so that even a POST may be sent again.
     public let isUnsent: Bool
+    /// The status of an answer of which only the body could not be taken (`tooLarge`, `lineTooLong`).
+    public let status: Int?
 
     /// An error for `url`, which is stripped of its secrets here.
-    public init(_ code: Code, url: String, detail: String, isUnsent: Bool = false) {
+    public init(_ code: Code, url: String, detail: String, isUnsent: Bool = false, status: Int? = nil) {
         self.code = code
         self.url = HTTPError.withoutSecrets(url)
         self.detail = detail
         self.isUnsent = isUnsent
+        self.status = status
     }
 
     /// Whether the same request may well succeed a little later.

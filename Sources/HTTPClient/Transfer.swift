@@ -122,7 +122,7 @@ final class Transfer {
     }
 
     private func refuse(_ code: HTTPError.Code, _ detail: String) -> Int {
-        ownFailure = HTTPError(code, url: job.request.url, detail: detail)
+        ownFailure = HTTPError(code, url: job.request.url, detail: detail, status: hasHead ? head.status : nil)
         return 0
     }
 
@@ -174,8 +174,11 @@ final class Transfer {
         } else if code != CURLE_OK {
             // Without a finished handshake the request was not written yet.
             let connected = easy.large(CURLINFO_PRETRANSFER_TIME_T) > 0
+            let status = Int(easy.number(CURLINFO_RESPONSE_CODE))
             job.fail(
-                .from(code, message: easy.errorMessage(code), url: job.request.url, connected: connected))
+                .from(
+                    code, message: easy.errorMessage(code), url: job.request.url, connected: connected,
+                    status: status >= 200 ? status : nil))
         } else {
             succeeded()
         }

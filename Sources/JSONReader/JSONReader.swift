@@ -192,4 +192,21 @@ extension JSONReader {
             return .failure(error)
         }
     }
+
+    /// As `attempt`, and the error begins with what `name` says of a value that could not be read by `body`.
+    public mutating func attempt<Value>(
+        _ body: (inout JSONReader) throws(JSONError) -> Value, name: (JSONValue) -> String?
+    ) throws(JSONError) -> Result<Value, JSONError> {
+        let start = position
+        let level = depth
+        let result = try attempt(body)
+        guard case .failure(var error) = result else { return result }
+        let end = position
+        position = start
+        depth = level
+        if let whole = try? value(), let name = name(whole) { error.what = "\(name): \(error.what)" }
+        position = end
+        depth = level
+        return .failure(error)
+    }
 }

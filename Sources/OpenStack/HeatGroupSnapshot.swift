@@ -15,15 +15,18 @@ public struct HeatMember: Sendable, Equatable {
     public let statusReason: String
     /// When it was created: Heat removes failed members first, then the oldest.
     public let createdAt: Timestamp?
-    /// The server in it; nil while there is none, and where it holds several of which none is named `server`.
+    /// The server in it; nil while there is none, and where it cannot be told (`candidates`).
     public let serverID: String?
+    /// The servers in it where it cannot be told which is its machine: several, none of which is named `server`.
+    public let candidates: [String]
     /// The stack of a template member.
     public let stack: StackID?
 
     /// A member.
     public init(
         name: String, physicalID: String?, type: String, status: HeatStatus, statusReason: String = "",
-        createdAt: Timestamp? = nil, serverID: String? = nil, stack: StackID? = nil
+        createdAt: Timestamp? = nil, serverID: String? = nil, candidates: [String] = [],
+        stack: StackID? = nil
     ) {
         self.name = name
         self.physicalID = physicalID
@@ -32,6 +35,7 @@ public struct HeatMember: Sendable, Equatable {
         self.statusReason = statusReason
         self.createdAt = createdAt
         self.serverID = serverID
+        self.candidates = candidates
         self.stack = stack
     }
 

@@ -1,6 +1,9 @@
 import Support
 
 extension OpenStackClient {
+    /// Servers are looked for in a member's stack and so many stacks further in; Heat nests five deep at most by default.
+    private static let memberDepth = 2
+
     /// Reads a group: main stack, group resource, group stack, metadata, members and their servers.
     ///
     /// Five calls, two at a time in order. Works for groups of template members and of plain servers.
@@ -41,7 +44,7 @@ extension OpenStackClient {
         if let nested = try await nestedStack(of: group) {
             async let membersResult = result { () async throws(OpenStackError) in try await self.resources(nested) }
             async let serversResult = result { () async throws(OpenStackError) in
-                try await self.resources(identity, nestedDepth: 2, type: "OS::Nova::Server")
+                try await self.resources(identity, nestedDepth: 2 + Self.memberDepth, type: "OS::Nova::Server")
             }
             async let stackResult = result { () async throws(OpenStackError) in try await self.stack(nested) }
             if kind == .autoScalingGroup { metadata = try await groupMetadata(identity, resource) }
@@ -62,40 +65,89 @@ extension OpenStackClient {
         return try await resolve(id)
     }
 
-    /// The server of a member that is a stack, as `groupSnapshot` finds it; nil while there is none, and where the stack
-    /// holds several of which none is named `server`.
-    public func server(inMember stack: StackID) async throws(OpenStackError) -> String? {
-        Self.serverID(among: try await resources(stack, type: "OS::Nova::Server"))
-    }
-
-    private static func serverID(among servers: [HeatResource]) -> String? {
-        let there = servers.filter { !$0.status.isDeleted }
-        return (there.count == 1 ? there.first : there.first { $0.name == "server" })?.physicalID
+    /// The server of a member that is a stack, as `groupSnapshot` finds it; nil while there is none, and where it cannot be
+    /// told which of several.
+    public func server(
+        inMember stack: StackID
+    ) async throws(OpenStackError) -> (id: String?, candidates: [String]) {
+        let servers = try await resources(stack, nestedDepth: Self.memberDepth, type: "OS::Nova::Server")
+        let found = MemberServers(own: servers.filter { $0.stack?.id == stack.id }, all: servers)
+        return (found.id, found.candidates)
     }
 
     /// Joins the group stack's resources with the servers found below the main stack.
     static func members(_ resources: [HeatResource], servers: [HeatResource]) -> [HeatMember] {
+        let there = resources.filter { !$0.status.isDeleted }
+        // By the id of the stack it is in: names of members may repeat in another group of the same main stack.
         var byStack: [String: [HeatResource]] = [:]
         for server in servers {
-            // By the id of the stack it is in: names of members may repeat in another group of the same main stack.
             if let stack = server.stack { byStack[stack.id, default: []].append(server) }
         }
-        let members = resources.filter { !$0.status.isDeleted }.map { resource in
-            let server: String?
-            if resource.type == "OS::Nova::Server" {
-                server = resource.physicalID
-            } else {
-                let stackID = resource.nested?.id ?? resource.physicalID
-                server = serverID(among: stackID.flatMap { byStack[$0] } ?? [])
+        let deeper = serversBelow(there, byStack)
+        let members = there.map { resource in
+            var found = MemberServers(id: resource.physicalID)
+            if resource.type != "OS::Nova::Server" {
+                let own = (resource.nested?.id ?? resource.physicalID).flatMap { byStack[$0] } ?? []
+                found = MemberServers(own: own, all: own + (resource.nested.flatMap { deeper[$0.id] } ?? []))
             }
             return HeatMember(
                 name: resource.name, physicalID: resource.physicalID, type: resource.type, status: resource.status,
-                statusReason: resource.statusReason, createdAt: resource.createdAt, serverID: server,
-                stack: resource.nested)
+                statusReason: resource.statusReason, createdAt: resource.createdAt, serverID: found.id,
+                candidates: found.candidates, stack: resource.nested)
         }
         return members.sorted { left, right in
             let far = Timestamp(microseconds: .max)
             return (left.createdAt ?? far, left.name) < (right.createdAt ?? far, right.name)
+        }
+    }
+
+    /// The servers of stacks that are nested in members' stacks, by the id of the member's. Heat names a nested stack
+    /// `<stack it is in>-<resource>-<12 characters>`, and says of a resource only which stack it is in itself.
+    private static func serversBelow(
+        _ members: [HeatResource], _ byStack: [String: [HeatResource]]
+    ) -> [String: [HeatResource]] {
+        let stacks = members.compactMap(\.nested)
+        let ids = Set(stacks.map(\.id))
+        let others = byStack.filter { !ids.contains($0.key) }
+        guard !others.isEmpty else { return [:] }
+        let named = Dictionary(stacks.map { ($0.name, $0.id) }, uniquingKeysWith: { first, _ in first })
+        var below: [String: [HeatResource]] = [:]
+        for (_, servers) in others {
+            guard var name = servers.first?.stack?.name[...] else { continue }
+            while let cut = name.lastIndex(of: "-") {
+                name = name[..<cut]
+                guard let member = named[String(name)] else { continue }
+                below[member, default: []] += servers
+                break
+            }
+        }
+        return below
+    }
+}
+
+/// Which of the servers in a member's stack is the member's machine.
+private struct MemberServers {
+    /// Its id; nil: there is none, or it cannot be told.
+    var id: String?
+    /// Those of which it may be any.
+    var candidates: [String] = []
+
+    init(id: String?) { self.id = id }
+
+    /// - Parameters:
+    ///   - own: those in the member's stack itself: the only one, or the one named `server`.
+    ///   - all: with those of the stacks nested in it, of which one counts only where there is no other.
+    init(own: [HeatResource], all: [HeatResource]) {
+        let there = own.filter { !$0.status.isDeleted }
+        if let machine = there.count == 1 ? there.first : there.first(where: { $0.name == "server" }) {
+            id = machine.physicalID
+            return
+        }
+        let made = (there.isEmpty ? all : there).filter { !$0.status.isDeleted }.compactMap(\.physicalID).sorted()
+        if there.isEmpty, made.count == 1 {
+            id = made.first
+        } else {
+            candidates = made
         }
     }
 }

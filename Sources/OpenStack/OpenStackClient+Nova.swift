@@ -23,9 +23,15 @@ extension OpenStackClient {
         try await pages("flavors/detail", "flavors", NovaFlavor.decode, id: \.id)
     }
 
-    /// A server by id.
+    /// A server by id. That it is gone (`notFound`) is Nova's word alone: machines are given up for it. A 404 of somebody
+    /// else's, of a proxy or behind a wrong endpoint, is `malformed`.
     public func server(_ id: String) async throws(OpenStackError) -> NovaServer {
-        try NovaServer.decode(try await read("servers/\(PercentEncoding.segment(id))").json().member("server"))
+        do throws(OpenStackError) {
+            return try NovaServer.decode(try await read("servers/\(PercentEncoding.segment(id))").json().member("server"))
+        } catch {
+            guard error.code == .notFound, error.type != "itemNotFound" else { throw error }
+            throw error.withCode(.malformed).adding("this is not Nova's word for a server that is gone (itemNotFound)")
+        }
     }
 
     /// All servers of the project.

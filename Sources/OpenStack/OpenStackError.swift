@@ -68,11 +68,21 @@ public struct OpenStackError: Error, Sendable, Equatable, CustomStringConvertibl
         }
     }
 
+    /// Whether it is Heat's own word that there is no such stack, and not a 404 of a proxy or behind a wrong endpoint.
+    public var isGoneStack: Bool { code == .notFound && type == "EntityNotFound" }
+
     /// `notFound: GET orchestration stacks/k8s: 404 EntityNotFound: The Stack (k8s) could not be found.`
     public var description: String {
         let answer = [status.map(String.init), type].compactMap { $0 }.joined(separator: " ")
         return "\(code.rawValue): \(call): \(answer.isEmpty ? "" : answer + ": ")\(message)"
             + (requestID.map { " (\($0))" } ?? "")
+    }
+
+    /// The same, judged otherwise.
+    func withCode(_ code: Code) -> OpenStackError {
+        OpenStackError(
+            code, call: call, status: status, type: type, message: message, requestID: requestID, isUnsent: isUnsent,
+            unknownResources: unknownResources)
     }
 
     /// The same with more to say.

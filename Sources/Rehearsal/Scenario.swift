@@ -151,6 +151,7 @@ struct Scenario: Sendable {
                 .init(id: id, stack: "k8s", min: minimum, max: maximum, origin: "groups[\(number)]")
             })
         policy.resync = .seconds(15)
+        policy.pods = pods
         policy.maximumCooldown = .seconds(60)
         policy.cooldownMargin = .seconds(30)
         policy.drainTimeout = .seconds(90)
@@ -171,9 +172,13 @@ struct Scenario: Sendable {
         return policy
     }
 
+    private var pods: PodPolicy {
+        PodPolicy(terms: PodTerms(cooldown: .seconds(10), maximumCooldown: .seconds(60), mayRefuse: mayRefuse))
+    }
+
     var notifier: NotifierPolicy {
         var policy = NotifierPolicy(cluster: Scenario.cluster)
-        policy.terms = PodTerms(cooldown: .seconds(10), maximumCooldown: .seconds(60), mayRefuse: mayRefuse)
+        policy.pods = pods
         policy.resync = .seconds(15)
         policy.tellsDaemonSets = evictsDaemonSets
         return policy

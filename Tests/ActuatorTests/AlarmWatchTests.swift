@@ -198,5 +198,6 @@ struct AlarmWatchTests {
         let again = watch.answered([], askedAt: Self.start + .minutes(4))
         // The same word, for one who missed it.
         #expect(again.alarms == answer.alarms && again.missed.isEmpty)
+        #expect(watch.answered([], askedAt: Self.start + .minutes(70)).alarms.isEmpty, "not for ever")
     }
 }

@@ -333,6 +333,21 @@ struct ExternalTests {
         #expect(world.story.isEmpty)
     }
 
+    @Test("unless it holds several servers, and one of them, whichever, is a Node")
+    func withoutNodeAmongServers() {
+        for other in ["server-elsewhere", "server-0004"] {
+            var world = Self.world()
+            world.addMember(isReady: true)
+            world.others.candidates["m4"] = ["server-x", other]
+            world.crash()
+            world.leave("m4")
+            world.pass(.seconds(30))
+            let isNode = other == "server-0004"
+            #expect(world.others.released == (isNode ? [] : ["m4"]), "\(other)")
+            #expect(world.conditions["held/workers"]?.detail.contains("node-m4") == (isNode ? true : nil))
+        }
+    }
+
     @Test("unless a Node does not say which machine it is")
     func withoutNodePerhaps() {
         var world = Self.world()

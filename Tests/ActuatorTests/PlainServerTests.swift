@@ -30,6 +30,11 @@ private final class PlainCloud: Sendable {
         answer.withLock { $0 = (status, #"{"server": \#(server)}"#) }
     }
 
+    /// Nova says that there is no such server.
+    func sayGone() {
+        answer.withLock { $0 = (404, #"{"itemNotFound": {"code": 404, "message": "Instance s1 could not be found."}}"#) }
+    }
+
     /// The door of one process.
     func door() throws -> HeatDoor {
         let configuration = try CloudConfiguration.load(environment: [
@@ -109,11 +114,14 @@ struct PlainServerTests {
         #expect(try await doubt()?.contains("could not be read") == true)
         cloud.say(403)
         #expect(try await doubt()?.contains("could not be read") == true)
+        // A proxy's word, or that of a wrong endpoint.
+        cloud.say(404)
+        #expect(try await doubt()?.contains("itemNotFound") == true)
         cloud.say(200, Self.server("ACTIVE"))
         #expect(try await doubt()?.contains("ACTIVE") == true)
         cloud.say(200, Self.server("SOFT_DELETED"))
         #expect(try await doubt() == nil)
-        cloud.say(404)
+        cloud.sayGone()
         #expect(try await doubt() == nil)
     }
 
@@ -131,10 +139,13 @@ struct PlainServerTests {
             cloud.say(200, Self.server(status, task: task))
             #expect(await door.fate(ofServer: "s1") == fate, "\(status) \(task ?? "")")
         }
-        cloud.say(404)
+        cloud.sayGone()
         #expect(await door.fate(ofServer: "s1") == .gone)
-        cloud.say(500)
-        let fate = await door.fate(ofServer: "s1")
-        guard case .unknown = fate else { return #expect(Bool(false), "\(fate)") }
+        // 404: of a proxy, or of a wrong endpoint.
+        for status in [404, 500] {
+            cloud.say(status)
+            let fate = await door.fate(ofServer: "s1")
+            guard case .unknown = fate else { return #expect(Bool(false), "\(status): \(fate)") }
+        }
     }
 }

@@ -9,8 +9,10 @@ import Testing
 @Suite("Pods that refused are not evicted")
 struct RefusedDrainTests {
     /// The pods of a node were told, and one has said this.
-    static func told(_ notice: String) -> World {
+    static func told(_ notice: String, mayRefuse: Bool = true) -> World {
         var world = World(nodes: 3)
+        world.policy.pods.terms.mayRefuse = mayRefuse
+        world.core = ActuatorCore(policy: world.policy)
         world.addPod("web-1", on: "node-m2")
         world.addPod("web-2", on: "node-m2")
         world.send(world.removal("r1", ["m2"]))
@@ -28,6 +30,13 @@ struct RefusedDrainTests {
         #expect(world.record("node-m2")?.phase == .cancelled)
         #expect(world.record("node-m2")?.outcome?.detail.contains("web-2") == true)
         #expect(!world.isCordoned("node-m2"))
+    }
+
+    @Test("a refusal that somebody wrote on a pod that may not refuse holds nothing")
+    func forged() {
+        var world = Self.told("r1 annotation=told answer=refuse message=m1", mayRefuse: false)
+        #expect(world.run { $0.evictions.contains("web-1") })
+        #expect(!world.story.contains(.removalFailed))
     }
 
     @Test("what another removal's notice says, or one whose pod is done, holds no other pod", arguments: ["r0", "r1"])

@@ -30,6 +30,8 @@ extension World {
         var unlisted: Set<String> = []
         /// Members, by name, of which the lists say too little, and why.
         var unsettled: [String: String] = [:]
+        /// The servers of members, by name, of which it cannot be told which is their machine.
+        var candidates: [String: [String]] = [:]
         /// How long Nova takes to answer, and the servers that it was asked for.
         var novaTakes = Interval.zero
         var asked: [String] = []

@@ -504,12 +504,15 @@ struct World {
             desired: hasParameter ? desired : nil,
             members: members.filter { !others.unlisted.contains($0.name) }.map {
                 GroupState.Member(
-                    name: $0.name, physicalID: $0.id, serverID: $0.server, status: $0.status, statusReason: $0.reason,
-                    createdAt: $0.bornAt)
+                    name: $0.name, physicalID: $0.id, serverID: others.candidates[$0.name] == nil ? $0.server : nil,
+                    status: $0.status, statusReason: $0.reason, createdAt: $0.bornAt)
             })
         reading.removesChosen = removesChosen
         others.describe(&reading)
-        for member in members { reading.unsettled[member.id] = others.unsettled[member.name] }
+        for member in members {
+            reading.unsettled[member.id] = others.unsettled[member.name]
+            reading.candidates[member.id] = others.candidates[member.name]
+        }
         return reading
     }
 

@@ -104,6 +104,18 @@ struct ClientTests {
         #expect(server.log.last == "GET /apis/policy/v1/poddisruptionbudgets")
     }
 
+    @Test("all of a kind: not without those that cannot be decoded")
+    func allOrNone() async throws {
+        let server = try ScriptedServer { _, _ in
+            ScriptedServer.json(
+                #"{"metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"n7"},"spec":{"unschedulable":7}}]}"#)
+        }
+        let client = server.client()
+        let error = await failure { () throws(KubernetesError) in _ = try await client.all(NodeObject.self) }
+        #expect(error?.code == .malformed)
+        #expect(error?.description.contains("n7: true or false expected") == true, "\(String(describing: error))")
+    }
+
     @Test("a node is deleted only if it is still the same one")
     func deleteNode() async throws {
         let server = try ScriptedServer { _, number in

@@ -16,7 +16,7 @@ struct CrashTests {
         var crashes = 0
         for isBefore in [true, false] {
             for when in 1...500 {
-                var village = Village { $0.terms.mayRefuse = true }
+                var village = Village { $0.pods.terms.mayRefuse = true }
                 village.addPod("web-1", hook: true, gate: .serving)
                 village.addPod("web-2")
                 build(&village)

@@ -123,7 +123,7 @@ struct DocumentTests {
             file: file.path, environment: ["CHAT_URL": "https://chat.example.org/x"], flags: [])
         let policy = NotifierPolicy(settings)
         func terms(_ namespace: String, _ priority: Int32 = 0, _ labels: [String: String] = [:]) -> PodTerms {
-            policy.terms(
+            policy.pods.terms(
                 for: NodePod(namespace: namespace, name: "p", uid: "u", node: "n", labels: labels, priority: priority))
         }
         #expect(terms("batch-1").mayRefuse && terms("batch-1").maximumCooldown == .minutes(60))

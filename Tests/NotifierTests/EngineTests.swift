@@ -103,7 +103,7 @@ struct EngineTests {
         _ body: (NotifierEngine, Lock<[Event]>, Metrics) async throws -> Void
     ) async throws {
         var policy = Village.policy
-        policy.terms.cooldown = cooldown
+        policy.pods.terms.cooldown = cooldown
         policy.webhooks = [WebhookPlan(id: "chat", phases: [.removed])]
         let metrics = Metrics()
         let warm = WarmCluster()

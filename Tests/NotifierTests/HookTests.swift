@@ -90,7 +90,12 @@ struct HookTests {
         for body in ["", "OK", "{", #"{"status":"ok"}"#, "[1,2,3]", #"{"answer":null}"#, #"{"answer":7}"#] {
             #expect(await call(replying(200, body)) == .delivered(answer: nil), "\(body)")
         }
-        for body in [#"{"answer":"perhaps"}"#, #"{"answer":"extend"}"#, #"{"answer":"extend","seconds":-1}"#] {
+        let long = String(repeating: " ", count: 40 << 10)
+        #expect(await call(replying(200, #"{"answer":"done"}"# + long)) == .delivered(answer: .done))
+        for body in [
+            #"{"answer":"perhaps"}"#, #"{"answer":"extend"}"#, #"{"answer":"extend","seconds":-1}"#,
+            #"{"answer":"extend","seconds":"30"}"#,
+        ] {
             guard case .garbled = await call(replying(200, body)) else {
                 Issue.record("\(body) was taken")
                 continue
@@ -141,7 +146,22 @@ struct HookTests {
             let chunk = [UInt8](repeating: 32, count: 65_536)
             for _ in 0..<160 where !connection.write(chunk) { return }
         }
-        #expect(await call(server) == .failed("the hook did not answer: tooLarge", isRetriable: false))
+        #expect(await call(server) == .garbled("the hook replied more than 64 KiB"))
+        let failing = TestServer { connection in
+            _ = connection.readRequest()
+            connection.write(Array("HTTP/1.1 503 Sorry\r\nContent-Length: 10485760\r\n\r\n".utf8))
+            let chunk = [UInt8](repeating: 32, count: 65_536)
+            for _ in 0..<160 where !connection.write(chunk) { return }
+        }
+        #expect(await call(failing) == .failed("the hook answered 503", isRetriable: true))
+    }
+
+    @Test("a pod that has no address yet is called again")
+    func withoutAddress() async {
+        var early = notice("http://:8080/bye")
+        early.pod.ip = nil
+        let outcome = await call(replying(200), early)
+        #expect(outcome == .failed("the pod has no address yet", isRetriable: true))
     }
 
     @Test("one that closes, one that is not there, and one that speaks no HTTP are tried again")

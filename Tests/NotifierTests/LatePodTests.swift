@@ -101,7 +101,7 @@ struct LatePodTests {
 
     @Test("it may answer; what the others say now is late")
     func answers() {
-        var village = Self.draining { $0.terms.mayRefuse = true }
+        var village = Self.draining { $0.pods.terms.mayRefuse = true }
         village.addPod("late-1")
         village.addPod("late-2")
         village.sees("late-1")

@@ -147,7 +147,7 @@ struct NotifierCoreTests {
         village.run(.seconds(1))
         #expect(village.answer("web-1", .refuse) == .notAllowed)
         #expect(!village.story.contains(.removalCancelled))
-        village = Village { $0.terms.mayRefuse = true }
+        village = Village { $0.pods.terms.mayRefuse = true }
         village.addPod("web-1")
         village.cordon()
         village.run(.seconds(1))
@@ -157,7 +157,7 @@ struct NotifierCoreTests {
 
     @Test("nobody can refuse what somebody else does: the machine goes, and no cancellation is said")
     func refuseExternal() {
-        var village = Village { $0.terms.mayRefuse = true }
+        var village = Village { $0.pods.terms.mayRefuse = true }
         village.addPod("web-1", hook: true)
         village.hookAnswers["web-1"] = .refuse
         var record = Village.record("n1", at: village.now)
@@ -374,7 +374,7 @@ struct NotifierCoreTests {
     @Test("a hook that failed is not tried again when the pod's time is over")
     func noLateTry() {
         var village = Village {
-            $0.terms.cooldown = .seconds(2)
+            $0.pods.terms.cooldown = .seconds(2)
         }
         village.addPod("web-1", hook: true)
         village.failures["web-1"] = 100

@@ -9,7 +9,7 @@ import Testing
 struct OwnTimeTests {
     /// Told so late after the cordon that so much is left of the record's 660 s; the cooldown is 600 s.
     static func late(left: Interval, isExternal: Bool = false) -> Village {
-        var village = Village { $0.terms.cooldown = .seconds(600) }
+        var village = Village { $0.pods.terms.cooldown = .seconds(600) }
         village.addPod("web-1", hook: true, gate: .serving)
         var record = Village.record("n1", at: village.now)
         if isExternal { record.reason = Explanation(.externalScaleIn, "Heat deletes member m") }
@@ -44,7 +44,7 @@ struct OwnTimeTests {
     @Test("a pod that could not be told for so long is not told any more, by no way")
     func unreachable() {
         for isBack in [Interval.seconds(40), .seconds(70)] {
-            var village = Village { $0.terms.cooldown = .seconds(600) }
+            var village = Village { $0.pods.terms.cooldown = .seconds(600) }
             village.broken = Set(NoticeChannel.allCases)
             village.addPod("web-1", hook: true)
             village.cordon()
@@ -80,7 +80,7 @@ struct OwnTimeTests {
 
     @Test("a pod that comes late in the cooldown holds it, and is told by the rules of the drain")
     func lateInCooldown() {
-        var village = Village { $0.terms.cooldown = .seconds(600) }
+        var village = Village { $0.pods.terms.cooldown = .seconds(600) }
         village.addPod("web-1", gate: .serving)
         village.cordon()
         village.run(.seconds(200))

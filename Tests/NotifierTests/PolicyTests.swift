@@ -12,7 +12,7 @@ struct PolicyTests {
 
     var policy: NotifierPolicy {
         var policy = NotifierPolicy(cluster: "prod")
-        policy.rules = [
+        policy.pods.rules = [
             TermsRule(namespaces: [Glob("batch-*")], terms: terms(10, 20)),
             TermsRule(minimumPriority: 1_000, maximumPriority: 1_999, terms: terms(90, 300, true)),
             TermsRule(labels: ["tier": "gold"], terms: terms(120, 600, true)),
@@ -23,7 +23,7 @@ struct PolicyTests {
     @Test("the first rule whose conditions all hold counts; else the defaults")
     func first() {
         func claimed(_ namespace: String, _ priority: Int32 = 0, _ labels: [String: String] = [:]) -> Interval {
-            policy.terms(
+            policy.pods.terms(
                 for: NodePod(namespace: namespace, name: "p", uid: "u", node: "n", labels: labels, priority: priority)
             ).cooldown
         }

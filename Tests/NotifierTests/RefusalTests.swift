@@ -9,7 +9,7 @@ import Testing
 struct RefusalTests {
     /// A pod that refused one second before its time was over.
     static func refused() -> Village {
-        var village = Village { $0.terms.mayRefuse = true }
+        var village = Village { $0.pods.terms.mayRefuse = true }
         village.addPod("web-1")
         village.addPod("web-2")
         village.cordon()
@@ -49,7 +49,7 @@ struct RefusalTests {
     @Test("where it may not refuse, or the machine goes anyway, the cooldown ends in its time")
     func notAllowed() {
         for isExternal in [false, true] {
-            var village = Village { $0.terms.mayRefuse = isExternal }
+            var village = Village { $0.pods.terms.mayRefuse = isExternal }
             village.addPod("web-1")
             var record = Village.record("n1", at: village.now)
             if isExternal { record.reason = Explanation(.externalScaleIn, "Heat deletes member m") }

@@ -145,6 +145,38 @@ struct GroupTests {
         #expect(members.map(\.serverID) == ["server-b"])
     }
 
+    @Test("Of several servers the one named server is the machine; one nested deeper is where there is no other")
+    func severalServers() {
+        func resource(_ name: String, id: String?, in stack: String, status: String = "CREATE_COMPLETE") -> HeatResource {
+            HeatResource(
+                name: name, type: "OS::Nova::Server", physicalID: id, status: HeatStatus(status), statusReason: "",
+                createdAt: nil, parentResource: "0", stack: StackID(name: stack, id: "id-\(stack)"), nested: nil)
+        }
+        func member(_ servers: [HeatResource]) -> HeatMember? {
+            let member = HeatResource(
+                name: "0", type: "member.yaml", physicalID: "id-k8s-0-abc", status: HeatStatus("CREATE_COMPLETE"),
+                statusReason: "", createdAt: nil, parentResource: nil, stack: nil,
+                nested: StackID(name: "k8s-0-abc", id: "id-k8s-0-abc"))
+            return OpenStackClient.members([member], servers: servers).first
+        }
+        let home = "k8s-0-abc"
+        let unclear = member([resource("a", id: "s1", in: home), resource("b", id: "s2", in: home)])
+        #expect(unclear?.serverID == nil && unclear?.candidates == ["s1", "s2"])
+        // One of them is made, and it is not said which is the machine.
+        let half = member([resource("a", id: "s1", in: home), resource("b", id: nil, in: home)])
+        #expect(half?.serverID == nil && half?.candidates == ["s1"])
+        let gone = resource("b", id: "s2", in: home, status: "DELETE_COMPLETE")
+        #expect(member([resource("a", id: "s1", in: home), gone])?.serverID == "s1")
+        let deep = resource("x", id: "s3", in: home + "-box-def")
+        #expect(member([deep])?.serverID == "s3")
+        // Its own is not made yet.
+        let early = member([resource("server", id: nil, in: home), deep])
+        #expect(early?.serverID == nil && early?.candidates == [])
+        let many = member([deep, resource("x", id: "s4", in: home + "-box-ghi-jkl-mno")])
+        #expect(many?.serverID == nil && many?.candidates == ["s3", "s4"])
+        #expect(member([resource("x", id: "s5", in: "k8s-1-xyz-box-def")])?.serverID == nil, "another member's")
+    }
+
     @Test("A group that is not one is refused with what it is")
     func notAGroup() async throws {
         var recorded = RecordedStack(prefix: "http-plain", group: "asg")

@@ -108,11 +108,13 @@ extension ActuatorCore {
         }
     }
 
-    /// A pod whose refusal was accepted, as its notice says; nil where the machine goes whatever anybody here says.
+    /// A pod whose refusal was accepted, as its notice says; nil where the machine goes whatever anybody here says. Whoever may
+    /// write a pod's annotations may write that: it counts for those that may refuse.
     private func refusing(_ pods: [NodePod], _ removal: Removal) -> NodePod? {
         if cannotReturn(removal) { return nil }
         return pods.first { pod in
-            pod.deletedAt == nil && NoticeMarks(pod.annotations, removal: removal.record.id)?.answer == "refuse"
+            pod.deletedAt == nil && policy.pods.terms(for: pod).mayRefuse
+                && NoticeMarks(pod.annotations, removal: removal.record.id)?.answer == "refuse"
         }
     }
 

@@ -153,6 +153,10 @@ extension ActuatorCore {
         guard let memberID = member.physicalID, reading.isHeld(memberID) else {
             return nil
         }
+        if let node = nodeAmongServers(of: member) {
+            return "member \(member.name) holds several servers, none of which is named `server`, so it cannot be told whether "
+                + "Node \(node) is its machine: drain the node, then let the deletion go by hand"
+        }
         // It may be the machine of a Node that does not say which machine it is.
         if let unknown = nodeOfUnknownMachine {
             return "member \(member.name) (\(member.serverID ?? "no server")) has no Node, but Node \(unknown) has no "

@@ -44,6 +44,10 @@ extension ActuatorCore {
             emit(.publish(.removalCompleted(RemovalCompleted(cluster: policy.cluster, removal: progress))))
             return false
         }
+        if let node = nodeAmongServers(of: member) {
+            refuse(target, of: decision, ActuatorCore.mayBeOneOf(node, member.name))
+            return false
+        }
         beginMachine(
             target.node,
             RemovalRecord(
@@ -118,6 +122,13 @@ extension ActuatorCore {
             .providerUnknown,
             "node \(node) has no provider id of OpenStack and may be this machine: is the cloud "
                 + "controller manager running?")
+    }
+
+    private static func mayBeOneOf(_ node: String, _ member: String) -> Explanation {
+        Explanation(
+            .memberUnresolved,
+            "member \(member) holds several servers, none of which is named `server`: it cannot be told whether node "
+                + "\(node) is its machine")
     }
 
     /// A Node is there. If its server was about to be removed as one that never registered, that is over.

@@ -249,8 +249,17 @@ extension ActuatorCore {
     /// Whether the member's server is a Node of the cluster, or may be one: a Node that does not say which server it is may
     /// be any.
     func isNode(_ member: GroupState.Member) -> Bool {
-        guard let serverID = member.serverID else { return false }
+        guard let serverID = member.serverID else { return nodeAmongServers(of: member) != nil }
         return nodes.on(server: serverID) != nil || nodeOfUnknownMachine != nil
+    }
+
+    /// The Node that a member may be of which it cannot be told which of its servers is its machine.
+    func nodeAmongServers(of member: GroupState.Member) -> String? {
+        for id in groups.keys.sorted() {
+            guard let servers = groups[id]?.reading?.candidates[member.identity] else { continue }
+            return servers.lazy.compactMap { self.nodes.on(server: $0)?.name }.first ?? nodeOfUnknownMachine
+        }
+        return nil
     }
 
     /// A Node that does not say which server of OpenStack it is.

@@ -58,6 +58,8 @@ public struct ActuatorPolicy: Sendable, Equatable {
     public var lookPatience: Interval = .seconds(10)
     /// How long a stack may go on saying what it said before an accepted change.
     public var statusLag: Interval = .seconds(15)
+    /// What pods may claim, as the Notifier grants it.
+    public var pods = PodPolicy()
     /// How long the cooldown may take in all, granted extensions included.
     public var maximumCooldown: Interval = .seconds(600)
     /// How much longer than that the Actuator waits for the Notifier's word.

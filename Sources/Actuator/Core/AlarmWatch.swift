@@ -135,8 +135,10 @@ struct AlarmWatch: Sendable {
         let ids = wanted.filter(Self.isID)
         var absent = said.filter { lookedFor($0.key, $0.value) && $0.value.wasSeen }.map(\.key)
         if seesAll { absent += ids.filter { said[$0] == nil } }
-        // Said again at each look, as the states of living ones are: a word may be lost, and a Decider may have been away.
-        for id in absent.sorted().prefix(200) where !there.contains(id) {
+        // Said again for a while, as the states of living ones are: a word may be lost, and a Decider may have been away. Not
+        // for ever: one that is gone must not stay fresh beside a new one of its name.
+        for id in absent.sorted() where !there.contains(id) {
+            if let before = said[id], before.state == Self.unknown, askedAt - before.at > Self.goneIsRepeated { continue }
             let gone = Seen(id: id, name: said[id]?.name ?? "", state: Self.unknown, why: "Aodh has no such alarm")
             tell(gone, askedAt, &answer)
         }
@@ -147,6 +149,8 @@ struct AlarmWatch: Sendable {
     }
 
     private static let unknown = "insufficient data"
+    /// Longer than a word waits for a Decider that is away.
+    private static let goneIsRepeated = Interval.minutes(60)
 
     /// Aodh's ids are UUIDs; it answers 404 to a path with anything else, and a name may look like anything.
     static func isID(_ word: String) -> Bool {

@@ -43,6 +43,8 @@ public struct GroupReading: Sendable, Equatable {
     /// By physical id: members of which the lists say too little to conclude anything, and why. Their stack could not be
     /// read, or lives on although no list has the member.
     public var unsettled: [String: String] = [:]
+    /// By identity: the servers of members of which it cannot be told which is their machine. Any may be a Node's.
+    public var candidates: [String: [String]] = [:]
     /// After this time an action of the stack has failed (`timeout_mins`).
     public var timeout: Interval = .minutes(60)
 

@@ -20,6 +20,7 @@ extension ActuatorPolicy {
         let actuator = settings.actuator
         resync = actuator.resync
         pollInterval = min(actuator.heat.pollInterval, actuator.resync)
+        pods = settings.notifier.pods
         maximumCooldown = settings.notifier.longestCooldown
         drainTimeout = actuator.drain.timeout
         maximumGrace = actuator.drain.maximumGrace

@@ -131,7 +131,7 @@ extension HeatDoor {
                 let found = HeatMember(
                     name: member.name, physicalID: id, type: member.type, status: stack.status,
                     statusReason: stack.statusReason, createdAt: member.createdAt, serverID: member.serverID,
-                    stack: stack.id)
+                    candidates: member.candidates, stack: stack.id)
                 if stack.status.text.hasPrefix("DELETE_") {
                     holds.departed.append(found)
                 } else {
@@ -163,8 +163,8 @@ extension HeatDoor {
             let stack = try await client.stack(id)
             return stack.status.isDeleted ? .gone : .there(stack)
         } catch {
-            // (A record may name what can be no stack.)
-            if error.code == .notFound || (member.stack == nil && error.code == .badRequest) { return .gone }
+            // Heat's own word, and no proxy's. (A record may name what can be no stack.)
+            if error.isGoneStack || (member.stack == nil && error.code == .badRequest) { return .gone }
             return .unsettled("its stack could not be read: \(error)")
         }
     }

@@ -82,11 +82,11 @@ extension HeatDoor {
             let server = try await client.server(inMember: stack)
             return .success(
                 HeatMember(
-                    name: event.resource, physicalID: id, type: "", status: event.status, serverID: server,
-                    stack: stack))
+                    name: event.resource, physicalID: id, type: "", status: event.status, serverID: server.id,
+                    candidates: server.candidates, stack: stack))
         } catch {
             // Gone meanwhile, or no stack at all.
-            if error.code == .notFound || error.code == .badRequest { return .success(nil) }
+            if error.isGoneStack || error.code == .badRequest { return .success(nil) }
             return .failure(error)
         }
     }

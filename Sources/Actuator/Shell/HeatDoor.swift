@@ -103,6 +103,9 @@ final class HeatDoor: CloudActing {
         reading.canHold = holds.canHold
         reading.held = holds.held
         reading.unsettled = holds.unsettled
+        for member in snapshot.members + holds.departed where !member.candidates.isEmpty {
+            reading.candidates[member.physicalID ?? member.name] = member.candidates
+        }
         // Without a timeout of its own a stack has that of the engine, `stack_action_timeout`, an hour by default.
         reading.timeout = .minutes(Double(snapshot.stack.timeoutMinutes ?? 60))
         return reading

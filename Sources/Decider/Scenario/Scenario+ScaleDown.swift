@@ -21,7 +21,7 @@ extension Scenario {
         var check = DrainCheck(
             rules: engine.configuration.scaleDown.drain, now: now,
             budgets: BudgetTracker(Array(engine.model.budgets.values)))
-        check.keepsOrder = true
+        check.isPeers = true
         let outcome = check.check(slot, engine.model)
         var result: [String: JSONValue] = [
             "drainable": .bool(outcome.isDrainable), "evict": names(outcome.evict, engine),

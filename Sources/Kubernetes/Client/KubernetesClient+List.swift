@@ -88,6 +88,8 @@ extension KubernetesClient {
     }
 
     /// Lists everything into one array. For small kinds.
+    ///
+    /// - Throws: `malformed` where an object cannot be decoded: whoever asks for all would take it for one that is not there.
     public func all<Object: KubernetesResource>(
         _ type: Object.Type, _ selection: Selection = .all
     ) async throws(KubernetesError) -> [Object] {
@@ -95,6 +97,12 @@ extension KubernetesClient {
         var next: String?
         repeat {
             let page = try await page(type, selection, continuing: next)
+            if let first = page.rejected.first {
+                let others = page.rejected.count == 1 ? "" : " (and \(page.rejected.count - 1) others)"
+                throw KubernetesError(
+                    .malformed, operation: "list of \(type.resource.path(namespace: selection.namespace))",
+                    message: "an object cannot be decoded: \(first)\(others)")
+            }
             objects += page.items
             next = page.next
         } while next != nil
@@ -120,9 +128,10 @@ extension ListPage {
                 }
             case "items":
                 try reader.arrayOrNull { (reader) throws(JSONError) in
-                    let result = try reader.attempt { (reader) throws(JSONError) in
-                        try Object.read(&reader, version: version)
-                    }
+                    let result = try reader.attempt(
+                        { (reader) throws(JSONError) in
+                            try Object.read(&reader, version: version)
+                        }, name: Self.name)
                     switch result {
                     case .success(let object): page.items.append(object)
                     case .failure(let error): page.rejected.append(error)
@@ -132,5 +141,11 @@ extension ListPage {
             }
         }
         return page
+    }
+
+    /// `namespace/name` of an object that could not be decoded.
+    private static func name(_ object: JSONValue) -> String? {
+        guard let name = object[path: "metadata", "name"]?.stringValue?.prefix(253) else { return nil }
+        return object[path: "metadata", "namespace"]?.stringValue.map { "\($0.prefix(63))/\(name)" } ?? String(name)
     }
 }

@@ -75,12 +75,15 @@ public struct Node: Sendable, Hashable, Codable {
         self.kubeletPort = kubeletPort
     }
 
-    /// The server's UUID out of the provider id: `openstack:///<uuid>` or `openstack://<region>/<uuid>`.
+    /// The server's UUID out of the provider id: `openstack:///<uuid>` or `openstack://<region>/<uuid>`; as Nova writes it, in
+    /// lower case, while a machine's firmware may print capitals. Nil also for the name of EC2's fashion that old metadata
+    /// gives (`i-0000001f`): which server that is cannot be told from it.
     public var serverID: String? {
         guard let providerID, providerID.hasPrefix("openstack://"),
-            let last = providerID.split(separator: "/").last, !last.hasSuffix(":"), last.utf8.count >= 8
+            let last = providerID.split(separator: "/").last?.lowercased(), !last.hasSuffix(":"), last.utf8.count >= 8,
+            !last.hasPrefix("i-")
         else { return nil }
-        return String(last)
+        return last
     }
 
     /// Whether it may be any server of OpenStack, since it does not say which: it has no provider id yet, one without a server's

@@ -47,7 +47,7 @@ extension NotifierCore {
             : Explanation(.cancelledByOperator, "the removal is over")
         var notice = PodNotice(
             node: pod.node, removal: removal, serverID: record?.serverID ?? "", reason: why, pod: pod,
-            terms: policy.terms, deadline: now, withdrawn: true, generation: generations)
+            terms: policy.pods.terms, deadline: now, withdrawn: true, generation: generations)
         let ways = told.map { old in old.deliveries.filter { $0.value.attempts > 0 }.map(\.key) } ?? channels(for: pod)
         for channel in ways { notice.deliveries[channel] = PodNotice.Delivery() }
         notices[pod.uid] = notice

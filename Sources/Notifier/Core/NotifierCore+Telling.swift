@@ -8,7 +8,7 @@ extension NotifierCore {
         let record = cooldown.record
         drop(pod.uid)
         generations += 1
-        let terms = policy.terms(for: pod)
+        let terms = policy.pods.terms(for: pod)
         // Counted from the moment when it is told, so that a Notifier that was away takes no time from the pods; but
         // never beyond what the Actuator waits for.
         let limit = limit(terms, cooldown)

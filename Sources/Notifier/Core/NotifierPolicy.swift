@@ -5,10 +5,8 @@ import Support
 public struct NotifierPolicy: Sendable, Equatable {
     /// The cluster.
     public var cluster: String
-    /// What pods may claim for which no rule is.
-    public var terms = PodTerms(cooldown: .seconds(60), maximumCooldown: .seconds(600), mayRefuse: false)
-    /// What particular pods may claim: the first that matches counts.
-    public var rules: [TermsRule] = []
+    /// What pods may claim.
+    public var pods = PodPolicy()
     /// Pods of DaemonSets are evicted after the others, and so are told like them.
     public var tellsDaemonSets = false
     /// Node-wide webhooks.
@@ -35,10 +33,5 @@ public struct NotifierPolicy: Sendable, Equatable {
     /// Whether a removal ends this pod.
     func isConcerned(_ pod: NodePod) -> Bool {
         pod.isMoved || (tellsDaemonSets && pod.isEvictedLast)
-    }
-
-    /// What a pod may claim.
-    public func terms(for pod: NodePod) -> PodTerms {
-        rules.first { $0.matches(pod) }?.terms ?? terms
     }
 }

@@ -7,6 +7,8 @@ enum HookAddress {
     struct Mistake: Error, Equatable {
         /// For the record of the notice.
         var what: String
+        /// Whether it passes by itself.
+        var isRetriable = false
     }
 
     /// The URL of `http(s)://:<port or port name>/path`, which is the pod's own address, or of a whole URL if hosts
@@ -26,7 +28,7 @@ enum HookAddress {
             try allow(authority, scheme, foreignHosts)
             return text
         }
-        guard let ip = pod.ip else { throw Mistake(what: "the pod has no address") }
+        guard let ip = pod.ip else { throw Mistake(what: "the pod has no address yet", isRetriable: true) }
         let number = try port(authority.dropFirst(), of: pod)
         let host = ip.contains(":") ? "[\(ip)]" : ip
         return "\(scheme)\(host):\(number)\(path.hasPrefix("/") ? "" : "/")\(path)"

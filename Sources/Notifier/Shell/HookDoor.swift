@@ -39,7 +39,7 @@ final class HookDoor: Sendable {
         do throws(HookAddress.Mistake) {
             url = try HookAddress.url(of: notice.pod, foreignHosts: foreignHosts)
         } catch {
-            return .failed(error.what, isRetriable: false)
+            return .failed(error.what, isRetriable: error.isRetriable)
         }
         if isDryRun { return .delivered(answer: nil) }
         let payload = PodShutdown(notice, cluster: cluster, token: token, answerURL: answerURL)
@@ -53,6 +53,10 @@ final class HookDoor: Sendable {
         do throws(HTTPError) {
             return HookDoor.outcome(try await http.send(request))
         } catch {
+            if error.code == .tooLarge, let status = error.status, (200..<300).contains(status) {
+                return .garbled("the hook replied more than \(HookDoor.maximumReplyBytes >> 10) KiB")
+            }
+            if let status = error.status { return HookDoor.outcome(HTTPResponse(status: status)) }
             let isRetriable = error.isRetriable || error.code == .tls
             return .failed("the hook did not answer: \(error.code)", isRetriable: isRetriable)
         }
@@ -61,10 +65,8 @@ final class HookDoor: Sendable {
     private static func outcome(_ response: HTTPResponse) -> DeliveryOutcome {
         switch response.status {
         case 200..<300:
-            guard let body = AnswerBody(response.body), body.answer != nil else {
-                // Most hooks reply something of their own, or nothing.
-                return .delivered(answer: nil)
-            }
+            // Most hooks reply something of their own, or nothing.
+            guard let body = AnswerBody(response.body) else { return .delivered(answer: nil) }
             guard let word = body.word else {
                 return .garbled("the hook replied no answer: it must be done, refuse, or extend with seconds")
             }

@@ -1,4 +1,4 @@
-import FoundationEssentials
+import JSONReader
 import Messages
 import Support
 
@@ -37,18 +37,16 @@ struct CloudEvent<Payload: Encodable>: Encodable {
 }
 
 /// What a hook may reply, and what may be posted as an answer: `{"answer":"done|extend|refuse","seconds":30}`.
-struct AnswerBody: Decodable {
-    var answer: String?
-    var seconds: Double?
-    var token: String?
+struct AnswerBody: Sendable {
+    /// What it says; nil where the word, or the `seconds` of an `extend`, is none that there is.
+    let word: AnswerWord?
+    /// The notice's token, where it stands in the body.
+    let token: String?
 
-    /// Nil for a body that is no such JSON.
+    /// Nil for a body that is no JSON object whose `answer` is a word.
     init?(_ bytes: [UInt8]) {
-        guard bytes.count <= 16 << 10, let body = try? JSONDecoder().decode(AnswerBody.self, from: Data(bytes)) else {
-            return nil
-        }
-        self = body
+        guard let body = try? JSONValue.parse(bytes), let answer = body["answer"]?.stringValue else { return nil }
+        word = AnswerWord(answer, seconds: body["seconds"]?.doubleValue)
+        token = body["token"]?.stringValue
     }
-
-    var word: AnswerWord? { answer.flatMap { AnswerWord($0, seconds: seconds) } }
 }

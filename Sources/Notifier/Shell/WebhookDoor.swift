@@ -47,8 +47,8 @@ final class WebhookDoor: WebhookSending {
         do throws(HTTPError) {
             return WebhookDoor.outcome(try await line.http.send(request))
         } catch {
-            // An answer that is too large was one: whoever sends it has taken the message.
-            if error.code == .tooLarge { return .taken }
+            // An answer that is too large was one.
+            if let status = error.status { return WebhookDoor.outcome(HTTPResponse(status: status)) }
             let isRetriable = error.isRetriable || error.code == .tls
             return .failed("no answer: \(error.code)", isRetriable: isRetriable, after: nil)
         }

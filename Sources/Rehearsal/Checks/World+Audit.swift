@@ -24,7 +24,7 @@ extension World {
     /// What a pod has when it is told then, whatever the Notifier makes of it: its cooldown; one that comes when the drain
     /// runs has no more than half of what is left of that.
     private func allowance(_ notice: Notice, at time: Timestamp) -> Interval {
-        let cooldown = scenario.notifier.terms.cooldown
+        let cooldown = scenario.notifier.pods.terms.cooldown
         guard let record = cluster.node(notice.node).flatMap({ cluster.nodes[$0].record }), record.id == notice.removal,
             record.phase == .quiesced
         else { return cooldown }

@@ -17,7 +17,7 @@ final class NotifierProcess: Process {
         outbox = Outbox(self)
         var policy = world.scenario.notifier
         // Tells each pod a deadline that is over.
-        if world.options.sabotage == .hurriesPods { policy.terms.cooldown = .zero }
+        if world.options.sabotage == .hurriesPods { policy.pods.terms.cooldown = .zero }
         core = NotifierCore(policy: policy)
         world.watch(self) { [unowned self] in hear($0) }
         let answers = world.queue("notifier.answers", [.answers])

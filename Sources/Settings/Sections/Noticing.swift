@@ -3,6 +3,20 @@ import Messages
 import Support
 
 extension Settings.Notifier {
+    /// What pods may claim.
+    public var pods: PodPolicy {
+        PodPolicy(
+            terms: PodTerms(cooldown: cooldown, maximumCooldown: maximumCooldown, mayRefuse: mayRefuse),
+            rules: policies.map { policy in
+                TermsRule(
+                    namespaces: policy.namespaces, minimumPriority: policy.minimumPriority,
+                    maximumPriority: policy.maximumPriority, labels: policy.labels,
+                    terms: PodTerms(
+                        cooldown: policy.cooldown, maximumCooldown: policy.maximumCooldown,
+                        mayRefuse: policy.mayRefuse))
+            })
+    }
+
     /// `notifier.hooks`.
     public struct Hooks: Sendable, Hashable {
         /// For one call.

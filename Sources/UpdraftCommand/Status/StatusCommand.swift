@@ -43,11 +43,14 @@ enum StatusCommand {
         }
         if let client {
             do throws(KubernetesError) {
-                let nodes = try await client.all(NodeObject.self)
-                status.take(
-                    removals: nodes.compactMap { object in
-                        object.node.annotations[RemovalNames.record].map { (object.node.name, $0) }
-                    })
+                // (One that cannot be decoded hides none of the others.)
+                _ = try await client.list(NodeObject.self) { page in
+                    status.take(
+                        removals: page.items.compactMap { object in
+                            object.node.annotations[RemovalNames.record].map { (object.node.name, $0) }
+                        })
+                    for error in page.rejected { status.notes.append("a node cannot be decoded: \(error)") }
+                }
             } catch {
                 status.notes.append("the Kubernetes API cannot be asked: \(error.description)")
             }

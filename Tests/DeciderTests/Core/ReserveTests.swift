@@ -6,16 +6,21 @@ import Testing
 
 @Suite("Room that is kept for pods on their way")
 struct ReserveTests {
+    /// `n1`, under removal.
+    private static var leaving: Node {
+        var leaving = Stage.node("n1", taints: [Taint.underRemoval])
+        leaving.annotations[RemovalNames.record] = "{}"
+        leaving.unschedulable = true
+        return leaving
+    }
+
     /// `n1` is under removal; a pod of two cores was evicted from it. `n2` has two cores free.
     private func stage(replaced: Bool, kind: String = "ReplicaSet") -> Stage {
         var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
         let shape = Stage.shape(cpu: 2_000, app: "db") { $0.owner = PodShape.Owner(kind: kind, name: "db") }
-        var leaving = Stage.node("n1", taints: [Taint.underRemoval])
-        leaving.annotations[RemovalNames.record] = "{}"
-        leaving.unschedulable = true
         let pods = stage.pods("db", 1, shape, on: "n1") + stage.pods("on", 1, Stage.shape(cpu: 2_000), on: "n2")
         stage.snapshot(
-            nodes: [leaving, Stage.node("n2")], pods: pods,
+            nodes: [Self.leaving, Stage.node("n2")], pods: pods,
             workloads: [
                 Stage.webOwner,
                 Workload(kind: kind, namespace: "default", name: "db", replicas: 1, currentReplicas: replaced ? 1 : 0),
@@ -46,10 +51,7 @@ struct ReserveTests {
     @Test("The place of an evicted pod is kept across a snapshot as well")
     func evictedAcrossSnapshot() {
         var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
-        var leaving = Stage.node("n1", taints: [Taint.underRemoval])
-        leaving.annotations[RemovalNames.record] = "{}"
-        leaving.unschedulable = true
-        let nodes = [leaving, Stage.node("n2")]
+        let nodes = [Self.leaving, Stage.node("n2")]
         let on = stage.pods("on", 1, Stage.shape(cpu: 2_000), on: "n2")
         stage.snapshot(
             nodes: nodes, pods: stage.pods("db", 1, Stage.shape(cpu: 2_000, app: "db", owner: nil), on: "n1") + on)
@@ -64,11 +66,8 @@ struct ReserveTests {
     @Test("The place of an evicted pod of which no owner is known is kept as well: somebody may make it anew")
     func bare() {
         var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
-        var leaving = Stage.node("n1", taints: [Taint.underRemoval])
-        leaving.annotations[RemovalNames.record] = "{}"
-        leaving.unschedulable = true
         stage.snapshot(
-            nodes: [leaving, Stage.node("n2")],
+            nodes: [Self.leaving, Stage.node("n2")],
             pods: stage.pods("db", 1, Stage.shape(cpu: 2_000, app: "db", owner: nil), on: "n1")
                 + stage.pods("on", 1, Stage.shape(cpu: 2_000), on: "n2"))
         stage.group("w", ["n1", "n2"])

@@ -61,8 +61,9 @@ struct DrainCheck {
     let budgets: BudgetTracker
     /// Whether an exhausted budget holds the node. Not for one that is being drained: it waits for the budget there.
     var waitsForBudgets = true
-    /// Pods are looked at in the order of the list (of their uids), as the peer does. Ours: of their names.
-    var keepsOrder = false
+    /// The peer's to the letter: pods in the order of the list (of their uids), and every ReplicaSet is told. Ours: in the order
+    /// of their names, and emptied ReplicaSets are left out.
+    var isPeers = false
 
     private static let prefix = "cluster-autoscaler.kubernetes.io/"
     static let doNotDisrupt = "updraft.io/do-not-disrupt"
@@ -105,7 +106,7 @@ struct DrainCheck {
         marked.reserveCapacity(pods.count)
         for index in pods {
             guard let pod = model.pods[Int(index)] else { continue }
-            marked.append((keepsOrder ? pod.uid : pod.name, index))
+            marked.append((isPeers ? pod.uid : pod.name, index))
         }
         if marked.count > 1 { marked.sort { $0.mark < $1.mark } }
         return marked
@@ -164,7 +165,7 @@ struct DrainCheck {
             // Emptied ReplicaSets, of which Deployments keep ten each, are not told: that one is not known says something
             // only of a pod that it would count.
             let isCounted = !pod.isTerminating && pod.phase != .failed && pod.phase != .succeeded
-            if owner.kind == "ReplicaSet" && !isCounted && !keepsOrder { return nil }
+            if owner.kind == "ReplicaSet" && !isCounted && !isPeers { return nil }
             return Explanation(.controllerNotFound, "\(owner.kind) \(owner.name) does not exist")
         }
         if owner.kind == "ReplicationController" || owner.kind == "ReplicaSet",

@@ -86,7 +86,7 @@ struct RemovalSimulator {
     mutating func tryRemoving(_ slot: Int) -> RemovalVerdict {
         guard model.nodes[slot] != nil else { return .stays(Explanation(.noNodeInfo)) }
         var rules = DrainCheck(rules: drain, now: now, budgets: budgets)
-        rules.keepsOrder = peer.takesPodsInTurn
+        rules.isPeers = peer.takesPodsInTurn
         let check = rules.check(slot, model)
         if let blocking = check.blocking {
             return .stays(Explanation(.blockedByPod, describe(blocking.pod, blocking.reason)))

@@ -1,4 +1,3 @@
-import Messages
 import Support
 
 /// What a pod may claim when its node goes.
@@ -49,5 +48,28 @@ public struct TermsRule: Sendable, Hashable {
         if let minimumPriority, pod.priority < minimumPriority { return false }
         if let maximumPriority, pod.priority > maximumPriority { return false }
         return labels.allSatisfy { pod.labels[$0.key] == $0.value }
+    }
+}
+
+/// What pods may claim: the Notifier grants by it, and the Actuator believes no mark on a pod beyond it, for whoever may write
+/// a pod's annotations may write those.
+public struct PodPolicy: Sendable, Hashable {
+    /// What pods may claim for which no rule is.
+    public var terms: PodTerms
+    /// What particular pods may claim: the first that matches counts.
+    public var rules: [TermsRule]
+
+    /// With the defaults of the configuration.
+    public init(
+        terms: PodTerms = PodTerms(cooldown: .seconds(60), maximumCooldown: .seconds(600), mayRefuse: false),
+        rules: [TermsRule] = []
+    ) {
+        self.terms = terms
+        self.rules = rules
+    }
+
+    /// What a pod may claim.
+    public func terms(for pod: NodePod) -> PodTerms {
+        rules.first { $0.matches(pod) }?.terms ?? terms
     }
 }

@@ -4,6 +4,11 @@ import Testing
 
 @testable import Actuator
 
+extension AlarmWatch {
+    /// A word that is heard when it is said.
+    fileprivate mutating func heard(_ alarm: CloudAlarm) { heard(alarm, at: alarm.at) }
+}
+
 @Suite("Alarms that nobody heard")
 struct AlarmWatchTests {
     private static let id = "13c177ce-5a3f-4b69-9d52-7e2c35cd6a10"
@@ -140,6 +145,31 @@ struct AlarmWatchTests {
         // Nothing changed since: the same word with the same time.
         let again = watch.answered([Self.seen("alarm", since: changedAt)], askedAt: Self.start + .minutes(32))
         #expect(again.alarms == answer.alarms && again.missed.isEmpty)
+    }
+
+    @Test("a webhook's word that comes late is set right by what Aodh answers to a question after it")
+    func lateWord() {
+        var watch = Self.watch(Self.id)
+        watch.heard(Self.word("ok", at: Self.start + .minutes(2)))
+        // Of the transition before; as of when it came.
+        watch.heard(Self.word("alarm", at: Self.start + .minutes(5), name: "group cpu"))
+        let ok = Self.seen("ok", since: Self.start + .minutes(2))
+        // Asked before it came: the answer may be older than it.
+        #expect(watch.answered([ok], askedAt: Self.start + .minutes(4)).alarms.isEmpty)
+        let answer = watch.answered([ok], askedAt: Self.start + .minutes(6))
+        #expect(answer.alarms.map(\.state) == ["ok"] && answer.alarms.map(\.at) == [Self.start + .minutes(6)])
+        #expect(answer.missed.map(\.before) == ["alarm"])
+        let again = watch.answered([ok], askedAt: Self.start + .minutes(8))
+        #expect(again.alarms == answer.alarms && again.missed.isEmpty)
+    }
+
+    @Test("a word of a time that has not come does not keep later ones out")
+    func future() {
+        var watch = Self.watch(Self.id)
+        watch.heard(Self.word("alarm", at: Self.start + .minutes(1_000_000)), at: Self.start)
+        watch.heard(Self.word("ok", at: Self.start + .seconds(1)))
+        let answer = watch.answered([Self.seen("ok", since: Self.start + .seconds(1))], askedAt: Self.start + .minutes(1))
+        #expect(answer.alarms.map(\.state) == ["ok"] && answer.missed.isEmpty)
     }
 
     @Test("without a history the state stands as of the first look, and as of a word that said the same")

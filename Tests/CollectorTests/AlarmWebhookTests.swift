@@ -118,14 +118,14 @@ struct AlarmWebhookTests {
         #expect(taken.map(\.state) == ["alarm", "ok"])
     }
 
-    @Test("too many alerts are refused, none is cut off silently; whatever time an alert bears, it is said now")
+    @Test("of too many alerts the first are used and the others told, none is cut off silently; whatever time an alert bears, it is said now")
     func bounds() throws {
         let one =
             #"{"labels": {"alertname": "a"}, "fingerprint": "ab", "status": "firing", "startsAt": "2100-01-01T00:00:00Z"}"#
         let many = #"{"version": "4", "alerts": ["# + Array(repeating: one, count: 1_001).joined(separator: ",") + "]}"
-        #expect(throws: AlarmWebhook.Refusal.self) {
-            _ = try AlarmWebhook.read(Array(many.utf8), cluster: "prod", at: Self.now)
-        }
+        let told = try AlarmWebhook.read(Array(many.utf8), cluster: "prod", at: Self.now)
+        #expect(told.alarms.count == 1_000)
+        #expect(told.faults == ["1 alerts beyond the 1000 of one message: group them otherwise"])
         let single = #"{"version": "4", "alerts": [\#(one)]}"#
         #expect(try AlarmWebhook.read(Array(single.utf8), cluster: "prod", at: Self.now).alarms.first?.at == Self.now)
     }

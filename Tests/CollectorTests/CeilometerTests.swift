@@ -39,6 +39,13 @@ struct CeilometerTests {
         return (inner, try #require(inner[path: "payload", "samples"]?.arrayValue))
     }
 
+    @Test("while the pods are not known the canary goes alone")
+    func canaryAlone() {
+        let points = TelemetryPoints(cluster: "prod", kinds: [.cluster])
+        let gauges = points.cluster(running: nil, pending: nil, at: now).flatMap { $0.values.map(\.gauge) }
+        #expect(gauges == [.canary])
+    }
+
     @Test("network and disk that a failed page left old are not sent again; the rest is")
     func oldDetails() {
         let points = TelemetryPoints(

@@ -48,6 +48,15 @@ struct KubeletPartsTests {
         #expect(pod.containers.last == .init(name: "b", use: .init(cpuSeconds: 3, memoryBytes: 200)))
     }
 
+    @Test("cAdvisor: beside a container the empty group of the one before it is told, in whatever order")
+    func groupOfBefore() throws {
+        let (old, new) = (container("a", "5", "0"), container("a", "2", "800"))
+        for page in [old + new, new + old] {
+            let reading = lines("container_memory_working_set_bytes{id=\"/\"} 7\n" + page, isCadvisor: true)
+            #expect(reading["n", "p"]?.containers.first?.use.memoryBytes == 800)
+        }
+    }
+
     @Test("a container with a name that none has is missing in its pod's sum, on every page")
     func misnamedContainer() throws {
         let text = "node_memory_working_set_bytes 7\n" + container("a", "2", "100") + container("../b", "3", "200")

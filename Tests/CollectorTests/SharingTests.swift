@@ -1,3 +1,4 @@
+import Messages
 import Support
 import Testing
 
@@ -68,6 +69,52 @@ struct SharingTests {
         for second in 62..<70 { fleet.pass(["a", "b"], at: time(Double(second))) }
         let after = fleet.split(nodes, ["a", "b"], at: time(69))
         #expect(after.values.flatMap { $0 }.sorted() == nodes.sorted())
+    }
+
+    @Test("how many pods there are is not said while their watch is lost; which there were still is")
+    func podsUnseen() {
+        var core = CollectorCore(.init(cluster: "test", replica: "r1"))
+        func say(_ seconds: Double, _ events: CollectorEvent...) {
+            for event in events { _ = core.handle(event, at: time(seconds)) }
+        }
+        func counts(_ seconds: Double) -> [Int?] {
+            say(seconds, .probed)
+            let (node, all) = (core.podsOnNode("n1", at: time(seconds)), core.podCounts(at: time(seconds)))
+            return [node?.running, node?.facts.count, all?.running]
+        }
+        say(0, .probed)
+        #expect(counts(0) == [nil, nil, nil] && core.podCounts(at: time(0)) != nil, "the canary is sent")
+        let pod = ObservedObject.pod(Pod(uid: "u", name: "p", shape: 0, node: "n1", phase: .running), PodShape())
+        say(1, .listing(.pods), .observed(.pods, [pod]), .listed(.pods))
+        #expect(counts(1) == [1, 1, 1])
+        say(2, .failed(.pods, reason: "refused"))
+        #expect(counts(3) == [1, 1, 1])
+        #expect(counts(60) == [nil, 1, nil])
+        say(61, .watching(.pods))
+        #expect(counts(61) == [1, 1, 1])
+        #expect(!core.isCurrent(.nodes, at: time(61)))
+    }
+
+    @Test("one that does not see the nodes has no part while another does; where none does they share as before")
+    func blind() {
+        var fleet = Fleet(["a", "b"])
+        func pass(_ seconds: ClosedRange<Int>, blind: Set<String>) -> [String: [String]] {
+            for second in seconds {
+                for name in ["a", "b"] {
+                    for other in ["a", "b"] {
+                        fleet.shares[name]?.heard(other, isBlind: blind.contains(other), at: time(Double(second)))
+                    }
+                }
+            }
+            return fleet.split(nodes, ["a", "b"], at: time(Double(seconds.upperBound)))
+        }
+        let both = pass(0...4, blind: [])
+        #expect(both["a"]?.isEmpty == false && both["b"]?.isEmpty == false)
+        let one = pass(5...6, blind: ["b"])
+        #expect(one["a"] == nodes && one["b"] == [])
+        #expect(fleet.shares["a"]?.replicas == ["a"])
+        #expect(pass(7...8, blind: ["a", "b"]) == both)
+        #expect(pass(9...10, blind: []) == both)
     }
 
     @Test("our clock is set back by an hour: nodes are asked on, and one that died is not taken for alive")

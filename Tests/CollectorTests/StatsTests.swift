@@ -462,6 +462,21 @@ struct UsageMeterTests {
         #expect(pod.cpuMillis != nil && pod.cpuWholeMillis == whole, "\(pod)")
     }
 
+    @Test("a pod made anew under its name has no rate by the counter of the old one")
+    func madeAnew() throws {
+        var meter = UsageMeter(interval: .seconds(15))
+        func known(_ uid: String) -> UsageMeter.PodsOnNode {
+            UsageMeter.PodsOnNode(facts: [
+                .init(namespace: "n", name: "p"): .init(uid: uid, requests: ResourceList(cpuMillis: 500))
+            ])
+        }
+        _ = meter.take(reading(0, cpu: 10), of: target, pods: known("u1"), at: time(1))
+        let other = meter.take(reading(10, cpu: 30), of: target, pods: known("u2"), at: time(11))
+        #expect(other.pods.first?.cpuMillis == nil && other.pods.first?.containers?.first?.cpuMillis == nil)
+        let next = meter.take(reading(20, cpu: 50), of: target, pods: known("u2"), at: time(21))
+        #expect(next.pods.first?.cpuMillis == 1_000 && next.pods.first?.containers?.first?.cpuMillis == 1_000)
+    }
+
     @Test("the same reading again keeps its rate; a counter that fell has none until the next; a gap gives the mean")
     func resets() {
         var meter = UsageMeter(interval: .seconds(15))

@@ -17,6 +17,8 @@ struct AlarmWatch: Sendable {
         var definition: String?
         /// The last transition of its history, if that led to this state.
         var since: Timestamp?
+        /// There is no such alarm any more.
+        var isGone = false
     }
 
     /// What came of asking.
@@ -40,6 +42,8 @@ struct AlarmWatch: Sendable {
         var name: String?
         var state: String
         var at: Timestamp
+        /// When that was heard, by our own clock.
+        var heardAt: Timestamp
         /// Whether Aodh has shown it to us: others may be Alertmanager's.
         var wasSeen = false
     }
@@ -100,12 +104,15 @@ struct AlarmWatch: Sendable {
     }
 
     /// Somebody said an alarm's state on the bus.
-    mutating func heard(_ alarm: CloudAlarm) {
+    mutating func heard(_ alarm: CloudAlarm, at now: Timestamp) {
         let before = said[alarm.alarmID]
-        if let before, before.at > alarm.at { return }
+        // A time that has not come would keep every later word out.
+        let at = min(alarm.at, now)
+        if let before, before.at > at { return }
         if said.count >= Self.remembered, before == nil { said = [:] }
         said[alarm.alarmID] = Said(
-            name: alarm.name ?? before?.name, state: alarm.state, at: alarm.at, wasSeen: before?.wasSeen ?? false)
+            name: alarm.name ?? before?.name, state: alarm.state, at: at, heardAt: now,
+            wasSeen: before?.wasSeen ?? false)
         guard alarm.name == nil, before?.name == nil, !wanted.contains(alarm.alarmID) else { return }
         // Aodh's notifications bear no names, and a rule may be for it by its name.
         if nameless.count >= Self.remembered { nameless = [] }
@@ -139,7 +146,7 @@ struct AlarmWatch: Sendable {
         // for ever: one that is gone must not stay fresh beside a new one of its name.
         for id in absent.sorted() where !there.contains(id) {
             if let before = said[id], before.state == Self.unknown, askedAt - before.at > Self.goneIsRepeated { continue }
-            let gone = Seen(id: id, name: said[id]?.name ?? "", state: Self.unknown, why: "Aodh has no such alarm")
+            let gone = Seen(id: id, name: said[id]?.name ?? "", state: Self.unknown, why: "Aodh has no such alarm", isGone: true)
             tell(gone, askedAt, &answer)
         }
         let unseen = ids.subtracting(there)
@@ -165,19 +172,20 @@ struct AlarmWatch: Sendable {
     private mutating func tell(_ alarm: Seen, _ askedAt: Timestamp, _ answer: inout Answer) {
         let before = said[alarm.id]
         let same = before?.state == alarm.state ? before?.at : nil
+        // The bus was quicker than Aodh's answer.
+        if let before, before.state != alarm.state, before.heardAt > askedAt { return }
+        // What was heard before we asked, and is not so, came late: a webhook's word is as of when it comes.
+        let isLate = before.map { $0.state != alarm.state && $0.at >= alarm.since ?? askedAt } ?? false
         // Without a history: as of the last word that said the same, else as of now. Never older than a word that said the
         // same: that of a webhook is as of when it came.
-        let at = alarm.since.map { max($0, same ?? $0) } ?? same ?? askedAt
+        let at = isLate ? max(askedAt, before?.at ?? askedAt) : alarm.since.map { max($0, same ?? $0) } ?? same ?? askedAt
         let name = alarm.name.isEmpty ? nil : String(alarm.name.prefix(200))
         let word = CloudAlarm(
             cluster: cluster, alarmID: alarm.id, name: name, state: alarm.state, why: String(alarm.why.prefix(300)),
-            at: at, definition: alarm.definition.map { String($0.prefix(300)) })
-        if let before, before.at > at, before.state != alarm.state {
-            // The bus was quicker than Aodh's answer.
-            return
-        }
+            at: at, definition: alarm.definition.map { String($0.prefix(300)) }, isGone: alarm.isGone ? true : nil)
         answer.alarms.append(word)
         if let before, before.state != alarm.state { answer.missed.append((word, before.state)) }
-        said[alarm.id] = Said(name: name, state: alarm.state, at: max(at, before?.at ?? at), wasSeen: true)
+        said[alarm.id] = Said(name: name, state: alarm.state, at: max(at, before?.at ?? at),
+            heardAt: max(askedAt, before?.heardAt ?? askedAt), wasSeen: true)
     }
 }

@@ -4,7 +4,7 @@ import Support
 
 /// What Alertmanager (its webhook's version 4) and Aodh post of their alarms, checked. Pure.
 enum AlarmWebhook {
-    /// Alerts in one message; more are refused, not cut: none is lost silently.
+    /// Alerts of one message that are read; how many more there were is told.
     static let maximumAlerts = 1_000
 
     /// Why a body was not used.
@@ -37,11 +37,8 @@ enum AlarmWebhook {
         }
         guard version == "4" else { throw Refusal(what: "version is '\(clean(version, 20))', not 4") }
         guard let alerts = value["alerts"]?.arrayValue else { throw Refusal(what: "alerts is no list") }
-        guard alerts.count <= maximumAlerts else {
-            throw Refusal(what: "\(alerts.count) alerts, at most \(maximumAlerts)")
-        }
         var told = Told(alarms: [])
-        for (index, alert) in alerts.enumerated() {
+        for (index, alert) in alerts.prefix(maximumAlerts).enumerated() {
             do throws(Refusal) {
                 told.alarms.append(try alertmanager(alert, "alerts[\(index)]", cluster, now))
             } catch {
@@ -49,6 +46,11 @@ enum AlarmWebhook {
             }
         }
         if told.alarms.isEmpty, let first = told.faults.first { throw Refusal(what: first) }
+        if alerts.count > maximumAlerts {
+            // Not refused as a whole: Alertmanager gives up on that, and a firing alert among the first would be lost as well.
+            told.faults.append(
+                "\(alerts.count - maximumAlerts) alerts beyond the \(maximumAlerts) of one message: group them otherwise")
+        }
         told.truncated = Int(clamping: max(0, value["truncatedAlerts"]?.intValue ?? 0))
         return told
     }

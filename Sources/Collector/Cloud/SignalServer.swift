@@ -24,6 +24,8 @@ struct SignalServer: Sendable {
         var truncated: @Sendable (Int) -> Void = { _ in }
         /// Told why alerts of a message were passed over.
         var passedOver: @Sendable ([String]) -> Void = { _ in }
+        /// Told now and then that a message with alarms was refused as a whole, and why: its sender gives it up.
+        var refused: @Sendable (_ what: String) -> Void = { _ in }
         /// Told now and then that a token for an address that there is was wrong.
         var forged: @Sendable (_ path: String) -> Void = { _ in }
         /// How it ended, for metrics: the HTTP status.
@@ -42,7 +44,7 @@ struct SignalServer: Sendable {
     private let gate = Lock(SignalGate.signals)
     private let alarmGate = Lock(SignalGate.alarms)
     /// When a wrong token was last told of, by path: whoever posts it is most likely an alarm whose address holds no more.
-    private let toldForged = Lock<[String: Timestamp]>([:])
+    private let told = Lock<[String: Timestamp]>([:])
 
     init(cluster: String, groups: Set<String>, urls: SignalURL, doors: Doors) {
         self.cluster = cluster
@@ -115,6 +117,7 @@ struct SignalServer: Sendable {
         do throws(AlarmWebhook.Refusal) {
             told = try AlarmWebhook.read(request.body, cluster: cluster, at: now)
         } catch {
+            if isNews("/alarms: body") { doors.refused(error.what) }
             return self.error(400, error.what)
         }
         if told.truncated > 0 { doors.truncated(told.truncated) }
@@ -131,15 +134,18 @@ struct SignalServer: Sendable {
         return .json(202, answer.text)
     }
 
-    /// Once an hour for each path; those are few.
     private func tellForged(_ path: String) {
+        if isNews(path) { doors.forged(path) }
+    }
+
+    /// Once an hour for each matter; those are few.
+    private func isNews(_ matter: String) -> Bool {
         let now = doors.now()
-        let isNews = toldForged.withLock { told in
-            if let last = told[path], now >= last, now - last < .minutes(60) { return false }
-            told[path] = now
+        return told.withLock { told in
+            if let last = told[matter], now >= last, now - last < .minutes(60) { return false }
+            told[matter] = now
             return true
         }
-        if isNews { doors.forged(path) }
     }
 
     private func error(_ status: Int, _ what: String) -> ServerResponse {
@@ -218,6 +224,10 @@ extension SignalServer {
                     log.warning(
                         "alerts of a message are not used; the others are",
                         [.total: .int(faults.count), .details: .string(faults.prefix(3).joined(separator: "; "))])
+                },
+                refused: { what in
+                    log.warning(
+                        "a message with alarms was refused, and its sender gives it up", [.details: .string(what)])
                 },
                 forged: { path in
                     log.warning(

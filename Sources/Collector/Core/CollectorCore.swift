@@ -157,12 +157,34 @@ public struct CollectorCore: Sendable {
         }
     }
 
-    /// What is known of the pods of a node; nil until the pods are known.
-    func podsOnNode(_ node: String) -> UsageMeter.PodsOnNode? {
-        switch watches[.pods] ?? .waiting {
-        case .synced, .failed(_, _, wasSynced: true): cluster.podsOnNode(node)
-        case .waiting, .absent, .failed: nil
+    /// Whether what is known of a kind is of now: it is watched, or its watch was lost just now.
+    func isCurrent(_ kind: ObservedKind, at now: Timestamp) -> Bool {
+        switch watches[kind] ?? .waiting {
+        case .synced: true
+        case .failed(_, let since, wasSynced: true): now - since < options.staleAfter
+        case .waiting, .absent, .failed: false
         }
+    }
+
+    /// What is known of the pods of a node; nil until the pods are known. How many there are is left out while that is not
+    /// known: numbers of before would be sent with the time of now.
+    func podsOnNode(_ node: String, at now: Timestamp) -> UsageMeter.PodsOnNode? {
+        switch watches[.pods] ?? .waiting {
+        case .synced, .failed(_, _, wasSynced: true):
+            var known = cluster.podsOnNode(node)
+            if !isCurrent(.pods, at: now) { (known.running, known.pending) = (nil, nil) }
+            return known
+        case .waiting, .absent, .failed: return nil
+        }
+    }
+
+    /// Pods that run and that wait in the whole cluster, each nil while that is not known; nil on a replica that does not speak
+    /// for the cluster.
+    func podCounts(at now: Timestamp) -> (running: Int?, pending: Int?)? {
+        guard isActive else { return nil }
+        guard isCurrent(.pods, at: now) else { return (nil, nil) }
+        let counts = cluster.podCounts
+        return (counts.running, counts.pending)
     }
 
     /// Targets that scalers name and that are of no kind that is watched; nil until the scalers are known.

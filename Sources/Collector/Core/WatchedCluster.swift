@@ -236,17 +236,19 @@ struct WatchedCluster: Sendable {
     /// What is known of the pods of a node.
     func podsOnNode(_ node: String) -> UsageMeter.PodsOnNode {
         var known = UsageMeter.PodsOnNode()
+        var (running, pending) = (0, 0)
         for uid in podsOfNode[node] ?? [] {
             guard let pod = pods[uid], let shape = shapes[pod.shape] else { continue }
             switch pod.phase {
-            case .running: known.running += 1
-            case .pending: known.pending += 1
+            case .running: running += 1
+            case .pending: pending += 1
             // A kubelet goes on telling of one that has ended, for a moment.
             case .succeeded, .failed, .unknown: break
             }
             known.facts[.init(namespace: shape.namespace, name: pod.name)] = .init(
                 uid: uid, requests: shape.requests)
         }
+        (known.running, known.pending) = (running, pending)
         return known
     }
 

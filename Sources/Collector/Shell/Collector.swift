@@ -71,7 +71,7 @@ public enum Collector {
                     }, log: context.log)
                 group.addTask { await scales.run() }
                 group.addTask { await publish(engine, bus) }
-                group.addTask { await probe(bus, cluster: settings.cluster, name: "\(context.host)/\(replica)") }
+                group.addTask { await probe(bus, engine, cluster: settings.cluster, name: "\(context.host)/\(replica)") }
                 group.addTask {
                     await context.supervisor.run("requests") { part in
                         part.ready()
@@ -267,8 +267,10 @@ public enum Collector {
             if case .snapshotRequested(let request) = incoming.event, request.requester.hasPrefix(probePrefix),
                 let slash = request.requester.lastIndex(of: "/")
             {
-                let name = String(request.requester[request.requester.index(after: slash)...])
-                share.withLock { $0.heard(name, at: .now()) }
+                let word = request.requester[request.requester.index(after: slash)...]
+                let isBlind = word.hasSuffix(blindness)
+                let name = String(isBlind ? word.dropLast(blindness.count) : word)
+                share.withLock { $0.heard(name, isBlind: isBlind, at: .now()) }
             }
             return .done
         }
@@ -297,12 +299,15 @@ public enum Collector {
     }
 
     private static let probePrefix = "updraft-collector."
+    /// Behind the name of a replica that does not see the nodes.
+    private static let blindness = "?blind"
 
     /// Asks into the same queue: whoever receives it is the active replica (see `CollectorCore`).
-    private static func probe(_ bus: Bus, cluster: String, name: String) async {
-        let question = SnapshotRequested(
-            cluster: cluster, requester: probePrefix + name, why: "which replica is active? (no snapshot is wanted)")
+    private static func probe(_ bus: Bus, _ engine: CollectorEngine, cluster: String, name: String) async {
         while !Task.isCancelled {
+            let question = SnapshotRequested(
+                cluster: cluster, requester: probePrefix + name + (await engine.seesNodes ? "" : blindness),
+                why: "which replica is active? (no snapshot is wanted)")
             _ = try? await bus.publish(question, priority: .debug)
             guard (try? await Task.sleep(for: probeInterval.duration)) != nil else { return }
         }

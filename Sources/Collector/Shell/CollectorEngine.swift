@@ -41,9 +41,12 @@ actor CollectorEngine {
 
     // Each within the actor: a copy of the core outside of it would make the next change copy all tables.
     private var nodes: [Node]? { core.nodes }
-    private func podsOnNode(_ name: String) -> UsageMeter.PodsOnNode? { core.podsOnNode(name) }
+    private func podsOnNode(_ name: String) -> UsageMeter.PodsOnNode? { core.podsOnNode(name, at: .now()) }
     private func containers(_ more: [PodScaler]) -> [String: Set<String>] { core.cluster.containers(more) }
-    private var podCounts: (running: Int, pending: Int)? { core.isActive ? core.cluster.podCounts : nil }
+    private var podCounts: (running: Int?, pending: Int?)? { core.podCounts(at: .now()) }
+
+    /// Whether it is known which nodes there are now.
+    var seesNodes: Bool { core.isCurrent(.nodes, at: .now()) }
 
     /// Targets that scalers name and that are of no kind that is watched; nil until the scalers are known.
     var foreignTargets: [ScaleReader.Wanted]? {

@@ -10,8 +10,8 @@ struct UsageSource: Sendable {
     var nodes: @Sendable () async -> [Node]?
     /// What is known of the pods of a node.
     var pods: @Sendable (_ node: String) async -> UsageMeter.PodsOnNode?
-    /// Pods in the whole cluster, if this replica is the one that speaks for it.
-    var cluster: @Sendable () async -> (running: Int, pending: Int)?
+    /// Pods in the whole cluster, as far as they are known now, if this replica is the one that speaks for it.
+    var cluster: @Sendable () async -> (running: Int?, pending: Int?)?
     /// Containers whose use scalers look at, by namespace.
     var containers: @Sendable () async -> [String: Set<String>] = { [:] }
 }

@@ -219,7 +219,9 @@ private struct PageTable {
             entry.use.cpuSeconds = (entry.use.cpuSeconds ?? 0) + value
             entry.use.at = time ?? entry.use.at
         case .containerMemory:
-            entry.use.memoryBytes = Int64(value)
+            // Beside a container that was just started anew the group of the old one may still be told, in any order, with
+            // nothing in it.
+            entry.use.memoryBytes = max(entry.use.memoryBytes ?? 0, Int64(value))
             entry.use.at = entry.use.at ?? time
         case .received: entry.parts.received.add(value)
         case .sent: entry.parts.sent.add(value)

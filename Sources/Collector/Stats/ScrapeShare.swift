@@ -7,12 +7,20 @@ import Support
 /// silent only its nodes go to others; when one comes only those that it gets change hands. Two may ask the same node
 /// for as long as they do not know of each other: that costs a scrape and harms nobody. So a replica that does not hear
 /// itself, because the broker is away for a moment, keeps what it had: nobody is heard then, and to stop would lose numbers.
+///
+/// One that does not know the nodes, or has lost sight of them, says so (it is *blind*): it has no part while anybody sees them,
+/// since nobody would ask its nodes. Where all are blind they share as before what they know.
 struct ScrapeShare {
     private let replica: String
     private let lease: Interval
     private let settling: Interval
     private let hold: Interval
-    private var heard: [String: Timestamp] = [:]
+    private struct Word {
+        var at: Timestamp
+        var isBlind: Bool
+    }
+
+    private var heard: [String: Word] = [:]
     private var hashes: [(replica: String, hash: UInt64)] = []
     private var firstHeardAt: Timestamp?
     /// When it was last known who lives.
@@ -33,16 +41,17 @@ struct ScrapeShare {
         self.hold = hold
     }
 
-    /// The replicas that live, in order of name.
+    /// The replicas that live and have a part, in order of name.
     var replicas: [String] { hashes.map(\.replica) }
 
     /// A replica, perhaps this one, said that it lives.
-    mutating func heard(_ name: String, at now: Timestamp) {
+    /// - Parameter isBlind: it does not know which nodes there are, or no longer.
+    mutating func heard(_ name: String, isBlind: Bool = false, at now: Timestamp) {
         // Nobody runs hundreds; more are somebody's forgery and must not cost memory.
         guard heard[name] != nil || heard.count < 256 else { return }
         firstHeardAt = firstHeardAt ?? now
-        let isNew = heard.updateValue(now, forKey: name) == nil
-        if isNew { sort() }
+        let before = heard.updateValue(Word(at: now, isBlind: isBlind), forKey: name)
+        if before?.isBlind != isBlind { sort() }
     }
 
     /// What this replica asks of `nodes`. Empty until the replica hears itself, and when it has not for long: without a
@@ -51,19 +60,19 @@ struct ScrapeShare {
         // Our clock was set back.
         if let first = firstHeardAt, first > now { firstHeardAt = now - settling }
         guard let firstHeardAt, now - firstHeardAt >= settling else { return [] }
-        if heard[replica].map({ isFresh($0, now) }) ?? false {
+        if heard[replica].map({ isFresh($0.at, now) }) ?? false {
             // The others were not heard either: they have a lease to be heard again.
-            if isCutOff { heard = heard.mapValues { _ in now } }
+            if isCutOff { heard = heard.mapValues { Word(at: now, isBlind: $0.isBlind) } }
             isCutOff = false
             knownAt = now
             let before = heard.count
-            heard = heard.filter { isFresh($0.value, now) }
+            heard = heard.filter { isFresh($0.value.at, now) }
             if heard.count != before { sort() }
         } else {
             isCutOff = true
             guard let knownAt, now - knownAt < hold else { return [] }
         }
-        guard hashes.count > 1 else { return nodes }
+        if hashes.count == 1 { return hashes[0].replica == replica ? nodes : [] }
         return nodes.filter { owner(of: $0) == replica }
     }
 
@@ -82,6 +91,7 @@ struct ScrapeShare {
     }
 
     private mutating func sort() {
-        hashes = heard.keys.sorted().map { ($0, StableHash.of($0)) }
+        let sighted = heard.filter { !$0.value.isBlind }
+        hashes = (sighted.isEmpty ? heard : sighted).keys.sorted().map { ($0, StableHash.of($0)) }
     }
 }

@@ -58,6 +58,8 @@ final class UsageDetails: Sendable {
 struct UsageMemory: Sendable {
     private struct Pod: Sendable {
         var key: KubeletReading.PodKey
+        /// Of its UID; 0: it was not known.
+        var mark: Int
         var counters: UsageCounters
         /// Where its containers begin; they end where the next pod's begin.
         var containers: Int
@@ -90,6 +92,14 @@ struct UsageMemory: Sendable {
     /// The key at a place. One that is kept from reading to reading costs nothing; a new one would be another copy.
     func key(at place: Int) -> KubeletReading.PodKey { pods[place].key }
 
+    /// Whether the pod at a place is another one than that of this UID, made anew under the same name.
+    func isAnother(_ uid: String, at place: Int) -> Bool {
+        let mark = pods[place].mark
+        return mark != 0 && !uid.isEmpty && mark != Self.mark(uid)
+    }
+
+    private static func mark(_ uid: String) -> Int { uid.isEmpty ? 0 : uid.hashValue }
+
     /// What is known of the pod at a place.
     func pod(at place: Int) -> UsageCounters { pods[place].counters }
 
@@ -105,8 +115,8 @@ struct UsageMemory: Sendable {
     }
 
     /// Remembers a pod; what `add(container:)` is told next is its.
-    mutating func add(pod key: KubeletReading.PodKey, _ counters: UsageCounters) {
-        pods.append(Pod(key: key, counters: counters, containers: containers.count))
+    mutating func add(pod key: KubeletReading.PodKey, uid: String, _ counters: UsageCounters) {
+        pods.append(Pod(key: key, mark: Self.mark(uid), counters: counters, containers: containers.count))
     }
 
     /// Remembers a container of the pod that was added last.

@@ -38,8 +38,10 @@ struct UsageMeter {
             var requests: ResourceList
         }
 
-        var running = 0
-        var pending = 0
+        /// Nil: not known now.
+        var running: Int?
+        /// Nil: not known now.
+        var pending: Int?
         var facts: [KubeletReading.PodKey: Fact] = [:]
     }
 
@@ -139,8 +141,11 @@ struct UsageMeter {
         memory.pods = UsageMemory(
             pods: reading.pods.count, containers: reading.pods.reduce(0) { $0 + $1.containers.count })
         for (position, pod) in reading.pods.enumerated() {
-            let place = before.place(of: pod.key, at: position)
+            var place = before.place(of: pod.key, at: position)
             let index = known?.facts.index(forKey: pod.key)
+            let uid = index.flatMap { known?.facts[$0].value.uid } ?? pod.uid ?? ""
+            // One made anew under its name (a StatefulSet's) counts from nothing, however much it has used already.
+            if let old = place, before.isAnother(uid, at: old) { place = nil }
             if known != nil, index == nil {
                 if place != nil { memory.leaving[pod.key] = now }
                 if memory.leaving[pod.key] == nil { rejected.count(.unknownPod) }
@@ -179,7 +184,7 @@ struct UsageMeter {
                 requests = fact.requests
             }
             memory.pods.add(
-                pod: key ?? .init(namespace: names.shared(pod.key.namespace), name: pod.key.name), rates)
+                pod: key ?? .init(namespace: names.shared(pod.key.namespace), name: pod.key.name), uid: uid, rates)
             let containers = containers(pod, place, before, &memory.pods, at, target, limit, &rejected)
             if pod.isSum { sample.cpuMillis = limit.cpu(sum(containers), &rejected) }
             if let requests {

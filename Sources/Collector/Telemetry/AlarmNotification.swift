@@ -42,7 +42,8 @@ enum AlarmNotification {
         }
         if message["event_type"]?.stringValue == deletion {
             return CloudAlarm(
-                cluster: cluster, alarmID: id, state: "insufficient data", why: "the alarm was deleted", at: at)
+                cluster: cluster, alarmID: id, state: "insufficient data", why: "the alarm was deleted", at: at,
+                isGone: true)
         }
         var detail = payload["detail"] ?? .null
         if let inner = detail.stringValue {

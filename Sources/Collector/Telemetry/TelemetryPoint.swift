@@ -72,13 +72,13 @@ struct TelemetryPoints: Sendable {
         UUID5(namespace: root, name: TelemetryKind.container.name(namespace, pod, name))
     }
 
-    /// The points of the cluster as a whole.
-    func cluster(running: Int, pending: Int, at now: Timestamp) -> [TelemetryPoint] {
+    /// The points of the cluster as a whole: the canary, and its pods while they are known.
+    func cluster(running: Int?, pending: Int?, at now: Timestamp) -> [TelemetryPoint] {
         guard kinds.contains(.cluster) else { return [] }
         let point = TelemetryPoint(
             .cluster, id: clusterID, at: now, attributes: ["name": cluster],
             [
-                (.podsRunning, Double(running)), (.podsPending, Double(pending)),
+                (.podsRunning, running.map(Double.init)), (.podsPending, pending.map(Double.init)),
                 (.canary, Double(now.microseconds) / 1e6),
             ])
         return point.map { [$0] } ?? []

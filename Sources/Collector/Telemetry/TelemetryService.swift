@@ -66,8 +66,8 @@ actor TelemetryService {
         take(points.points(measured, group: measured.node.serverID.flatMap { groups[$0] }))
     }
 
-    /// The cluster was counted.
-    func counted(running: Int, pending: Int) {
+    /// The cluster was counted, as far as its pods are known.
+    func counted(running: Int?, pending: Int?) {
         take(points.cluster(running: running, pending: pending, at: .now()))
     }
 

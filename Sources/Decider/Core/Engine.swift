@@ -37,7 +37,7 @@ public struct Engine: Sendable {
     /// Measured load per node: the larger part of cpu and memory.
     var measured: [String: (value: Double, at: Timestamp)] = [:]
     /// Classes of the headroom's pods, by rule.
-    var headroomClasses: [String: (revision: Int, number: Int)] = [:]
+    var headroomClasses: [Int: (revision: Int, requests: ResourceList, number: Int)] = [:]
     /// Nodes that an increase was short of when its time ran out, in this evaluation.
     var timedOut: [Int: Int] = [:]
     /// Nodes that are coming, of all groups, in this evaluation.

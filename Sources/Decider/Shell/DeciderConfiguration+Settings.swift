@@ -95,6 +95,8 @@ extension GroupRules {
             var allocatable = capacity
             allocatable.cpuMillis = Swift.max(0, capacity.cpuMillis - group.template.reserved.cpuMillis)
             allocatable.memoryBytes = Swift.max(0, capacity.memoryBytes - group.template.reserved.memoryBytes)
+            allocatable.ephemeralStorageBytes = Swift.max(
+                0, capacity.ephemeralStorageBytes - group.template.reserved.ephemeralStorageBytes)
             if allocatable.pods == 0 { allocatable.pods = 110 }
             template.allocatable = allocatable
             template.capacity = capacity

@@ -212,11 +212,13 @@ public struct CloudAlarm: Payload {
     public var at: Timestamp
     /// What it watches, in words, where the Actuator has looked that up.
     public var definition: String?
+    /// True: there is no such alarm any more. It says nothing beside another one of its name.
+    public var isGone: Bool?
 
     /// From its parts.
     public init(
         cluster: String, alarmID: String, name: String? = nil, state: String, why: String, at: Timestamp,
-        definition: String? = nil
+        definition: String? = nil, isGone: Bool? = nil
     ) {
         self.cluster = cluster
         self.alarmID = alarmID
@@ -225,6 +227,7 @@ public struct CloudAlarm: Payload {
         self.why = why
         self.at = at
         self.definition = definition
+        self.isGone = isGone
     }
 }
 

@@ -136,6 +136,9 @@ extension Settings {
                     + "what was changed here since it came, then the flavor; this fills what they do not say: needed for a group that can be empty (labels and taints of the "
                     + "group's new nodes among them: Heat knows none).",
                 Template.init)
+            if zeroOrMax, min != 0, min != max {
+                reader.mistake("min", "is \(min), and the group is empty or at its max", allowed: "0 or \(max)")
+            }
             if min > max { reader.mistake("min", "is \(min), above max \(max)", allowed: "min ≤ max") }
         }
     }

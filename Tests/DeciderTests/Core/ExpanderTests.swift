@@ -176,4 +176,29 @@ struct ExpanderTests {
         #expect(sizes([.leastWaste], pods: 4, groups, labels: labels, shape: shape) == ["b": 1])
         #expect(sizes([.leastWaste], pods: 4, groups, labels: labels) == ["a": 1])
     }
+
+    @Test("Pods alike but for what they prefer speak each for themselves, in whatever order they came")
+    func softTiesOfMany() {
+        func shape(_ disk: String) -> PodShape {
+            Stage.shape(cpu: 100) { shape in
+                shape.preferredNodeAffinity = [
+                    WeightedNodeTerm(
+                        weight: 100, term: NodeSelectorTerm(expressions: [Requirement("disk", .in, [disk])]))
+                ]
+            }
+        }
+        for isFirst in [true, false] {
+            var stage = Stage(groups: [GroupRules(id: "a", min: 0, max: 9), GroupRules(id: "b", min: 0, max: 9)])
+            let full = Stage.shape(cpu: 4_000, app: "full")
+            if isFirst { _ = stage.number(shape("hdd")) }
+            let pods = stage.pods("many", 9, shape("ssd")) + stage.pods("one", 1, shape("hdd"))
+            stage.snapshot(
+                nodes: [Stage.node("a1", labels: ["disk": "hdd"]), Stage.node("b1", labels: ["disk": "ssd"])],
+                pods: pods + stage.pods("x", 1, full, on: "a1") + stage.pods("y", 1, full, on: "b1"))
+            stage.group("a", ["a1"])
+            stage.group("b", ["b1"])
+            stage.evaluate()
+            #expect(stage.sizes == ["b": 2], "first: \(isFirst)")
+        }
+    }
 }

@@ -163,4 +163,78 @@ struct HeadroomTests {
         stage.evaluate()
         #expect(stage.sizes == ["w": 3])
     }
+
+    @Test(
+        "Percent of cpu and memory, whatever the nodes have of the one for the other: it comes to rest, and both are kept",
+        arguments: [(16, 25), (32, 40), (32, 80), (4, 60), (2, 40)] as [(Int64, Double)])
+    func percentOfAnyShape(memory: Int64, percent: Double) {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 60)]) {
+            let piece = ResourceList(cpuMillis: 100, memoryBytes: 256 << 20)
+            $0.headroom = [HeadroomRule(id: "percent", amount: .percent(percent, requests: piece))]
+        }
+        var names = (1...4).map { "n\($0)" }
+        func node(_ name: String) -> Node { Stage.node(name, memory: memory) }
+        let pods = names.flatMap { name in
+            stage.pods("on-\(name)", 1, Stage.shape(cpu: 3_800, memory: memory * 1_024 * 95 / 100), on: name)
+        }
+        stage.snapshot(nodes: names.map(node), pods: pods)
+        stage.group("w", names, max: 60)
+        for _ in 0..<30 {
+            stage.evaluate(after: .seconds(20))
+            guard let size = stage.sizes["w"] else { break }
+            let new = (names.count + 1...size).map { "n\($0)" }
+            names += new
+            stage.delta(nodes: new.map(node))
+            stage.group("w", names, max: 60)
+        }
+        #expect(stage.sizes.isEmpty, "it grows on: \(names.count)")
+        // So many empty nodes that they are the percent of all.
+        let (all, empty) = (Double(names.count), Double(names.count - 4))
+        #expect(empty + 4 * 0.05 >= all * percent / 100 && empty - 1 <= all * percent / 100 * 1.1, "\(names.count)")
+    }
+
+    @Test("A shape may bear any name")
+    func named() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 90)]) {
+            $0.headroom = [
+                HeadroomRule(id: "percent", amount: .pods(count: 1, requests: ResourceList(cpuMillis: 4_000))),
+                HeadroomRule(id: "percent", amount: .percent(10, requests: ResourceList(cpuMillis: 100))),
+            ]
+        }
+        let names = (1...10).map { "n\($0)" }
+        stage.snapshot(
+            nodes: names.map { Stage.node($0) },
+            pods: names.flatMap { stage.pods("on-\($0)", 1, Stage.shape(cpu: 4_000), on: $0) })
+        stage.group("w", names, max: 90)
+        stage.evaluate()
+        // 4 cores of the one, 4 of the other.
+        #expect(stage.sizes == ["w": 12])
+    }
+
+    @Test("All or nothing asks for those who wait, not for spare room, and may take several groups")
+    func allOrNothing() {
+        func played(headroom: Int, second: Bool, max: Int = 9) -> [String: Int] {
+            var stage = Stage(groups: [GroupRules(id: "a", min: 0, max: max), GroupRules(id: "b", min: 0, max: 9)]) {
+                $0.scaleUp.allOrNothing = true
+                $0.headroom = [
+                    self.rule(headroom, cpu: 4_000) { $0.nodeSelector = ["disk": "none"] }
+                ]
+            }
+            func shape(_ pool: String) -> PodShape {
+                Stage.shape(cpu: 3_000, app: pool, owner: pool) { $0.nodeSelector = ["pool": pool] }
+            }
+            stage.snapshot(
+                nodes: ["a", "b"].map { Stage.node($0, labels: ["pool": $0]) },
+                pods: ["a", "b"].flatMap { (name: String) in stage.pods("on-\(name)", 1, Stage.shape(cpu: 3_000), on: name) }
+                    + stage.pods("wait-a", 1, shape("a")) + (second ? stage.pods("wait-b", 1, shape("b")) : []))
+            stage.group("a", ["a"], max: max)
+            stage.group("b", ["b"])
+            stage.evaluate()
+            return stage.sizes
+        }
+        #expect(played(headroom: 0, second: false) == ["a": 2])
+        #expect(played(headroom: 3, second: false) == ["a": 2], "room that no group has keeps no pod waiting")
+        #expect(played(headroom: 0, second: true) == ["a": 2, "b": 2])
+        #expect(played(headroom: 0, second: true, max: 1) == [:], "one of them cannot be helped")
+    }
 }

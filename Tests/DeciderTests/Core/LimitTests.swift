@@ -34,6 +34,35 @@ struct LimitTests {
         stage.record?.groups.first { $0.group == group }?.bound.first { $0.reason == reason }?.detail
     }
 
+    @Test("Nova counts what the flavor has, of which a kubelet sees less")
+    func quotaOfFlavor() {
+        let quota = GroupState.Quota(name: "ramMiB", used: 8_192, limit: 4 * 8_192 - 256)
+        var stage = stage(20, quotas: ["a": [quota], "b": [quota]])
+        // 7,936 MiB.
+        var node = Stage.node("a0", memory: 7)
+        node.capacity = ResourceList(cpuMillis: 4_000, memoryBytes: 7_936 << 20, pods: 110)
+        stage.delta(nodes: [node], pods: stage.pods("on", 1, Stage.shape(cpu: 4_000), on: "a0"))
+        members(1, of: "a", &stage, [quota])
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.sizes == ["a": 3], "two more: three of 8,192 MiB would be above the limit")
+    }
+
+    @Test("A group that is empty or whole is so also for rules and minimums")
+    func emptyOrWhole() {
+        for (min, limit) in [(0, 0), (0, 3), (1, 0), (1, 3)] {
+            var rules = GroupRules(id: "workers", min: min, max: 4)
+            rules.zeroOrMax = true
+            var stage = Stage(groups: [rules]) { $0.limits.maximumNodes = limit }
+            stage.snapshot(nodes: [])
+            var state = Stage.group("workers", [], min: min, max: 4, at: stage.now)
+            state.flavor = GroupState.Flavor(name: "m", vcpus: 4, ramMiB: 8_192, diskGiB: 20)
+            stage.group(state)
+            if min == 0 { stage.receive(SignalTests.request(stage, .up)) }
+            stage.evaluate(after: .seconds(1))
+            #expect(stage.sizes == (limit == 0 ? ["workers": 4] : [:]), "min \(min), limit \(limit)")
+        }
+    }
+
     @Test(
         "An OpenStack quota of the project binds all groups together",
         arguments: [

@@ -48,6 +48,57 @@ struct ReserveTests {
         #expect(daemon.sizes == [:])
     }
 
+    @Test("Of a node that goes anyway all pods are counted, also where a drain rule would have kept one")
+    func blockedPodOfLeaving() {
+        for blocked in [false, true] {
+            var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+            let shape = Stage.shape(cpu: 500, app: "db")
+            let kept = Stage.shape(cpu: 500, app: "own") {
+                if blocked { $0.annotations = ["cluster-autoscaler.kubernetes.io/safe-to-evict": "false"] }
+            }
+            // 2 cores go, and n2 has 2 free: the pods of n3 find no place beside them.
+            stage.snapshot(
+                nodes: [Self.leaving, Stage.node("n2"), Stage.node("n3")],
+                pods: stage.pods("db", 3, shape, on: "n1") + stage.pods("own", 1, kept, on: "n1")
+                    + stage.pods("on", 1, Stage.shape(cpu: 2_000), on: "n2")
+                    + stage.pods("small", 1, Stage.shape(cpu: 1_000, app: "s"), on: "n3"))
+            stage.group("w", ["n1", "n2", "n3"])
+            stage.evaluate()
+            stage.evaluate(after: .minutes(11))
+            #expect(stage.removed.isEmpty, "blocked: \(blocked)")
+        }
+    }
+
+    @Test("A node stays for the pod that is nominated for it, unless that has a place elsewhere")
+    func nominated() {
+        for room in [true, false] {
+            var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 2)])
+            let shape = Stage.shape(cpu: 1_500, app: "p", owner: "p") { $0.priority = 100 }
+            var pod = stage.pods("p", 1, shape)[0]
+            pod.nominatedNode = "n1"
+            stage.snapshot(
+                nodes: [Stage.node("n1"), Stage.node("n2")],
+                pods: [pod] + stage.pods("on", 1, Stage.shape(cpu: room ? 2_400 : 3_000), on: "n2"))
+            stage.group("w", ["n1", "n2"], max: 2)
+            stage.evaluate()
+            stage.evaluate(after: .minutes(11))
+            #expect(stage.removed.flatMap(\.nodes).map(\.node) == (room ? ["n1"] : []), "room: \(room)")
+        }
+    }
+
+    @Test("A pod whose nominated node goes asks for room")
+    func nominatedOnLeaving() {
+        var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])
+        var pod = stage.pods("p", 1, Stage.shape(cpu: 3_000, app: "p", owner: "p"))[0]
+        pod.nominatedNode = "n1"
+        stage.snapshot(
+            nodes: [Self.leaving, Stage.node("n2")],
+            pods: [pod] + stage.pods("on", 1, Stage.shape(cpu: 3_000), on: "n2"))
+        stage.group("w", ["n1", "n2"])
+        stage.evaluate()
+        #expect(stage.sizes == ["w": 3])
+    }
+
     @Test("The place of an evicted pod is kept across a snapshot as well")
     func evictedAcrossSnapshot() {
         var stage = Stage(groups: [GroupRules(id: "w", min: 0, max: 9)])

@@ -303,6 +303,50 @@ struct RuleTests {
         #expect(entry(stage)?.outcome.reason == .noMeasurement)
     }
 
+    @Test("a hold that says so holds also while the alarm's own state is unknown: what it watches is not measured")
+    func holdsWhileInsufficient() {
+        for holds in [true, false] {
+            var stage = Self.stage(Self.rule(.hold) { $0.holdsUnknown = holds })
+            stage.receive(Self.alarm(stage, "alarm"))
+            stage.evaluate(after: .seconds(1))
+            #expect(stage.core.engine.removalHolds.count == 1)
+            stage.receive(Self.alarm(stage, "insufficient data"))
+            stage.evaluate(after: .seconds(1))
+            #expect(stage.core.engine.removalHolds.count == (holds ? 1 : 0))
+            stage.receive(Self.alarm(stage, "ok"))
+            stage.evaluate(after: .seconds(1))
+            #expect(stage.core.engine.removalHolds.isEmpty)
+        }
+    }
+
+    @Test("an alarm that was deleted says nothing beside a new one of its name")
+    func deletedBesideNew() {
+        var stage = Self.stage(Self.rule(.hold, when: .alarm(ScalingRule.Alarm("HighLoad", state: .ok))))
+        stage.receive(
+            .cloudAlarm(
+                CloudAlarm(
+                    cluster: "test", alarmID: "old", name: "HighLoad", state: "insufficient data", why: "deleted",
+                    at: stage.now, isGone: true)))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.core.engine.removalHolds.isEmpty)
+        stage.receive(Self.alarm(stage, "ok", id: "new", name: "HighLoad"))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.core.engine.removalHolds.count == 1)
+    }
+
+    @Test("who repeats an older word of the same state keeps the alarm fresh")
+    func olderWordRefreshes() {
+        var stage = Self.stage(Self.rule(.hold, when: .alarm(ScalingRule.Alarm("a1", maximumAge: .minutes(10)))))
+        let before = stage.now - .minutes(5)
+        stage.receive(Self.alarm(stage, "alarm"))
+        stage.evaluate(after: .minutes(9))
+        stage.receive(Self.alarm(stage, "alarm", at: before))
+        stage.evaluate(after: .minutes(9))
+        #expect(stage.core.engine.removalHolds.count == 1)
+        stage.evaluate(after: .minutes(2))
+        #expect(stage.core.engine.removalHolds.isEmpty)
+    }
+
     @Test("a hold that says so holds also while nothing is known of its alarm, at once; others do not")
     func holdsWhileUnknown() {
         for holds in [true, false] {
@@ -736,12 +780,21 @@ struct RuleTests {
     func aggregates() {
         let values = [0.2, 0.5, 0.8]
         func reading(_ aggregate: ScalingRule.Threshold.Aggregate) -> Double? {
-            ScalingRule.Threshold("cpu.utilization", .gt, 1, aggregate: aggregate).reading(values, nodes: 3, all: true)
+            ScalingRule.Threshold("cpu.utilization", .gt, 1, aggregate: aggregate).reading(values, nodes: 3, .down)
                 .value
         }
         #expect(reading(.max) == 0.8 && reading(.min) == 0.2 && reading(.sum) == 1.5 && reading(.mean) == 0.5)
-        let none = ScalingRule.Threshold("cpu.utilization", .lt, 1).reading([], nodes: 0, all: true)
+        let none = ScalingRule.Threshold("cpu.utilization", .lt, 1).reading([], nodes: 0, .down)
         #expect(none.holds == nil)
+    }
+
+    @Test("a hold ends by the measures of all nodes only: the one that is missing may be the one that is too loaded to answer")
+    func partlyMeasured() {
+        let hot = ScalingRule.Threshold("cpu.utilization", .gt, 0.9, aggregate: .max)
+        #expect(hot.reading([0.3, 0.3], nodes: 3, .hold).holds == nil)
+        #expect(hot.reading([0.3, 0.95], nodes: 3, .hold).holds == true)
+        #expect(hot.reading([0.3, 0.3, 0.3], nodes: 3, .hold).holds == false)
+        #expect(hot.reading([0.3, 0.3], nodes: 3, .up).holds == false)
     }
 
     @Test("measured load is looked at every few seconds, although nothing else happens")

@@ -54,6 +54,36 @@ struct TemplateTests {
         #expect(borne.sizes == ["w": 1])
     }
 
+    @Test("From zero a node has the labels that every kubelet sets")
+    func standardLabels() throws {
+        func sizes(_ template: String, flavor: GroupState.Flavor? = Self.flavor, _ selector: [String: String]) throws
+            -> [String: Int]
+        {
+            var stage = try empty(template, flavor: flavor, pods: 0)
+            stage.delta(
+                pods: stage.pods("p", 1, Stage.shape(cpu: 1_000, app: "p", owner: "p") { $0.nodeSelector = selector }))
+            stage.evaluate(after: .seconds(1))
+            return stage.sizes
+        }
+        for selector in [
+            ["kubernetes.io/os": "linux"], ["beta.kubernetes.io/arch": "amd64"],
+            ["node.kubernetes.io/instance-type": "m1.large"],
+        ] {
+            #expect(try sizes("{}", selector).values.map { $0 } == [1], "\(selector)")
+        }
+        #expect(try sizes("{}", ["kubernetes.io/os": "windows"]).isEmpty)
+        #expect(try sizes("{labels: {kubernetes.io/arch: arm64}}", ["kubernetes.io/arch": "amd64"]).isEmpty)
+        #expect(try sizes("{labels: {kubernetes.io/arch: arm64}}", ["beta.kubernetes.io/arch": "arm64"]).count == 1)
+        #expect(try sizes("{cpu: 4, memory: 8Gi}", flavor: nil, ["kubernetes.io/os": "linux"]).count == 1)
+    }
+
+    @Test("What is kept of the disk is kept also where the disk is configured")
+    func reservedDisk() throws {
+        let stage = try empty("{ephemeral_storage: 100Gi, kube_reserved: {ephemeral_storage: 10Gi}}")
+        let template = try #require(stage.core.engine.templates[0])
+        #expect(template.allocatable[Catalog.storage] == 90 << 30)
+    }
+
     @Test("From zero by settings: a GPU on top of what the flavor says, which keeps its cpu and memory in every sum")
     func gpu() throws {
         let stage = try empty("{extended: {\"\(Self.gpu)\": 1}}", pods: 3) { $0.requests.extended = [Self.gpu: 1] }

@@ -179,7 +179,7 @@ extension Engine {
             let (allocatable, capacity) = ClusterModel.allocatable(
                 of: flavor, reserved: rules.template?.reserved ?? ResourceList())
             return model.template(
-                labels: rules.template?.labels ?? [:], taints: rules.template?.taints ?? [],
+                labels: labels(rules.template, flavor), taints: rules.template?.taints ?? [],
                 allocatable: overlaid(allocatable, rules.template?.allocatable),
                 capacity: overlaid(capacity, rules.template?.capacity), origin: "flavor \(flavor.name)")
         }
@@ -188,7 +188,7 @@ extension Engine {
             allocatable.cpuMillis > 0 || allocatable.memoryBytes > 0
         {
             return model.template(
-                labels: template.labels, taints: template.taints, allocatable: allocatable,
+                labels: labels(template, nil), taints: template.taints, allocatable: allocatable,
                 capacity: template.capacity ?? allocatable, origin: "\(rules.origin).template")
         }
         if let template = lastTemplate(of: number) { return template }
@@ -198,6 +198,22 @@ extension Engine {
             allocatable: overlaid(node.allocatable, rules.template?.allocatable),
             capacity: overlaid(node.capacity, rules.template?.capacity),
             origin: "\(models.young == nil ? "a node that does not work" : "node"), \(node.name)")
+    }
+
+    /// The labels of a node that nobody has seen: those that every kubelet and cloud controller sets, and over them the configured
+    /// ones. Pods and DaemonSets select by them (`kubernetes.io/os: linux`).
+    private func labels(_ template: GroupRules.Template?, _ flavor: GroupState.Flavor?) -> [String: String] {
+        let configured = template?.labels ?? [:]
+        guard !configuration.peer.choosesModelsPlainly else { return configured }
+        var labels = ["kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"]
+        if let flavor, !flavor.name.isEmpty { labels["node.kubernetes.io/instance-type"] = flavor.name }
+        labels.merge(configured) { _, own in own }
+        let older = [
+            "kubernetes.io/os": "beta.kubernetes.io/os", "kubernetes.io/arch": "beta.kubernetes.io/arch",
+            "node.kubernetes.io/instance-type": "beta.kubernetes.io/instance-type",
+        ]
+        for (name, old) in older where labels[old] == nil { labels[old] = labels[name] }
+        return labels
     }
 
     /// Whether new nodes of the group still are the machines that the last one was. Of another stack it says nothing. What is not known

@@ -29,12 +29,17 @@ extension Engine {
         var known = memory.alarms ?? [:]
         let at = min(alarm.at, now)
         // Late and repeated ones: the newest word counts. A word that is repeated keeps the alarm fresh.
-        if let before = known[alarm.alarmID], before.saidAt ?? before.at > at { return false }
+        if let before = known[alarm.alarmID], before.saidAt ?? before.at > at {
+            // Also where who repeats it knows of an older word only.
+            if before.state == state { memory.alarms?[alarm.alarmID]?.heardAt = now }
+            return false
+        }
         let since = known[alarm.alarmID].flatMap { $0.state == state ? $0.at : nil } ?? at
         known[alarm.alarmID] = AlarmMemory(
             name: name, state: state, why: String(alarm.why.prefix(300)),
             at: since, saidAt: at, heardAt: now,
-            definition: alarm.definition.map { String($0.prefix(300)) } ?? known[alarm.alarmID]?.definition)
+            definition: alarm.definition.map { String($0.prefix(300)) } ?? known[alarm.alarmID]?.definition,
+            isGone: alarm.isGone == true ? true : nil)
         if known.count > Self.rememberedAlarms {
             // Those that do not fire first, of them the oldest.
             let least = known.min {
@@ -187,7 +192,7 @@ extension Engine {
                     holds: nil, detail: "\(threshold.metric) is known of \(values.count) of \(nodes.count) nodes yet",
                     isEarly: true)
             }
-            return threshold.reading(values, nodes: nodes.count, all: rule.direction == .down)
+            return threshold.reading(values, nodes: nodes.count, rule.direction)
         case .alarm(let alarm):
             let known = (memory.alarms ?? [:]).filter { id, state in
                 (id == alarm.name || state.name == alarm.name)
@@ -219,7 +224,10 @@ extension Engine {
 
 extension ScalingRule.Alarm {
     /// The condition, from what is known of the alarms that are meant: `alertname` may be that of several.
-    func reading(_ known: [AlarmMemory]) -> RuleReading {
+    func reading(_ all: [AlarmMemory]) -> RuleReading {
+        // One that was deleted says nothing where another one bears its name now.
+        let there = all.filter { $0.isGone != true }
+        let known = there.isEmpty ? all : there
         guard !known.isEmpty else { return RuleReading(holds: nil, detail: "nothing is known of alarm \(name)") }
         func most(_ state: State) -> AlarmMemory? {
             known.filter { $0.state == state }.min { ($0.at, $0.why) < ($1.at, $1.why) }
@@ -231,6 +239,8 @@ extension ScalingRule.Alarm {
         let detail =
             "alarm \(name) is in state \(now.state.rawValue)" + (now.why.isEmpty ? "" : ": \(now.why)")
             + (now.definition.map { " (\($0))" } ?? "")
-        return RuleReading(holds: now.state == state, detail: detail, since: now.at)
+        // That its state is not known is no word against what the rule waits for.
+        let isUnknown = now.state == .insufficientData && state != .insufficientData
+        return RuleReading(holds: isUnknown ? nil : now.state == state, detail: detail, since: now.at)
     }
 }

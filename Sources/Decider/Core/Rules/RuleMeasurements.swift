@@ -113,9 +113,10 @@ extension ScalingRule.Threshold {
     /// - Parameters:
     ///   - values: of the nodes that were measured lately.
     ///   - nodes: how many there are.
-    ///   - all: whether each has to have been measured: what is not known must not make a node go.
-    func reading(_ values: [Double], nodes: Int, all: Bool) -> RuleReading {
-        guard !values.isEmpty, !all || values.count >= nodes else {
+    ///   - direction: of the rule. What is not known must not make a node go: one that shrinks the group needs the measure of each
+    ///     node, and one that keeps nodes ends on the word of all only (a node that is too loaded to be measured is the one).
+    func reading(_ values: [Double], nodes: Int, _ direction: ScalingRule.Direction) -> RuleReading {
+        guard !values.isEmpty, direction != .down || values.count >= nodes else {
             return RuleReading(
                 holds: nil, detail: "\(metric) is known of \(values.count) of \(nodes) nodes", nodes: values.count)
         }
@@ -127,8 +128,9 @@ extension ScalingRule.Threshold {
         case .sum: value = values.reduce(0, +)
         }
         let holds = comparison.holds(value, self.value)
+        let isUnknown = direction == .hold && !holds && values.count < nodes
         return RuleReading(
-            holds: holds,
+            holds: isUnknown ? nil : holds,
             detail: "\(aggregate.rawValue) \(metric) of \(values.count) nodes is \(Self.shown(value)), "
                 + "\(holds ? "" : "not ")\(comparison.rawValue) \(Self.shown(self.value))",
             value: value, nodes: values.count)

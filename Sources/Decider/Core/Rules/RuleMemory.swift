@@ -174,4 +174,6 @@ struct AlarmMemory: Sendable, Codable, Equatable {
     var heardAt: Timestamp
     /// What it watches, in words, once that was said.
     var definition: String?
+    /// True: it was deleted.
+    var isGone: Bool?
 }

@@ -64,6 +64,8 @@ struct DrainCheck {
     /// The peer's to the letter: pods in the order of the list (of their uids), and every ReplicaSet is told. Ours: in the order
     /// of their names, and emptied ReplicaSets are left out.
     var isPeers = false
+    /// The node goes anyway: what would have kept it moves as well.
+    var goesAnyway = false
 
     private static let prefix = "cluster-autoscaler.kubernetes.io/"
     static let doNotDisrupt = "updraft.io/do-not-disrupt"
@@ -92,6 +94,7 @@ struct DrainCheck {
             case .evict: outcome.evict.append(index)
             case .daemonSet: outcome.daemonSetPods.append(index)
             case .waits: outcome.waitsFor.append(index)
+            case .blocks where goesAnyway: outcome.evict.append(index)
             case .blocks(let reason):
                 return DrainOutcome(blocking: (index, reason))
             }

@@ -96,14 +96,15 @@ extension Engine {
                 limit *= 1_048_576
             case .serverGroupMembers, nil: continue
             }
+            let weights = flavorWeights(quota.kind)
             for (number, template) in templates.enumerated() {
                 guard let template else { continue }
-                used += Allowance.weight(dimension, template) * Int64(serversToCome(number))
+                used += (weights[number] ?? Allowance.weight(dimension, template)) * Int64(serversToCome(number))
             }
             allowance.items.append(
                 Allowance.Item(
                     name: "OpenStack quota \(quota.name)", groups: nil, dimension: dimension, used: used, limit: limit,
-                    reason: .quotaReached, origin: "OpenStack limits of the project"))
+                    reason: .quotaReached, origin: "OpenStack limits of the project", weights: weights))
         }
         for (number, quota) in perGroup {
             allowance.items.append(
@@ -112,6 +113,20 @@ extension Engine {
                     used: quota.used + Int64(serversToCome(number)), limit: quota.limit, reason: .quotaReached,
                     origin: "OpenStack server group"))
         }
+    }
+
+    /// What a server of each group counts in a quota, by its flavor: Nova counts what the flavor has, and a kubelet sees less of it.
+    private func flavorWeights(_ kind: GroupState.Quota.Kind?) -> [Int: Int64] {
+        var weights: [Int: Int64] = [:]
+        for (number, group) in groups.enumerated() {
+            guard let flavor = group.state?.flavor else { continue }
+            switch kind {
+            case .cores: weights[number] = flavor.vcpus
+            case .ramMiB: weights[number] = flavor.ramMiB * 1_048_576
+            case .instances, .serverGroupMembers, nil: break
+            }
+        }
+        return weights
     }
 
     /// Servers that were asked for and that the cloud does not count yet.
@@ -269,6 +284,10 @@ extension Engine {
             let target = groups[number].target + (pass.growth[number]?.count ?? 0)
             var missing = min(groups[number].minimum, groups[number].maximum) - target
             guard missing > 0 else { continue }
+            // Empty or whole, nothing between.
+            let isWhole = groups[number].rules.zeroOrMax
+            if isWhole { missing = groups[number].maximum - target }
+            let whole = missing
             if limit.rest < missing {
                 missing = limit.rest
                 pass.bounds[number, default: []].append(limit.bound)
@@ -276,10 +295,10 @@ extension Engine {
             if let template = templates[number] {
                 let (allowed, bound) = allowance.allowed(missing, group: number, template)
                 if let bound { pass.bounds[number, default: []].append(bound) }
-                missing = allowed
+                missing = isWhole && allowed < whole ? 0 : allowed
                 allowance.take(missing, group: number, template)
             }
-            guard missing > 0 else { continue }
+            guard missing > 0, !isWhole || missing == whole else { continue }
             limit.take(missing)
             let reason = Explanation(
                 .belowMinimum, "size \(target), at least \(groups[number].minimum) (\(groups[number].rules.origin).min)"

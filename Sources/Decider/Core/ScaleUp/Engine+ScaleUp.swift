@@ -32,6 +32,7 @@ extension Engine {
             byClass[brief.podClass, default: []].append(index)
         }
         var numbers: [DemandKey: Int] = [:]
+        let isSoft = configuration.scaleUp.softTieBreaks
         var quietNumbers: [DemandKey: Int] = [:]
         for (number, pods) in byClass.sorted(by: { $0.key < $1.key }) {
             let podClass = model.catalog.classes[Int(number)]
@@ -45,15 +46,21 @@ extension Engine {
                 case .asks: asking.append(index)
                 case .isNotMeant: break
                 case .excused(let reason):
+                    if reason.reason == .nominated, isAwayFromLeaving(brief) {
+                        asking.append(index)
+                        continue
+                    }
                     excuse(index, number, reason, &pass)
+                    holdNominated(index, brief, podClass, &pass)
                     // The scheduler will put it on a node where there is room.
                     if brief.holds < 0 && (reason.reason == .daemonSetPod || reason.reason == .tooYoung) {
                         quiet.append(index)
                     }
                 }
             }
-            Self.add(asking, number, podClass, to: &pass.demands, &numbers)
-            Self.add(quiet, number, podClass, to: &pass.quiet, &quietNumbers)
+            let wishes = isSoft ? Wishes(podClass.shape) : nil
+            Self.add(asking, number, podClass, wishes, to: &pass.demands, &numbers)
+            Self.add(quiet, number, podClass, wishes, to: &pass.quiet, &quietNumbers)
         }
         let keepsOrder = configuration.scaleUp.keepsPodOrder
         for number in pass.demands.indices where keepsOrder { sortPods(&pass.demands[number]) }
@@ -62,13 +69,24 @@ extension Engine {
         pass.fitting = Array(repeating: 0, count: pass.demands.count)
     }
 
+    /// Whether the node that a pod is nominated for goes: no preemption there helps it any more.
+    private func isAwayFromLeaving(_ pod: PodBrief) -> Bool {
+        !configuration.peer.takesPodsInTurn && model.briefs[Int(pod.holds)].isLeaving
+    }
+
+    /// A node that a pod is nominated for goes only when there is room for the pod elsewhere.
+    private func holdNominated(_ index: Int32, _ brief: PodBrief, _ podClass: PodClass, _ pass: inout ScaleUpPass) {
+        guard brief.holds >= 0, !podClass.isFixed, let pod = model.pods[Int(index)], model.holdsRoom(pod) else { return }
+        pass.held[Int(brief.holds), default: []].append(Held(podClass: Int(pod.podClass), count: 1))
+    }
+
     /// Pods of a class, to the demand of those that behave alike.
     private static func add(
-        _ pods: [Int32], _ number: Int32, _ podClass: PodClass, to demands: inout [Demand],
+        _ pods: [Int32], _ number: Int32, _ podClass: PodClass, _ wishes: Wishes?, to demands: inout [Demand],
         _ numbers: inout [DemandKey: Int]
     ) {
         guard !pods.isEmpty else { return }
-        let key = DemandKey(behaviour: podClass.behaviour, priority: podClass.shape.priority ?? 0)
+        let key = DemandKey(behaviour: podClass.behaviour, priority: podClass.shape.priority ?? 0, wishes: wishes)
         if let known = numbers[key] {
             demands[known].pods += pods
             demands[known].open += pods.count
@@ -110,6 +128,26 @@ extension Engine {
     private struct DemandKey: Hashable {
         var behaviour: Int
         var priority: Int32
+        var wishes: Wishes?
+    }
+
+    /// The soft rules of a shape, where it has some: pods that want other things are not to speak for each other.
+    private struct Wishes: Hashable {
+        var nodes: [WeightedNodeTerm]
+        var near: [PodAffinityTerm]
+        var far: [PodAffinityTerm]
+        var spread: [TopologySpreadConstraint]
+        /// Those that bear soft taints on nodes.
+        var tolerations: [Toleration]
+
+        init?(_ shape: PodShape) {
+            nodes = shape.preferredNodeAffinity
+            near = shape.podAffinity.filter { $0.weight != nil }
+            far = shape.podAntiAffinity.filter { $0.weight != nil }
+            spread = shape.topologySpread.filter { !$0.isHard }
+            tolerations = shape.tolerations.filter { $0.effect == nil || $0.effect == .preferNoSchedule }
+            if nodes.isEmpty && near.isEmpty && far.isEmpty && spread.isEmpty && tolerations.isEmpty { return nil }
+        }
     }
 
     /// Brings the pods of a demand into an order that does not depend on how they came: the oldest first.
@@ -178,8 +216,9 @@ extension Engine {
     func reserveForRemovals(_ pass: inout ScaleUpPass, at now: Timestamp) {
         guard !census.leaving.isEmpty || !model.evicted.isEmpty else { return }
         let budgets = BudgetTracker(Array(model.budgets.values))
-        let check = DrainCheck(
+        var check = DrainCheck(
             rules: configuration.scaleDown.drain, now: now, budgets: budgets, waitsForBudgets: false)
+        check.goesAnyway = !configuration.peer.takesPodsInTurn
         var displaced: [Int32] = []
         for slot in census.leaving where !pass.returning.contains(Int(slot)) {
             let outcome = check.check(Int(slot), model)

@@ -55,6 +55,8 @@ struct Allowance: Sendable {
         var limit: Int64
         var reason: Reason
         var origin: String
+        /// What a node of a group takes, by index, where that is known better than by what its template offers.
+        var weights: [Int: Int64] = [:]
 
         /// An amount for a person.
         func words(_ amount: Int64) -> String {
@@ -77,7 +79,7 @@ struct Allowance: Sendable {
         var count = wanted
         var bound: Explanation?
         for item in items where item.groups?.contains(group) ?? true {
-            let weight = Self.weight(item.dimension, template)
+            let weight = item.weights[group] ?? Self.weight(item.dimension, template)
             guard weight > 0 else { continue }
             let fits = Int(max(0, item.limit - item.used) / weight)
             if fits < count {
@@ -93,7 +95,8 @@ struct Allowance: Sendable {
 
     mutating func take(_ count: Int, group: Int, _ template: NodeTemplate) {
         for index in items.indices where items[index].groups?.contains(group) ?? true {
-            items[index].used += Self.weight(items[index].dimension, template) * Int64(count)
+            let weight = items[index].weights[group] ?? Self.weight(items[index].dimension, template)
+            items[index].used += weight * Int64(count)
         }
     }
 }

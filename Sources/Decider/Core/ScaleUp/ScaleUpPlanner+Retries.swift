@@ -63,6 +63,19 @@ extension ScaleUpPlanner {
         }
     }
 
+    /// What is left of a plan that helps some of the pods only, where it is to be all or none.
+    private func nothing(instead plan: ScaleUpPlan) -> ScaleUpPlan {
+        var refused = plan
+        refused.added = [:]
+        refused.placed = Array(repeating: [:], count: plan.placed.count)
+        refused.triggered = Array(repeating: 0, count: plan.triggered.count)
+        refused.placements = []
+        refused.best = nil
+        refused.isCapped = false
+        refused.refusal = Self.notAll
+        return refused
+    }
+
     /// `run`, and run again where that may serve more pods.
     func runBest(
         _ demands: inout [Demand], _ world: inout World, _ catalog: inout Catalog
@@ -83,6 +96,11 @@ extension ScaleUpPlanner {
             // Chosen as if all of it could come now; of that as much as may.
             let isTooMuch = chosen.plan.added.values.reduce(0, +) > batch.rest
             let best = isTooMuch ? attempt(trial, &catalog, batch: batch) : chosen
+            if rules.allOrNothing && rules.severalGroups
+                && best.demands.contains(where: { $0.open > 0 && !$0.isHeadroom })
+            {
+                return nothing(instead: best.plan)
+            }
             (demands, world) = (best.demands, best.world)
             var plan = best.plan
             // The peer asks once, before anything is placed.

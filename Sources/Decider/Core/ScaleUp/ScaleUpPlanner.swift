@@ -59,10 +59,12 @@ struct ScaleUpPlanner {
             && demands.contains(where: { $0.open > 0 })
         {
             var options = estimate(demands, usable, nodeLimit.rest, &plan, world, &catalog)
-            if rules.allOrNothing {
-                let all = demands.reduce(0) { $0 + $1.open }
+            if takesOneForAll {
+                let all = demands.reduce(0) { $0 + ($1.isHeadroom ? 0 : $1.open) }
                 let hadAny = !options.isEmpty
-                options.removeAll { $0.podCount < all }
+                options.removeAll { option in
+                    option.placed.reduce(0) { $0 + (demands[$1.key].isHeadroom ? 0 : $1.value) } < all
+                }
                 if hadAny && options.isEmpty { plan.refusal = Self.notAll }
             }
             if isFirst { plan.options = options }
@@ -79,7 +81,7 @@ struct ScaleUpPlanner {
                     led == nil ? chain.losses(options, to: best) : losses(options, toLeading: best)
             }
             let shares = share(best, usable, nodeLimit.rest, demands, &plan)
-            if rules.allOrNothing && shares.reduce(0, { $0 + $1.1 }) < wanted(best) {
+            if takesOneForAll && shares.reduce(0, { $0 + $1.1 }) < wanted(best) {
                 // A limit that the estimate does not look at: what is left of it would serve some of the pods only.
                 plan.refusal = Self.notAll
                 break
@@ -117,7 +119,10 @@ struct ScaleUpPlanner {
         }
     }
 
-    private static let notAll = Explanation(.batchLimitReached, "all-or-nothing: not every pod can be helped")
+    /// Whether one group has to take all pods, since no other may grow beside it.
+    private var takesOneForAll: Bool { rules.allOrNothing && !rules.severalGroups }
+
+    static let notAll = Explanation(.batchLimitReached, "all-or-nothing: not every pod can be helped")
 
     private func usableGroups(_ plan: inout ScaleUpPlan) -> [Int] {
         var usable: [Int] = []

@@ -81,6 +81,10 @@ extension Engine {
             // Nodes that pods ask for anyway are nodes more as well.
             let already = known?.count ?? 0
             var more = max(0, request.step - already)
+            // Empty or whole, nothing between.
+            let isWhole = groups[number].rules.zeroOrMax && more > 0
+            if isWhole { more = max(0, groups[number].maximum - groups[number].target - already) }
+            let whole = more
             var bound: Explanation?
             func lower(_ limit: Int, _ why: @autoclosure () -> Explanation) {
                 if limit < more { (more, bound) = (max(0, limit), why()) }
@@ -93,8 +97,10 @@ extension Engine {
             if let template = templates[number] {
                 let (allowed, limit) = allowance.allowed(more, group: number, template)
                 if allowed < more { (more, bound) = (allowed, limit) }
+                if isWhole && more < whole { more = 0 }
                 allowance.take(more, group: number, template)
             }
+            if isWhole && more < whole { more = 0 }
             nodes.take(more)
             if more > 0 {
                 pass.growth[number] =
@@ -102,7 +108,7 @@ extension Engine {
                     ?? (more, reason(number, request), 0, [])
             }
             if let bound { pass.bounds[number, default: []].append(bound) }
-            end(number, min(request.step, already + more), bound ?? reason(number, request), at: now)
+            end(number, isWhole ? already + more : min(request.step, already + more), bound ?? reason(number, request), at: now)
         }
     }
 

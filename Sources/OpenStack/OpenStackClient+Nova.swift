@@ -27,7 +27,8 @@ extension OpenStackClient {
     /// else's, of a proxy or behind a wrong endpoint, is `malformed`.
     public func server(_ id: String) async throws(OpenStackError) -> NovaServer {
         do throws(OpenStackError) {
-            return try NovaServer.decode(try await read("servers/\(PercentEncoding.segment(id))").json().member("server"))
+            return try NovaServer.decode(
+                try await read("servers/\(PercentEncoding.segment(id))").json().member("server"))
         } catch {
             guard error.code == .notFound, error.type != "itemNotFound" else { throw error }
             throw error.withCode(.malformed).adding("this is not Nova's word for a server that is gone (itemNotFound)")

@@ -168,7 +168,8 @@ struct AlarmWatchTests {
         var watch = Self.watch(Self.id)
         watch.heard(Self.word("alarm", at: Self.start + .minutes(1_000_000)), at: Self.start)
         watch.heard(Self.word("ok", at: Self.start + .seconds(1)))
-        let answer = watch.answered([Self.seen("ok", since: Self.start + .seconds(1))], askedAt: Self.start + .minutes(1))
+        let answer = watch.answered(
+            [Self.seen("ok", since: Self.start + .seconds(1))], askedAt: Self.start + .minutes(1))
         #expect(answer.alarms.map(\.state) == ["ok"] && answer.missed.isEmpty)
     }
 

@@ -32,7 +32,9 @@ private final class PlainCloud: Sendable {
 
     /// Nova says that there is no such server.
     func sayGone() {
-        answer.withLock { $0 = (404, #"{"itemNotFound": {"code": 404, "message": "Instance s1 could not be found."}}"#) }
+        answer.withLock {
+            $0 = (404, #"{"itemNotFound": {"code": 404, "message": "Instance s1 could not be found."}}"#)
+        }
     }
 
     /// The door of one process.

@@ -118,7 +118,9 @@ struct AlarmWebhookTests {
         #expect(taken.map(\.state) == ["alarm", "ok"])
     }
 
-    @Test("of too many alerts the first are used and the others told, none is cut off silently; whatever time an alert bears, it is said now")
+    @Test(
+        "of too many alerts the first are used and the others told, none is cut off silently; whatever time an alert bears, it is said now"
+    )
     func bounds() throws {
         let one =
             #"{"labels": {"alertname": "a"}, "fingerprint": "ab", "status": "firing", "startsAt": "2100-01-01T00:00:00Z"}"#

@@ -108,7 +108,8 @@ struct ClientTests {
     func allOrNone() async throws {
         let server = try ScriptedServer { _, _ in
             ScriptedServer.json(
-                #"{"metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"n7"},"spec":{"unschedulable":7}}]}"#)
+                #"{"metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"n7"},"spec":{"unschedulable":7}}]}"#
+            )
         }
         let client = server.client()
         let error = await failure { () throws(KubernetesError) in _ = try await client.all(NodeObject.self) }

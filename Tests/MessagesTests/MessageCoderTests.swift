@@ -208,7 +208,8 @@ import Testing
             ("openstack:///0f6b2d3e-1111-2222-3333-444455556666", "0f6b2d3e-1111-2222-3333-444455556666"),
             ("openstack://RegionOne/0f6b2d3e-1111-2222-3333-444455556666", "0f6b2d3e-1111-2222-3333-444455556666"),
             ("openstack:///0F6B2D3E-1111-2222-3333-444455556666", "0f6b2d3e-1111-2222-3333-444455556666"),
-            ("openstack:///i-0000001f", nil), ("aws:///zone/i-1", nil), ("openstack://", nil), ("openstack:///", nil), ("", nil),
+            ("openstack:///i-0000001f", nil), ("aws:///zone/i-1", nil), ("openstack://", nil), ("openstack:///", nil),
+            ("", nil),
         ] as [(String, String?)])
     func serverOfAProviderID(providerID: String, serverID: String?) {
         let node = Node(name: "n", providerID: providerID, allocatable: ResourceList())

@@ -147,7 +147,8 @@ struct GroupTests {
 
     @Test("Of several servers the one named server is the machine; one nested deeper is where there is no other")
     func severalServers() {
-        func resource(_ name: String, id: String?, in stack: String, status: String = "CREATE_COMPLETE") -> HeatResource {
+        func resource(_ name: String, id: String?, in stack: String, status: String = "CREATE_COMPLETE") -> HeatResource
+        {
             HeatResource(
                 name: name, type: "OS::Nova::Server", physicalID: id, status: HeatStatus(status), statusReason: "",
                 createdAt: nil, parentResource: "0", stack: StackID(name: stack, id: "id-\(stack)"), nested: nil)

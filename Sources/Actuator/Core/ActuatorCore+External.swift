@@ -154,7 +154,8 @@ extension ActuatorCore {
             return nil
         }
         if let node = nodeAmongServers(of: member) {
-            return "member \(member.name) holds several servers, none of which is named `server`, so it cannot be told whether "
+            return
+                "member \(member.name) holds several servers, none of which is named `server`, so it cannot be told whether "
                 + "Node \(node) is its machine: drain the node, then let the deletion go by hand"
         }
         // It may be the machine of a Node that does not say which machine it is.

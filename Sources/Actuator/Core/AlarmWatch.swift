@@ -145,8 +145,11 @@ struct AlarmWatch: Sendable {
         // Said again for a while, as the states of living ones are: a word may be lost, and a Decider may have been away. Not
         // for ever: one that is gone must not stay fresh beside a new one of its name.
         for id in absent.sorted() where !there.contains(id) {
-            if let before = said[id], before.state == Self.unknown, askedAt - before.at > Self.goneIsRepeated { continue }
-            let gone = Seen(id: id, name: said[id]?.name ?? "", state: Self.unknown, why: "Aodh has no such alarm", isGone: true)
+            if let before = said[id], before.state == Self.unknown, askedAt - before.at > Self.goneIsRepeated {
+                continue
+            }
+            let gone = Seen(
+                id: id, name: said[id]?.name ?? "", state: Self.unknown, why: "Aodh has no such alarm", isGone: true)
             tell(gone, askedAt, &answer)
         }
         let unseen = ids.subtracting(there)
@@ -178,14 +181,16 @@ struct AlarmWatch: Sendable {
         let isLate = before.map { $0.state != alarm.state && $0.at >= alarm.since ?? askedAt } ?? false
         // Without a history: as of the last word that said the same, else as of now. Never older than a word that said the
         // same: that of a webhook is as of when it came.
-        let at = isLate ? max(askedAt, before?.at ?? askedAt) : alarm.since.map { max($0, same ?? $0) } ?? same ?? askedAt
+        let at =
+            isLate ? max(askedAt, before?.at ?? askedAt) : alarm.since.map { max($0, same ?? $0) } ?? same ?? askedAt
         let name = alarm.name.isEmpty ? nil : String(alarm.name.prefix(200))
         let word = CloudAlarm(
             cluster: cluster, alarmID: alarm.id, name: name, state: alarm.state, why: String(alarm.why.prefix(300)),
             at: at, definition: alarm.definition.map { String($0.prefix(300)) }, isGone: alarm.isGone ? true : nil)
         answer.alarms.append(word)
         if let before, before.state != alarm.state { answer.missed.append((word, before.state)) }
-        said[alarm.id] = Said(name: name, state: alarm.state, at: max(at, before?.at ?? at),
+        said[alarm.id] = Said(
+            name: name, state: alarm.state, at: max(at, before?.at ?? at),
             heardAt: max(askedAt, before?.heardAt ?? askedAt), wasSeen: true)
     }
 }

@@ -72,7 +72,9 @@ struct AlarmReader: Sendable {
                 await context.supervisor.run("alarms") { part in
                     part.ready()
                     try await bus.subscribe(Self.signals) { incoming in
-                        if case .cloudAlarm(let alarm) = incoming.event { watch.withLock { $0.heard(alarm, at: .now()) } }
+                        if case .cloudAlarm(let alarm) = incoming.event {
+                            watch.withLock { $0.heard(alarm, at: .now()) }
+                        }
                         return .done
                     }
                 }

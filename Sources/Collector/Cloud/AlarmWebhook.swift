@@ -49,7 +49,8 @@ enum AlarmWebhook {
         if alerts.count > maximumAlerts {
             // Not refused as a whole: Alertmanager gives up on that, and a firing alert among the first would be lost as well.
             told.faults.append(
-                "\(alerts.count - maximumAlerts) alerts beyond the \(maximumAlerts) of one message: group them otherwise")
+                "\(alerts.count - maximumAlerts) alerts beyond the \(maximumAlerts) of one message: group them otherwise"
+            )
         }
         told.truncated = Int(clamping: max(0, value["truncatedAlerts"]?.intValue ?? 0))
         return told

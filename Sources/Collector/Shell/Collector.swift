@@ -71,7 +71,9 @@ public enum Collector {
                     }, log: context.log)
                 group.addTask { await scales.run() }
                 group.addTask { await publish(engine, bus) }
-                group.addTask { await probe(bus, engine, cluster: settings.cluster, name: "\(context.host)/\(replica)") }
+                group.addTask {
+                    await probe(bus, engine, cluster: settings.cluster, name: "\(context.host)/\(replica)")
+                }
                 group.addTask {
                     await context.supervisor.run("requests") { part in
                         part.ready()

@@ -225,7 +225,9 @@ struct HeadroomTests {
             }
             stage.snapshot(
                 nodes: ["a", "b"].map { Stage.node($0, labels: ["pool": $0]) },
-                pods: ["a", "b"].flatMap { (name: String) in stage.pods("on-\(name)", 1, Stage.shape(cpu: 3_000), on: name) }
+                pods: ["a", "b"].flatMap { (name: String) in
+                    stage.pods("on-\(name)", 1, Stage.shape(cpu: 3_000), on: name)
+                }
                     + stage.pods("wait-a", 1, shape("a")) + (second ? stage.pods("wait-b", 1, shape("b")) : []))
             stage.group("a", ["a"], max: max)
             stage.group("b", ["b"])

@@ -788,7 +788,9 @@ struct RuleTests {
         #expect(none.holds == nil)
     }
 
-    @Test("a hold ends by the measures of all nodes only: the one that is missing may be the one that is too loaded to answer")
+    @Test(
+        "a hold ends by the measures of all nodes only: the one that is missing may be the one that is too loaded to answer"
+    )
     func partlyMeasured() {
         let hot = ScalingRule.Threshold("cpu.utilization", .gt, 0.9, aggregate: .max)
         #expect(hot.reading([0.3, 0.3], nodes: 3, .hold).holds == nil)

@@ -76,7 +76,9 @@ extension Engine {
 
     /// A node that a pod is nominated for goes only when there is room for the pod elsewhere.
     private func holdNominated(_ index: Int32, _ brief: PodBrief, _ podClass: PodClass, _ pass: inout ScaleUpPass) {
-        guard brief.holds >= 0, !podClass.isFixed, let pod = model.pods[Int(index)], model.holdsRoom(pod) else { return }
+        guard brief.holds >= 0, !podClass.isFixed, let pod = model.pods[Int(index)], model.holdsRoom(pod) else {
+            return
+        }
         pass.held[Int(brief.holds), default: []].append(Held(podClass: Int(pod.podClass), count: 1))
     }
 

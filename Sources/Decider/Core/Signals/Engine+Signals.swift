@@ -108,7 +108,9 @@ extension Engine {
                     ?? (more, reason(number, request), 0, [])
             }
             if let bound { pass.bounds[number, default: []].append(bound) }
-            end(number, isWhole ? already + more : min(request.step, already + more), bound ?? reason(number, request), at: now)
+            end(
+                number, isWhole ? already + more : min(request.step, already + more), bound ?? reason(number, request),
+                at: now)
         }
     }
 

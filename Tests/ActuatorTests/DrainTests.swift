@@ -512,6 +512,23 @@ struct DrainTests {
         }
     }
 
+    @Test("somebody else takes the machine while it is raised: put back, also after its Node is gone")
+    func surgeLost() {
+        var world = surging()
+        world.others.controllerDeletesNodes = true
+        world.secondPodTakes = .seconds(10_000)
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { $0.replicas == 2 })
+        world.scaleFailure = ActFailure(.kubernetesUnreachable, "503", isRetriable: true)
+        world.leave("m2")
+        #expect(world.run { $0.nodes["node-m2"] == nil }, "\(world.story)")
+        world.pass(.seconds(10))
+        #expect(world.replicas == 2)
+        world.scaleFailure = nil
+        #expect(world.run(within: .minutes(1)) { $0.replicas == 1 })
+        #expect(world.scales == [2, 1], "\(world.scales)")
+    }
+
     @Test("killed before or after any action while it surges: no replica is left over, none is missing")
     func surgeCrashes() {
         var total = 80

@@ -150,4 +150,15 @@ struct PlainServerTests {
             guard case .unknown = fate else { return #expect(Bool(false), "\(status): \(fate)") }
         }
     }
+
+    @Test("A 404 that is not Heat's word for a stack that is gone is no such word")
+    func stackNotFound() {
+        func failure(_ type: String?) -> ActFailure {
+            ActFailure(
+                OpenStackError(.notFound, call: "GET orchestration stacks/k8s", status: 404, type: type, message: "no"))
+        }
+        #expect(failure("EntityNotFound").reason == .stackNotFound && !failure("EntityNotFound").isRetriable)
+        #expect(failure(nil).reason == .heatUnreachable && failure(nil).isRetriable)
+        #expect(failure("ResourceNotFound").reason == .heatRefused && !failure("ResourceNotFound").isRetriable)
+    }
 }

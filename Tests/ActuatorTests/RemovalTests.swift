@@ -301,6 +301,16 @@ struct RemovalTests {
         #expect(!world.isCordoned("node-m2"))
     }
 
+    @Test("so does one that names its nodes, as all senders do; for those, and no others")
+    func overtakenByName() {
+        var world = World(nodes: 3)
+        world.send(world.cancellation("r1", ["node-m2"]))
+        world.send(world.removal("r1", ["m2", "m3"]), after: .seconds(2))
+        #expect(world.run { $0.isCordoned("node-m3") })
+        #expect(world.reasons(.removalFailed) == [.cancelledByOperator] && !world.isCordoned("node-m2"))
+        #expect(world.run { $0.story.contains(.removalCompleted) } && !world.isCordoned("node-m2"))
+    }
+
     @Test("a node that somebody else cordoned stays cordoned when the removal is cancelled")
     func foreignCordon() {
         var world = World(nodes: 3)

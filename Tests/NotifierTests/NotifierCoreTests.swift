@@ -128,6 +128,24 @@ struct NotifierCoreTests {
         #expect(ended - Village.start <= .seconds(601))
     }
 
+    @Test("who asks for a little more time each moment has it, and floods nobody")
+    func extendAgainAndAgain() {
+        var village = Village()
+        village.addPod("web-1")
+        village.cordon()
+        village.run(.seconds(1))
+        for _ in 0..<300 {
+            village.run(.milliseconds(10))
+            _ = village.answer("web-1", .extend(.seconds(60)))
+        }
+        let most = Int((village.now - Village.start).inSeconds) + 2
+        #expect(village.noticed.count <= most && most < 150, "\(village.noticed.count) of \(most)")
+        let told = village.noticed.last?.deadline ?? Village.start
+        #expect(village.now + .seconds(60) - told <= .seconds(1))
+        village.run(.seconds(58))
+        #expect(village.quiesced.isEmpty)
+    }
+
     @Test("asking for less time than there is takes nothing away")
     func less() {
         var village = Village()

@@ -10,6 +10,17 @@ extension ActuatorCore {
         // The Notifier's word may not exceed what the record allows.
         let until = min(progress.deadline ?? removal.record.deadline, removal.record.deadline)
         if removal.record.phase.order > RemovalPhase.noticed.order { return }
+        // Pods may ask for more time again and again. Of the ends that wait to be written the last one counts, and what moves by
+        // less than a second is no news: a queue of them would stand before what matters.
+        if let place = removal.queue.lastIndex(where: { $0.transition.phase == .noticed && $0.ticket == nil }) {
+            removals[progress.node]?.queue[place].transition = .noticed(until: until)
+            return
+        }
+        if removal.record.phase == .noticed, !removal.isAskedFor(.noticed),
+            let known = removal.record.cooldownUntil, max(until - known, known - until) < .seconds(1)
+        {
+            return
+        }
         request(progress.node, .noticed(until: until))
     }
 
@@ -39,7 +50,9 @@ extension ActuatorCore {
     mutating func removalCancelled(_ decision: RemovalCancelled, _ ticket: Int) {
         hold(ticket)
         guard nodesAreKnown else { return settle(ticket, .retryLater) }
+        // A decision that waits in the broker, for Heat is slow, comes after its cancellation.
         if decision.nodes.isEmpty { cancelled.insert(decision.id) }
+        for node in decision.nodes { cancelled.insert(Self.cancellation(decision.id, node)) }
         dropStarts(decision)
         let meant = Set(decision.nodes)
         let names = removals.filter { name, removal in
@@ -61,6 +74,8 @@ extension ActuatorCore {
         cancelling[ticket] = asked
         for name in asked.sorted() { request(name, .cancelled(decision.reason), ticket) }
     }
+
+    static func cancellation(_ removal: String, _ node: String) -> String { "\(removal)/\(node)" }
 
     /// Removals that wait to begin and are cancelled now.
     private mutating func dropStarts(_ decision: RemovalCancelled) {
@@ -266,6 +281,8 @@ extension ActuatorCore {
                             RemovalCommitted(cluster: policy.cluster, removal: record.progress(node: node, at: now)))))
             }
             removalIsWritten(node)
+            // (Where pods went with the machine, or the first try failed.)
+            returnSurges(node)
             // Left to Heat: the next reading lets it go.
             if record.change == nil { readGroup(record.group) }
         case .removed:
@@ -277,6 +294,7 @@ extension ActuatorCore {
                             removal: record.progress(
                                 node: node, reason: record.lost ?? record.reason, pods: lostPods(removal), at: now)))))
             machineEnded(node)
+            returnSurges(node)
             deleteNode(node)
         case .cancelled, .failed:
             returnSurges(node)

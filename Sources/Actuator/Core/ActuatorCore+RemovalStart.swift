@@ -50,6 +50,10 @@ extension ActuatorCore {
                 if removal.record.phase == .cordoned, removal.editing != nil { begun.insert(target.node) }
                 continue
             }
+            if cancelled.contains(Self.cancellation(decision.id, target.node)) {
+                refuse(target, of: decision, Explanation(.cancelledByOperator, "it was cancelled before it began"))
+                continue
+            }
             switch member(of: target, decision, reading, &scope) {
             case .failure(let why): refuse(target, of: decision, why.explanation)
             case .success(let member):

@@ -104,7 +104,10 @@ extension ActuatorCore {
 
     /// All that is still raised goes back.
     mutating func returnSurges(_ node: String) {
-        for entry in removals[node]?.record.drain?.surges ?? [] { returnSurge(node, entry.podUID) }
+        guard let removal = removals[node] else { return }
+        for entry in removal.record.drain?.surges ?? [] where !removal.surges.returned.contains(entry.podUID) {
+            returnSurge(node, entry.podUID)
+        }
     }
 
     /// False: such a change is under way already.
@@ -112,19 +115,37 @@ extension ActuatorCore {
         guard let record = removals[node]?.record else { return false }
         let id = "\(record.id)/\(entry.podUID)/\(isRaise ? "surge" : "back")"
         guard surgeActs[id] == nil else { return false }
-        surgeActs[id] = SurgeAct(node: node, removal: record.id, surge: entry, isRaise: isRaise)
+        send(id, SurgeAct(node: node, removal: record.id, surge: entry, isRaise: isRaise))
+        return true
+    }
+
+    private mutating func send(_ id: String, _ act: SurgeAct) {
+        surgeActs[id] = act
+        let (entry, isRaise) = (act.surge, act.isRaise)
         emit(
             .scaleWorkload(
                 PodsDecided(
                     cluster: policy.cluster, id: id, apiVersion: entry.apiVersion, kind: entry.kind,
                     namespace: entry.namespace, name: entry.name, from: isRaise ? entry.from : entry.to,
-                    to: isRaise ? entry.to : entry.from, reason: Explanation(.surged, "removal \(record.id)"),
+                    to: isRaise ? entry.to : entry.from, reason: Explanation(.surged, "removal \(act.removal)"),
                     decidedAt: now, deadline: now + policy.drainTimeout)))
-        return true
+    }
+
+    /// The way back that failed after its Node was gone, again.
+    mutating func surgeIsLeft(_ id: String) {
+        guard let act = surgesLeft.removeValue(forKey: id), surgeActs[id] == nil else { return }
+        send(id, act)
     }
 
     mutating func surgeAnswered(_ act: SurgeAct, _ outcome: WorkloadOutcome) {
-        guard let removal = removals[act.node], removal.record.id == act.removal else { return }
+        guard let removal = removals[act.node], removal.record.id == act.removal else {
+            // The Node is gone, and the record with it; only this process knows what is still raised.
+            guard !act.isRaise, case .failed(let failure) = outcome, failure.isRetriable else { return }
+            let id = "\(act.removal)/\(act.surge.podUID)/back"
+            note(.warning, act.node, failure.reason, "\(act.surge.namespace)/\(act.surge.name): \(failure.detail)")
+            surgesLeft[id] = act
+            return timers.set(.surge(id), at: now + .seconds(5))
+        }
         let uid = act.surge.podUID
         let name = "\(act.surge.kind) \(act.surge.namespace)/\(act.surge.name)"
         switch (outcome, act.isRaise) {
@@ -150,6 +171,7 @@ extension ActuatorCore {
     private mutating func dropSurge(_ node: String, _ podUID: String) {
         guard let removal = removals[node] else { return }
         removals[node]?.surges.states[podUID] = .free
+        removals[node]?.surges.returned.insert(podUID)
         var drain = removal.record.drain ?? RemovalRecord.Drain()
         guard drain.surges.contains(where: { $0.podUID == podUID }) else { return }
         guard removal.editing == nil else {

@@ -23,6 +23,8 @@ public struct ActuatorCore: Sendable {
         case reading(String)
         case removal(String)
         case ticket(Int)
+        /// A workload that is still to be put back although its Node is gone.
+        case surge(String)
         case sweep
     }
 
@@ -62,6 +64,8 @@ public struct ActuatorCore: Sendable {
     var workloadFailures: [String: ActFailure] = [:]
     /// Changes of replicas for a drain that are under way, by the id of their `PodsDecided`.
     var surgeActs: [String: SurgeAct] = [:]
+    /// Ways back that failed after the Node was gone, by the same ids.
+    var surgesLeft: [String: SurgeAct] = [:]
     /// Ids of removals that were cancelled, so that one that arrives after its cancellation does not begin.
     var cancelled = RecentIDs()
     /// Ids of decisions whose delivery was put off, so that it is no surprise when it comes again.
@@ -109,6 +113,7 @@ public struct ActuatorCore: Sendable {
             case .reading(let id): groupHasRested(id)
             case .removal(let node): removalIsDue(node)
             case .ticket(let ticket): ticketIsDue(ticket)
+            case .surge(let id): surgeIsLeft(id)
             case .sweep: sweep()
             }
         }

@@ -23,6 +23,9 @@ struct SurgePlan: Sendable {
     /// By UID of the pod.
     var states: [String: State] = [:]
 
+    /// UIDs of pods whose workloads were put back, or are somebody else's now: not put back again.
+    var returned: Set<String> = []
+
     /// UIDs of pods that are not to be evicted yet.
     var held: Set<String> {
         Set(states.filter { $0.value != .free && $0.value != .lowering }.keys)

@@ -197,10 +197,12 @@ final class ActuatorEngine: Sendable {
             return nil
         case .editNode(let edit):
             let outcome = await cluster.edit(edit)
+            // Told at once: the removal must not wait for its Event, which is for people, however long that takes to write.
+            input.yield(.nodeEdited(node: edit.node, outcome))
             if case .done(let record?) = outcome {
                 await cluster.record(record.event, isWarning: record.phase == .failed, onNode: edit.node)
             }
-            return .nodeEdited(node: edit.node, outcome)
+            return nil
         case .checkNode(let name):
             do throws(ActFailure) {
                 // Nil is an answer too: there is no such Node.

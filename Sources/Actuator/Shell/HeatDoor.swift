@@ -205,13 +205,18 @@ extension ActFailure {
         let reason: Reason
         switch error.code {
         case .unauthorized, .forbidden: reason = .credentialRefused
-        case .notFound: reason = .stackNotFound
+        case .notFound where error.isGoneStack: reason = .stackNotFound
+        // Of something else that Heat does not have; or nobody's word: a proxy's page, while heat-api begins anew. What hangs on a
+        // stack that is gone (its nodes are deleted) must not hang on that.
+        case .notFound: reason = error.type == nil ? .heatUnreachable : .heatRefused
         case .conflict: reason = .heatConflict
         case .badRequest: reason = .heatRefused
         case .quota: reason = .quotaReached
         case .configuration: reason = .heatRefused
         case .server, .transport, .malformed, .cancelled: reason = .heatUnreachable
         }
-        self.init(reason, error.description, isRetriable: error.isRetriable || error.code == .cancelled)
+        let isNobodys = error.code == .notFound && error.type == nil
+        self.init(
+            reason, error.description, isRetriable: error.isRetriable || error.code == .cancelled || isNobodys)
     }
 }

@@ -43,8 +43,9 @@ extension NotifierCore {
         guard let cooldown = cooldowns[name] else { return }
         // With every pod settled there is no deadline left to name; the one before stands.
         let deadline = end(of: cooldown) ?? min(cooldown.announced ?? now, cooldown.record.deadline)
-        // It moves back only where the record allows less than was said.
-        let isNews = cooldown.announced.map { deadline > $0 || $0 > cooldown.record.deadline }
+        // It moves back only where the record allows less than was said. By less than a second is no news: a pod that asks for more
+        // time each moment would have each written to the Node.
+        let isNews = cooldown.announced.map { deadline >= $0 + .seconds(1) || $0 > cooldown.record.deadline }
         guard isNews ?? true else { return }
         cooldowns[name]?.announced = deadline
         let progress = cooldown.record.progress(

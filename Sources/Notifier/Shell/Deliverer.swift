@@ -6,6 +6,8 @@ final class Deliverer: Sendable {
     enum Gateway: Sendable, CaseIterable {
         /// The Kubernetes API.
         case api
+        /// Kubernetes Events: the same API, and often another store, which may hang while the rest works.
+        case events
         /// Hooks of pods.
         case hooks
         /// The message bus.

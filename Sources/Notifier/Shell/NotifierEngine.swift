@@ -177,7 +177,7 @@ final class NotifierEngine: Sendable {
         case .webhookFailed(let message, let why):
             observer.webhookFailed(message, why)
         case .nodeEvent(let node, _, let explanation):
-            act(.api, lane: "node \(node)", node: node) { [pods] in
+            act(.events, lane: "node \(node)", node: node) { [pods] in
                 await pods.nodeEvent(node, explanation)
             }
         }
@@ -201,7 +201,8 @@ extension NoticeChannel {
     /// What a delivery by this way goes through.
     fileprivate var gateway: Deliverer.Gateway {
         switch self {
-        case .annotation, .gate, .event: .api
+        case .annotation, .gate: .api
+        case .event: .events
         case .hook: .hooks
         case .bus: .bus
         }

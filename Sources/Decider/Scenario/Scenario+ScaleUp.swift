@@ -13,6 +13,7 @@ extension Scenario {
         engine.collectDemands(&pass, at: now)
         let limit = engine.configuration.scaleUp.maximumNodesPerDecision
         var estimator = Estimator(template: template, group: 0, limit: limit > 0 ? limit : Int.max)
+        estimator.fillsOthers = true
         var catalog = engine.model.catalog
         let option = estimator.run(pass.demands, keepsOrder: true, &pass.world, &catalog)
         var placed: [String: JSONValue] = [:]

@@ -18,6 +18,11 @@ struct Estimator {
     /// What was placed where, in order.
     private(set) var placements: [Placement] = []
     private var isCut = false
+    /// The peer's estimate since 1.34: a pod that a spread over host names keeps off the newest node is put on any other node, of those
+    /// that exist as well, and the estimate counts the nodes that got pods, whichever they are.
+    var fillsOthers = false
+    /// Nodes that got pods that way, and the new ones of theirs.
+    private var filled: Set<Int> = []
 
     init(template: NodeTemplate, group: Int, limit: Int) {
         self.template = template
@@ -63,9 +68,14 @@ struct Estimator {
         }
         for index in order {
             let number = demands[index].podClass
-            note(index, place(catalog.classes[number], number, demands[index].open, &world, &catalog))
+            let podClass = catalog.classes[number]
+            if fillsOthers && podClass.spread.contains(where: { $0.key == Catalog.hostKey }) {
+                note(index, placeInTurn(podClass, number, demands[index].open, &world, &catalog))
+            } else {
+                note(index, place(podClass, number, demands[index].open, &world, &catalog))
+            }
         }
-        option.nodes = nodes.count
+        option.nodes = filled.union(nodes.map(Int.init)).count
         option.isCut = isCut
         option.strategy = strategy
         return option
@@ -96,6 +106,54 @@ struct Estimator {
             placed += more
         }
         return placed
+    }
+
+    /// Pod by pod, as the peer does: on the new nodes, then on the newest of them, on any other node, on one more.
+    private mutating func placeInTurn(
+        _ podClass: PodClass, _ number: Int, _ count: Int, _ world: inout World, _ catalog: inout Catalog
+    ) -> Int {
+        func fits(_ candidates: [Int32], _ estimator: inout Estimator, _ world: inout World, _ catalog: Catalog) -> Bool
+        {
+            var packer = Packer(podClass, nodes: candidates, world)
+            return packer.place(1, in: &world, catalog) { node, count in
+                estimator.placements.append(Placement(podClass: number, node: node, count: count))
+                estimator.filled.insert(node)
+            } == 1
+        }
+        let existing = (0..<Int32(world.nodeClass.count)).filter {
+            world.nodeClass[Int($0)] >= 0 && !nodes.contains($0)
+        }
+        var placed = 0
+        while placed < count, fits(nodes, &self, &world, catalog) { placed += 1 }
+        while placed < count {
+            if let newest = nodes.last {
+                let others = existing + nodes.dropLast()
+                if fits([newest], &self, &world, catalog)
+                    || isSpreadAlone(podClass, Int(newest), world) && fits(others, &self, &world, catalog)
+                {
+                    placed += 1
+                    continue
+                }
+            }
+            guard nodes.count < limit else {
+                isCut = true
+                break
+            }
+            let node = addNode(&world, &catalog)
+            guard fits([Int32(node)], &self, &world, catalog) else {
+                // It does not fit an empty node, so the rest will not either.
+                takeBack(node, &world, catalog)
+                break
+            }
+            placed += 1
+        }
+        return placed
+    }
+
+    /// Whether a node has room for the pod and a spread forbids it.
+    private func isSpreadAlone(_ podClass: PodClass, _ node: Int, _ world: World) -> Bool {
+        world.room(podClass.needs, node, limit: 1) > 0
+            && podClass.spread.contains { world.spreadForbids($0, world.domain($0.key, node)) }
     }
 
     /// One pod of each demand after the other, until none of them has room or pods left.

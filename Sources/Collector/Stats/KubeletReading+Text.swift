@@ -69,9 +69,33 @@ private struct PageTable {
         }
 
         func hash(into hasher: inout Hasher) {
-            hasher.combine(bytes: UnsafeRawBufferPointer(rebasing: page[pod]))
-            hasher.combine(bytes: UnsafeRawBufferPointer(rebasing: page[container]))
-            hasher.combine(bytes: UnsafeRawBufferPointer(rebasing: page[namespace]))
+            var hash = Self.mixed(Self.seed, pod, page)
+            hash = Self.mixed(hash, container, page)
+            hasher.combine(Self.mixed(hash, namespace, page))
+        }
+
+        /// Unlike in each process: whoever writes the page cannot choose names that collide.
+        private static let seed = UInt64.random(in: 1 ... .max)
+
+        /// Eight bytes at a time. (Hasher takes them too, at several times the cost for words as short as names.)
+        private static func mixed(_ start: UInt64, _ span: Span, _ page: UnsafeRawBufferPointer) -> UInt64 {
+            var hash = start ^ UInt64(span.count)
+            var place = span.lowerBound
+            while place + 8 <= span.upperBound {
+                hash = folded(hash ^ page.loadUnaligned(fromByteOffset: place, as: UInt64.self))
+                place += 8
+            }
+            var rest: UInt64 = 0
+            while place < span.upperBound {
+                rest = rest << 8 | UInt64(page[place])
+                place += 1
+            }
+            return folded(hash ^ rest)
+        }
+
+        private static func folded(_ value: UInt64) -> UInt64 {
+            let product = value.multipliedFullWidth(by: 0x9E37_79B9_7F4A_7C15)
+            return product.high ^ product.low ^ seed
         }
     }
 
@@ -95,6 +119,10 @@ private struct PageTable {
     init(page: UnsafeRawBufferPointer, isCadvisor: Bool) {
         self.page = page
         self.isCadvisor = isCadvisor
+        // A container has lines of some hundred bytes in all; a table that grows hashes everything anew each time.
+        let likely = min(page.count / 400, KubeletReading.maximumContainers)
+        index.reserveCapacity(likely)
+        entries.reserveCapacity(likely)
     }
 
     private static let families: [(name: StaticString, family: Family, isCadvisor: Bool)] = [

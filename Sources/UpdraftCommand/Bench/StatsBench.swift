@@ -48,6 +48,9 @@ enum StatsBench {
         nodes: Int, pods: Int, seconds: Int, interval: Int, state: String, transportURL: String
     ) async throws -> StatsBenchResult {
         let programs = DemoFiles.programFolder()
+        try FileManager.default.createDirectory(atPath: state, withIntermediateDirectories: true)
+        // The port is read from it: that of an earlier run leads nowhere.
+        try? FileManager.default.removeItem(atPath: "\(state)/kubelets.log")
         let farm = try ChildProcess.start(
             name: "kubelets", executable: "\(programs)/updraft",
             arguments: ["bench", "kubelets", "--nodes", "\(nodes)", "--pods", "\(pods)"], environment: [:],

@@ -108,7 +108,8 @@ struct QueueTests {
         var meter = RateMeter()
         let stats = await reader.readAll(&failures, &meter, at: Timestamp(seconds: 1_000))
         #expect(stats.samples.isEmpty && stats.failures?.map(\.stat).contains("orders.published") == true)
-        #expect(failures == ["orders": "refused"])
+        // (Refused; or, since the port is free for anybody now, whatever another test's server says.)
+        #expect(failures.keys.sorted() == ["orders"], "\(failures)")
     }
 
     @Test("Two queues with one id, and a URL that is none, are mistakes of the configuration; the password is a secret")

@@ -49,7 +49,11 @@ public enum NotifierService {
             log: context.log, metrics: context.metrics, readiness: context.readiness,
             webhooks: notifier.webhooks.map(\.id))
         let pods = PodDoor(
-            client, hooks: hooks, cluster: settings.cluster, host: context.host, isDryRun: notifier.dryRun)
+            client, hooks: hooks, cluster: settings.cluster, host: context.host, isDryRun: notifier.dryRun,
+            unread: { node, error in
+                observer.note(
+                    node, Explanation(.kubernetesUnreachable, "its pods cannot be read: \(error)"), isLoud: true)
+            })
         let warm = WarmCluster()
         if !server.hasURL {
             context.log.warning(

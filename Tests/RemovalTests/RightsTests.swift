@@ -238,4 +238,26 @@ struct RightsTests {
         await client.close()
         try compare(api.asked.withLock { $0 }, "updraft-notifier")
     }
+
+    @Test("Why the pods of a node cannot be read is told, once, and none of them is taken for all")
+    func unreadablePod() async throws {
+        let server = try HTTPServer { _ in
+            .response(
+                .json(
+                    #"{"metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"odd","namespace":"shop"},"spec":7}]}"#
+                ))
+        }
+        defer { server.stop() }
+        let client = KubernetesClient(KubernetesConfiguration(server: "http://127.0.0.1:\(server.port)"))
+        let hooks = HookDoor(
+            tls: .init(), timeout: .seconds(1), foreignHosts: [], maximumInFlight: 1, userAgent: "updraft-test")
+        let told = Lock<[String]>([])
+        let door = PodDoor(client, hooks: hooks, cluster: "c", host: "h", isDryRun: false) { node, error in
+            told.withLock { $0.append("\(node): \(error)") }
+        }
+        for _ in 0..<3 { #expect(await door.pods(on: "node-1") == nil) }
+        let words = told.withLock { $0 }
+        #expect(words.count == 1 && words.first?.contains("shop/odd") == true, "\(words)")
+        await client.close()
+    }
 }

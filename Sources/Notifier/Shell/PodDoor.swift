@@ -26,9 +26,18 @@ final class PodDoor: PodTelling {
     private let recorder: EventRecorder
     private let cluster: String
     private let isDryRun: Bool
+    private let unread: @Sendable (_ node: String, KubernetesError) -> Void
+    /// What was told last of each node whose pods cannot be read, so that it is told once.
+    private let toldUnread = Lock<[String: String]>([:])
 
-    /// - Parameter hooks: for calls to pods.
-    init(_ client: KubernetesClient, hooks: HookDoor, cluster: String, host: String, isDryRun: Bool) {
+    /// - Parameters:
+    ///   - hooks: for calls to pods.
+    ///   - unread: told why the pods of a node cannot be read: until they can, its cooldown does not end.
+    init(
+        _ client: KubernetesClient, hooks: HookDoor, cluster: String, host: String, isDryRun: Bool,
+        unread: @escaping @Sendable (_ node: String, KubernetesError) -> Void = { _, _ in }
+    ) {
+        self.unread = unread
         self.client = client
         self.hooks = hooks
         self.cluster = cluster
@@ -37,7 +46,15 @@ final class PodDoor: PodTelling {
     }
 
     func pods(on node: String) async -> [NodePod]? {
-        try? await client.all(PodObject.self, Selection(fields: "spec.nodeName=\(node)")).map(NodePod.init)
+        do throws(KubernetesError) {
+            let pods = try await client.all(PodObject.self, Selection(fields: "spec.nodeName=\(node)"))
+            toldUnread.withLock { $0[node] = nil }
+            return pods.map(NodePod.init)
+        } catch {
+            let isNews = toldUnread.withLock { $0.updateValue(error.description, forKey: node) != error.description }
+            if isNews { unread(node, error) }
+            return nil
+        }
     }
 
     // MARK: Telling

@@ -113,13 +113,14 @@ extension ActuatorCore {
     /// False: such a change is under way already.
     private mutating func act(_ node: String, _ entry: RemovalRecord.Surge, isRaise: Bool) -> Bool {
         guard let record = removals[node]?.record else { return false }
-        let id = "\(record.id)/\(entry.podUID)/\(isRaise ? "surge" : "back")"
-        guard surgeActs[id] == nil else { return false }
-        send(id, SurgeAct(node: node, removal: record.id, surge: entry, isRaise: isRaise))
+        let act = SurgeAct(node: node, removal: record.id, surge: entry, isRaise: isRaise)
+        guard surgeActs[act.id] == nil else { return false }
+        send(act)
         return true
     }
 
-    private mutating func send(_ id: String, _ act: SurgeAct) {
+    private mutating func send(_ act: SurgeAct) {
+        let id = act.id
         surgeActs[id] = act
         let (entry, isRaise) = (act.surge, act.isRaise)
         emit(
@@ -134,17 +135,16 @@ extension ActuatorCore {
     /// The way back that failed after its Node was gone, again.
     mutating func surgeIsLeft(_ id: String) {
         guard let act = surgesLeft.removeValue(forKey: id), surgeActs[id] == nil else { return }
-        send(id, act)
+        send(act)
     }
 
     mutating func surgeAnswered(_ act: SurgeAct, _ outcome: WorkloadOutcome) {
         guard let removal = removals[act.node], removal.record.id == act.removal else {
             // The Node is gone, and the record with it; only this process knows what is still raised.
             guard !act.isRaise, case .failed(let failure) = outcome, failure.isRetriable else { return }
-            let id = "\(act.removal)/\(act.surge.podUID)/back"
             note(.warning, act.node, failure.reason, "\(act.surge.namespace)/\(act.surge.name): \(failure.detail)")
-            surgesLeft[id] = act
-            return timers.set(.surge(id), at: now + .seconds(5))
+            surgesLeft[act.id] = act
+            return timers.set(.surge(act.id), at: now + .seconds(5))
         }
         let uid = act.surge.podUID
         let name = "\(act.surge.kind) \(act.surge.namespace)/\(act.surge.name)"

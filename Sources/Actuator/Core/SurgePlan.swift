@@ -39,6 +39,9 @@ struct SurgeAct: Sendable {
     var surge: RemovalRecord.Surge
     /// One more; else the way back.
     var isRaise: Bool
+
+    /// Of the command: there and back are one each for a pod of a removal.
+    var id: String { "\(removal)/\(surge.podUID)/\(isRaise ? "surge" : "back")" }
 }
 
 extension NodePod {

@@ -46,7 +46,7 @@ extension Engine {
                 case .asks: asking.append(index)
                 case .isNotMeant: break
                 case .excused(let reason):
-                    if reason.reason == .nominated, isAwayFromLeaving(brief) {
+                    if reason.reason == .nominated, isNominatedForLeaving(brief) {
                         asking.append(index)
                         continue
                     }
@@ -70,7 +70,7 @@ extension Engine {
     }
 
     /// Whether the node that a pod is nominated for goes: no preemption there helps it any more.
-    private func isAwayFromLeaving(_ pod: PodBrief) -> Bool {
+    private func isNominatedForLeaving(_ pod: PodBrief) -> Bool {
         !configuration.peer.takesPodsInTurn && model.briefs[Int(pod.holds)].isLeaving
     }
 

@@ -97,10 +97,9 @@ extension Engine {
             if let template = templates[number] {
                 let (allowed, limit) = allowance.allowed(more, group: number, template)
                 if allowed < more { (more, bound) = (allowed, limit) }
-                if isWhole && more < whole { more = 0 }
-                allowance.take(more, group: number, template)
             }
             if isWhole && more < whole { more = 0 }
+            if let template = templates[number] { allowance.take(more, group: number, template) }
             nodes.take(more)
             if more > 0 {
                 pass.growth[number] =

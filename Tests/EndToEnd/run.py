@@ -35,7 +35,7 @@ def play(name, rigs, keep):
         print("  [%5.1f s] %s" % (time.monotonic() - begun, text), flush=True)
 
     print("%s" % name, flush=True)
-    stage, failed = Stage(rigs, name, say), None
+    stage, failed, trace = Stage(rigs, name, say), None, ""
     signal.alarm(STORY_LIMIT)
     try:
         registry.STORIES[name](stage)
@@ -46,11 +46,15 @@ def play(name, rigs, keep):
         failed = str(why)
     except StoryFailed as why:
         failed = str(why)
-    except Exception:
-        failed = traceback.format_exc()
+    except Exception as error:
+        # In one line, as the others: the summary shows it. Where it came from follows.
+        failed = "%s: %s" % (type(error).__name__, " ".join(str(error).split()))
+        trace = traceback.format_exc()
     signal.alarm(0)
     if failed:
         print("  FAILED: %s" % failed, flush=True)
+        for line in trace.splitlines():
+            print("    " + line, flush=True)
         for line in stage.report():
             print("    " + line, flush=True)
     print("  %s after %.1f s" % ("failed" if failed else "ok", time.monotonic() - begun), flush=True)

@@ -11,6 +11,8 @@ import time
 
 import amqp
 
+from .waiting import NotYet, until
+
 
 class Message:
     """One message of Updraft: its event type, its payload, when it was seen."""
@@ -60,25 +62,38 @@ class Broker:
 
     def queues(self):
         """Name of each queue and how many messages it holds."""
-        listed = subprocess.run([self.rabbitmqctl, "-q", "--formatter", "json", "list_queues", "name", "messages"],
-                                capture_output=True, text=True, timeout=60, check=True)
-        return {q["name"]: q["messages"] for q in json.loads(listed.stdout)}
+        listed = self.tool("rabbitmqctl", "--formatter", "json", "list_queues", "name", "messages")
+        return {q["name"]: q["messages"] for q in json.loads(listed)}
+
+    def tool(self, name, *arguments):
+        """What one of RabbitMQ's tools prints. It may find the broker or the machine busy, and is called again; fails with
+        what it said."""
+        def printed():
+            try:
+                done = subprocess.run([os.path.join(os.path.dirname(self.rabbitmqctl), name), "-q", *arguments],
+                                      capture_output=True, text=True, timeout=90)
+            except subprocess.TimeoutExpired:
+                raise NotYet("no end within 90 s") from None
+            if done.returncode:
+                raise NotYet("it ended with %d: %s" % (done.returncode, (done.stderr or done.stdout).strip()[-800:]))
+            return done.stdout or "\n"
+
+        return until("%s %s" % (name, " ".join(arguments)), printed, 120)
 
     @contextlib.contextmanager
     def management(self, port):
         """The management API on a port of this machine for as long as it is needed: its URL, user and password."""
-        def tool(name, *arguments):
-            subprocess.run([os.path.join(os.path.dirname(self.rabbitmqctl), name), "-q", *arguments],
-                           capture_output=True, text=True, timeout=90, check=True)
-
-        # Before the plugin is loaded, which would set its own.
-        tool("rabbitmqctl", "eval", "application:set_env(rabbitmq_management, tcp_config, "
-                                    '[{port, %d}, {ip, "127.0.0.1"}], [{persistent, true}]).' % port)
-        tool("rabbitmq-plugins", "enable", "rabbitmq_management")
+        # Where an earlier run left it enabled it would stay at that one's port. The port is told before the plugin is
+        # loaded, which would set its own.
+        self.tool("rabbitmq-plugins", "disable", "rabbitmq_management")
+        self.tool("rabbitmqctl", "eval", "application:set_env(rabbitmq_management, tcp_config, "
+                                         '[{port, %d}, {ip, "127.0.0.1"}], [{persistent, true}]).' % port)
+        self.tool("rabbitmq-plugins", "enable", "rabbitmq_management")
         try:
+            until("the management API listens", lambda: socket.create_connection(("127.0.0.1", port), 5).close() or True)
             yield "http://127.0.0.1:%d" % port, self.options["userid"], self.options["password"]
         finally:
-            tool("rabbitmq-plugins", "disable", "rabbitmq_management")
+            self.tool("rabbitmq-plugins", "disable", "rabbitmq_management")
 
     def delete_queues(self, part):
         """Deletes the queues that belong to a story."""

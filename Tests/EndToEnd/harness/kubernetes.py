@@ -8,7 +8,7 @@ import urllib.parse
 import urllib.request
 
 from .waiting import NotYet, until
-from .web import WebError, call
+from .web import WebError, call_patiently
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 MERGE = {"Content-Type": "application/merge-patch+json"}
@@ -28,7 +28,7 @@ class Kubernetes:
         self.context.load_cert_chain(os.path.join(rig, "pki/admin.crt"), os.path.join(rig, "pki/admin.key"))
 
     def request(self, method, path, body=None, headers=None):
-        text = call(method, self.server + path, body, headers, self.context)[2]
+        text = call_patiently(method, self.server + path, body, headers, self.context)[2]
         return json.loads(text) if text[:1] == "{" else text
 
     def get(self, path):
@@ -133,9 +133,16 @@ class Kubernetes:
             except WebError as error:
                 if error.status != 409:
                     raise
-        until("the API server serves %s" % name, lambda: any(
-            c["type"] == "Established" and c["status"] == "True"
-            for c in self.get("%s/%s" % (DEFINITIONS, name))["status"].get("conditions") or []), 30)
+        def is_served():
+            kind = self.get("%s/%s" % (DEFINITIONS, name))
+            conditions = kind["status"].get("conditions") or []
+            if not any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
+                raise NotYet("its conditions are %s" % conditions)
+            # What is established is served a moment later.
+            spec = kind["spec"]
+            return self.get("/apis/%s/%s/%s" % (spec["group"], spec["versions"][0]["name"], spec["names"]["plural"]))
+
+        until("the API server serves %s" % name, is_served, 60)
 
     def budget(self, namespace, app, **spec):
         """A PodDisruptionBudget over the pods of a deployment; without it `delete_budget`."""

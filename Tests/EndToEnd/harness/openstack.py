@@ -5,7 +5,7 @@ import time
 import urllib.parse
 
 from .waiting import NotYet, until
-from .web import WebError, call
+from .web import WebError, call_patiently
 
 
 class OpenStack:
@@ -25,7 +25,7 @@ class OpenStack:
         identity = {"methods": ["password"], "password": {"user": {
             "name": s["OS_USERNAME"], "domain": {"name": s["OS_USER_DOMAIN_NAME"]}, "password": s["OS_PASSWORD"]}}}
         scope = {"project": {"name": s["OS_PROJECT_NAME"], "domain": {"name": s["OS_PROJECT_DOMAIN_NAME"]}}}
-        _, headers, text = call("POST", self.auth_url + "/auth/tokens",
+        _, headers, text = call_patiently("POST", self.auth_url + "/auth/tokens",
                                 {"auth": {"identity": identity, "scope": scope}})
         self.token = headers["X-Subject-Token"]
         token = json.loads(text)["token"]
@@ -41,7 +41,7 @@ class OpenStack:
             if not self.token:
                 self.login()
             try:
-                text = call(method, self.endpoints[service] + path, body, {"X-Auth-Token": self.token})[2]
+                text = call_patiently(method, self.endpoints[service] + path, body, {"X-Auth-Token": self.token})[2]
                 return json.loads(text) if text[:1] in ("{", "[") else None
             except WebError as error:
                 if error.status != 401 or attempt:

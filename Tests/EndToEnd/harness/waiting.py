@@ -1,4 +1,5 @@
 """Waiting on conditions: stories never sleep for a guessed time."""
+import http.client
 import time
 
 
@@ -23,7 +24,7 @@ def until(what, probe, within=60.0, every=0.5):
             seen = "it was %r" % (value,)
         except NotYet as why:
             seen = str(why)
-        except (OSError, LookupError, ValueError) as error:
+        except (OSError, http.client.HTTPException, LookupError, ValueError) as error:
             seen = "%s: %s" % (type(error).__name__, error)
         if time.monotonic() > deadline:
             raise StoryFailed("not within %.0f s: %s; last seen: %s" % (within, what, seen))

@@ -1,5 +1,7 @@
 """JSON over HTTP with urllib, and answers that can be asserted on."""
+import http.client
 import json
+import time
 import urllib.error
 import urllib.request
 
@@ -26,6 +28,30 @@ def call(method, url, body=None, headers=None, context=None, timeout=65.0):
     except urllib.error.HTTPError as error:
         with error:
             raise WebError(method, url, error.code, error.read().decode("utf-8", "replace")) from None
+
+
+BUSY = {429, 503}  # the request was not carried out, and may be made again
+PATIENCE = 30  # seconds
+
+
+def call_patiently(method, url, *arguments):
+    """`call` to a server that may be busy on a machine that is: what it did not carry out is asked again, and so is a GET
+    whose answer was lost. What it means to say (404, 409, 422 and the like) is raised at once."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return call(method, url, *arguments)
+        except WebError as error:
+            again = error.status in BUSY or method == "GET" and error.status >= 500
+            why = error
+        except ConnectionRefusedError as error:
+            again, why = True, error
+        except (OSError, http.client.HTTPException) as error:
+            refused = isinstance(getattr(error, "reason", None), ConnectionRefusedError)
+            again, why = refused or method == "GET", error
+        if not again or time.monotonic() > deadline:
+            raise why if isinstance(why, OSError) else OSError("%s %s: %r" % (method, url.split("?")[0], why))
+        time.sleep(0.5)
 
 
 def get_json(url, **options):

@@ -438,8 +438,16 @@ class Metric:
 
     def __init__(self, cloud, name):
         self.cloud, self.name, self.resource, self.until = cloud, name, str(uuid.uuid4()), 0
-        self.gnocchi("POST", "/resource/generic", {
-            "id": self.resource, "metrics": {name: {"archive_policy_name": "kubernetes"}}})
+        until("Gnocchi has the metric", self.is_made, 60)
+
+    def is_made(self):
+        try:
+            self.gnocchi("POST", "/resource/generic", {
+                "id": self.resource, "metrics": {self.name: {"archive_policy_name": "kubernetes"}}})
+        except WebError as error:
+            if error.status != 409:  # there since a try whose answer was lost
+                raise
+        return True
 
     def gnocchi(self, method, path, body=None):
         return self.cloud.request("metric", method, "/v1" + path, body)
@@ -454,7 +462,15 @@ class Metric:
                 for s in seconds])
 
     def delete(self):
-        self.gnocchi("DELETE", "/resource/generic/" + self.resource)
+        until("Gnocchi has no such metric", self.is_gone, 60)
+
+    def is_gone(self):
+        try:
+            self.gnocchi("DELETE", "/resource/generic/" + self.resource)
+        except WebError as error:
+            if error.status != 404:
+                raise
+        return True
 
 
 @story("pods-stats-elsewhere", long=True)

@@ -17,7 +17,7 @@ extension KubeletReading {
     static func lines(_ text: [UInt8], isCadvisor: Bool) -> KubeletReading {
         text.withUnsafeBytes { page in
             var table = PageTable(page: page, isCadvisor: isCadvisor)
-            let faults = PrometheusText.forEachSample(page) { table.take($0) }
+            let faults = PrometheusText.forEachSample(in: page) { table.take($0) }
             var reading = table.finished(isWhole: faults.isEmpty)
             reading.rejected.add(faults)
             return reading
@@ -38,81 +38,33 @@ private struct PageTable {
     }
 
     private struct Entry {
-        var namespace: Span
-        var pod: Span
-        /// Empty for the pod itself.
-        var container: Span
+        /// The labels of a line about it; empty where they say more than it is.
+        var labelBlock: Span = 0..<0
         var use = KubeletReading.Use()
-        var parts = CgroupParts()
-
-        /// With what its parts make together.
-        func whole(_ page: UnsafeRawBufferPointer, _ rejected: inout Rejections) -> KubeletReading.Use {
-            var whole = use
-            if parts.isCPUBroken { whole.cpuSeconds = nil }
-            whole.traffic = parts.traffic
-            whole.disk = parts.disk(page, &rejected)
-            return whole
-        }
-    }
-
-    /// Bytes of a key in the page.
-    private struct Key: Hashable {
-        let page: UnsafeRawBufferPointer
-        let namespace: Span
-        let pod: Span
-        let container: Span
-
-        static func == (left: Key, right: Key) -> Bool {
-            PrometheusText.equal(left.page, left.pod, right.pod)
-                && PrometheusText.equal(left.page, left.namespace, right.namespace)
-                && PrometheusText.equal(left.page, left.container, right.container)
-        }
-
-        func hash(into hasher: inout Hasher) {
-            var hash = Self.mixed(Self.seed, pod, page)
-            hash = Self.mixed(hash, container, page)
-            hasher.combine(Self.mixed(hash, namespace, page))
-        }
-
-        /// Unlike in each process: whoever writes the page cannot choose names that collide.
-        private static let seed = UInt64.random(in: 1 ... .max)
-
-        /// Eight bytes at a time. (Hasher takes them too, at several times the cost for words as short as names.)
-        private static func mixed(_ start: UInt64, _ span: Span, _ page: UnsafeRawBufferPointer) -> UInt64 {
-            var hash = start ^ UInt64(span.count)
-            var place = span.lowerBound
-            while place + 8 <= span.upperBound {
-                hash = folded(hash ^ page.loadUnaligned(fromByteOffset: place, as: UInt64.self))
-                place += 8
-            }
-            var rest: UInt64 = 0
-            while place < span.upperBound {
-                rest = rest << 8 | UInt64(page[place])
-                place += 1
-            }
-            return folded(hash ^ rest)
-        }
-
-        private static func folded(_ value: UInt64) -> UInt64 {
-            let product = value.multipliedFullWidth(by: 0x9E37_79B9_7F4A_7C15)
-            return product.high ^ product.low ^ seed
-        }
     }
 
     let page: UnsafeRawBufferPointer
     let isCadvisor: Bool
     private var node = KubeletReading.Use()
-    /// Of the node on cAdvisor's page.
-    private var nodeCgroup = Entry(namespace: 0..<0, pod: 0..<0, container: 0..<0)
+    /// What the page tells of, and what it tells of each.
+    private var keys: PageKeys
     private var entries: [Entry] = []
-    private var index: [Key: Int] = [:]
-    /// Families come in blocks of equal order: the entry behind the last one is most likely the next.
+    /// What cAdvisor tells part by part: of the node, and of the entries in their order. Empty for other pages.
+    private var nodeParts = CgroupParts()
+    private var parts: [CgroupParts] = []
+    /// Families come in blocks of equal order: the entry behind the last one is most likely the next, and behind the last of all
+    /// the one with which the family began.
     private var last = -1
+    private var first = 0
+    /// The next entry is the first of its family.
+    private var begins = true
+    /// The entry whose labels are expected in the next line.
+    private var expected = 0
     private var lastName: Span = 0..<0
     private var lastFamily = Family.other
     private var rejected = Rejections()
     /// Pods with a container that could not be taken: what is added up without it would be too little.
-    private var incomplete: Set<Key> = []
+    private var incomplete: PageKeys
     /// There are too many of those to name them.
     private var isIncomplete = false
 
@@ -121,8 +73,9 @@ private struct PageTable {
         self.isCadvisor = isCadvisor
         // A container has lines of some hundred bytes in all; a table that grows hashes everything anew each time.
         let likely = min(page.count / 400, KubeletReading.maximumContainers)
-        index.reserveCapacity(likely)
+        keys = PageKeys(page: page, likely: likely)
         entries.reserveCapacity(likely)
+        incomplete = PageKeys(page: page, likely: 0)
     }
 
     private static let families: [(name: StaticString, family: Family, isCadvisor: Bool)] = [
@@ -141,13 +94,29 @@ private struct PageTable {
         lastFamily =
             Self.families.first { PrometheusText.equal(page, name, $0.name) && (isCadvisor || !$0.isCadvisor) }?
             .family ?? .other
-        last = -1
+        last = first - 1
+        begins = true
         return lastFamily
     }
 
-    mutating func take(_ sample: PrometheusText.Sample) {
+    /// - Returns: the labels that the next line is likely to have.
+    mutating func take(_ sample: PrometheusText.Sample) -> Span {
         let family = family(sample.name)
-        if case .other = family { return }
+        if case .other = family {
+            // What is not used is in the same order: its lines are expected too.
+            if sample.isExpected { last = expected }
+        } else {
+            take(sample, family)
+        }
+        guard !isCadvisor, !entries.isEmpty else { return 0..<0 }
+        expected = next
+        return entries[expected].labelBlock
+    }
+
+    /// The entry that comes most likely next; zero while there is none.
+    private var next: Int { last + 1 < entries.count ? last + 1 : first }
+
+    private mutating func take(_ sample: PrometheusText.Sample, _ family: Family) {
         let limit: Double =
             switch family {
             case .nodeCPU, .podCPU, .containerCPU: KubeletReading.largestCPUSeconds
@@ -166,34 +135,56 @@ private struct PageTable {
         case .nodeMemory:
             node.memoryBytes = Int64(value)
             node.at = node.at ?? time
-        default:
-            guard let pod = sample.label("pod"), let namespace = sample.label("namespace") else {
-                return rejected.count(.badName)
-            }
-            var container = pod.lowerBound..<pod.lowerBound
-            switch family {
-            case .containerCPU, .containerMemory:
-                guard let name = sample.label("container"), !name.isEmpty else { return rejected.count(.badName) }
-                container = name
-            default: break
-            }
-            guard let index = entry(namespace, pod, container) else { return }
+        case .podCPU, .containerCPU:
+            guard let index = entry(family, sample) else { return }
             entries[index].use.at = time ?? entries[index].use.at
-            switch family {
-            case .podCPU, .containerCPU: entries[index].use.cpuSeconds = value
-            default: entries[index].use.memoryBytes = Int64(value)
-            }
+            entries[index].use.cpuSeconds = value
+        default:
+            guard let index = entry(family, sample) else { return }
+            entries[index].use.at = time ?? entries[index].use.at
+            entries[index].use.memoryBytes = Int64(value)
         }
+    }
+
+    /// The entry that a line of `/metrics/resource` is about.
+    private mutating func entry(_ family: Family, _ sample: PrometheusText.Sample) -> Int? {
+        let isOfContainer =
+            switch family {
+            case .containerCPU, .containerMemory: true
+            default: false
+            }
+        if sample.isExpected {
+            // Labels with a container are kept by its entry, those without by the pod's.
+            let key = keys.keys[expected]
+            if isOfContainer != key.container.isEmpty { return arrived(at: expected) }
+            if !isOfContainer { return entry(key.ofPod) }
+            rejected.count(.badName)
+            return nil
+        }
+        guard let pod = sample.label("pod"), let namespace = sample.label("namespace") else {
+            rejected.count(.badName)
+            return nil
+        }
+        let container = sample.label("container")
+        guard isOfContainer else {
+            guard let index = entry(PageKey(namespace: namespace, pod: pod, container: pod.lowerBound..<pod.lowerBound))
+            else { return nil }
+            if container == nil { entries[index].labelBlock = sample.labelBlock }
+            return index
+        }
+        guard let container, !container.isEmpty else {
+            rejected.count(.badName)
+            return nil
+        }
+        guard let index = entry(PageKey(namespace: namespace, pod: pod, container: container)) else { return nil }
+        entries[index].labelBlock = sample.labelBlock
+        return index
     }
 
     /// A container without a usable value is one of its pod's all the same: what it uses is not zero.
     private mutating func takeMissing(_ family: Family, _ sample: PrometheusText.Sample) {
         switch family {
-        case .containerCPU, .containerMemory:
-            guard let pod = sample.label("pod"), let namespace = sample.label("namespace"),
-                let container = sample.label("container"), !container.isEmpty
-            else { return }
-            _ = entry(namespace, pod, container)
+        case .containerCPU, .containerMemory: _ = entry(family, sample)
         default: break
         }
     }
@@ -210,7 +201,7 @@ private struct PageTable {
         default: break
         }
         if let id = sample.label("id"), PrometheusText.equal(page, id, "/") {
-            return put(value, family, time, sample, &nodeCgroup)
+            return put(value, family, time, sample, &node, &nodeParts)
         }
         guard let pod = sample.label("pod"), !pod.isEmpty, let namespace = sample.label("namespace") else { return }
         var container = sample.label("container") ?? pod.lowerBound..<pod.lowerBound
@@ -221,19 +212,19 @@ private struct PageTable {
             // containerd names no container for the pause container: its control group has a name, the pod's own has none.
             if container.isEmpty, let name = sample.label("name"), !name.isEmpty { return }
         }
-        guard let index = entry(namespace, pod, container) else { return }
-        put(value, family, time, sample, &entries[index])
+        guard let index = entry(PageKey(namespace: namespace, pod: pod, container: container)) else { return }
+        put(value, family, time, sample, &entries[index].use, &parts[index])
     }
 
     private func put(
         _ value: Double?, _ family: Family, _ time: Timestamp?, _ sample: PrometheusText.Sample,
-        _ entry: inout Entry
+        _ use: inout KubeletReading.Use, _ parts: inout CgroupParts
     ) {
         guard let value else {
             switch family {
-            case .received, .sent: entry.parts.isBroken = true
-            case .containerCPU: entry.parts.isCPUBroken = true
-            case .diskUsed, .diskLimit: entry.parts.isDiskBroken = true
+            case .received, .sent: parts.isBroken = true
+            case .containerCPU: parts.isCPUBroken = true
+            case .diskUsed, .diskLimit: parts.isDiskBroken = true
             default: break
             }
             return
@@ -242,19 +233,19 @@ private struct PageTable {
         // One line for each core, or one for all.
         case .containerCPU:
             if let core = sample.label("cpu"), !PrometheusText.equal(page, core, "total") {
-                entry.parts.isCPUOfCores = true
+                parts.isCPUOfCores = true
             }
-            entry.use.cpuSeconds = (entry.use.cpuSeconds ?? 0) + value
-            entry.use.at = time ?? entry.use.at
+            use.cpuSeconds = (use.cpuSeconds ?? 0) + value
+            use.at = time ?? use.at
         case .containerMemory:
             // Beside a container that was just started anew the group of the old one may still be told, in any order, with
             // nothing in it.
-            entry.use.memoryBytes = max(entry.use.memoryBytes ?? 0, Int64(value))
-            entry.use.at = entry.use.at ?? time
-        case .received: entry.parts.received.add(value)
-        case .sent: entry.parts.sent.add(value)
-        case .diskUsed: entry.parts.put(used: value, device: sample.label("device"), page)
-        case .diskLimit: entry.parts.put(size: value, device: sample.label("device"), page)
+            use.memoryBytes = max(use.memoryBytes ?? 0, Int64(value))
+            use.at = use.at ?? time
+        case .received: parts.received.add(value)
+        case .sent: parts.sent.add(value)
+        case .diskUsed: parts.put(used: value, device: sample.label("device"), page)
+        case .diskLimit: parts.put(size: value, device: sample.label("device"), page)
         case .nodeCPU, .nodeMemory, .podCPU, .podMemory, .other: break
         }
     }
@@ -264,51 +255,40 @@ private struct PageTable {
         !KubeletInterface.isVirtual(page[interface])
     }
 
-    private mutating func entry(_ namespace: Span, _ pod: Span, _ container: Span) -> Int? {
-        let guess = last + 1
-        if guess < entries.count, isEntry(guess, namespace, pod, container) {
-            last = guess
-            return guess
-        }
-        let key = Key(page: page, namespace: namespace, pod: pod, container: container)
-        if let index = index[key] {
-            last = index
-            return index
-        }
-        guard KubeletReading.isName(page[namespace]), KubeletReading.isName(page[pod]),
-            container.isEmpty || KubeletReading.isName(page[container])
+    private mutating func entry(_ key: PageKey) -> Int? {
+        if !entries.isEmpty, PageKey.equal(keys.keys[next], key, page) { return arrived(at: next) }
+        if let number = keys.number(of: key) { return arrived(at: number) }
+        guard KubeletReading.isName(page[key.namespace]), KubeletReading.isName(page[key.pod]),
+            key.container.isEmpty || KubeletReading.isName(page[key.container])
         else {
             rejected.count(.badName)
-            if !container.isEmpty { lacksPart(namespace, pod) }
+            lacksPart(key)
             return nil
         }
         guard entries.count < KubeletReading.maximumContainers else {
             rejected.count(.tooMany)
-            if !container.isEmpty { lacksPart(namespace, pod) }
+            lacksPart(key)
             return nil
         }
-        last = entries.count
-        index[key] = last
-        entries.append(Entry(namespace: namespace, pod: pod, container: container))
-        return last
+        entries.append(Entry())
+        if isCadvisor { parts.append(CgroupParts()) }
+        return arrived(at: keys.add(key))
     }
 
-    private mutating func lacksPart(_ namespace: Span, _ pod: Span) {
-        guard incomplete.count < KubeletReading.maximumPods else {
+    private mutating func arrived(at index: Int) -> Int {
+        last = index
+        if begins { first = index }
+        begins = false
+        return index
+    }
+
+    private mutating func lacksPart(_ key: PageKey) {
+        guard !key.container.isEmpty, incomplete.number(of: key.ofPod) == nil else { return }
+        if incomplete.keys.count < KubeletReading.maximumPods {
+            _ = incomplete.add(key.ofPod)
+        } else {
             isIncomplete = true
-            return
         }
-        incomplete.insert(podKey(namespace, pod))
-    }
-
-    private func podKey(_ namespace: Span, _ pod: Span) -> Key {
-        Key(page: page, namespace: namespace, pod: pod, container: pod.lowerBound..<pod.lowerBound)
-    }
-
-    private func isEntry(_ index: Int, _ namespace: Span, _ pod: Span, _ container: Span) -> Bool {
-        PrometheusText.equal(page, entries[index].pod, pod)
-            && PrometheusText.equal(page, entries[index].container, container)
-            && PrometheusText.equal(page, entries[index].namespace, namespace)
     }
 
     private func text(_ span: Span) -> String { String(decoding: page[span], as: UTF8.self) }
@@ -317,39 +297,45 @@ private struct PageTable {
     ///   containers and cores are not added up, since one may be missing.
     func finished(isWhole: Bool) -> KubeletReading {
         var reading = KubeletReading(node: node, rejected: rejected)
-        func whole(_ entry: Entry) -> KubeletReading.Use {
-            var use = entry.whole(page, &reading.rejected)
-            if !isWhole, entry.parts.isCPUOfCores { use.cpuSeconds = nil }
-            return use
+        func whole(_ use: KubeletReading.Use, _ parts: CgroupParts) -> KubeletReading.Use {
+            var whole = use
+            if parts.isCPUBroken || !isWhole && parts.isCPUOfCores { whole.cpuSeconds = nil }
+            whole.traffic = parts.traffic
+            whole.disk = parts.disk(page, &reading.rejected)
+            return whole
         }
-        if isCadvisor { reading.node = whole(nodeCgroup) }
-        var podIndex: [Key: Int] = [:]
-        for entry in entries {
-            let key = podKey(entry.namespace, entry.pod)
-            guard let position = position(of: key, entry, &podIndex, &reading) else { continue }
-            let use = whole(entry)
-            if entry.container.isEmpty {
+        if isCadvisor { reading.node = whole(node, nodeParts) }
+        var pods = PageKeys(page: page, likely: entries.count)
+        var last = -1
+        for (key, (number, entry)) in zip(keys.keys, entries.enumerated()) {
+            guard let position = position(of: key.ofPod, after: last, &pods, &reading) else { continue }
+            last = position
+            let use = isCadvisor ? whole(entry.use, parts[number]) : entry.use
+            if key.container.isEmpty {
                 reading.pods[position].use = use
             } else {
-                reading.pods[position].containers.append(.init(name: text(entry.container), use: use))
+                reading.pods[position].containers.append(.init(name: text(key.container), use: use))
             }
         }
         guard isWhole, !isIncomplete else { return reading }
-        let lacking = Set(incomplete.compactMap { podIndex[$0] })
+        let lacking = Set(incomplete.keys.compactMap { pods.number(of: $0) })
         for index in reading.pods.indices where !lacking.contains(index) { reading.pods[index].addUp() }
         return reading
     }
 
+    /// The place of a pod in the reading. It is most likely the pod of the entry before, or the one behind that.
     private func position(
-        of key: Key, _ entry: Entry, _ podIndex: inout [Key: Int], _ reading: inout KubeletReading
+        of key: PageKey, after last: Int, _ pods: inout PageKeys, _ reading: inout KubeletReading
     ) -> Int? {
-        if let position = podIndex[key] { return position }
+        if last >= 0, PageKey.equal(pods.keys[last], key, page) { return last }
+        let next = last + 1 < pods.keys.count ? last + 1 : 0
+        if !pods.keys.isEmpty, PageKey.equal(pods.keys[next], key, page) { return next }
+        if let known = pods.number(of: key) { return known }
         guard reading.pods.count < KubeletReading.maximumPods else {
             reading.rejected.count(.tooMany)
             return nil
         }
-        podIndex[key] = reading.pods.count
-        reading.pods.append(.init(key: .init(namespace: text(entry.namespace), name: text(entry.pod))))
-        return reading.pods.count - 1
+        reading.pods.append(.init(key: .init(namespace: text(key.namespace), name: text(key.pod))))
+        return pods.add(key)
     }
 }

@@ -23,17 +23,37 @@ struct PrometheusText {
         let page: UnsafeRawBufferPointer
         /// Name of the metric.
         let name: Span
+        /// The labels as they stand in the page, with their braces; empty where the line has none.
+        let labelBlock: Span
+        /// Whether the labels are those that were expected: byte by byte the same. Then they were not read again, and `label`
+        /// knows none of them.
+        let isExpected: Bool
         fileprivate let labels: UnsafeBufferPointer<Label>
-        /// The value; may be NaN or infinite.
-        let value: Double
+        fileprivate let number: Number
         /// When it was measured, if the line says so.
         let time: Timestamp?
+
+        /// The value; may be NaN or infinite.
+        var value: Double {
+            switch number {
+            case .known(let value): value
+            case .long(let span): Double(String(decoding: page[span], as: UTF8.self)) ?? .nan
+            }
+        }
 
         /// The value of a label as it stands in the page; nil if there is none.
         func label(_ wanted: StaticString) -> Span? {
             for label in labels where PrometheusText.equal(page, label.name, wanted) { return label.value }
             return nil
         }
+    }
+
+    /// A value of a line. The library that reads what needs more than two exact numbers takes its time, so that is left until
+    /// somebody asks.
+    fileprivate enum Number {
+        case known(Double)
+        /// Checked to be a decimal number.
+        case long(Span)
     }
 
     /// Lines longer than this are passed over. Real ones are below 1 KiB.
@@ -45,10 +65,21 @@ struct PrometheusText {
     /// may end within a number.
     /// - Returns: what was passed over.
     static func forEachSample(_ page: UnsafeRawBufferPointer, _ body: (Sample) -> Void) -> Rejections {
+        forEachSample(in: page) { sample in
+            body(sample)
+            return 0..<0
+        }
+    }
+
+    /// The same for pages that repeat their labels in each family: `body` answers with the `labelBlock` of an earlier line that
+    /// the next one is likely to bear. Where it does nothing of it is read again.
+    static func forEachSample(in page: UnsafeRawBufferPointer, body: (Sample) -> Span) -> Rejections {
         guard let base = page.baseAddress else { return Rejections() }
         return withUnsafeTemporaryAllocation(of: Label.self, capacity: mostLabels) { labels in
             var rejected = Rejections()
             var start = 0
+            var name = 0..<0
+            var expected = 0..<0
             while start < page.count {
                 guard let found = memchr(base + start, 10, page.count - start) else {
                     if page[start] != 0x23 { rejected.count(page.count - start > longestLine ? .longLine : .truncated) }
@@ -59,9 +90,11 @@ struct PrometheusText {
                     if end - start > longestLine {
                         rejected.count(.longLine)
                     } else {
-                        var line = Line(page: page, position: start, end: end, labels: labels)
-                        switch line.sample() {
-                        case .sample(let sample): body(sample)
+                        var line = Line(base: base, page: page, position: start, end: end, labels: labels)
+                        switch line.sample(likelyName: name, expected: expected) {
+                        case .sample(let sample):
+                            name = sample.name
+                            expected = body(sample)
                         case .blank: break
                         case .malformed: rejected.count(.malformedLine)
                         }
@@ -90,8 +123,10 @@ struct PrometheusText {
     }
 }
 
-/// Reads one line. Every index is checked against `end`, which is inside of the page.
+/// Reads one line. The byte at `end` is the line's end, at which everything stops that reads on while bytes are of a kind;
+/// so no index passes it.
 private struct Line {
+    let base: UnsafeRawPointer
     let page: UnsafeRawBufferPointer
     var position: Int
     let end: Int
@@ -102,14 +137,29 @@ private struct Line {
         case blank, malformed
     }
 
-    private var here: UInt8 { position < end ? page[position] : 10 }
+    private var here: UInt8 { byte(position) }
+
+    @inline(__always)
+    private func byte(_ place: Int) -> UInt8 { base.load(fromByteOffset: place, as: UInt8.self) }
 
     private mutating func skipBlanks() {
         while here == 0x20 || here == 0x09 || here == 0x0D { position += 1 }
     }
 
-    mutating func sample() -> Outcome {
+    /// Steps over the bytes of `span`, if they stand here too.
+    @inline(__always)
+    private mutating func skip(_ span: PrometheusText.Span) -> Bool {
+        guard !span.isEmpty, span.count <= end - position,
+            memcmp(base + position, base + span.lowerBound, span.count) == 0
+        else { return false }
+        position += span.count
+        return true
+    }
+
+    /// - Parameter likelyName: of a line before, which most lines have in common with it.
+    mutating func sample(likelyName: PrometheusText.Span, expected: PrometheusText.Span) -> Outcome {
         let start = position
+        _ = skip(likelyName)
         while Self.isNameByte(here) { position += 1 }
         let name = start..<position
         guard !name.isEmpty, !(0x30...0x39).contains(page[start]) else {
@@ -117,14 +167,20 @@ private struct Line {
             return position == end ? .blank : .malformed
         }
         var count = 0
+        var isExpected = false
+        let block = position
         if here == 0x7B {
-            position += 1
-            guard readLabels(&count) else { return .malformed }
+            isExpected = skip(expected)
+            if !isExpected {
+                position += 1
+                guard readLabels(&count) else { return .malformed }
+            }
         } else if here != 0x20, here != 0x09 {
             return .malformed
         }
+        let labelBlock = block..<position
         skipBlanks()
-        guard let value = number() else { return .malformed }
+        guard let number = number() else { return .malformed }
         skipBlanks()
         var time: Timestamp?
         if position < end, here != 0x23 {
@@ -135,8 +191,8 @@ private struct Line {
         }
         return .sample(
             PrometheusText.Sample(
-                page: page, name: name, labels: UnsafeBufferPointer(rebasing: labels[..<count]), value: value,
-                time: time))
+                page: page, name: name, labelBlock: labelBlock, isExpected: isExpected,
+                labels: UnsafeBufferPointer(rebasing: labels[..<count]), number: number, time: time))
     }
 
     /// `name="value",…}`; stands behind the brace afterwards.
@@ -157,7 +213,7 @@ private struct Line {
             guard here == 0x22 else { return false }
             position += 1
             let valueStart = position
-            while position < end, page[position] != 0x22 { position += page[position] == 0x5C ? 2 : 1 }
+            skipToQuote()
             guard position < end else { return false }
             labels[count] = PrometheusText.Label(name: name, value: valueStart..<position)
             count += 1
@@ -165,6 +221,27 @@ private struct Line {
         }
     }
 
+    /// Stands at the quote that ends a value, or at or behind the line's end. Eight bytes at a time as long as none of them is a
+    /// quote or a backslash.
+    private mutating func skipToQuote() {
+        while position + 8 <= end {
+            let word = base.loadUnaligned(fromByteOffset: position, as: UInt64.self)
+            if Self.hasZero(word ^ Self.quotes) | Self.hasZero(word ^ Self.backslashes) != 0 { break }
+            position += 8
+        }
+        while position < end, here != 0x22 { position += here == 0x5C ? 2 : 1 }
+    }
+
+    private static var quotes: UInt64 { 0x2222_2222_2222_2222 }
+    private static var backslashes: UInt64 { 0x5C5C_5C5C_5C5C_5C5C }
+
+    /// Not zero exactly when a byte of the word is zero.
+    @inline(__always)
+    private static func hasZero(_ word: UInt64) -> UInt64 {
+        (word &- 0x0101_0101_0101_0101) & ~word & 0x8080_8080_8080_8080
+    }
+
+    @inline(__always)
     private static func isNameByte(_ byte: UInt8) -> Bool {
         // Letters of both cases differ in one bit.
         (byte | 0x20) &- 0x61 < 26 || byte &- 0x30 < 10 || byte == 0x5F || byte == 0x3A
@@ -192,7 +269,7 @@ private struct Line {
 
     /// A decimal number, `NaN` or an infinity. Up to 2^53 and 22 places the product or quotient of two exact numbers is
     /// the right answer; what is beyond goes to the library.
-    private mutating func number() -> Double? {
+    private mutating func number() -> PrometheusText.Number? {
         let start = position
         let isNegative = here == 0x2D
         if isNegative || here == 0x2B { position += 1 }
@@ -214,7 +291,7 @@ private struct Line {
             }
             exponent = fraction - position
         }
-        guard digits > 0 else { return special(start) }
+        guard digits > 0 else { return special(start).map(PrometheusText.Number.known) }
         if here | 0x20 == 0x65 {
             position += 1
             let isDown = here == 0x2D
@@ -229,17 +306,15 @@ private struct Line {
             exponent += isDown ? -power : power
         }
         guard isAtEndOfWord else { return nil }
-        guard digits <= 19, mantissa < 1 << 53, exponent.magnitude <= 22 else { return slowNumber(start) }
+        guard digits <= 19, mantissa < 1 << 53, exponent.magnitude <= 22 else {
+            return position - start <= Self.longestNumber ? .long(start..<position) : nil
+        }
         let power = Self.powersOfTen[Int(exponent.magnitude)]
         let value = exponent < 0 ? Double(mantissa) / power : Double(mantissa) * power
-        return isNegative ? -value : value
+        return .known(isNegative ? -value : value)
     }
 
-    /// Form is checked already: neither hexadecimal nor `nan(0x1)`.
-    private func slowNumber(_ start: Int) -> Double? {
-        guard position - start <= 400 else { return nil }
-        return Double(String(decoding: page[start..<position], as: UTF8.self))
-    }
+    private static let longestNumber = 400
 
     private mutating func special(_ start: Int) -> Double? {
         position = start

@@ -200,6 +200,7 @@ struct GroupsOfOneStackTests {
                 case .mark(let id, let member, _, _):
                     markedAt = now + takes
                     answers.append((now + takes, .marked(group: id, member: member, unhealthy: true, nil)))
+                case .readPods(let node): answers.append((now + takes, .podsRead(node: node, [])))
                 case .resize: sentAt = sentAt ?? now
                 default: break
                 }

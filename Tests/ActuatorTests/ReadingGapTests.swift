@@ -155,6 +155,12 @@ struct ReadingGapTests {
         talk.tell(.nodeSeen(NodeView(name: "n1", uid: "u1", serverID: "s1", record: record)))
         #expect(talk.begun.count == 1)
         talk.answer(after: .seconds(2.5))
+        if isMarked {
+            // It is looked at once more before it is marked.
+            talk.tell(.podsRead(node: "n1", []))
+            talk.pass(.seconds(1))
+            talk.answer(after: .seconds(2.5))
+        }
         let ended = talk.now
         talk.begun = []
         if isMarked {

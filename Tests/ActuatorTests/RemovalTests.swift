@@ -99,6 +99,8 @@ struct RemovalTests {
                 }), at: now)
         _ = core.handle(.groupRead(group: "g", reading(now, false)), at: now)
         _ = core.handle(.groupRead(group: "g", reading(now, false)), at: now)
+        _ = core.handle(.podsRead(node: "n2", []), at: now)
+        _ = core.handle(.groupRead(group: "g", reading(now, false)), at: now)
         now = now + .seconds(1)
         let marked = core.handle(.marked(group: "g", member: "m2", unhealthy: true, nil), at: now)
         #expect(marked.contains { if case .readGroup = $0 { true } else { false } })

@@ -22,7 +22,12 @@ extension ActuatorCore {
         removal.isReadingPods = false
         if cannotReturn(removal) { removal.seen = pods.filter(\.isMoved) }
         removals[node] = removal
-        if removal.record.phase == .drained { return lookedAgain(node, pods) }
+        switch removal.record.phase {
+        case .drained: return lookedAgain(node, pods)
+        case .removing: return lookedBeforeHeat(node, pods)
+        case .failed: return lookedAfterFailure(node, pods)
+        default: break
+        }
         guard removal.record.phase == .quiesced else { return }
         if serverIsGone(node, removal.record) {
             // Nothing runs there any more, and no kubelet is left that could end its pods.
@@ -65,7 +70,7 @@ extension ActuatorCore {
             removals[node]?.volumesAreSettled = false
             if now >= removal.record.deadline, !cannotReturn(removal) || (policy.forceTimeout != nil && !isForced) {
                 for eviction in evictions { removals[node]?.drain.withdraw(eviction.pod.uid) }
-                let left = removal.drain.remaining(of: pods)
+                let left = removal.drain.remaining(of: pods, at: now, policy)
                 if DrainPlan.areEnding(left, at: now, deadline: removal.record.deadline) {
                     return timers.set(.removal(node), at: now + policy.drainPoll)
                 }
@@ -80,15 +85,40 @@ extension ActuatorCore {
     /// Drained, and then it waited for its stack: is it still empty?
     private mutating func lookedAgain(_ node: String, _ pods: [NodePod]) {
         guard let removal = removals[node], !removal.isMachine, !isInChange(node) else { return }
-        guard let pod = removal.drain.remaining(of: withoutStranded(pods, node)).first else {
+        guard let pod = removal.drain.remaining(of: withoutStranded(pods, node), at: now, policy).first else {
             removals[node]?.emptyAt = now
             // Later it would not be fresh any more, and the node be looked at again, for ever.
             return readGroup(removal.record.group, within: policy.lookAgainAfter * 0.5)
         }
         // Another time: the removal that takes it along tells it first.
-        if removal.editing == nil, !cannotReturn(removal) {
+        if removal.editing == nil, !isBeingTaken(removal) {
             fail(node, Explanation(.podNotTold, "pod \(pod.id) came after the node was drained"))
         }
+    }
+
+    /// In a change of which Heat knows nothing yet.
+    private mutating func lookedBeforeHeat(_ node: String, _ pods: [NodePod]) {
+        guard let removal = removals[node], removal.record.change != nil else { return }
+        let left = removal.drain.remaining(of: withoutStranded(pods, node), at: now, policy)
+        guard let pod = left.first else {
+            removals[node]?.emptyAt = now
+            return readGroup(removal.record.group, within: policy.lookAgainAfter * 0.5)
+        }
+        cameBeforeHeat(pod, node)
+    }
+
+    /// It failed at Heat and stays out of service; its machine goes with the next repair, if it is still empty.
+    private mutating func lookedAfterFailure(_ node: String, _ pods: [NodePod]) {
+        guard let removal = removals[node], removal.record.change != nil else { return }
+        let left = removal.drain.remaining(of: withoutStranded(pods, node), at: now, policy)
+        removals[node]?.emptyAt = left.isEmpty ? now : nil
+        if let pod = left.first, !removal.hasPodsAgain {
+            note(
+                .warning, node, .podNotTold,
+                "pod \(pod.id) came after the node was drained: its machine does not go before it is drained anew")
+        }
+        removals[node]?.hasPodsAgain = !left.isEmpty
+        readGroup(removal.record.group, within: policy.lookAgainAfter * 0.5)
     }
 
     /// Pods that wait for their notice, or for the time that it gives them, with what each waits for. The word that a

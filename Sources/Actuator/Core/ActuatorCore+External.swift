@@ -47,7 +47,7 @@ extension ActuatorCore {
     /// Whether Heat alone has the member now; nothing of ours changes the stack for it.
     func isLeft(toHeat node: String, _ reading: GroupReading) -> Bool {
         guard let record = removals[node]?.record, record.change == nil else { return false }
-        guard let member = reading.member(id: record.memberID) else { return true }
+        guard let member = reading.member(of: record) else { return true }
         return member.isLeaving || reading.isBusy
     }
 
@@ -55,8 +55,8 @@ extension ActuatorCore {
         removals.values.contains { $0.record.group == group && $0.record.isExternal && !$0.record.phase.isOver }
     }
 
-    private func member(of record: RemovalRecord) -> GroupState.Member? {
-        groups[record.group]?.reading?.member(id: record.memberID)
+    func member(of record: RemovalRecord) -> GroupState.Member? {
+        groups[record.group]?.reading?.member(of: record)
     }
 
     // MARK: Times
@@ -99,7 +99,9 @@ extension ActuatorCore {
         let names = removals.keys.filter { name in
             removals[name].map { $0.record.group == id && !$0.record.phase.isOver } ?? false
         }.sorted()
-        let claimed = Set(names.compactMap { removals[$0]?.record.memberID })
+        let claimed = Set(names.compactMap { removals[$0].flatMap { reading.member(of: $0.record)?.physicalID } })
+        let kept = groups[id]?.keptUntil.filter { now < $0.value } ?? [:]
+        groups[id]?.keptUntil = kept
         var unreleased: [String] = []
         let strangers = leaving.filter { !claimed.contains($0.physicalID ?? "") }
         for member in strangers {
@@ -150,7 +152,10 @@ extension ActuatorCore {
     private mutating func letGo(
         _ member: GroupState.Member, withoutNodeIn id: String, _ reading: GroupReading
     ) -> String? {
-        guard let memberID = member.physicalID, reading.isHeld(memberID) else {
+        guard let memberID = member.physicalID, reading.isHeld(memberID) else { return nil }
+        // Its Node was deleted a moment ago, and what runs there was promised that time.
+        if let until = groups[id]?.keptUntil[memberID] {
+            timers.setEarlier(.group(id), at: until)
             return nil
         }
         if let node = nodeAmongServers(of: member) {
@@ -167,10 +172,19 @@ extension ActuatorCore {
         return nil
     }
 
+    /// Somebody deleted the Node of a machine whose deletion is held while its pods were told or drained: they run on, and the
+    /// time that they were given is not taken from them. (Another process does not know of it.)
+    mutating func keepWhatIsHeld(_ record: RemovalRecord) {
+        guard record.phase != .drained, now < record.deadline,
+            groups[record.group]?.reading?.isHeld(record.memberID) == true
+        else { return }
+        groups[record.group]?.keptUntil[record.memberID] = record.deadline
+    }
+
     private mutating func follow(_ node: String, _ reading: GroupReading) {
         guard var removal = removals[node], removal.editing == nil, removal.queue.isEmpty else { return }
         let record = removal.record
-        guard let member = reading.member(id: record.memberID) else { return followUnlisted(node, removal) }
+        guard let member = reading.member(of: record) else { return followUnlisted(node, removal) }
         // What Nova said while Heat listed it is no word of what became of it later.
         removals[node]?.lastFate = nil
         removals[node]?.unlistedSince = nil
@@ -346,7 +360,7 @@ extension ActuatorCore {
             if let since = removal.unsettledSince {
                 guard now - since >= .seconds(60) else { continue }
                 let what =
-                    reading.member(id: removal.record.memberID) == nil
+                    reading.member(of: removal.record) == nil
                     ? "in no list of Heat since \(since.rfc3339), and \(word(of: removal))"
                     : "what holds it cannot be read since \(since.rfc3339)"
                 text = "\(name) (member \(removal.record.member)): \(what)"

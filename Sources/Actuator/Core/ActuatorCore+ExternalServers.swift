@@ -24,7 +24,9 @@ extension ActuatorCore {
 
     /// A Node stopped being ready: is its machine there?
     mutating func lookForServer(of view: NodeView) {
-        guard removals[view.name] == nil, let serverID = view.serverID, owner(of: serverID) != nil else { return }
+        guard removals[view.name] == nil, let serverID = view.serverID,
+            owner(of: serverID) != nil || formerOwner(of: serverID) != nil
+        else { return }
         ask(serverID)
     }
 
@@ -57,7 +59,14 @@ extension ActuatorCore {
         if let removal = removals[view.name], !removal.record.phase.isOver {
             return followServer(view.name, removal, fate)
         }
-        guard let (group, member) = owner(of: serverID) else { return }
+        guard let (group, member) = owner(of: serverID) else {
+            // An update that replaces a server makes the new one, and then deletes this one.
+            if let (group, member) = formerOwner(of: serverID), fate == .gone || fate == .leaving {
+                begin(view, member, group, "server \(serverID) of member \(member.name) goes: an update replaced it")
+                readGroup(group)
+            }
+            return
+        }
         switch fate {
         case .there: refusedCordons[view.name] = nil
         case .unknown(let failure): note(.warning, view.name, failure.reason, "its server: \(failure.detail)")
@@ -70,6 +79,25 @@ extension ActuatorCore {
             refusedCordons[view.name] = nil
             replaceFailed(view, group, why)
         }
+    }
+
+    /// Servers that a member does not have any more, and that are nodes still.
+    mutating func rememberFormer(_ id: String, _ before: GroupReading?, _ reading: GroupReading) {
+        var former = groups[id]?.former ?? [:]
+        for member in before?.members ?? [] {
+            if let serverID = member.serverID, reading.member(server: serverID) == nil { former[serverID] = member }
+        }
+        groups[id]?.former = former.filter { serverID, _ in
+            nodes.on(server: serverID) != nil && reading.member(server: serverID) == nil
+        }
+    }
+
+    /// The member that had a server before another one took its place.
+    private func formerOwner(of serverID: String) -> (String, GroupState.Member)? {
+        for id in groups.keys.sorted() {
+            if let member = groups[id]?.former[serverID] { return (id, member) }
+        }
+        return nil
     }
 
     /// The removal under way whose record names this server, and its node.
@@ -91,7 +119,7 @@ extension ActuatorCore {
         guard waitsForMachine(record), removal.editing == nil, removal.queue.isEmpty,
             let reading = groups[record.group]?.reading
         else { return }
-        guard let member = reading.member(id: record.memberID) else {
+        guard let member = reading.member(of: record) else {
             guard fate == .gone else { return }
             if record.phase == .removing { request(node, .removed) } else { machineIsLost(node) }
             return

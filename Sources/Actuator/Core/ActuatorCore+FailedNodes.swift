@@ -63,7 +63,9 @@ extension ActuatorCore {
 
     /// Those that no removal has in hand. Our own marks are taken back (`unmarkOrphans`).
     private func failedNodes(_ reading: GroupReading) -> [GroupState.Member] {
-        let claimed = Set(removals.values.filter { !$0.record.phase.isOver }.map(\.record.memberID))
+        let claimed = Set(
+            removals.values.filter { !$0.record.phase.isOver && reading.otherServer(of: $0.record) == nil }
+                .map(\.record.memberID))
         let failed = reading.members.filter { member in
             let isOurMark =
                 member.statusReason.hasPrefix(RemovalNames.markPrefix) && !member.status.hasPrefix("DELETE_")
@@ -199,9 +201,11 @@ extension ActuatorCore {
         // It is being given back to its pods just now: when Heat hears of a size there may be some on it again.
         if case .advance(_, _, undo: true)? = removal.editing?.kind { return false }
         let record = removal.record
+        // Its member has another machine now, of which nobody has looked what runs there.
+        if groups[record.group]?.reading?.otherServer(of: record) != nil { return false }
         switch record.phase {
         case .drained, .removing, .removed: return true
-        case .failed: return !record.ours.cordon && record.change != nil
+        case .failed: return !record.ours.cordon && record.change != nil && !removal.hasPodsAgain
         case .cordoned, .noticed, .quiesced, .cancelled: return false
         }
     }

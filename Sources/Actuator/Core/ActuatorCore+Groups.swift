@@ -70,8 +70,10 @@ extension ActuatorCore {
                 track.waiting?.isSeen = true
             }
         }
+        let before = groups[id]?.reading
         groups[id] = track
         if !isStale {
+            rememberFormer(id, before, reading)
             lookForArrivals()
             lookAtServers(id, reading)
             followExternal(id, reading)

@@ -32,12 +32,13 @@ extension ActuatorCore {
         var names = drained(in: id).filter {
             guard let removal = removals[$0] else { return false }
             // What others took, and no list has: whether it is gone Nova says (`followUnlisted`).
-            if removal.record.isExternal && reading.member(id: removal.record.memberID) == nil { return false }
+            if removal.record.isExternal && reading.member(of: removal.record) == nil { return false }
             return removal.editing == nil && removal.record.since <= reading.begunAt
         }
         names = names.filter { !isDelayed($0, in: id) }
         let machines = names.filter { removals[$0]?.isMachine == true }
         if !machines.isEmpty { names = machines }
+        names = names.filter { !failIfOtherMachine($0, reading) }
         guard let latest = names.compactMap({ removals[$0]?.record.since }).max() else { return false }
         if now - latest < policy.coalesce {
             timers.setEarlier(.group(id), at: latest + policy.coalesce)
@@ -107,7 +108,15 @@ extension ActuatorCore {
         let deleted = reading.members.filter { $0.status.hasPrefix("DELETE_") }
         if deleted.isEmpty { return }
         let emptied = emptied()
-        let leaving = deleted.filter { emptied.contains($0.identity) || !isNode($0) }
+        // (Long may have passed since a node was drained.)
+        let ids = Set(deleted.map(\.identity))
+        let names = removals.keys.filter { name in
+            removals[name].map { emptied.contains($0.record.memberID) && ids.contains($0.record.memberID) } ?? false
+        }.sorted()
+        let seen = Set((emptyBeforeHeat(names, reading, in: id) ?? []).compactMap { removals[$0]?.record.memberID })
+        let leaving = deleted.filter {
+            emptied.contains($0.identity) && seen.contains($0.identity) || !isNode($0)
+        }
         if !leaving.isEmpty { emit(.clearHooks(group: id, memberIDs: leaving.compactMap(\.physicalID))) }
     }
 
@@ -179,6 +188,11 @@ extension ActuatorCore {
         if present.isEmpty { return verify(names, change, reading) }
         if let sentAt = change.sentAt, !change.sawBusy, now - sentAt < policy.statusLag { return }
         if change.sentAt == nil, let why = machineThatRegistered(names) { return giveUp(names, change, reading, why) }
+        if change.sentAt == nil, let other = names.first(where: { otherMachine($0, reading) != nil }),
+            let why = otherMachine(other, reading)
+        {
+            return goOn(without: other, names, change, reading, why)
+        }
         if change.attempts >= policy.heatAttempts || now > change.deadline {
             let why =
                 change.lastFailure?.explanation
@@ -186,6 +200,46 @@ extension ActuatorCore {
             return giveUp(names, change, reading, why)
         }
         takeOut(present, names, change, reading)
+    }
+
+    /// Why a removal does not go on: its member has another machine than the one that was chosen and drained.
+    private func otherMachine(_ name: String, _ reading: GroupReading) -> Explanation? {
+        guard let record = removals[name]?.record, let serverID = reading.otherServer(of: record) else { return nil }
+        return Explanation(
+            .decisionStale,
+            "member \(record.member) has server \(serverID) now, not \(record.serverID): somebody had it replaced")
+    }
+
+    /// Ends a removal of which that is so. True: it was so.
+    private mutating func failIfOtherMachine(_ name: String, _ reading: GroupReading) -> Bool {
+        guard removals[name]?.record.isExternal == false, let why = otherMachine(name, reading) else { return false }
+        fail(name, why)
+        return true
+    }
+
+    /// A pod came to a node of a change that waits for Heat, and nobody would tell it.
+    mutating func cameBeforeHeat(_ pod: NodePod, _ node: String) {
+        guard let group = removals[node]?.record.group, let stack = groups[group]?.policy.stack,
+            let change = changes[stack], case .removal(let nodes) = change.kind, nodes.contains(node),
+            case .looking = change.step, change.sentAt == nil, let reading = groups[group]?.reading
+        else { return }
+        let names = nodes.sorted().filter { removals[$0]?.record.phase == .removing }
+        let why = Explanation(.podNotTold, "pod \(pod.id) came after the node was drained, before Heat was called")
+        goOn(without: node, names, change, reading, why)
+    }
+
+    /// One node does not go after all: the others go on, unless it is marked already. Then all is taken back, for the next size
+    /// would cost it as well.
+    private mutating func goOn(
+        without name: String, _ names: [String], _ change: StackChange, _ reading: GroupReading, _ why: Explanation
+    ) {
+        guard case .removal(let nodes) = change.kind, let record = removals[name]?.record else { return }
+        if reading.member(id: record.memberID)?.isFailed == true { return giveUp(names, change, reading, why) }
+        fail(name, why)
+        let rest = nodes.subtracting([name])
+        if rest.isEmpty { return endChange(of: change.group) }
+        changes[change.stackKey(groups)]?.kind = .removal(rest)
+        readGroup(change.group, within: .zero)
     }
 
     /// Why it is not known whether the chosen, which no list has, and the survivors are there or not; nil: it is.
@@ -249,6 +303,9 @@ extension ActuatorCore {
         }
         let stack = change.stackKey(groups)
         let unmarked = present.filter { !$0.isFailed }
+        // (What is marked goes with anybody's update: for that the size is not kept waiting.)
+        let isBefore = change.sentAt == nil && unmarked.count == present.count
+        if isBefore, emptyBeforeHeat(names, reading, in: change.group) != names { return }
         let markedAt = unmarked.isEmpty ? change.markedAt ?? now : nil
         changes[stack]?.markedAt = markedAt
         let isPressed = markedAt.map { now - $0 >= policy.markPatience } ?? false

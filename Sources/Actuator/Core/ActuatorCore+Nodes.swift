@@ -146,6 +146,7 @@ extension ActuatorCore {
         case .cordoned, .noticed, .quiesced, .drained:
             if cannotReturn(removal) {
                 settle(removal.editRequest?.ticket, of: node)
+                keepWhatIsHeld(removal.record)
                 return machineIsLost(node)
             }
             if case .advance(_, let next, _)? = edit.map(\.kind), next.phase == .removing {

@@ -73,8 +73,12 @@ extension ActuatorCore {
     /// Whether nodes of failed members, which go with any update, were seen to be empty shortly before; looks if not.
     mutating func emptiedAreStillEmpty(_ reading: GroupReading, in id: String) -> Bool {
         let failed = Set(reading.members.filter(\.isFailed).map(\.identity))
-        let names = removals.filter { $0.value.record.phase == .drained && failed.contains($0.value.record.memberID) }
-            .keys.sorted()
+        let names = removals.filter { _, removal in
+            let isOutOfService =
+                removal.record.phase == .drained || removal.record.phase == .failed && removal.record.change != nil
+            return isOutOfService && failed.contains(removal.record.memberID) && !removal.hasPodsAgain
+        }
+        .keys.sorted()
         return stillEmpty(names, reading, in: id) == names
     }
 
@@ -98,7 +102,9 @@ extension ActuatorCore {
                 .error, id, .memberFailed,
                 "the group is \(reading.groupStackStatus) and \(obstacle); unmark it, or remove the node")
         }
-        guard let size = restingSize(reading), size >= track.policy.floor, othersAllowUpdate(of: id) else { return }
+        guard let size = restingSize(reading), size >= track.policy.floor, othersAllowUpdate(of: id),
+            emptiedAreStillEmpty(reading, in: id)
+        else { return }
         groups[id]?.repairedAt = now
         note(
             .warning, id, .heatUpdateFailed,

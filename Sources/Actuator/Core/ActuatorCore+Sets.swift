@@ -17,7 +17,9 @@ extension ActuatorCore {
         _ node: String, _ pods: [NodePod], waiting: Set<String>, movingElsewhere: Set<String>
     ) -> (held: Set<String>, holdingUp: Set<String>) {
         guard let removal = removals[node] else { return ([], []) }
-        let left = removal.drain.remaining(of: pods).filter { $0.ownerKind == "StatefulSet" && !$0.ownerUID.isEmpty }
+        let left = removal.drain.remaining(of: pods, at: now, policy).filter {
+            $0.ownerKind == "StatefulSet" && !$0.ownerUID.isEmpty
+        }
         removals[node]?.sets = removal.sets.filter { set in left.contains { $0.ownerUID == set.key } }
         let isOver = now >= orderEnd(removal.record)
         var held: Set<String> = []

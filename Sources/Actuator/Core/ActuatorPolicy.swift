@@ -54,6 +54,8 @@ public struct ActuatorPolicy: Sendable, Equatable {
     public var markPatience: Interval = .seconds(10)
     /// A drained node that has waited for its stack longer than this is looked at again before its machine goes.
     public var lookAgainAfter: Interval = .seconds(1)
+    /// How old that look may be when Heat is really called: its stack may have been busy meanwhile, or this process away.
+    public var lookBeforeHeat: Interval = .seconds(10)
     /// How long a change of the stack waits for such looks; it goes without those that took longer.
     public var lookPatience: Interval = .seconds(10)
     /// How long a stack may go on saying what it said before an accepted change.

@@ -60,12 +60,14 @@ public struct DrainPlan: Sendable {
     }
 
     /// Those of these pods that the node waits for. One that was asked to go is there until its object is gone, also when its
-    /// kubelet has written that it ended: what it had mounted may be there still.
-    func remaining(of pods: [NodePod]) -> [NodePod] {
+    /// kubelet has written that it ended: what it had mounted may be there still. Whom others asked, or another process, is waited
+    /// for as well, but not without end: somebody's finalizer may keep the object of what ended long ago.
+    func remaining(of pods: [NodePod], at now: Timestamp, _ policy: ActuatorPolicy) -> [NodePod] {
         pods.filter { pod in
             if pod.isMoved { return true }
-            guard pod.deletedAt != nil, let attempt = attempts[pod.uid] else { return false }
-            return attempt.askedAt != nil || attempt.isForced
+            guard let deletedAt = pod.deletedAt, !pod.belongsToNode else { return false }
+            if let attempt = attempts[pod.uid], attempt.askedAt != nil || attempt.isForced { return true }
+            return now < deletedAt + policy.strandedAfter
         }
     }
 
@@ -79,7 +81,7 @@ public struct DrainPlan: Sendable {
         pods: [NodePod], held: Set<String> = [], holdingUp: Set<String> = [], movingElsewhere: Set<String> = [],
         isForced: Bool = false, at now: Timestamp, deadline: Timestamp, policy: ActuatorPolicy
     ) -> Step {
-        let left = remaining(of: pods)
+        let left = remaining(of: pods, at: now, policy)
         let present = Set(left.map(\.uid))
         attempts = attempts.filter { present.contains($0.key) || $0.value.isInFlight }
         movingSets = []

@@ -96,6 +96,21 @@ public struct GroupReading: Sendable, Equatable {
 
     /// The member with this identity.
     public func member(id: String) -> GroupState.Member? { places.byIdentity[id].map { members[$0] } }
+    /// The member that a removal is about, as long as it is still the same machine: an update that replaces only the server leaves
+    /// the member as it is (docs/openstack/nova.md §5), and what runs on the new one nobody chose.
+    func member(of record: RemovalRecord) -> GroupState.Member? {
+        guard let member = member(id: record.memberID), !hasOtherServer(member, record) else { return nil }
+        return member
+    }
+    /// The server that the member of a removal has instead of the one that was chosen; nil while it is the same.
+    func otherServer(of record: RemovalRecord) -> String? {
+        guard let member = member(id: record.memberID), hasOtherServer(member, record) else { return nil }
+        return member.serverID
+    }
+    private func hasOtherServer(_ member: GroupState.Member, _ record: RemovalRecord) -> Bool {
+        guard let serverID = member.serverID, !record.serverID.isEmpty else { return false }
+        return serverID != record.serverID
+    }
     /// The first member with this server.
     public func member(server id: String) -> GroupState.Member? { places.byServer[id].map { members[$0] } }
 

@@ -107,6 +107,10 @@ struct GroupTrack: Sendable {
     var serversAskedAt: Timestamp?
     /// Members whose time to become a node is over, by identity: reported once.
     var late: Set<String> = []
+    /// Members by servers that they had before, while there is a Node on such a server.
+    var former: [String: GroupState.Member] = [:]
+    /// Until when members whose Node was deleted while they were held are not let go, by physical id.
+    var keptUntil: [String: Timestamp] = [:]
 
     /// Another group of the stack is read, and this one after it; how often in a row.
     var waitsForOthers = false
@@ -215,6 +219,8 @@ struct Removal: Sendable {
     var emptySince: Timestamp?
     /// When it was last seen to be empty, once it was drained.
     var emptyAt: Timestamp?
+    /// It failed after it was drained, and has pods again.
+    var hasPodsAgain = false
     /// The volumes are detached, or nothing waits for them any more.
     var volumesAreSettled = false
     /// Volumes that stayed attached for longer than is waited; and whether pods of DaemonSets are on their way out, whose

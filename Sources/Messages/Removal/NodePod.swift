@@ -91,9 +91,11 @@ public struct NodePod: Sendable, Hashable {
 
     /// Whether a removal moves it. DaemonSet and mirror pods belong to their node and go with it; finished pods hold
     /// nothing that could be moved.
-    public var isMoved: Bool {
-        ownerKind != "DaemonSet" && ownerKind != "Node" && annotations[RemovalNames.mirror] == nil
-            && phase != .succeeded && phase != .failed
+    public var isMoved: Bool { !belongsToNode && phase != .succeeded && phase != .failed }
+
+    /// DaemonSet and mirror pods.
+    public var belongsToNode: Bool {
+        ownerKind == "DaemonSet" || ownerKind == "Node" || annotations[RemovalNames.mirror] != nil
     }
 
     /// Whether a removal ends it after all others, where `actuator.drain.daemonsets` says so. Those that their owner wants to

@@ -182,6 +182,12 @@ struct StackChange: Sendable {
     var isUnmarking: Bool { if case .unmark = kind { true } else { false } }
 }
 
+/// A cancellation of a node on which no such removal is seen.
+struct CancellationToCheck: Sendable {
+    var decision: RemovalCancelled
+    var ticket: Int
+}
+
 /// One removal.
 struct Removal: Sendable {
     /// A step that waits for the one being written.

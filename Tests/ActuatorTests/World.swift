@@ -57,6 +57,9 @@ struct World {
     /// How long each look at the pods of a node takes, one after the other, and when the last will have ended.
     var lookTakes = Interval.zero
     var looksEndAt = World.start
+    /// How long it takes to add a replica to a workload, and what is on its way.
+    var raisingTakes = Interval.zero
+    var raises: [(at: Timestamp, decision: PodsDecided)] = []
     /// Every change of replicas of a workload fails with this.
     var scaleFailure: ActFailure?
     /// The next update ends failed with this.
@@ -290,6 +293,9 @@ struct World {
             let due = answers.filter { $0.at <= now }
             answers.removeAll { $0.at <= now }
             for answer in due { feed(answer.event) }
+            let raised = raises.filter { $0.at <= now }
+            raises.removeAll { $0.at <= now }
+            for raise in raised { feed(.workloadScaled(raise.decision, scale(raise.decision))) }
             deliver()
             feed(.tick)
         }
@@ -468,6 +474,9 @@ struct World {
                 WorkloadView(
                     apiVersion: "apps/v1", kind: "Deployment", namespace: "default", name: "web", replicas: replicas,
                     readyElsewhere: isReady ? 1 : 0, readyOthers: isReady ? 1 : 0, isReady: true))
+        case .scaleWorkload(let decision) where raisingTakes > .zero && decision.to > decision.from:
+            raises.append((now + raisingTakes, decision))
+            return nil
         case .scaleWorkload(let decision): return .workloadScaled(decision, scale(decision))
         case .readServers(let group, let ids):
             askedForServers += 1

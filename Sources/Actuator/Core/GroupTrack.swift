@@ -160,7 +160,7 @@ struct StackChange: Sendable {
         case sending(Int)
         /// Heat accepted the size; it is followed until the stack settles.
         case settling(Int)
-        /// Given up because of this: marks are being taken back.
+        /// Given up because of this: marks are being taken back; none at the moment: the next reading says which are left.
         case undoing(Set<String>, Explanation)
     }
 
@@ -178,6 +178,9 @@ struct StackChange: Sendable {
     var rereads = 0
     var deadline: Timestamp
     var lastFailure: ActFailure?
+    /// Given up: until when marks are tried to be taken back, and when one last could not be.
+    var undoBy: Timestamp?
+    var unmarkFailedAt: Timestamp?
 
     var isUnmarking: Bool { if case .unmark = kind { true } else { false } }
 }

@@ -1,4 +1,5 @@
 import Messages
+import OpenStack
 import Support
 import Testing
 
@@ -73,5 +74,63 @@ struct GivingUpTests {
         world.engineIsDead = true
         #expect(world.run(within: .minutes(5)) { $0.story.contains(.removalCompleted) }, "\(world.story)")
         #expect(world.memberNames == ["m1", "m3", "m4"] && world.resizes == [3])
+    }
+
+    // MARK: A size without an answer
+
+    /// The chosen is marked, the size has no answer, and each further try is refused by a proxy.
+    static func unanswered(carriedOutAfter late: Interval) -> World {
+        var world = World(nodes: 4)
+        world.resizeIsLate = late
+        world.resizeFailures = Array(
+            repeating: ActFailure(.heatUnreachable, "503", isRetriable: true), count: world.policy.heatAttempts - 1)
+        world.send(world.removal("r1", ["m3"]))
+        return world
+    }
+
+    @Test(
+        "a size without an answer is carried out after the change was given up: it takes the chosen, which is still marked"
+    )
+    func late() {
+        var world = Self.unanswered(carriedOutAfter: .seconds(60))
+        #expect(world.run(within: .minutes(5)) { $0.resizes == [3] })
+        #expect(world.marks == ["+m3"])
+        #expect(world.run(within: .minutes(2)) { $0.story.contains(.removalCompleted) }, "\(world.story)")
+        world.pass(.minutes(5))
+        #expect(world.memberNames == ["m1", "m2", "m4"] && world.resizes == [3] && world.marks == ["+m3"])
+        #expect(world.nodes["node-m3"] == nil && world.reasons(.removalFailed).isEmpty)
+    }
+
+    @Test("it is never carried out: the mark goes when that is sure, and the node serves again")
+    func neverCarriedOut() {
+        var world = Self.unanswered(carriedOutAfter: .seconds(100_000))
+        #expect(world.run(within: .minutes(5)) { $0.resizeFailures.isEmpty })
+        world.pass(.seconds(60))
+        #expect(world.marks == ["+m3"] && world.isCordoned("node-m3"))
+        #expect(world.run(within: .minutes(2)) { $0.story.contains(.removalFailed) })
+        #expect(world.marks == ["+m3", "-m3"] && !world.isCordoned("node-m3"))
+        #expect(world.reasons(.removalFailed) == [.heatUnreachable])
+    }
+
+    @Test("another process takes the change up: whether the size that was sent had an answer it cannot know")
+    func anotherProcess() {
+        var world = Self.unanswered(carriedOutAfter: .seconds(60))
+        #expect(world.run { !$0.lateResizes.isEmpty })
+        world.resizeFailures.append(ActFailure(.heatUnreachable, "503", isRetriable: true))
+        world.crash()
+        #expect(world.run(within: .minutes(5)) { $0.story.contains(.removalCompleted) }, "\(world.story)")
+        #expect(world.memberNames == ["m1", "m2", "m4"])
+    }
+
+    @Test("what Heat may yet carry out, and what it surely does not")
+    func unansweredErrors() {
+        func isUnanswered(_ code: OpenStackError.Code, _ status: Int? = nil, isUnsent: Bool = false) -> Bool {
+            ActFailure(OpenStackError(code, call: "PATCH", status: status, message: "", isUnsent: isUnsent))
+                .isUnanswered
+        }
+        #expect(isUnanswered(.transport) && isUnanswered(.server, 500) && isUnanswered(.server, 504))
+        #expect(isUnanswered(.cancelled))
+        #expect(!isUnanswered(.transport, isUnsent: true) && !isUnanswered(.server, 503))
+        #expect(!isUnanswered(.conflict, 409) && !isUnanswered(.badRequest, 400))
     }
 }

@@ -51,6 +51,9 @@ struct World {
     /// The next resize is carried out, and this is what comes back.
     var lostAnswer: ActFailure?
     var markFailures: [ActFailure?] = []
+    /// The next resize has no answer, and is carried out so much later.
+    var resizeIsLate: Interval?
+    var lateResizes: [(at: Timestamp, size: Int)] = []
     /// How long Heat takes to answer a resize, and what it has yet to answer.
     var answerTakes = Interval.zero
     var answers: [(at: Timestamp, event: ActuatorEvent)] = []
@@ -526,7 +529,16 @@ struct World {
     }
 
     private mutating func resize(_ size: Int) -> ActFailure? {
+        if let late = resizeIsLate {
+            resizeIsLate = nil
+            lateResizes.append((now + late, size))
+            return ActFailure(.heatUnreachable, "no answer within 90 s", isRetriable: true, isUnanswered: true)
+        }
         if !resizeFailures.isEmpty { return resizeFailures.removeFirst() }
+        return accept(size)
+    }
+
+    private mutating func accept(_ size: Int) -> ActFailure? {
         resizes.append(size)
         desired = size
         scalingInProgress = false
@@ -657,6 +669,8 @@ struct World {
             terminating[name] = nil
         }
         othersStep()
+        for late in lateResizes where late.at <= now { _ = accept(late.size) }
+        lateResizes.removeAll { $0.at <= now }
         guard let end = updateEndsAt, end <= now, !engineIsDead else { return }
         updateEndsAt = nil
         if let failure = updateFailure {

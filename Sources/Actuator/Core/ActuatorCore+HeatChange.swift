@@ -22,6 +22,8 @@ extension ActuatorCore {
         guard !names.isEmpty, let stack = groups[id]?.policy.stack else { return false }
         let deadline = names.compactMap { removals[$0]?.record.deadline }.max() ?? now
         changes[stack] = StackChange(group: id, kind: .removal(Set(names)), step: .looking, deadline: deadline)
+        // Whether that one had an answer nobody here knows.
+        groups[id]?.unansweredAt = now
         if let change = changes[stack] { advance(change, reading) }
         return true
     }
@@ -395,9 +397,11 @@ extension ActuatorCore {
         if marked.isEmpty { return givenUp(change, why) }
         let stack = change.stackKey(groups)
         if change.undoBy == nil {
-            changes[stack]?.undoBy = max(change.deadline, now + min(policy.heatTimeout, .minutes(5)))
+            let wait = policy.unansweredFor + policy.statusLag * 2
+            changes[stack]?.undoBy = max(change.deadline, now + max(wait, min(policy.heatTimeout, .minutes(5))))
         }
-        unmark(marked, of: change, why)
+        changes[stack]?.step = .undoing([], why)
+        if mayUnmark(change.group, reading) { unmark(marked, of: change, why) }
     }
 
     /// Members of these nodes that carry our mark. What Heat has begun to delete cannot be unmarked.
@@ -406,6 +410,23 @@ extension ActuatorCore {
         return reading.members.filter {
             $0.isFailed && $0.statusReason.hasPrefix(RemovalNames.markPrefix) && !$0.status.hasPrefix("DELETE_")
                 && mine.contains($0.identity)
+        }
+    }
+
+    /// Whether no size of ours is on its way any more that Heat did not answer. Carried out when nothing is marked, it would
+    /// take the oldest member, whose pods nobody told (docs/openstack/heat.md §5, §9).
+    func mayUnmark(_ id: String, _ reading: GroupReading) -> Bool {
+        guard let track = groups[id], let unansweredAt = track.unansweredAt else { return true }
+        let isAtRest = !reading.isBusy || reading.waitsOnlyForHeld || track.isStuck
+        return isAtRest && now >= max(unansweredAt + policy.unansweredFor, track.stillSince) + policy.statusLag
+    }
+
+    /// Heat answered a size of the stack, or did not.
+    mutating func noteAnswer(of id: String, _ failure: ActFailure?) {
+        // (What was refused says nothing of an earlier one.)
+        guard let stack = groups[id]?.policy.stack, failure == nil || failure?.isUnanswered == true else { return }
+        for key in groups.keys where groups[key]?.policy.stack == stack {
+            groups[key]?.unansweredAt = failure == nil ? nil : now
         }
     }
 
@@ -418,7 +439,7 @@ extension ActuatorCore {
         }
     }
 
-    /// Given up, and marks are left: they could not be taken back.
+    /// Given up, and marks are left: they could not be taken back, or must not be yet.
     private mutating func takeMarksBack(
         _ nodes: Set<String>, _ change: StackChange, _ reading: GroupReading, _ why: Explanation
     ) {
@@ -426,7 +447,7 @@ extension ActuatorCore {
         let names = nodes.sorted().filter { removals[$0]?.record.phase == .removing }
         let present = names.compactMap { removals[$0]?.record.memberID }.compactMap { reading.member(id: $0) }
         if present.isEmpty || present.contains(where: \.isLeaving) {
-            // A size that Heat did not answer was carried out: the chosen go after all.
+            // The size that Heat did not answer was carried out: the chosen go after all.
             changes[stack]?.step = .looking
             if let change = changes[stack] { advanceRemoval(nodes, change, reading) }
             return
@@ -435,7 +456,7 @@ extension ActuatorCore {
         if marked.isEmpty { return givenUp(change, why) }
         let isOver = change.unmarkFailedAt.map { $0 > change.undoBy ?? now } ?? false
         if isOver || groups[change.group]?.isStuck == true { return givenUp(change, why, marked: marked) }
-        unmark(marked, of: change, why)
+        if mayUnmark(change.group, reading) { unmark(marked, of: change, why) }
     }
 
     /// The marks are back: the nodes that are whole return to service, the others stay out of it, and so do those whose mark

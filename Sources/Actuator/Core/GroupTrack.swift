@@ -62,6 +62,8 @@ struct GroupTrack: Sendable {
     var sought: Set<String> = []
     /// Readings that began before this do not show our last act.
     var actedAt = Timestamp(seconds: 0)
+    /// When Heat was last not heard to answer a size of the stack: that one may yet be carried out.
+    var unansweredAt: Timestamp?
 
     var waiting: Waiting?
     /// When the newest scale decision seen was made: older ones that come back from the wait queue are superseded.

@@ -357,6 +357,7 @@ extension ActuatorCore {
                 pauseGroup(record.group, outcome)
             }
             release(node)
+            replaceLeft(removal)
             if removal.nodeIsGone {
                 removals[node] = nil
                 if record.outcome?.reason == .wrongMemberRemoved { keepIncident(of: record.group) }

@@ -512,6 +512,36 @@ struct DrainTests {
         }
     }
 
+    @Test(
+        "it is taken back while the replica is just being added: put back when that is known, and not before",
+        arguments: ["cancelled", "pod deleted", "node deleted", "no answer"])
+    func surgeOvertaken(_ how: String) {
+        var world = surging()
+        world.raisingTakes = .seconds(10)
+        world.send(world.removal("r1", ["m2"]))
+        #expect(world.run { !$0.raises.isEmpty })
+        switch how {
+        case "pod deleted": world.pods["web-only"] = nil
+        case "node deleted": world.deleteNode("node-m2")
+        default: world.send(world.cancellation())
+        }
+        world.pass(.seconds(5))
+        #expect(world.replicas == 1 && world.scales.isEmpty)
+        #expect(world.record("node-m2")?.drain?.surges.count == (how == "node deleted" ? nil : 1))
+        if how == "no answer" {
+            // It was carried out all the same.
+            let lost = world.raises.removeFirst().decision
+            world.replicas = 2
+            world.scales = [2]
+            world.feed(
+                .workloadScaled(lost, .failed(ActFailure(.kubernetesUnreachable, "timeout", isRetriable: true))))
+        }
+        #expect(world.run(within: .seconds(20)) { $0.scales == [2, 1] }, "\(world.scales)")
+        world.pass(.minutes(2))
+        #expect(world.replicas == 1 && world.scales == [2, 1], "\(world.scales)")
+        #expect(world.record("node-m2")?.drain == nil)
+    }
+
     @Test("somebody else takes the machine while it is raised: put back, also after its Node is gone")
     func surgeLost() {
         var world = surging()

@@ -676,6 +676,34 @@ struct ExternalTests {
         #expect(world.story == [.removalCordoned, .removalFailed])
     }
 
+    @Test("a deletion that ends in ERROR: the node is taken back, and then removed in the ordinary way")
+    func deletionThatFailed() {
+        var world = Self.world(nil)
+        world.budget["web"] = 1_000_000
+        world.others.fates["server-0001"] = .leaving
+        world.feed(Self.report(world, "server-0001", "deleting"))
+        world.pass(.seconds(20))
+        #expect(world.record("node-m1")?.isExternal == true && world.evictions == ["api"])
+        world.others.fates["server-0001"] = .failed("no host answers")
+        // Not at once: a deletion may take a while to show.
+        world.pass(.seconds(5))
+        #expect(world.record("node-m1")?.isExternal == true)
+        #expect(world.run(within: .minutes(1)) { $0.record("node-m1")?.id.hasPrefix("failed-") == true })
+        #expect(world.reasons(.removalFailed) == [.serverFailed])
+        // With all that such a one has: it ends at its deadline.
+        #expect(world.run(within: .minutes(30)) { $0.reasons(.removalFailed).last == .evictionBlocked })
+        #expect(!world.isCordoned("node-m1"))
+        var easy = Self.world(nil)
+        easy.notifierIsThere = false
+        easy.others.fates["server-0001"] = .leaving
+        easy.feed(Self.report(easy, "server-0001", "deleting"))
+        easy.pass(.seconds(20))
+        easy.notifierIsThere = true
+        easy.others.fates["server-0001"] = .failed("no host answers")
+        #expect(easy.run { $0.nodes.count == 2 && $0.story.contains(.removalCompleted) }, "\(easy.story)")
+        #expect(easy.memberNames == ["m2", "m3"] && easy.resizes == [2] && easy.unnoticedEvictions.isEmpty)
+    }
+
     @Test("a server in ERROR is removed in the ordinary way, and replaced where the group cannot spare it")
     func failedInNova() {
         var world = Self.world(nil)

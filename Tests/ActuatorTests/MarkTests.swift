@@ -110,4 +110,18 @@ struct MarkTests {
         #expect(unmarks(actions) != isMarkedByRemoval, "\(actions)")
         #expect(actions.contains { if case .resize(_, 1, _) = $0 { true } else { false } } == isMarkedByRemoval)
     }
+
+    @Test("a mark that nobody claims and that Heat does not let be taken back: tried again with pauses")
+    func refused() {
+        var world = World(nodes: 3)
+        world.members[1].status = "CHECK_FAILED"
+        world.members[1].reason = "updraft removal r0"
+        world.markFailures = Array(
+            repeating: ActFailure(.heatConflict, "409 ActionInProgress", isRetriable: true), count: 1_000)
+        world.pass(.minutes(2))
+        let times = 1_000 - world.markFailures.count
+        #expect((2...10).contains(times), "\(times) times in two minutes")
+        world.markFailures = []
+        #expect(world.run(within: .minutes(1)) { $0.marks == ["-m2"] })
+    }
 }

@@ -313,6 +313,76 @@ struct RemovalTests {
         #expect(world.run { $0.story.contains(.removalCompleted) } && !world.isCordoned("node-m2"))
     }
 
+    /// A process that knows the nodes as they were before another one began r1 on node-m2.
+    func behindTheWatch() -> World {
+        var first = World(nodes: 3)
+        first.cooldown = .seconds(30)
+        first.addPod("web-1", on: "node-m2")
+        first.send(first.removal("r1", ["m2"]))
+        #expect(first.run { $0.isCordoned("node-m2") })
+        var second = World(nodes: 3)
+        second.pass(.seconds(1))
+        second.addPod("web-1", on: "node-m2")
+        second.now = first.now
+        second.nodes = first.nodes
+        return second
+    }
+
+    @Test("a cancellation of a node whose record the watch has not shown yet: the node is looked at, and taken back")
+    func cancelledBehindTheWatch() {
+        var world = behindTheWatch()
+        world.send(world.cancellation("r1", ["node-m2"]))
+        #expect(world.run(within: .seconds(10)) { $0.record("node-m2")?.phase == .cancelled })
+        #expect(world.run(within: .seconds(10)) { $0.reasons(.removalFailed) == [.cancelledByOperator] })
+        world.pass(.minutes(2))
+        #expect(!world.isCordoned("node-m2") && world.evictions.isEmpty && world.members.count == 3)
+        #expect(world.inHand.isEmpty && world.queue.isEmpty)
+        #expect(world.reasons(.removalFailed) == [.cancelledByOperator])
+    }
+
+    @Test("the record shows after its cancellation was settled: it does not go on")
+    func cancelledBeforeItIsSeen() {
+        var world = behindTheWatch()
+        let begun = world.nodes
+        world.nodes = World(nodes: 3).nodes
+        world.send(world.cancellation("r1", ["node-m2"]))
+        #expect(world.run(within: .seconds(10)) { $0.queue.isEmpty && $0.inHand.isEmpty })
+        #expect(world.notes.contains { $0.explanation.detail.contains("not under removal r1") }, "\(world.notes)")
+        world.nodes = begun
+        world.see("node-m2")
+        #expect(world.run(within: .seconds(10)) { $0.record("node-m2")?.phase == .cancelled })
+        #expect(!world.isCordoned("node-m2"))
+        world.pass(.minutes(2))
+        #expect(world.evictions.isEmpty && world.members.count == 3)
+    }
+
+    @Test("the node cannot be looked at: the cancellation comes again until it can")
+    func cancelledUnseen() {
+        var world = behindTheWatch()
+        let command = RemovalCancelled(
+            cluster: "prod", id: "r1", nodes: ["node-m2"], reason: Explanation(.loadReturned), decidedAt: world.now)
+        let asked = world.core.handle(.removalCancelled(command, ticket: 7), at: world.now)
+        #expect(asked.contains(.checkNode("node-m2")) && !asked.contains(.settle(ticket: 7, .done)))
+        let later = world.core.handle(.tick, at: world.now + .seconds(3))
+        #expect(later.contains(.settle(ticket: 7, .retryLater)))
+    }
+
+    @Test("a person cancels what is over just then: its end is told once more")
+    func cancelledTwice() {
+        var world = World(nodes: 3)
+        world.addPod("web-1", on: "node-m2", grace: 30)
+        world.send(world.removal("r1", ["m2"]))
+        world.send(world.cancellation("r1", ["node-m2"]), after: .seconds(2))
+        #expect(world.run { $0.reasons(.removalFailed) == [.loadReturned] })
+        world.send(
+            .removalCancelled(
+                RemovalCancelled(
+                    cluster: "prod", id: "r1", nodes: ["node-m2"], reason: Explanation(.cancelledByOperator),
+                    decidedAt: world.now)))
+        #expect(world.run(within: .seconds(10)) { $0.reasons(.removalFailed) == [.loadReturned, .loadReturned] })
+        #expect(world.inHand.isEmpty)
+    }
+
     @Test("a node that somebody else cordoned stays cordoned when the removal is cancelled")
     func foreignCordon() {
         var world = World(nodes: 3)

@@ -51,12 +51,18 @@ struct World {
     /// The next resize is carried out, and this is what comes back.
     var lostAnswer: ActFailure?
     var markFailures: [ActFailure?] = []
+    /// The next resize has no answer, and is carried out so much later.
+    var resizeIsLate: Interval?
+    var lateResizes: [(at: Timestamp, size: Int)] = []
     /// How long Heat takes to answer a resize, and what it has yet to answer.
     var answerTakes = Interval.zero
     var answers: [(at: Timestamp, event: ActuatorEvent)] = []
     /// How long each look at the pods of a node takes, one after the other, and when the last will have ended.
     var lookTakes = Interval.zero
     var looksEndAt = World.start
+    /// How long it takes to add a replica to a workload, and what is on its way.
+    var raisingTakes = Interval.zero
+    var raises: [(at: Timestamp, decision: PodsDecided)] = []
     /// Every change of replicas of a workload fails with this.
     var scaleFailure: ActFailure?
     /// The next update ends failed with this.
@@ -290,6 +296,9 @@ struct World {
             let due = answers.filter { $0.at <= now }
             answers.removeAll { $0.at <= now }
             for answer in due { feed(answer.event) }
+            let raised = raises.filter { $0.at <= now }
+            raises.removeAll { $0.at <= now }
+            for raise in raised { feed(.workloadScaled(raise.decision, scale(raise.decision))) }
             deliver()
             feed(.tick)
         }
@@ -468,6 +477,9 @@ struct World {
                 WorkloadView(
                     apiVersion: "apps/v1", kind: "Deployment", namespace: "default", name: "web", replicas: replicas,
                     readyElsewhere: isReady ? 1 : 0, readyOthers: isReady ? 1 : 0, isReady: true))
+        case .scaleWorkload(let decision) where raisingTakes > .zero && decision.to > decision.from:
+            raises.append((now + raisingTakes, decision))
+            return nil
         case .scaleWorkload(let decision): return .workloadScaled(decision, scale(decision))
         case .readServers(let group, let ids):
             askedForServers += 1
@@ -517,7 +529,16 @@ struct World {
     }
 
     private mutating func resize(_ size: Int) -> ActFailure? {
+        if let late = resizeIsLate {
+            resizeIsLate = nil
+            lateResizes.append((now + late, size))
+            return ActFailure(.heatUnreachable, "no answer within 90 s", isRetriable: true, isUnanswered: true)
+        }
         if !resizeFailures.isEmpty { return resizeFailures.removeFirst() }
+        return accept(size)
+    }
+
+    private mutating func accept(_ size: Int) -> ActFailure? {
         resizes.append(size)
         desired = size
         scalingInProgress = false
@@ -648,6 +669,8 @@ struct World {
             terminating[name] = nil
         }
         othersStep()
+        for late in lateResizes where late.at <= now { _ = accept(late.size) }
+        lateResizes.removeAll { $0.at <= now }
         guard let end = updateEndsAt, end <= now, !engineIsDead else { return }
         updateEndsAt = nil
         if let failure = updateFailure {

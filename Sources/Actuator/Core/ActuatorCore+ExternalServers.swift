@@ -129,8 +129,23 @@ extension ActuatorCore {
         case .gone: goOnWithoutServer(node, removal)
         case .there where now - record.startedAt > ActuatorCore.patience:
             request(node, .cancelled(Explanation(.decisionStale, "Nova says that server \(record.serverID) lives on")))
+        case .failed(let why)
+        where record.phase.order < RemovalPhase.drained.order && now - record.startedAt > ActuatorCore.patience:
+            // Nova could not delete it, and will not by itself: told and drained again, with the time of an ordinary removal
+            // (`replaceLeft`).
+            let reason = Explanation(
+                .serverFailed, "server \(record.serverID) was to be deleted in Nova and is in ERROR: \(why)")
+            note(.warning, node, reason.reason, reason.detail)
+            request(node, .cancelled(reason))
         case .there, .leaving, .failed, .unknown: break
         }
+    }
+
+    /// The removal of a machine that somebody else took is over, and its server was left in ERROR: what Nova says of it now
+    /// decides, as for any node that is not under removal.
+    mutating func replaceLeft(_ removal: Removal) {
+        guard removal.record.isExternal, case .failed? = removal.lastFate else { return }
+        ask(removal.record.serverID)
     }
 
     /// Nothing runs there any more: what is left is to take the dead member out of Heat, as any drained one.

@@ -22,6 +22,8 @@ extension ActuatorCore {
         guard !names.isEmpty, let stack = groups[id]?.policy.stack else { return false }
         let deadline = names.compactMap { removals[$0]?.record.deadline }.max() ?? now
         changes[stack] = StackChange(group: id, kind: .removal(Set(names)), step: .looking, deadline: deadline)
+        // Whether that one had an answer nobody here knows.
+        groups[id]?.unansweredAt = now
         if let change = changes[stack] { advance(change, reading) }
         return true
     }
@@ -157,7 +159,10 @@ extension ActuatorCore {
 
     private mutating func advanceRemoval(_ nodes: Set<String>, _ change: StackChange, _ reading: GroupReading) {
         switch change.step {
-        case .marking, .sending, .undoing: return
+        case .marking, .sending: return
+        case .undoing(let left, let why):
+            if left.isEmpty { takeMarksBack(nodes, change, reading, why) }
+            return
         case .writing(let left):
             // A record that the API refuses for good: the others, and the stack, do not wait for it.
             if now > change.deadline { leaveOut(left, of: change) }
@@ -362,7 +367,13 @@ extension ActuatorCore {
             if let failure, worst == nil || !failure.isRetriable { worst = failure }
             changes[stack]?.step = .marking(left, worst)
             guard left.isEmpty else { return }
-            if change.isUnmarking { return endChange(of: id) }
+            if change.isUnmarking {
+                // Each reading would try again, as fast as Heat refuses.
+                if worst != nil, let orphans = groups[id]?.orphans {
+                    groups[id]?.orphans = orphans.mapValues { [now] _ in now }
+                }
+                return endChange(of: id)
+            }
             changes[stack]?.step = .looking
             changes[stack]?.lastFailure = worst
             guard let worst else {
@@ -378,12 +389,15 @@ extension ActuatorCore {
             changes[stack]?.attempts = worst.isRetriable ? change.attempts + 1 : policy.heatAttempts
             timers.set(.group(id), at: now + policy.pollInterval)
         case .undoing(var left, let why) where left.remove(member) != nil:
-            if let failure, failure.isRetriable {
-                left.insert(member)
-                emit(.mark(group: id, member: member, unhealthy: unhealthy, why: "removal given up"))
-            }
             changes[stack]?.step = .undoing(left, why)
-            if left.isEmpty { givenUp(change, why) }
+            if let failure, failure.isRetriable {
+                note(.warning, id, failure.reason, "taking a mark back: \(failure.detail)")
+                changes[stack]?.unmarkFailedAt = now
+            }
+            guard left.isEmpty, let change = changes[stack] else { return }
+            if change.unmarkFailedAt == nil { return givenUp(change, why) }
+            // Not as fast as Heat refuses; and what is there then is what the next reading says.
+            timers.set(.group(id), at: now + policy.pollInterval)
         default: return
         }
     }
@@ -436,27 +450,83 @@ extension ActuatorCore {
     private mutating func giveUp(
         _ names: [String], _ change: StackChange, _ reading: GroupReading, _ why: Explanation
     ) {
+        let marked = marked(names, reading)
+        if marked.isEmpty { return givenUp(change, why) }
+        let stack = change.stackKey(groups)
+        if change.undoBy == nil {
+            let wait = policy.unansweredFor + policy.statusLag * 2
+            changes[stack]?.undoBy = max(change.deadline, now + max(wait, min(policy.heatTimeout, .minutes(5))))
+        }
+        changes[stack]?.step = .undoing([], why)
+        if mayUnmark(change.group, reading) { unmark(marked, of: change, why) }
+    }
+
+    /// Members of these nodes that carry our mark. What Heat has begun to delete cannot be unmarked.
+    private func marked(_ names: [String], _ reading: GroupReading) -> [GroupState.Member] {
         let mine = Set(names.compactMap { removals[$0]?.record.memberID })
-        // What Heat has begun to delete cannot be unmarked.
-        let marked = reading.members.filter {
+        return reading.members.filter {
             $0.isFailed && $0.statusReason.hasPrefix(RemovalNames.markPrefix) && !$0.status.hasPrefix("DELETE_")
                 && mine.contains($0.identity)
         }
-        changes[change.stackKey(groups)]?.step = .undoing(Set(marked.map(\.name)), why)
-        for member in marked {
-            emit(.mark(group: change.group, member: member.name, unhealthy: false, why: "removal given up"))
-        }
-        if marked.isEmpty { givenUp(change, why) }
     }
 
-    /// The marks are back: the nodes that are whole return to service, the others stay out of it.
-    private mutating func givenUp(_ change: StackChange, _ why: Explanation) {
+    /// Whether no size of ours is on its way any more that Heat did not answer. Carried out when nothing is marked, it would
+    /// take the oldest member, whose pods nobody told (docs/openstack/heat.md §5, §9).
+    func mayUnmark(_ id: String, _ reading: GroupReading) -> Bool {
+        guard let track = groups[id], let unansweredAt = track.unansweredAt else { return true }
+        let isAtRest = !reading.isBusy || reading.waitsOnlyForHeld || track.isStuck
+        return isAtRest && now >= max(unansweredAt + policy.unansweredFor, track.stillSince) + policy.statusLag
+    }
+
+    /// Heat answered a size of the stack, or did not.
+    mutating func noteAnswer(of id: String, _ failure: ActFailure?) {
+        // (What was refused says nothing of an earlier one.)
+        guard let stack = groups[id]?.policy.stack, failure == nil || failure?.isUnanswered == true else { return }
+        for key in groups.keys where groups[key]?.policy.stack == stack {
+            groups[key]?.unansweredAt = failure == nil ? nil : now
+        }
+    }
+
+    private mutating func unmark(_ members: [GroupState.Member], of change: StackChange, _ why: Explanation) {
+        let stack = change.stackKey(groups)
+        changes[stack]?.step = .undoing(Set(members.map(\.name)), why)
+        changes[stack]?.unmarkFailedAt = nil
+        for member in members {
+            emit(.mark(group: change.group, member: member.name, unhealthy: false, why: "removal given up"))
+        }
+    }
+
+    /// Given up, and marks are left: they could not be taken back, or must not be yet.
+    private mutating func takeMarksBack(
+        _ nodes: Set<String>, _ change: StackChange, _ reading: GroupReading, _ why: Explanation
+    ) {
+        let stack = change.stackKey(groups)
+        let names = nodes.sorted().filter { removals[$0]?.record.phase == .removing }
+        let present = names.compactMap { removals[$0]?.record.memberID }.compactMap { reading.member(id: $0) }
+        if present.isEmpty || present.contains(where: \.isLeaving) {
+            // The size that Heat did not answer was carried out: the chosen go after all.
+            changes[stack]?.step = .looking
+            if let change = changes[stack] { advanceRemoval(nodes, change, reading) }
+            return
+        }
+        let marked = marked(names, reading)
+        if marked.isEmpty { return givenUp(change, why) }
+        let isOver = change.unmarkFailedAt.map { $0 > change.undoBy ?? now } ?? false
+        if isOver || groups[change.group]?.isStuck == true { return givenUp(change, why, marked: marked) }
+        if mayUnmark(change.group, reading) { unmark(marked, of: change, why) }
+    }
+
+    /// The marks are back: the nodes that are whole return to service, the others stay out of it, and so do those whose mark
+    /// stands: the next update of anyone takes them, at the latest a repair (`repairAtRest`).
+    private mutating func givenUp(_ change: StackChange, _ why: Explanation, marked: [GroupState.Member] = []) {
         guard case .removal(let nodes) = change.kind else { return endChange(of: change.group) }
         let reading = groups[change.group]?.reading
+        let stillMarked = Set(marked.map(\.identity))
         for name in nodes.sorted() {
             guard let record = removals[name]?.record, record.phase == .removing else { continue }
             let member = reading?.member(id: record.memberID)
-            let isBroken = member == nil || member?.status.hasPrefix("DELETE_") == true
+            let isBroken =
+                member == nil || member?.status.hasPrefix("DELETE_") == true || stillMarked.contains(record.memberID)
             fail(name, why, stayCordoned: isBroken)
         }
         endChange(of: change.group)

@@ -27,6 +27,7 @@ extension ActuatorCore {
             timers.setEarlier(.group(id), at: youngest + policy.statusLag)
             return
         }
+        guard mayUnmark(id, reading) else { return timers.setEarlier(.group(id), at: now + policy.pollInterval) }
         guard nodesWereRead(of: orphans, in: id) else { return }
         for member in orphans {
             note(.warning, id, .memberFailed, "member \(member.name) carries the mark of a removal that is not there")

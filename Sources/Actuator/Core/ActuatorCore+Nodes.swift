@@ -67,12 +67,17 @@ extension ActuatorCore {
         if record.phase == .removing { readGroup(record.group) }
         failIfPaused(view.name)
         // Its cancellation came before the node was known.
-        if cancelled.contains(record.id) && record.phase.isReversible {
+        if isCancelled(record, view.name), record.phase.isReversible, !cannotReturn(removal) {
             request(view.name, .cancelled(Explanation(.cancelledByOperator, "it was cancelled before")))
         }
     }
 
+    private func isCancelled(_ record: RemovalRecord, _ node: String) -> Bool {
+        cancelled.contains(record.id) || cancelled.contains(Self.cancellation(record.id, node))
+    }
+
     mutating func nodeChecked(_ name: String, _ view: NodeView?) {
+        defer { checkCancellations(of: name) }
         guard let view else { return vanished(name) }
         nodes[name] = view
         nodeWasRead(view)

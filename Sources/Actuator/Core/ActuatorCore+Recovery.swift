@@ -50,6 +50,11 @@ extension ActuatorCore {
             guard change.group == id, case .removal = change.kind else { return false }
             switch change.step {
             case .looking, .settling: changes[track.policy.stack]?.step = .sending(size)
+            case .undoing(let left, _) where left.isEmpty && !isOfRegistered(change):
+                // Its marks cannot be taken back, and the update takes what is marked: it goes on after all.
+                changes[track.policy.stack]?.step = .sending(size)
+                changes[track.policy.stack]?.undoBy = nil
+                changes[track.policy.stack]?.unmarkFailedAt = nil
             default: return false
             }
             changes[track.policy.stack]?.deadline = deadline
@@ -61,6 +66,12 @@ extension ActuatorCore {
         note(.error, id, why.reason, why.detail + "; its size \(size) is sent again")
         send(size, for: id)
         return true
+    }
+
+    /// Whether it is of a machine that became a node meanwhile: that one has pods nobody told.
+    private func isOfRegistered(_ change: StackChange) -> Bool {
+        guard case .removal(let nodes) = change.kind else { return false }
+        return machineThatRegistered(nodes.sorted()) != nil
     }
 
     /// The size to send so that nothing but failed members goes. An AutoScalingGroup takes those first; a ResourceGroup

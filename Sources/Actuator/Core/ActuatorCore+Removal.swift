@@ -60,19 +60,68 @@ extension ActuatorCore {
         }.keys.sorted()
         var asked: Set<String> = []
         for name in names {
-            guard let removal = removals[name], !removal.record.phase.isOver else { continue }
+            guard let removal = removals[name] else { continue }
             guard removal.record.phase.isReversible, !cannotReturn(removal) else {
-                note(
-                    .info, name, .decisionStale,
-                    "too late to cancel removal \(decision.id): Heat or Nova deletes the machine")
+                sayTooLate(name, removal, decision.reason)
                 continue
             }
             asked.insert(name)
         }
-        guard !asked.isEmpty else { return settle(ticket) }
+        // Another process may have begun it just now, and the watch not have told of that yet.
+        let unseen = meant.subtracting(names)
+        guard !asked.isEmpty || !unseen.isEmpty else { return settle(ticket) }
         // Settled when each node's record says so: after a crash nothing else would tell the others.
-        cancelling[ticket] = asked
+        cancelling[ticket] = asked.union(unseen)
         for name in asked.sorted() { request(name, .cancelled(decision.reason), ticket) }
+        for name in unseen.sorted() {
+            cancellationsToCheck[name, default: []].append(CancellationToCheck(decision: decision, ticket: ticket))
+            emit(.checkNode(name))
+        }
+    }
+
+    /// The Node was read past the watch: what it says of its removal is what its cancellations are about. (A reading that
+    /// failed says nothing: the delivery comes again.)
+    mutating func checkCancellations(of node: String) {
+        for waiting in cancellationsToCheck.removeValue(forKey: node) ?? [] {
+            let id = waiting.decision.id
+            guard let removal = removals[node], removal.record.id == id else {
+                note(.info, node, .decisionStale, "cancelled, and not under removal \(id)")
+                settle(waiting.ticket, of: node)
+                continue
+            }
+            // (Adopted just now, it is being cancelled: this waits for that.)
+            if removal.record.phase.isReversible, !cannotReturn(removal) {
+                request(node, .cancelled(waiting.decision.reason), waiting.ticket)
+            } else {
+                sayTooLate(node, removal, waiting.decision.reason)
+                settle(waiting.ticket, of: node)
+            }
+        }
+    }
+
+    /// Its delivery was settled: nothing waits for the answer any more.
+    mutating func forgetCancellation(_ ticket: Int) {
+        for (node, waiting) in cancellationsToCheck where waiting.contains(where: { $0.ticket == ticket }) {
+            let others = waiting.filter { $0.ticket != ticket }
+            cancellationsToCheck[node] = others.isEmpty ? nil : others
+        }
+    }
+
+    /// A removal that cannot be cancelled any more. A person who asked waits for its end: one that was told before is told
+    /// again.
+    private mutating func sayTooLate(_ node: String, _ removal: Removal, _ why: Explanation) {
+        let record = removal.record
+        guard record.phase.isOver else {
+            return note(
+                .info, node, .decisionStale, "too late to cancel removal \(record.id): Heat or Nova deletes the machine"
+            )
+        }
+        guard why.reason == .cancelledByOperator else { return }
+        note(.info, node, .decisionStale, "too late to cancel removal \(record.id): it is over")
+        emit(
+            .publish(
+                .removalFailed(
+                    RemovalFailed(cluster: policy.cluster, removal: record.progress(node: node, at: now)))))
     }
 
     static func cancellation(_ removal: String, _ node: String) -> String { "\(removal)/\(node)" }
@@ -308,6 +357,7 @@ extension ActuatorCore {
                 pauseGroup(record.group, outcome)
             }
             release(node)
+            replaceLeft(removal)
             if removal.nodeIsGone {
                 removals[node] = nil
                 if record.outcome?.reason == .wrongMemberRemoved { keepIncident(of: record.group) }

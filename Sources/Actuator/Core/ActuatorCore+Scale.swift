@@ -152,6 +152,7 @@ extension ActuatorCore {
             case .sending(let size) = change.step
         else { return }
         acted(on: id)
+        noteAnswer(of: id, failure)
         change.attempts += 1
         change.lastFailure = failure
         if failure == nil {
@@ -159,7 +160,8 @@ extension ActuatorCore {
             change.sentAt = now
             change.sawBusy = false
         } else {
-            // Also after an error: a request without an answer may have been carried out (docs/openstack/heat.md §9).
+            // Also after an error: a request without an answer may have been carried out (docs/openstack/heat.md §9), or be
+            // carried out yet.
             change.step = .looking
         }
         changes[stack] = change

@@ -95,6 +95,12 @@ extension ActuatorCore {
     mutating func returnSurge(_ node: String, _ podUID: String) {
         guard let removal = removals[node] else { return }
         if let entry = removal.record.drain?.surges.first(where: { $0.podUID == podUID }) {
+            let raise = SurgeAct(node: node, removal: removal.record.id, surge: entry, isRaise: true)
+            if surgeActs[raise.id] != nil {
+                // The way back would find the number that it had, and be over; then the other would raise it, for ever.
+                removals[node]?.surges.toReturn.insert(podUID)
+                return
+            }
             guard act(node, entry, isRaise: false) else { return }
             removals[node]?.surges.states[podUID] = .lowering
         } else {
@@ -114,7 +120,7 @@ extension ActuatorCore {
     private mutating func act(_ node: String, _ entry: RemovalRecord.Surge, isRaise: Bool) -> Bool {
         guard let record = removals[node]?.record else { return false }
         let act = SurgeAct(node: node, removal: record.id, surge: entry, isRaise: isRaise)
-        guard surgeActs[act.id] == nil else { return false }
+        guard surgeActs[act.id] == nil, surgeActs[act.reversed.id] == nil else { return false }
         send(act)
         return true
     }
@@ -138,21 +144,48 @@ extension ActuatorCore {
         send(act)
     }
 
+    /// The replica was added, or may have been, and no record tells of it any more: only this process knows.
+    private mutating func lowerUnrecorded(_ raise: SurgeAct) {
+        let back = raise.reversed
+        guard surgeActs[back.id] == nil, surgesLeft[back.id] == nil else { return }
+        send(back)
+    }
+
+    private mutating func tryAgain(_ back: SurgeAct, _ failure: ActFailure) {
+        note(.warning, back.node, failure.reason, "\(back.surge.namespace)/\(back.surge.name): \(failure.detail)")
+        surgesLeft[back.id] = back
+        timers.set(.surge(back.id), at: now + .seconds(5))
+    }
+
     mutating func surgeAnswered(_ act: SurgeAct, _ outcome: WorkloadOutcome) {
         guard let removal = removals[act.node], removal.record.id == act.removal else {
             // The Node is gone, and the record with it; only this process knows what is still raised.
-            guard !act.isRaise, case .failed(let failure) = outcome, failure.isRetriable else { return }
-            note(.warning, act.node, failure.reason, "\(act.surge.namespace)/\(act.surge.name): \(failure.detail)")
-            surgesLeft[act.id] = act
-            return timers.set(.surge(act.id), at: now + .seconds(5))
+            switch outcome {
+            case .failed(let failure) where failure.isRetriable && !act.isRaise: return tryAgain(act, failure)
+            case .failed(let failure) where !failure.isRetriable: return
+            case .stale: return
+            case .done, .already, .failed:
+                // (A later removal of the node may owe it.)
+                if act.isRaise, !owes(act.node, act.surge.podUID) { lowerUnrecorded(act) }
+                return
+            }
         }
         let uid = act.surge.podUID
         let name = "\(act.surge.kind) \(act.surge.namespace)/\(act.surge.name)"
+        let isOwed = owes(act.node, uid)
+        let wasToReturn = removals[act.node]?.surges.toReturn.remove(uid) != nil && act.isRaise
         switch (outcome, act.isRaise) {
+        case (.done, true) where !isOwed: lowerUnrecorded(act)
+        case (.done, true) where wasToReturn, (.already, true) where wasToReturn: returnSurge(act.node, uid)
+        case (.failed(let failure), true) where failure.isRetriable && wasToReturn:
+            // What failed may have been carried out all the same.
+            note(.warning, act.node, failure.reason, "\(name): \(failure.detail)")
+            returnSurge(act.node, uid)
         case (.done, true), (.already, true): removals[act.node]?.surges.states[uid] = .waiting(isReading: false)
         case (.failed(let failure), true) where failure.isRetriable:
             note(.warning, act.node, failure.reason, "\(name): \(failure.detail)")
             removals[act.node]?.surges.states[uid] = nil
+        case (.failed(let failure), false) where failure.isRetriable && !isOwed: tryAgain(act, failure)
         case (.failed(let failure), false) where failure.isRetriable:
             note(.warning, act.node, failure.reason, "\(name) back to \(act.surge.from): \(failure.detail)")
             // Tried again with the next look at the pods, or while the record is kept.
@@ -165,6 +198,11 @@ extension ActuatorCore {
             dropSurge(act.node, uid)
         case (.done, false), (.already, false): dropSurge(act.node, uid)
         }
+    }
+
+    /// Whether the record of the node's removal says that replicas are raised for this pod.
+    private func owes(_ node: String, _ podUID: String) -> Bool {
+        removals[node]?.record.drain?.surges.contains { $0.podUID == podUID } == true
     }
 
     /// Nothing is left to be put back for this pod.

@@ -59,6 +59,8 @@ public struct ActuatorCore: Sendable {
     var starting: [Int: Set<String>] = [:]
     /// Nodes of a `removal.cancelled` whose record does not say so yet, by ticket.
     var cancelling: [Int: Set<String>] = [:]
+    /// Cancellations of nodes whose removal is not seen here, by node: the Node is being read past the watch.
+    var cancellationsToCheck: [String: [CancellationToCheck]] = [:]
     var workloadTickets: [String: Int] = [:]
     /// Why decisions on workloads that wait for their next try have failed so far.
     var workloadFailures: [String: ActFailure] = [:]
@@ -198,6 +200,7 @@ public struct ActuatorCore: Sendable {
         timers.cancel(.ticket(ticket))
         starting[ticket] = nil
         cancelling[ticket] = nil
+        forgetCancellation(ticket)
         emit(.settle(ticket: ticket, settlement))
     }
 

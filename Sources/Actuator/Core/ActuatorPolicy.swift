@@ -60,6 +60,8 @@ public struct ActuatorPolicy: Sendable, Equatable {
     public var lookPatience: Interval = .seconds(10)
     /// How long a stack may go on saying what it said before an accepted change.
     public var statusLag: Interval = .seconds(15)
+    /// How long after it was given up a request that Heat did not answer may yet be carried out: as long as it was waited for.
+    public var unansweredFor: Interval = .seconds(90)
     /// What pods may claim, as the Notifier grants it.
     public var pods = PodPolicy()
     /// How long the cooldown may take in all, granted extensions included.

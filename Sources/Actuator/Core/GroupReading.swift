@@ -203,12 +203,15 @@ public struct ActFailure: Error, Sendable, Equatable {
     public var detail: String
     /// Whether trying again soon may help.
     public var isRetriable: Bool
+    /// Whether what was asked for may have been carried out all the same, or be carried out yet.
+    public var isUnanswered: Bool
 
     /// From its parts.
-    public init(_ reason: Reason, _ detail: String, isRetriable: Bool) {
+    public init(_ reason: Reason, _ detail: String, isRetriable: Bool, isUnanswered: Bool = false) {
         self.reason = reason
         self.detail = detail
         self.isRetriable = isRetriable
+        self.isUnanswered = isUnanswered
     }
 
     /// For events.

@@ -62,6 +62,8 @@ struct GroupTrack: Sendable {
     var sought: Set<String> = []
     /// Readings that began before this do not show our last act.
     var actedAt = Timestamp(seconds: 0)
+    /// When Heat was last not heard to answer a size of the stack: that one may yet be carried out.
+    var unansweredAt: Timestamp?
 
     var waiting: Waiting?
     /// When the newest scale decision seen was made: older ones that come back from the wait queue are superseded.
@@ -164,7 +166,7 @@ struct StackChange: Sendable {
         case sending(Int)
         /// Heat accepted the size; it is followed until the stack settles.
         case settling(Int)
-        /// Given up because of this: marks are being taken back.
+        /// Given up because of this: marks are being taken back; none at the moment: the next reading says which are left.
         case undoing(Set<String>, Explanation)
     }
 
@@ -182,8 +184,17 @@ struct StackChange: Sendable {
     var rereads = 0
     var deadline: Timestamp
     var lastFailure: ActFailure?
+    /// Given up: until when marks are tried to be taken back, and when one last could not be.
+    var undoBy: Timestamp?
+    var unmarkFailedAt: Timestamp?
 
     var isUnmarking: Bool { if case .unmark = kind { true } else { false } }
+}
+
+/// A cancellation of a node on which no such removal is seen.
+struct CancellationToCheck: Sendable {
+    var decision: RemovalCancelled
+    var ticket: Int
 }
 
 /// One removal.

@@ -23,6 +23,9 @@ struct SurgePlan: Sendable {
     /// By UID of the pod.
     var states: [String: State] = [:]
 
+    /// UIDs of pods whose workloads are to be put back as soon as it is known what became of the replica more.
+    var toReturn: Set<String> = []
+
     /// UIDs of pods whose workloads were put back, or are somebody else's now: not put back again.
     var returned: Set<String> = []
 
@@ -42,6 +45,13 @@ struct SurgeAct: Sendable {
 
     /// Of the command: there and back are one each for a pod of a removal.
     var id: String { "\(removal)/\(surge.podUID)/\(isRaise ? "surge" : "back")" }
+
+    /// There again, or back.
+    var reversed: SurgeAct {
+        var act = self
+        act.isRaise.toggle()
+        return act
+    }
 }
 
 extension NodePod {

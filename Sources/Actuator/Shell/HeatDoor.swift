@@ -216,7 +216,16 @@ extension ActFailure {
         case .server, .transport, .malformed, .cancelled: reason = .heatUnreachable
         }
         let isNobodys = error.code == .notFound && error.type == nil
+        // (heat-api says 500 when the engine does not answer it, and a proxy 502 or 504 when heat-api does not; what is not
+        // even begun is 429 or 503.)
+        let isUnanswered =
+            switch error.code {
+            case .server: error.status != 429 && error.status != 503
+            case .transport, .malformed, .cancelled: !error.isUnsent
+            default: false
+            }
         self.init(
-            reason, error.description, isRetriable: error.isRetriable || error.code == .cancelled || isNobodys)
+            reason, error.description, isRetriable: error.isRetriable || error.code == .cancelled || isNobodys,
+            isUnanswered: isUnanswered)
     }
 }

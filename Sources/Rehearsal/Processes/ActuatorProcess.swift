@@ -266,7 +266,10 @@ final class ActuatorProcess: Process {
             .success(effect())
         } failed: { failure in
             let reason: Reason = service == .heat ? .heatUnreachable : .kubernetesUnreachable
-            return .failure(ActFailure(reason, failure == .error ? "500" : "no answer", isRetriable: true))
+            return .failure(
+                ActFailure(
+                    reason, failure == .error ? "500" : "no answer", isRetriable: true, isUnanswered: failure != .error)
+            )
         } then: { [unowned self] result in
             if let event = event(result) { handle(event) }
         }

@@ -85,6 +85,8 @@ actor DeciderRunner {
     private var checkpointBackoff = Backoff(first: .seconds(1), cap: .seconds(30))
     private var checkpointProblem: String?
     private var dueAt: Timestamp?
+    /// Measurements that were not believed, as far as they are counted.
+    private var unbelieved = 0
     private var waker: Task<Void, Never>?
     private let outbox: AsyncStream<[DeciderAction]>
     private let outgoing: AsyncStream<[DeciderAction]>.Continuation
@@ -243,6 +245,10 @@ actor DeciderRunner {
         metrics.pods.set(Double(standing.pods))
         metrics.pending.set(Double(standing.pending))
         metrics.unneeded.set(Double(standing.unneeded))
+        if standing.unbelieved > unbelieved {
+            metrics.unbelieved.increment(by: Double(standing.unbelieved - unbelieved))
+        }
+        unbelieved = standing.unbelieved
         for group in standing.groups {
             metrics.groupSize.set(Double(group.size), group.id)
             metrics.groupTarget.set(Double(group.target), group.id)

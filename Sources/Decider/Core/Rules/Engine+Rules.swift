@@ -88,7 +88,10 @@ extension Engine {
     /// Takes what the hypervisors measured.
     mutating func apply(_ stats: CloudStats, at now: Timestamp) {
         guard !measurements.isEmpty else { return }
-        for sample in stats.samples { measurements.take(sample, at: now) }
+        for sample in stats.samples {
+            let millis = model.nodeSlots[sample.node].flatMap { model.nodes[$0]?.node.capacity.cpuMillis } ?? 0
+            measurements.take(sample, cores: millis > 0 ? Double(millis) / 1_000 : nil, at: now)
+        }
         forgetMeasurements()
     }
 

@@ -121,7 +121,7 @@ struct SignalTests {
             stage.now = stage.now + pause
             stage.receive(Self.request(stage, .down, id: id))
             stage.evaluate(after: .seconds(1))
-            said.append(stage.record?.signals?.first?.outcome.reason)
+            said.append(stage.record?.signals?.last?.outcome.reason)
             guard let removal = stage.removed.first, let target = removal.nodes.first else { continue }
             #expect(target.node == "n2")
             let progress = RemovalProgress(

@@ -15,6 +15,7 @@ extension Engine {
     mutating func scaleRequested(_ request: ScaleRequested, at now: Timestamp) -> Bool {
         guard memory.signalsSeen?.contains(request.id) != true else { return false }
         memory.signalsSeen = Array(((memory.signalsSeen ?? []) + [request.id]).suffix(Engine.remembered))
+        hasUnsavedSignals = true
         guard let number = groupNumber(request.group) else {
             conclude(request, 0, Explanation(.groupUnknown, "no group '\(request.group)' is configured"))
             return true

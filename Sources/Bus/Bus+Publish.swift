@@ -7,7 +7,7 @@ extension Bus {
     /// Publishes one of our messages and returns its id when the broker has confirmed it.
     ///
     /// The topic decides the rest: commands are persistent, signed if there are keys, and sent again until they are confirmed;
-    /// decisions and answers must have a reader's queue (else `.unroutable`). Perishable messages are transient and
+    /// decisions, signals and answers must have a reader's queue (else `.unroutable`). Perishable messages are transient and
     /// given up after the settings' `perishableWait`.
     @discardableResult
     public func publish<P: Payload>(_ payload: P, priority: Priority = .info) async throws(BusError) -> String {
@@ -49,7 +49,7 @@ extension Bus {
             properties: MessageProperties(
                 contentType: "application/json", contentEncoding: "utf-8", persistent: !topic.isPerishable,
                 messageID: id, applicationID: settings.publisherID, headers: signature ?? [:]),
-            mandatory: topic == .decisions || topic == .answers)
+            mandatory: topic == .decisions || topic == .signals || topic == .answers)
         return (message, id)
     }
 

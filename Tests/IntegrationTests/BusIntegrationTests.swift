@@ -124,6 +124,35 @@ struct BusIntegrationTests {
         await decider.close()
     }
 
+    @Test func `A request is an error where no Decider has ever been, and is kept where one has`() async throws {
+        let cluster = TestBroker.unique("c")
+        let collector = try TestBroker.bus(cluster: cluster, service: "collector")
+        let request = ScaleRequested(
+            cluster: cluster, id: "signal-1", group: "workers", direction: .up, step: 1, who: "alarm", at: .now(),
+            deadline: .now() + .seconds(120))
+        await #expect {
+            try await collector.publish(request)
+        } throws: { error in
+            (error as? BusError)?.code == .unroutable && (error as? BusError)?.isRetriable == true
+        }
+        let decider = try TestBroker.bus(cluster: cluster, service: "decider")
+        try await reading(decider, Subscription(topics: [.signals]), handler: { _ in .done }) {
+            try await eventually("its queue is there") { (try? await collector.publish(request)) != nil }
+        }
+        // Nobody reads; it waits.
+        try await collector.publish(request)
+        let next = try TestBroker.bus(cluster: cluster, service: "decider")
+        let seen = Log<String>()
+        try await reading(
+            next, Subscription(topics: [.signals]),
+            handler: { incoming in
+                if case .scaleRequested(let request) = incoming.event { seen.add(request.id) }
+                return .done
+            }
+        ) { try await eventually("it has come") { seen.all.last == "signal-1" } }
+        await collector.close()
+    }
+
     @Test func `Everything that must not be handled is parked with its reason, and the rest goes on`() async throws {
         let cluster = TestBroker.unique("c")
         let reasons = Log<String>()

@@ -53,6 +53,17 @@ public struct DeciderCore: Sendable {
         engine.savedMemory = nil
     }
 
+    /// A checkpoint with what alarms and requests have said since the last one; nil: that one knows of it. Whoever sent them may
+    /// be told that they are taken once it is saved.
+    public mutating func checkpointOfSignals() -> DeciderAction? {
+        guard engine.hasUnsavedSignals || engine.savedMemory == nil, let bytes = try? engine.checkpoint() else {
+            return nil
+        }
+        engine.hasUnsavedSignals = false
+        engine.savedMemory = engine.memoryToSave
+        return .saveCheckpoint(bytes)
+    }
+
     /// Takes a message in.
     public mutating func receive(_ event: Event, at now: Timestamp) -> [DeciderAction] {
         guard event.cluster == engine.configuration.cluster else { return [] }
@@ -159,6 +170,7 @@ public struct DeciderCore: Sendable {
         if result.memoryChanged || !result.decisions.isEmpty, let bytes = try? engine.checkpoint() {
             // Decisions wait for the checkpoint: a successor must know of them.
             actions.append(.saveCheckpoint(bytes))
+            engine.hasUnsavedSignals = false
         }
         for decision in result.decisions { actions.append(.publish(decision)) }
         if answers {

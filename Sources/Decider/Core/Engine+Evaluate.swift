@@ -127,9 +127,12 @@ extension Engine {
             if let act = groups[number].memory.scale, act.startedAt == nil, now > act.deadline + grace {
                 groups[number].memory.scale = nil
                 groups[number].memory.expected = 0
+                endedInVain(
+                    act, number, Explanation(.decisionExpired, "nobody took it up until \(act.deadline)"), at: now)
             }
             if let act = groups[number].memory.removal, act.startedAt == nil, now > act.deadline + grace {
                 groups[number].memory.removal = nil
+                ended(act, number, at: now)
             }
         }
         memory.recentGrowth.removeAll { $0.at + .seconds(60) < now }
@@ -143,10 +146,14 @@ extension Engine {
             noteDeletions(number, at: now)
             guard var removal = groups[number].memory.removal, removal.startedAt != nil || now > removal.deadline
             else { continue }
+            var (gone, wasTakenBack) = (0, false)
             removal.targets.removeAll { target in
                 let slot = model.nodeSlots[target.node]
                 let isMember = members[target.serverID] != nil
-                if slot == nil && !isMember { return true }
+                if slot == nil && !isMember {
+                    gone += 1
+                    return true
+                }
                 // Begun long ago, and nothing shows it any more. (What never was a Node has nothing that could show it.)
                 guard let startedAt = removal.startedAt, slot != nil || target.nodeUID != Self.unregisteredUID
                 else { return false }
@@ -154,12 +161,24 @@ extension Engine {
                 // Heat may need long for volumes and ports of a machine whose Node is gone. A stack's own time limit is an hour,
                 // which begins when Heat does: draining the node may have taken as long.
                 if let deletedSince = target.deletedSince, isBeingDeleted(target, number) {
-                    return now > deletedSince + .minutes(60)
+                    guard now > deletedSince + .minutes(60) else { return false }
+                    gone += 1
+                    return true
                 }
-                return !isShown && now > startedAt + .minutes(5)
+                guard !isShown, now > startedAt + .minutes(5) else { return false }
+                if target.isCancelled { wasTakenBack = true }
+                return true
             }
-            groups[number].memory.removal = removal.targets.isEmpty ? nil : removal
+            if gone > 0 { removal.gone = (removal.gone ?? 0) + gone }
+            if wasTakenBack { removal.wasTakenBack = true }
+            keep(removal, number, at: now)
         }
+    }
+
+    /// What is left of a removal; it is over when nothing is.
+    mutating func keep(_ removal: RemovalAct, _ number: Int, at now: Timestamp) {
+        groups[number].memory.removal = removal.targets.isEmpty ? nil : removal
+        if removal.targets.isEmpty { ended(removal, number, at: now) }
     }
 
     /// Remembers since when Heat is seen to delete the machines of Nodes that are gone.
@@ -206,7 +225,9 @@ extension Engine {
             let from = group.target
             let act = ScaleAct(
                 id: decisionID("s", group.rules.id, "\(from)-\(from + growth.count)"), from: from,
-                to: from + growth.count, decidedAt: now, deadline: now + configuration.scaleUp.decisionLifetime)
+                to: from + growth.count, decidedAt: now, deadline: now + configuration.scaleUp.decisionLifetime,
+                // An increase that has begun and grows further is still for who asked for it.
+                asker: pass.askers[number] ?? group.memory.scale?.asker)
             groups[number].memory.scale = act
             groups[number].grow(by: growth.count, at: now)
             memory.grewAt = now
@@ -287,9 +308,11 @@ extension Engine {
         return sentences
     }
 
-    /// Decides the removal of nodes of one group; `reason` instead of the one that a node gives by itself.
+    /// Decides the removal of nodes of one group; `reason` instead of the one that a node gives by itself, `asker` where somebody
+    /// asked for it.
     mutating func decideRemoval(
-        _ number: Int, _ slots: [Int], at now: Timestamp, reason: Explanation? = nil, _ result: inout EvaluationResult
+        _ number: Int, _ slots: [Int], at now: Timestamp, reason: Explanation? = nil, asker: Asker? = nil,
+        _ result: inout EvaluationResult
     ) -> [String] {
         let group = groups[number]
         var targets: [RemovalTarget] = []
@@ -316,7 +339,7 @@ extension Engine {
         let names = targets.map(\.node)
         let act = RemovalAct(
             id: decisionID("r", group.rules.id, names[0]), targets: kept, decidedAt: now,
-            deadline: now + configuration.scaleDown.decisionLifetime)
+            deadline: now + configuration.scaleDown.decisionLifetime, asker: asker)
         groups[number].memory.removal = act
         groups[number].memory.removedAt = now
         memory.removedAt = now

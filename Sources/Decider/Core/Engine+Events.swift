@@ -66,23 +66,29 @@ extension Engine {
 
     mutating func scaleFailed(_ scale: ScaleProgress, at now: Timestamp) -> Bool {
         guard let number = number(of: scale) else { return false }
-        let grows = (groups[number].memory.scale?.to ?? 0) > (groups[number].memory.scale?.from ?? 0)
-        groups[number].memory.scale = nil
+        let act = groups[number].memory.scale.take()
         groups[number].memory.expected = 0
-        if grows { backOff(number, scale.reason, at: now) }
+        if let act {
+            if act.to > act.from { backOff(number, scale.reason, at: now) }
+            endedInVain(act, number, size: scale.size, scale.reason, at: now)
+        }
         return true
     }
 
     /// A refusal that says "look again" leaves the group usable; any other backs it off, so that another group is tried at once.
     mutating func scaleRefused(_ scale: ScaleProgress, at now: Timestamp) -> Bool {
         guard let number = number(of: scale) else { return false }
-        groups[number].memory.scale = nil
+        let act = groups[number].memory.scale.take()
         groups[number].memory.expected = 0
         let passing: Set<Reason> = [
             .decisionStale, .decisionExpired, .alreadyApplied, .superseded, .stackInProgress, .heatConflict, .groupBusy,
         ]
         if !passing.contains(scale.reason.reason) {
             backOff(number, scale.reason, at: now)
+        }
+        // What was there already is there.
+        if let act, scale.reason.reason != .alreadyApplied {
+            endedInVain(act, number, size: scale.size, scale.reason, at: now)
         }
         return true
     }
@@ -112,6 +118,7 @@ extension Engine {
         case .drained: removal.targets[index].isDrained = true
         case .completed:
             removal.targets.remove(at: index)
+            removal.gone = (removal.gone ?? 0) + 1
         case .failed:
             let wasCancelled = removal.targets[index].isCancelled
             removal.targets.remove(at: index)
@@ -120,6 +127,12 @@ extension Engine {
                 .alreadyApplied,
             ]
             givenBack[progress.node] = now
+            switch progress.reason.reason {
+            case .alreadyApplied: removal.gone = (removal.gone ?? 0) + 1
+            case .loadReturned, .cancelledByOperator: removal.wasTakenBack = true
+            default: if wasCancelled { removal.wasTakenBack = true }
+            }
+            if progress.reason.reason != .alreadyApplied { removal.failure = progress.reason }
             if !wasCancelled && !harmless.contains(progress.reason.reason) {
                 groups[number].memory.removalFailedAt = now
                 memory.removalFailedAt = now
@@ -130,7 +143,7 @@ extension Engine {
                 memory.unwilling?[progress.node] = now
             }
         }
-        groups[number].memory.removal = removal.targets.isEmpty ? nil : removal
+        keep(removal, number, at: now)
         return true
     }
 

@@ -14,6 +14,8 @@ public struct Engine: Sendable {
     var memory: EngineMemory
     /// What the last checkpoint holds of it; nil: that is not known, so it has to be saved.
     var savedMemory: EngineMemory?
+    /// Whether alarms or requests said anything that is not in a checkpoint.
+    var hasUnsavedSignals = false
     private(set) var groupNumbers: [String: Int]
     /// Group of each node slot, -1 for none.
     var groupOfSlot: [Int32] = []

@@ -118,6 +118,8 @@ public struct EngineStanding: Sendable {
     public var pending: Int
     /// Nodes that could go.
     public var unneeded: Int
+    /// Measurements of nodes that cannot be true, since this engine was made.
+    public var unbelieved = 0
     /// The groups.
     public var groups: [Group]
     /// Why nothing can be decided, if so.
@@ -129,6 +131,7 @@ extension Engine {
     public func standing(at now: Timestamp) -> EngineStanding {
         EngineStanding(
             nodes: counts.nodes, pods: counts.pods, pending: counts.pending, unneeded: memory.unneededSince.count,
+            unbelieved: measurements.unbelieved,
             groups: groups.map {
                 EngineStanding.Group(
                     id: $0.rules.id, size: $0.state?.size ?? 0, target: $0.target, isKnown: $0.state != nil)

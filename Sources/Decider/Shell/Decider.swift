@@ -10,7 +10,7 @@ import Support
 public enum Decider {
     /// Runs until the service is asked to end.
     public static func run(_ context: ServiceContext) async throws {
-        let bus = try context.openBus(standing: [subscription])
+        let bus = try context.openBus(standing: [subscription, signals])
         let metrics = DeciderMetrics(context.metrics)
         await context.whileActive(bus) { lease in
             await serve(DeciderRunner(context, bus, metrics, lease), bus, context)
@@ -21,9 +21,13 @@ public enum Decider {
     // One queue keeps the order between what was decided and what came of it, and makes one replica read all of it. What
     // is lost here is found again: state by a snapshot, outcomes by looking at nodes and members.
     private static let subscription = Subscription(
-        topics: [.state, .groups, .lifecycle, .signals, .stats, .questions],
+        topics: [.state, .groups, .lifecycle, .stats, .questions],
         kind: .perishable(maximumLength: 20_000, ttl: .seconds(600)), singleActive: true, prefetch: 64,
         heartbeat: Bus.probeHeartbeat)
+
+    // Alarms and requests are not found again: whoever sent them was told that they are taken, and says them once. So they wait in a
+    // queue that keeps them, until the checkpoint knows of them.
+    private static let signals = Subscription(topics: [.signals], maximumLaps: 2_000, heartbeat: Bus.probeHeartbeat)
 
     /// One turn of this replica, until the task is cancelled: it begins with the checkpoint of the one before.
     private static func serve(_ runner: DeciderRunner, _ bus: Bus, _ context: ServiceContext) async {
@@ -36,6 +40,14 @@ public enum Decider {
                     }
                 }
                 await runner.stop()
+            }
+            group.addTask {
+                await context.supervisor.run("signals") { part in
+                    part.ready()
+                    try await bus.subscribe(signals) { incoming in
+                        await runner.receiveSignal(incoming.event)
+                    }
+                }
             }
             group.addTask { await runner.deliver() }
             group.addTask { await keepHistory(bus, context) }
@@ -85,9 +97,19 @@ actor DeciderRunner {
     private var checkpointBackoff = Backoff(first: .seconds(1), cap: .seconds(30))
     private var checkpointProblem: String?
     private var dueAt: Timestamp?
+    /// Measurements that were not believed, as far as they are counted.
+    private var unbelieved = 0
     private var waker: Task<Void, Never>?
-    private let outbox: AsyncStream<[DeciderAction]>
-    private let outgoing: AsyncStream<[DeciderAction]>.Continuation
+    private let outbox: AsyncStream<Outgoing>
+    private let outgoing: AsyncStream<Outgoing>.Continuation
+    /// Who waits until what was decided before is saved.
+    private let saves = Tickets<Bool>()
+
+    private enum Outgoing: Sendable {
+        case actions([DeciderAction])
+        /// The ticket's holder hears whether the last checkpoint before it is saved.
+        case settle(Int)
+    }
 
     init(_ context: ServiceContext, _ bus: Bus, _ metrics: DeciderMetrics, _ lease: Lease) {
         self.context = context
@@ -96,13 +118,13 @@ actor DeciderRunner {
         self.lease = lease
         configuration = DeciderConfiguration(context.settings)
         batch = BatchWindow(context.settings.decider.batchWindow)
-        (outbox, outgoing) = AsyncStream.makeStream(of: [DeciderAction].self, bufferingPolicy: .unbounded)
+        (outbox, outgoing) = AsyncStream.makeStream(of: Outgoing.self, bufferingPolicy: .unbounded)
     }
 
     /// Asks for the state, so that the first message need not wait for something to happen.
     func start() {
         context.readiness.failed("state", "no word from the Collector yet")
-        outgoing.yield([request("the Decider started")])
+        outgoing.yield(.actions([request("the Decider started")]))
         schedule(.now() + .seconds(5))
     }
 
@@ -132,12 +154,25 @@ actor DeciderRunner {
         }
         let now = Timestamp.now()
         let actions = core?.receive(event, at: now) ?? []
-        if !actions.isEmpty { outgoing.yield(actions) }
+        if !actions.isEmpty { outgoing.yield(.actions(actions)) }
         if core?.isDirty ?? false {
             batch.changed(at: now)
             if let due = batch.dueAt { schedule(due) }
         }
         return .done
+    }
+
+    /// An alarm or a request: done once the checkpoint knows of it. What comes a second time, since that was not heard of, changes
+    /// nothing.
+    func receiveSignal(_ event: Event) async -> Disposition {
+        guard await receive(event) == .done else { return .retryLater(.seconds(1)) }
+        if let save = core?.checkpointOfSignals() { outgoing.yield(.actions([save])) }
+        return await isSaved() ? .done : .retryLater(.seconds(1))
+    }
+
+    /// Whether the last checkpoint is saved, once all that was decided so far has left.
+    private nonisolated func isSaved() async -> Bool {
+        await saves.wait { outgoing.yield(.settle($0)) } ?? false
     }
 
     /// Takes up where the replica before left off.
@@ -225,7 +260,7 @@ actor DeciderRunner {
         core = running
         metrics.evaluations.observe(took)
         note(running)
-        outgoing.yield(actions.map { timed($0, took) })
+        outgoing.yield(.actions(actions.map { timed($0, took) }))
         for action in actions {
             if case .setTimer(let time) = action { schedule(min(time, .now() + context.settings.decider.resync)) }
         }
@@ -243,6 +278,10 @@ actor DeciderRunner {
         metrics.pods.set(Double(standing.pods))
         metrics.pending.set(Double(standing.pending))
         metrics.unneeded.set(Double(standing.unneeded))
+        if standing.unbelieved > unbelieved {
+            metrics.unbelieved.increment(by: Double(standing.unbelieved - unbelieved))
+        }
+        unbelieved = standing.unbelieved
         for group in standing.groups {
             metrics.groupSize.set(Double(group.size), group.id)
             metrics.groupTarget.set(Double(group.target), group.id)
@@ -263,15 +302,25 @@ actor DeciderRunner {
     }
 
     private nonisolated func send() async {
-        for await actions in outbox where lease.isHeld {
+        defer { saves.close() }
+        var isLastSaved = true
+        for await item in outbox where lease.isHeld {
+            let actions: [DeciderAction]
+            switch item {
+            case .actions(let batch): actions = batch
+            case .settle(let ticket):
+                saves.answer(ticket, isLastSaved)
+                continue
+            }
             var saved = true
             for action in actions where lease.isHeld {
                 switch action {
                 case .saveCheckpoint(let bytes):
                     do {
                         try await bus.saveCheckpoint(bytes)
+                        isLastSaved = true
                     } catch {
-                        saved = false
+                        (saved, isLastSaved) = (false, false)
                         context.log.error("the checkpoint was not saved", [.error: .string(error.text)])
                         await notSaved()
                     }

@@ -46,7 +46,8 @@ extension DeciderConfiguration {
         scaleDown = ScaleDownRules(decider.scaleDown)
         limits = ClusterLimits(decider.limits)
         headroom = HeadroomRule.rules(decider.headroom)
-        rules = decider.rules.map { ScalingRule($0, kubelets: settings.collector.stats) }
+        let looks = settings.collector.alarms.enabled ? settings.actuator.alarmsInterval : nil
+        rules = decider.rules.map { ScalingRule($0, kubelets: settings.collector.stats, alarms: looks) }
         podScalers = settings.podScalers
         podScaling.enabled = decider.pods.enabled
         podScaling.interval = decider.pods.interval

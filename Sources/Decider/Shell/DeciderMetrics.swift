@@ -14,6 +14,7 @@ struct DeciderMetrics: Sendable {
     let groupSize: Gauge
     let groupTarget: Gauge
     let unneeded: Gauge
+    let unbelieved: Counter
 
     init(_ metrics: Metrics) {
         evaluations = metrics.histogram(
@@ -28,5 +29,8 @@ struct DeciderMetrics: Sendable {
         groupSize = metrics.gauge("decider_group_size", "Members of a group.", .label("group", atMost: 200))
         groupTarget = metrics.gauge("decider_group_target", "Wanted size of a group.", .label("group", atMost: 200))
         unneeded = metrics.gauge("decider_nodes_unneeded", "Nodes that could go.")
+        unbelieved = metrics.counter(
+            "decider_measurements_unbelieved",
+            "Measurements of hypervisors that cannot be true: more CPU than a node has.")
     }
 }

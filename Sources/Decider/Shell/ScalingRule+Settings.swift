@@ -4,8 +4,10 @@ import Support
 
 extension ScalingRule {
     /// As the settings write it.
-    /// - Parameter kubelets: how often they are read.
-    init(_ rule: Settings.Decider.Rule, kubelets: Settings.Collector.Stats) {
+    /// - Parameters:
+    ///   - kubelets: how often they are read.
+    ///   - alarms: how often the Actuator looks at Aodh's; nil: it does not.
+    init(_ rule: Settings.Decider.Rule, kubelets: Settings.Collector.Stats, alarms: Interval?) {
         let condition: Condition
         if let alarm = rule.alarm {
             let state: Alarm.State =
@@ -14,7 +16,9 @@ extension ScalingRule {
                 case .ok: .ok
                 case .insufficientData: .insufficientData
                 }
-            condition = .alarm(Alarm(alarm, state: state, maximumAge: rule.maximumAge))
+            // An alarm that stays as it is is heard of by each look only: it is not too old between two of them.
+            condition = .alarm(
+                Alarm(alarm, state: state, maximumAge: rule.maximumAge.map { max($0, (alarms ?? .zero) * 2) }))
         } else {
             condition = .threshold(Threshold(rule, kubelets: kubelets))
         }

@@ -87,7 +87,7 @@ public struct Evaluation: Payload {
         public var group: String
         /// Nodes asked for: more than zero to grow, less to shrink.
         public var change: Int
-        /// Nodes decided on, likewise.
+        /// Nodes decided on, likewise; in a later entry of the same id those that came of it.
         public var decided: Int
         /// Who asked.
         public var who: String

@@ -111,7 +111,8 @@ extension Settings.Decider {
             maximumAge = reader.interval(
                 "max_age", in: .seconds(1) ... .minutes(1_440),
                 "Older measurements do not count: without it `2m` or three of `collector.stats.interval` (of network and disk of "
-                    + "`details_interval`, and never less than two), of hypervisors `15m`. Of an alarm: not heard of for so long its state is not known; without it it stays as it was."
+                    + "`details_interval`, and never less than two), of hypervisors `15m`. Of an alarm: not heard of for so long its state is not known; without it it stays as it was. "
+                    + "With `collector.alarms.enabled` that is at least twice `actuator.alarms_interval`, which is how often an alarm that does not change is heard of."
             )
             duration = reader.interval("for", default: .zero, "For so long the condition has to hold without a break.")
             cooldown = reader.interval(

@@ -91,4 +91,21 @@ struct ConfigurationTests {
         expected.health.stateTimeout = .minutes(2)
         #expect(rules == expected)
     }
+
+    @Test(
+        "an alarm that is heard of by looks only is not too old between two of them, whatever its rule says",
+        arguments: [("30s", true, 4.0), ("30s", false, 0.5), ("10m", true, 10)])
+    func alarmAge(_ limit: String, _ looks: Bool, _ minutes: Double) throws {
+        let rules = try configuration(
+            """
+            cluster: prod
+            groups: [{id: a, stack: s, resource: r}]
+            collector: {alarms: {enabled: \(looks)}, signals: {listen: "127.0.0.1:9481"}}
+            actuator: {alarms_interval: 2m}
+            decider: {rules: [{name: calm, group: a, direction: hold, alarm: HighLoad, max_age: \(limit)}]}
+            """)
+        #expect(
+            rules.rules.first?.condition
+                == .alarm(ScalingRule.Alarm("HighLoad", maximumAge: .minutes(minutes))))
+    }
 }

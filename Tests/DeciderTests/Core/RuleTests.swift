@@ -776,6 +776,68 @@ struct RuleTests {
         #expect(stage.scaled.first?.reason.detail.contains("mean cpu of 3 nodes") == true)
     }
 
+    /// CPU that the hypervisors of the three nodes counted, in core seconds, at times by their own clock.
+    private static func counted(_ stage: inout Stage, _ readings: [(seconds: Double, at: Timestamp)]) {
+        for reading in readings {
+            stage.receive(
+                .cloudStats(
+                    CloudStats(
+                        cluster: "test",
+                        samples: ["n1", "n2", "n3"].map {
+                            CloudStats.Sample(
+                                serverID: "server-\($0)", node: $0, meter: "cpu", kind: "cumulative", unit: "ns",
+                                value: reading.seconds * 1e9, at: reading.at)
+                        })))
+        }
+        stage.evaluate(after: .seconds(1))
+    }
+
+    private static let busyCores = ScalingRule.Condition.threshold(
+        ScalingRule.Threshold("cpu", .gt, 3.5, source: .hypervisor, maximumAge: .minutes(15)))
+
+    @Test(
+        "hypervisors: of samples that come in a heap, by a clock that is ahead, the rate is by the samples' own times")
+    func hypervisorAhead() {
+        var stage = Self.stage(Self.rule(.up, when: Self.busyCores))
+        let ahead = stage.now + .minutes(30)
+        // Ten core seconds in ten: one core.
+        Self.counted(&stage, (0..<6).map { (100 + 10 * Double($0), ahead + Interval.seconds(10 * Double($0))) })
+        #expect(entry(stage)?.outcome.detail.contains("mean cpu of 3 nodes is 1,") == true)
+        #expect(stage.scaled.isEmpty, "\(String(describing: entry(stage)))")
+        // Still as fresh as when they came, no fresher.
+        stage.evaluate(after: .minutes(16))
+        #expect(entry(stage)?.outcome.reason == .noMeasurement)
+        // The clock is put right: what it says now counts, from the second reading on.
+        let right = stage.now
+        Self.counted(&stage, [(400, right - .seconds(10)), (440, right)])
+        #expect(stage.sizes == ["workers": 4], "\(String(describing: entry(stage)))")
+    }
+
+    @Test("hypervisors: two readings within a second are one; the next is compared with the older")
+    func hypervisorTwice() {
+        var stage = Self.stage(Self.rule(.up, when: Self.busyCores))
+        let start = stage.now
+        Self.counted(&stage, [(100, start - .seconds(20)), (102, start - .seconds(20) + Interval(microseconds: 300))])
+        #expect(entry(stage)?.outcome.reason == .noMeasurement)
+        Self.counted(&stage, [(120, start)])
+        #expect(entry(stage)?.outcome.detail.contains("mean cpu of 3 nodes is 1,") == true)
+        // A late one, and one that is said again.
+        Self.counted(&stage, [(110, start - .seconds(10)), (120, start)])
+        #expect(entry(stage)?.outcome.detail.contains("mean cpu of 3 nodes is 1,") == true && stage.scaled.isEmpty)
+    }
+
+    @Test("hypervisors: more CPU than a node has is not believed")
+    func hypervisorTooMuch() {
+        var stage = Self.stage(Self.rule(.up, when: Self.busyCores))
+        let start = stage.now
+        Self.counted(&stage, [(100, start - .seconds(600)), (100 + 8 * 300, start - .seconds(300))])
+        #expect(entry(stage)?.outcome.reason == .noMeasurement && stage.scaled.isEmpty)
+        #expect(stage.core.engine.standing(at: stage.now).unbelieved == 3)
+        Self.counted(&stage, [(100 + 12 * 300, start)])
+        #expect(stage.sizes == ["workers": 4], "four cores: \(String(describing: entry(stage)))")
+        #expect(stage.core.engine.standing(at: stage.now).unbelieved == 3)
+    }
+
     @Test("max, min and sum")
     func aggregates() {
         let values = [0.2, 0.5, 0.8]

@@ -121,7 +121,7 @@ struct SignalTests {
             stage.now = stage.now + pause
             stage.receive(Self.request(stage, .down, id: id))
             stage.evaluate(after: .seconds(1))
-            said.append(stage.record?.signals?.first?.outcome.reason)
+            said.append(stage.record?.signals?.last?.outcome.reason)
             guard let removal = stage.removed.first, let target = removal.nodes.first else { continue }
             #expect(target.node == "n2")
             let progress = RemovalProgress(
@@ -179,6 +179,64 @@ struct SignalTests {
         next.receive(Self.request(next, .down))
         next.evaluate(after: .seconds(1))
         #expect(next.removed.flatMap(\.nodes).count == 1)
+    }
+
+    /// A Decider that takes over from the checkpoint, which has been saved in the meantime.
+    private func takenOver(_ stage: Stage, _ save: DeciderAction?, _ rules: ScalingRule...) throws -> Stage {
+        guard case .saveCheckpoint(let bytes)? = save else { throw Missing() }
+        var next = Stage(groups: [GroupRules(id: "workers", min: 1, max: 5)], term: "next") { $0.rules = rules }
+        try next.core.restore(bytes)
+        next.snapshot(nodes: ["n1", "n2", "n3"].map { Stage.node($0) })
+        next.group("workers", ["n1", "n2", "n3"], min: 1, max: 5)
+        return next
+    }
+
+    private struct Missing: Error {}
+
+    @Test(
+        "a request is in a checkpoint before its message is let go, and the Decider that takes over carries it out, once"
+    )
+    func durable() throws {
+        var stage = Self.stage()
+        #expect(stage.core.checkpointOfSignals() == nil, "nothing was said")
+        let request = Self.request(stage, .up)
+        stage.receive(request)
+        let save = stage.core.checkpointOfSignals()
+        var next = try takenOver(stage, save)
+        // The message came again: its end had not been heard of.
+        next.receive(request)
+        #expect(next.core.checkpointOfSignals() == nil, "that it came again changes nothing")
+        next.evaluate(after: .seconds(1))
+        #expect(next.sizes == ["workers": 4])
+        next.receive(request)
+        next.evaluate(after: .seconds(1))
+        #expect(next.scaled.isEmpty && next.record?.signals == nil)
+        // Not saved: what comes again is saved again.
+        stage.core.checkpointNotSaved()
+        stage.receive(request)
+        #expect(stage.core.checkpointOfSignals() != nil && stage.core.checkpointOfSignals() == nil)
+    }
+
+    @Test("the state of an alarm is in a checkpoint before its message is let go; said again it needs none")
+    func durableAlarm() throws {
+        let rule = RuleTests.rule(.up)
+        var stage = RuleTests.stage(rule)
+        stage.receive(RuleTests.alarm(stage, "alarm"))
+        var next = try takenOver(stage, stage.core.checkpointOfSignals(), rule)
+        next.evaluate(after: .seconds(1))
+        #expect(next.sizes == ["workers": 4])
+        for _ in 0..<3 {
+            stage.now = stage.now + .seconds(120)
+            stage.receive(RuleTests.alarm(stage, "alarm"))
+            stage.receive(RuleTests.alarm(stage, "alarm", id: "other"))
+            #expect(stage.core.checkpointOfSignals() == nil)
+        }
+        stage.receive(RuleTests.alarm(stage, "ok"))
+        #expect(stage.core.checkpointOfSignals() != nil)
+        // An evaluation that has saved it leaves nothing to save.
+        stage.receive(RuleTests.alarm(stage, "alarm"))
+        stage.evaluate(after: .seconds(1))
+        #expect(stage.core.checkpointOfSignals() == nil)
     }
 
     @Test("what stands in the way is waited for, and named when the time is over")

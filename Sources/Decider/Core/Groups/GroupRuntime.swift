@@ -1,6 +1,17 @@
 import Messages
 import Support
 
+/// The request that an act is for, as far as it is: what becomes of the act is its outcome.
+struct Asker: Sendable, Codable, Equatable {
+    var request: ScaleRequested
+    /// The rule that made the request, if one did.
+    var rule: String?
+    /// Nodes that were decided on for it, more or fewer.
+    var decided: Int
+    /// The size that the group was to have before.
+    var from: Int
+}
+
 /// A `ScaleDecided` that has been published and whose outcome is awaited.
 struct ScaleAct: Sendable, Codable, Equatable {
     var id: String
@@ -11,6 +22,8 @@ struct ScaleAct: Sendable, Codable, Equatable {
     var deadline: Timestamp
     /// Heat has accepted it.
     var startedAt: Timestamp?
+    /// Who asked for it; nil: nobody, or the checkpoint of an older release does not say.
+    var asker: Asker?
 }
 
 /// A `RemovalDecided` that has been published and is not over for all its nodes.
@@ -36,6 +49,14 @@ struct RemovalAct: Sendable, Codable, Equatable {
     var deadline: Timestamp
     /// Word of it has come from the Actuator.
     var startedAt: Timestamp?
+    /// Who asked for it; nil: nobody, or the checkpoint of an older release does not say.
+    var asker: Asker?
+    /// Nodes of it that went; nil: none.
+    var gone: Int?
+    /// True: one of its nodes was taken back on purpose.
+    var wasTakenBack: Bool?
+    /// Why the last of those that stay does.
+    var failure: Explanation?
 }
 
 /// A group that failed to grow is left alone for a while.

@@ -126,12 +126,11 @@ extension Engine {
         timedOut[number] = groups[number].memory.expected
         groups[number].memory.expected = 0
         groups[number].memory.scale = nil
-        backOff(
-            number,
-            Explanation(
-                .provisionTimedOut,
-                "\(max(missing, readiness.longUnregistered.count)) nodes did not come within "
-                    + "\(provisionTimeout(group))"), at: now)
+        let why = Explanation(
+            .provisionTimedOut,
+            "\(max(missing, readiness.longUnregistered.count)) nodes did not come within \(provisionTimeout(group))")
+        backOff(number, why, at: now)
+        if let act = group.memory.scale { endedInVain(act, number, why, at: now) }
     }
 
     /// Nodes that should work and do not, beyond what is tolerated.

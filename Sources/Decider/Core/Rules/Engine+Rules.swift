@@ -48,6 +48,13 @@ extension Engine {
             }
             if let least { known[least.key] = nil }
         }
+        // That the same is said again is saved with what else changes.
+        if var before = memory.alarms?[alarm.alarmID], let after = known[alarm.alarmID] {
+            (before.saidAt, before.heardAt, before.why) = (after.saidAt, after.heardAt, after.why)
+            if before != after { hasUnsavedSignals = true }
+        } else {
+            hasUnsavedSignals = true
+        }
         memory.alarms = known
         // Looked at here and not only when rules are judged: a break may be shorter than the time in between.
         for rule in configuration.rules where memory.rules?[rule.name]?.holdsSince != nil {
@@ -88,7 +95,10 @@ extension Engine {
     /// Takes what the hypervisors measured.
     mutating func apply(_ stats: CloudStats, at now: Timestamp) {
         guard !measurements.isEmpty else { return }
-        for sample in stats.samples { measurements.take(sample, at: now) }
+        for sample in stats.samples {
+            let millis = model.nodeSlots[sample.node].flatMap { model.nodes[$0]?.node.capacity.cpuMillis } ?? 0
+            measurements.take(sample, cores: millis > 0 ? Double(millis) / 1_000 : nil, at: now)
+        }
         forgetMeasurements()
     }
 

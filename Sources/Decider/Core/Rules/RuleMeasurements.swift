@@ -10,13 +10,20 @@ struct RuleMeasurements: Sendable {
 
     private struct Point: Sendable {
         var value: Double?
+        /// When it was measured; a time that has not come counts as now.
         var at: Timestamp
+        /// The same by the clock of who measured: what lies between two samples is told by that one.
+        var ownTime: Timestamp
         /// The counter, where the meter is one.
         var total: Double?
     }
 
     /// By node.
     private var series: [Series: [String: Point]] = [:]
+    /// Measurements that cannot be true, so far.
+    private(set) var unbelieved = 0
+    /// Two readings of a counter that are closer say nothing of its rate: the clock's own jitter is as large.
+    private static let shortest = Interval.seconds(1)
 
     /// Whether nothing has to be measured.
     var isEmpty: Bool { series.isEmpty }
@@ -37,29 +44,39 @@ struct RuleMeasurements: Sendable {
                 value.isFinite
             else { continue }
             let at = gauge.isDetail ? sample.detailsAt ?? sample.at : sample.at
-            set(key, sample.node, Point(value: value, at: min(at, now)))
+            set(key, sample.node, Point(value: value, at: min(at, now), ownTime: min(at, now)), at: now)
         }
     }
 
-    /// Takes what a hypervisor measured. Counters become amounts a second, those of nanoseconds seconds a second.
-    mutating func take(_ sample: CloudStats.Sample, at now: Timestamp) {
+    /// Takes what a hypervisor measured. Counters become amounts a second, those of nanoseconds seconds a second. A host's clock may
+    /// be ahead, and samples may come in a heap: their rate is by their own times.
+    /// - Parameter cores: of the node, where that is known. CPU beyond what they can give is not believed.
+    mutating func take(_ sample: CloudStats.Sample, cores: Double? = nil, at now: Timestamp) {
         let key = Series(source: .hypervisor, metric: sample.meter)
         guard let known = series[key], sample.value.isFinite else { return }
-        let at = min(sample.at, now)
-        guard sample.kind == "cumulative" else {
-            return set(key, sample.node, Point(value: sample.value, at: at))
+        var point = Point(value: sample.value, at: min(sample.at, now), ownTime: sample.at)
+        guard sample.kind == "cumulative" else { return set(key, sample.node, point, at: now) }
+        (point.value, point.total) = (nil, sample.value)
+        if let before = known[sample.node], let total = before.total, sample.at > before.ownTime {
+            let elapsed = sample.at - before.ownTime
+            guard elapsed >= Self.shortest else { return }
+            let isTime = sample.unit == "ns"
+            if sample.value >= total { point.value = (sample.value - total) * (isTime ? 1e-9 : 1) / elapsed.inSeconds }
+            // The hypervisor's own threads for the machine count as well.
+            if isTime, let cores, let value = point.value, value > cores * 1.5 + 1 {
+                point.value = nil
+                unbelieved += 1
+            }
         }
-        var point = Point(value: nil, at: at, total: sample.value)
-        if let before = known[sample.node], let total = before.total, at > before.at, sample.value >= total {
-            let scale = sample.unit == "ns" ? 1e-9 : 1
-            point.value = (sample.value - total) * scale / (at - before.at).inSeconds
-        }
-        set(key, sample.node, point)
+        set(key, sample.node, point, at: now)
     }
 
-    private mutating func set(_ key: Series, _ node: String, _ point: Point) {
-        // Late and repeated messages say nothing new.
-        if let known = series[key]?[node], known.at >= point.at { return }
+    private mutating func set(_ key: Series, _ node: String, _ point: Point, at now: Timestamp) {
+        // Late and repeated messages say nothing new. But a clock that was ahead and has been put right must not keep out
+        // what is measured until it is there again.
+        if let known = series[key]?[node], known.ownTime >= point.ownTime, known.ownTime <= now || point.ownTime > now {
+            return
+        }
         series[key]?[node] = point
     }
 

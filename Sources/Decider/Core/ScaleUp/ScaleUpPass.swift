@@ -24,6 +24,8 @@ struct ScaleUpPass {
     var plan: ScaleUpPlan?
     /// Scale-up per group, with the reason.
     var growth: [Int: (count: Int, reason: Explanation, pods: Int, sample: [String])] = [:]
+    /// Who asked for nodes of it, per group.
+    var askers: [Int: Asker] = [:]
     /// Slots of upcoming nodes in `world`.
     var upcoming: [Int32] = []
     var bounds: [Int: [Explanation]] = [:]

@@ -15,6 +15,7 @@ extension Engine {
     mutating func scaleRequested(_ request: ScaleRequested, at now: Timestamp) -> Bool {
         guard memory.signalsSeen?.contains(request.id) != true else { return false }
         memory.signalsSeen = Array(((memory.signalsSeen ?? []) + [request.id]).suffix(Engine.remembered))
+        hasUnsavedSignals = true
         guard let number = groupNumber(request.group) else {
             conclude(request, 0, Explanation(.groupUnknown, "no group '\(request.group)' is configured"))
             return true
@@ -55,6 +56,48 @@ extension Engine {
         groups[number].memory.signal = nil
         groups[number].memory.rule = nil
         conclude(request, decided, outcome)
+    }
+
+    /// Who asks for nodes of this group, for the act that is decided on for it.
+    private func asker(_ number: Int, _ decided: Int) -> Asker? {
+        groups[number].memory.signal.map {
+            Asker(request: $0, rule: groups[number].memory.rule, decided: decided, from: groups[number].target)
+        }
+    }
+
+    // MARK: What came of it
+
+    /// An act to grow is over before its nodes are there. What came of the request stands anew in the ledger, and the rule that
+    /// made it asks again.
+    ///
+    /// - Parameter size: of the group, as the Actuator read it last; nil: as its state says.
+    mutating func endedInVain(
+        _ act: ScaleAct, _ number: Int, size: Int? = nil, _ why: Explanation, at now: Timestamp
+    ) {
+        guard let asker = act.asker else { return }
+        // Heat may have made some of them before it failed.
+        let come = min(asker.decided, max(0, (size ?? groups[number].state?.size ?? 0) - asker.from))
+        guard come < asker.decided else { return }
+        conclude(asker.request, come, why)
+        if come == 0 { askAgain(asker, number, at: now) }
+    }
+
+    /// A removal is over for all its nodes. A node that went is what was asked for. Nor does the rule ask again soon for what was taken
+    /// back on purpose: pods need the room, or an operator has cancelled it, who does not want to do so once a minute. The rule
+    /// has its cooldown then; one that acts once each time acts again when its condition begins anew.
+    mutating func ended(_ act: RemovalAct, _ number: Int, at now: Timestamp) {
+        guard let asker = act.asker else { return }
+        let gone = act.gone ?? 0
+        guard gone < -asker.decided else { return }
+        let unheard = act.startedAt == nil ? "nobody took it up until \(act.deadline)" : "nothing shows it any more"
+        conclude(asker.request, -gone, act.failure ?? Explanation(.decisionExpired, unheard))
+        if gone == 0, act.wasTakenBack != true { askAgain(asker, number, at: now) }
+    }
+
+    private mutating func askAgain(_ asker: Asker, _ number: Int, at now: Timestamp) {
+        // A request of the rule that waits has an outcome of its own.
+        guard let rule = asker.rule, groups[number].memory.rule != rule else { return }
+        memory.rules?[rule]?.refused(at: now)
     }
 
     private func reason(_ number: Int, _ request: ScaleRequested) -> Explanation {
@@ -107,9 +150,9 @@ extension Engine {
                     ?? (more, reason(number, request), 0, [])
             }
             if let bound { pass.bounds[number, default: []].append(bound) }
-            end(
-                number, isWhole ? already + more : min(request.step, already + more), bound ?? reason(number, request),
-                at: now)
+            let decided = isWhole ? already + more : min(request.step, already + more)
+            if decided > 0 { pass.askers[number] = asker(number, decided) }
+            end(number, decided, bound ?? reason(number, request), at: now)
         }
     }
 
@@ -135,7 +178,8 @@ extension Engine {
             obstacles += waiting.sorted { $0.key < $1.key }.map(\.value)
             let why = reason(number, request)
             if !chosen.isEmpty {
-                sentences += decideRemoval(number, chosen, at: now, reason: why, &result)
+                sentences += decideRemoval(
+                    number, chosen, at: now, reason: why, asker: asker(number, -chosen.count), &result)
             }
             let short = obstacles.first ?? Explanation(.noNodeInfo, "the group has no node that could go")
             // Whoever asks for all that may go gets what was asked for.

@@ -95,6 +95,34 @@ struct SharingTests {
         #expect(!core.isCurrent(.nodes, at: time(61)))
     }
 
+    @Test(
+        "whether what is known is of now is asked of the clock that it was remembered by, wherever the wall clock stands",
+        // Set forward by years since the Collector began, and back.
+        arguments: [Timestamp(seconds: 1_000_000), Timestamp(seconds: 10_000_000_000)])
+    func clockWasSet(start: Timestamp) async throws {
+        let time = Lock(start)
+        let engine = CollectorEngine(.init(cluster: "test", replica: "r1"), observer: CollectorObserver()) {
+            time.withLock { $0 }
+        }
+        let source = engine.usageSource()
+        func counts() async -> [Int?] {
+            await engine.handle(.probed)
+            return [await source.pods("n1")?.running, await source.cluster()?.running]
+        }
+        let pod = ObservedObject.pod(Pod(uid: "u", name: "p", shape: 0, node: "n1", phase: .running), PodShape())
+        for event: CollectorEvent in [
+            .listing(.pods), .observed(.pods, [pod]), .listed(.pods), .listing(.nodes), .listed(.nodes),
+            .failed(.pods, reason: "refused"), .failed(.nodes, reason: "refused"),
+        ] { await engine.handle(event) }
+        time.withLock { $0 = start + .seconds(3) }
+        #expect(await counts() == [1, 1], "lost just now")
+        #expect(await engine.seesNodes)
+        time.withLock { $0 = start + .seconds(60) }
+        #expect(await counts() == [nil, nil], "numbers of a minute ago are not those of now")
+        #expect(await !engine.seesNodes)
+        await engine.stop()
+    }
+
     @Test("one that does not see the nodes has no part while another does; where none does they share as before")
     func blind() {
         var fleet = Fleet(["a", "b"])

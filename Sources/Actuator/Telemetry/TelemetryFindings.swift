@@ -22,7 +22,7 @@ package struct TelemetryFindings: Sendable, Equatable {
         package var canary: Timestamp?
         /// Granularity of the canary's measures in seconds.
         package var canarySeconds: Double?
-        /// Meters that a resource lacks, although what it stands for has been measured for a while.
+        /// Meters that none of the newest resources of a kind has, although what they stand for has been measured for a while.
         package var missingMeters: [Meter] = []
         /// Metrics that keep coarser points than alarms of a minute need.
         package var coarseMeters: [Meter] = []

@@ -169,9 +169,11 @@ struct SharingTests {
     }
 
     /// Plays the asking: how often each node was asked, by name. Those that `hangs` names answer never, which takes 10 s.
-    private func play(_ all: Set<String>, seconds: Int, hangs: (String, Int) -> Bool) -> [String: [Int]] {
+    private func play(
+        _ all: Set<String>, seconds: Int, isSingle: Bool = false, hangs: (String, Int) -> Bool
+    ) -> [String: [Int]] {
         var schedule = ScrapeSchedule(interval: .seconds(15), details: nil)
-        var queue = ScrapeQueue(places: 8, interval: .seconds(15))
+        var queue = ScrapeQueue(places: 8, interval: .seconds(15), isSingle: isSingle)
         var asked: [String: [Int]] = [:]
         var ends: [(node: String, at: Int, outcome: ScrapeQueue.Outcome)] = []
         for tick in 0..<(seconds * 10) {
@@ -216,6 +218,17 @@ struct SharingTests {
             let back = (asked[node] ?? []).first { $0 >= 900 } ?? .max
             #expect(back <= 970, "\(node) was asked at \(back)")
         }
+    }
+
+    @Test(
+        "a Collector's own node cannot be reached: its pause doubles as well, up to five minutes; then it is asked as before"
+    )
+    func ownNode() throws {
+        let asked = try #require(play(["n"], seconds: 3_000, isSingle: true) { _, second in second < 1_500 }["n"])
+        let gaps = zip(asked, asked.dropFirst()).filter { $1 <= 1_500 }.map { $1 - $0 }
+        #expect(gaps == gaps.sorted() && (gaps.last ?? 0) >= 300 && gaps.allSatisfy { $0 <= 330 }, "\(asked)")
+        #expect(gaps.count < 10, "\(asked)")
+        #expect(asked.filter { $0 >= 1_900 }.count >= 70, "\(asked)")
     }
 
     @Test("a pause that was made before our clock was set back does not last for ever; a node that is gone has none")

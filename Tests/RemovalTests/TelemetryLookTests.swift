@@ -209,4 +209,22 @@ struct TelemetryLookTests {
         let cause = CanaryReader.cause(findings, at: now)
         #expect(cause.hasPrefix("the last canary in Gnocchi is 3600 s old: is a Collector running"), "\(cause)")
     }
+
+    @Test(
+        "the cluster's resource is another project's, told or hidden: a cluster of the same name is named as the cause")
+    func otherTenant() async throws {
+        let cloud = try Cloud([])
+        for (project, told) in [("p9", "the project p9"), ("hidden", "another project")] {
+            var theirs = Self.alive
+            theirs.project = project
+            cloud.world.withLock { $0 = [theirs] }
+            let wrong = try await findings(cloud, "cluster").lines(at: .now()).filter { $0.verdict == .wrong }
+            #expect(
+                wrong.map(\.text) == [
+                    "the cluster's resource belongs to \(told), not to collector.telemetry.project_id"
+                ])
+            #expect(wrong.first?.remedy?.contains("a cluster of the same name") == true)
+        }
+        await cloud.close()
+    }
 }

@@ -84,9 +84,13 @@ struct CanaryReader: Sendable {
                     failures.increment()
                     // Once for each kind of trouble.
                     if told != error.code.rawValue {
+                        // What another project has is forbidden, not hidden.
+                        let hint =
+                            error.code == .forbidden
+                            ? "; has another tenant's cluster the same name? It must be unique in the cloud" : ""
                         context.log.warning(
                             "Gnocchi cannot be asked whether statistics arrive",
-                            [.code: .string(error.code.rawValue), .error: .string(error.description)])
+                            [.code: .string(error.code.rawValue), .error: .string(error.description + hint)])
                     }
                     told = error.code.rawValue
                 }

@@ -18,6 +18,8 @@ package struct TelemetryFindings: Sendable, Equatable {
         package var policy = "kubernetes"
         /// Whether the cluster's resource exists.
         package var clusterExists = false
+        /// Whose it is, if not that of the project that statistics are sent for; empty: of another one that is not told.
+        package var otherProject: String?
         /// The canary's last value: when it was sent; nil: none was ever stored.
         package var canary: Timestamp?
         /// Granularity of the canary's measures in seconds.
@@ -303,6 +305,18 @@ package struct TelemetryFindings: Sendable, Equatable {
                         remedy: !viaCeilometer
                             ? "see updraft_telemetry_failures_total and the log of the Collector"
                             : (isCertain ? "" : "does its kubelet tell it (collector.stats.source)? Else ")
+        if let other = gnocchi.otherProject {
+            lines.append(
+                Line(
+                    verdict: .wrong,
+                    text:
+                        "the cluster's resource belongs to \(other.isEmpty ? "another project" : "the project \(other)"), not to "
+                        + "collector.telemetry.project_id",
+                    remedy:
+                        "has another tenant of this cloud a cluster of the same name? Both then write to the same resources: `cluster` "
+                        + "must be unique in the cloud. If project_id was changed, delete the resources of the types kubernetes_* first"
+                ))
+        }
                                 + "the meter is not declared: install kubernetes_resources.yaml of deploy/telemetry whole and "
                                 + "restart ceilometer-agent-notification"))
             }
@@ -334,7 +348,8 @@ package struct TelemetryFindings: Sendable, Equatable {
                                 + "kubernetes_resources.yaml and pipeline.yaml of deploy/telemetry and restart the agent"
                             : "the resource of the cluster is not there: is collector.telemetry.to set, is project_id this "
                                 + "login's project and not 'service', and are kubernetes_resources.yaml and pipeline.yaml of "
-                                + "deploy/telemetry installed (the agent reads them at its start only)?"))
+                                + "deploy/telemetry installed (the agent reads them at its start only)? Or is it another tenant's, "
+                                + "whose cluster has the same name: that must be unique in the cloud"))
             return
         }
         let age = now - canary
@@ -358,6 +373,8 @@ package struct TelemetryFindings: Sendable, Equatable {
                     verdict: .ok,
                     text: "the last canary arrived \(Int(max(0, age.inSeconds))) s after it was sent or sooner"))
         }
+            // Nothing of another's resource is seen, and that has been said.
+            guard gnocchi.otherProject == nil else { return }
         if let step = gnocchi.canarySeconds, step > 60 {
             lines.append(
                 Line(

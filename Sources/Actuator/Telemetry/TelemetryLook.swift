@@ -97,8 +97,21 @@ package struct TelemetryLook: Sendable {
                 }
             }
             seen.finestSeconds = try await client.archivePolicy(seen.policy)?.finestSeconds
-            guard try await client.metrics(ofResource: clusterID) != nil else { return seen }
+            let cluster: OpenStackClient.GnocchiResource?
+            do throws(OpenStackError) {
+                cluster = try await client.resource(clusterID)
+            } catch {
+                // What is another's is not hidden but forbidden (docs/openstack/telemetry.md).
+                guard error.code == .forbidden else { throw error }
+                seen.clusterExists = true
+                seen.otherProject = ""
+                return seen
+            }
+            guard let cluster else { return seen }
             seen.clusterExists = true
+            if let owner = cluster.attributes["project_id"], owner != settings.collector.telemetry.projectID {
+                seen.otherProject = owner
+            }
             if let canary = try await canary(client) {
                 seen.canarySeconds = canary.seconds
                 seen.canary = canary.sent

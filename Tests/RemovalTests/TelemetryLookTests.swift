@@ -227,4 +227,33 @@ struct TelemetryLookTests {
         }
         await cloud.close()
     }
+
+    @Test("nothing comes of a node although canaries arrive: told if its server runs, and only while they arrive")
+    func silentNode() async throws {
+        let all = TelemetryKind.node.gauges.map { $0.meter(of: .node) }
+        func node(_ name: String, _ server: String?, last: Double) -> Resource {
+            Resource(
+                type: "kubernetes_node", name: name, age: 500, server: server,
+                metrics: .init(uniqueKeysWithValues: all.map { ($0, [last + 1, last]) }))
+        }
+        let nodes = [
+            node("well", "s1", last: 1), node("silent", "s2", last: 30), node("gone", "s3", last: 30),
+            node("off", "s4", last: 30), node("foreign", nil, last: 30),
+        ]
+        let cloud = try Cloud([Self.alive] + nodes)
+        cloud.servers.withLock { $0 = ["s1": "ACTIVE", "s2": "ACTIVE", "s4": "SHUTOFF"] }
+        let told = try await complaints(cloud, "cluster, node")
+        #expect(told.count == 1, "\(told)")
+        let line = told.first ?? ""
+        #expect(
+            line.hasPrefix("warning canaries arrive, but nothing of nodes whose servers run: silent (for 17"), "\(line)"
+        )
+        // When no statistics arrive at all that is what is told.
+        var late = Self.alive
+        late.metrics["kubernetes.cluster.canary"] = [31, 30]
+        cloud.world.withLock { $0 = [late] + nodes }
+        let others = try await complaints(cloud, "cluster, node")
+        #expect(others.count == 1 && others[0].hasPrefix("wrong the last canary in Gnocchi is"), "\(others)")
+        await cloud.close()
+    }
 }

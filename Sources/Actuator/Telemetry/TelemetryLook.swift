@@ -33,6 +33,8 @@ package struct TelemetryLook: Sendable {
     private struct Example {
         var id: String
         var name: String
+        /// Of a node: its server.
+        var serverID: String?
     }
 
     /// Everything.
@@ -119,6 +121,9 @@ package struct TelemetryLook: Sendable {
             for kind in kinds where !seen.missingTypes.contains(kind.resourceType) {
                 try await meters(kind, client, &seen)
             }
+            if kinds.contains(.node), !seen.missingTypes.contains(TelemetryKind.node.resourceType) {
+                seen.silentNodes = try await silentNodes(client)
+            }
         } catch {
             seen.failure = error.description
         }
@@ -190,9 +195,31 @@ package struct TelemetryLook: Sendable {
             type: searched.resourceType, where: ["cluster": settings.cluster], limit: Self.mostLooked
         ).filter { now - $0.startedAt >= Self.settled }.compactMap { resource in
             let name = resource.attributes["name"] ?? resource.id
-            guard kind == .instance else { return Example(id: resource.id, name: name) }
-            return resource.attributes["server_id"].flatMap { $0.isEmpty ? nil : Example(id: $0, name: "of \(name)") }
+            let server = resource.attributes["server_id"].flatMap { $0.isEmpty ? nil : $0 }
+            guard kind == .instance else { return Example(id: resource.id, name: name, serverID: server) }
+            return server.map { Example(id: $0, name: "of \(name)") }
         }
+    }
+
+    /// Nodes whose server runs and of which nothing has been measured for a while. A resource is not told its end, so only Nova tells
+    /// those from nodes that are gone; of one without server, or where Nova is not to be asked, nothing is known.
+    private func silentNodes(_ client: OpenStackClient) async throws(OpenStackError) -> [TelemetryFindings.SilentNode] {
+        var silent: [TelemetryFindings.SilentNode] = []
+        for node in try await examples(.node, client) {
+            guard let server = node.serverID else { continue }
+            let measures = try await client.measures(
+                ofResource: node.id, metric: TelemetryGauge.memory.meter(of: .node), since: .now() - .minutes(24 * 60))
+            // The end of the newest granule: the measure itself is somewhere within.
+            let finest = measures?.map(\.granularity).min()
+            let last = measures?.last { $0.granularity == finest }.map { $0.at + .seconds($0.granularity) }
+            let age = last.map { .now() - $0 }
+            if let age, age <= CanaryWatch.patience(settings.collector.telemetry.interval) { continue }
+            guard let machine = try? await client.server(server), machine.status == "ACTIVE", machine.task == nil else {
+                continue
+            }
+            silent.append(.init(name: node.name, age: age))
+        }
+        return silent
     }
 
     /// Whether kubelets tell a gauge: surely, by some of their pages, or (nil) not of everything.

@@ -59,9 +59,11 @@ extension BusSettings {
         return words.joined(separator: ".")
     }
 
-    /// `updraft.<cluster>.<service>.foreign.<exchange>`.
+    /// `updraft.<cluster>.<service>.foreign.<exchange>`, followed by whom it hears where the exchange is called otherwise.
     func queueName(_ subscription: ForeignSubscription) -> String {
-        "updraft.\(cluster).\(service).foreign.\(subscription.exchange)"
+        var words = ["updraft", cluster, service, "foreign", subscription.exchange]
+        if let sender = subscription.sender, sender != subscription.exchange { words.append(sender) }
+        return words.joined(separator: ".")
     }
 
     /// Everything a subscription needs.

@@ -63,6 +63,10 @@ public struct Subscription: Sendable, Equatable {
 public struct ForeignSubscription: Sendable, Equatable {
     /// Their exchange: `nova`, `heat`, `aodh`, `ceilometer`, `openstack`, …
     public var exchange: String
+    /// Whom it hears, which is what the exchange is usually called. Where it is called otherwise this is part of the queue's name:
+    /// several services may publish to one exchange (oslo's own default is `openstack`), and readers of one queue would
+    /// take each other's notifications.
+    public var sender: String?
     /// Routing keys to bind, for example `notifications.info`.
     public var routingKeys: [String]
     /// Whether to declare the exchange, in oslo's usual way (topic, not durable), if it is missing; else it is waited
@@ -81,11 +85,13 @@ public struct ForeignSubscription: Sendable, Equatable {
 
     /// A subscription.
     public init(
-        exchange: String, routingKeys: [String] = ["notifications.info", "notifications.error"],
+        exchange: String, of sender: String? = nil,
+        routingKeys: [String] = ["notifications.info", "notifications.error"],
         declareExchange: Bool = false, maximumLength: Int = 10_000, ttl: Interval = .seconds(600),
         singleActive: Bool = true, prefetch: Int = 64, heartbeat: Interval? = nil
     ) {
         self.exchange = exchange
+        self.sender = sender
         self.routingKeys = routingKeys
         self.declareExchange = declareExchange
         self.maximumLength = maximumLength

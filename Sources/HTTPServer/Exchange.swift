@@ -38,6 +38,8 @@ final class Exchange: Sendable {
         case close
         case handle(target: RequestTarget, body: [UInt8])
         case answer(ServerReply)
+        /// The body is too large.
+        case refuse(target: RequestTarget?, cutOff: Bool)
     }
 
     let id: UInt64
@@ -63,6 +65,9 @@ final class Exchange: Sendable {
         case .goOn: return true
         case .close: return false
         case .answer(let reply): return answer(reply)
+        case .refuse(let target, let cutOff):
+            if let target { core.refused(request(String(cString: method), target, [], clientSubject: nil)) }
+            return cutOff ? false : answer(core.tooLarge)
         case .handle(let target, let body): return handle(String(cString: method), target, body)
         }
     }
@@ -71,7 +76,7 @@ final class Exchange: Sendable {
         if state.abandoned { return .close }
         if !state.started {
             state.started = true
-            return refusal(&state).map { .answer($0) } ?? .goOn
+            return isRefusedByHead(&state) ? .refuse(target: state.target, cutOff: false) : .goOn
         }
         if !piece.isEmpty {
             if !state.tooLarge, state.body.count + piece.count <= core.maximumBodyBytes {
@@ -83,9 +88,10 @@ final class Exchange: Sendable {
             state.tooLarge = true
             state.body = []
             state.discarded += piece.count
-            return state.discarded > 4 * core.maximumBodyBytes + 1 << 20 ? .close : .goOn
+            return state.discarded > 4 * core.maximumBodyBytes + 1 << 20
+                ? .refuse(target: state.target, cutOff: true) : .goOn
         }
-        if state.tooLarge { return .answer(core.tooLarge) }
+        if state.tooLarge { return .refuse(target: state.target, cutOff: false) }
         if state.handled {
             // The handler's task has resumed us. A wake-up without a reply does not happen; suspend again if it does.
             if let reply = state.reply { return .answer(reply) }
@@ -100,13 +106,21 @@ final class Exchange: Sendable {
         return .handle(target: target, body: body)
     }
 
-    /// What can be refused on the head alone, before any of the body is sent.
-    private func refusal(_ state: inout State) -> ServerReply? {
+    /// Whether the request can be refused on the head alone, before any of the body is sent.
+    private func isRefusedByHead(_ state: inout State) -> Bool {
         guard let text = updraft_mhd_header(connection.pointer, "Content-Length"),
             let length = Int(String(cString: text)), length > core.maximumBodyBytes
-        else { return nil }
+        else { return false }
         state.tooLarge = true
-        return updraft_mhd_header(connection.pointer, "Expect") == nil ? nil : core.tooLarge
+        return updraft_mhd_header(connection.pointer, "Expect") != nil
+    }
+
+    private func request(
+        _ method: String, _ target: RequestTarget, _ body: [UInt8], clientSubject: String?
+    ) -> ServerRequest {
+        ServerRequest(
+            method: method, target: target, headers: connection.headers(), body: body, remote: connection.remote(),
+            clientSubject: clientSubject)
     }
 
     private func handle(_ method: String, _ target: RequestTarget, _ body: [UInt8]) -> Bool {
@@ -114,9 +128,7 @@ final class Exchange: Sendable {
         if core.asksForCertificate, subject == nil {
             return answer(.response(.text(401, "a client certificate is required\n")))
         }
-        let request = ServerRequest(
-            method: method, target: target, headers: connection.headers(), body: body, remote: connection.remote(),
-            clientSubject: subject)
+        let request = request(method, target, body, clientSubject: subject)
         let handler = core.handler
         // Runs on this thread up to the handler's first suspension: most handlers never suspend, and then the
         // connection need not either, which saves two system calls and a thread switch for each request.

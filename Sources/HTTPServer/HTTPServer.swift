@@ -44,17 +44,21 @@ public final class HTTPServer: Sendable {
     ///   - maximumBodyBytes: a larger request is answered 413 without calling the handler.
     ///   - maximumConnections: more wait in the system's queue until one closes.
     ///   - idleTimeout: a connection that neither sends nor waits for an answer is closed.
+    ///   - refused: told of each request whose body is too large, without the body: answered 413, or cut off where that
+    ///     was not to be had by reading on. Must not block.
     ///   - handler: answers one request; cancelled when the server stops.
     public init(
         host: String = "127.0.0.1", port: UInt16 = 0, maximumBodyBytes: Int = 16 << 20, maximumConnections: Int = 1024,
         idleTimeout: Interval = .seconds(120), tls: ServerTLS? = nil,
+        refused: @escaping @Sendable (ServerRequest) -> Void = { _ in },
         handler: @escaping @Sendable (ServerRequest) async -> ServerReply
     ) throws(HTTPServerError) {
         let pem = try tls.map { tls throws(HTTPServerError) in try PEMFiles(tls) }
         OpenFiles.allow(maximumConnections + 128)
         let socket = try ListeningSocket(host: host, port: port)
         let core = ServerCore(
-            maximumBodyBytes: maximumBodyBytes, asksForCertificate: tls?.clientCAFile != nil, handler: handler)
+            maximumBodyBytes: maximumBodyBytes, asksForCertificate: tls?.clientCAFile != nil, refused: refused,
+            handler: handler)
         var options = updraft_mhd_options()
         options.listen_socket = socket.descriptor
         options.ipv6 = socket.isIPv6 ? 1 : 0

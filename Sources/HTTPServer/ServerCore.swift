@@ -13,14 +13,16 @@ final class ServerCore: Sendable {
     let maximumBodyBytes: Int
     let asksForCertificate: Bool
     let tooLarge: ServerReply
+    let refused: @Sendable (ServerRequest) -> Void
     private let state = Lock(State())
     private let watch = Lock<HangupWatch?>(nil)
 
     init(
-        maximumBodyBytes: Int, asksForCertificate: Bool,
+        maximumBodyBytes: Int, asksForCertificate: Bool, refused: @escaping @Sendable (ServerRequest) -> Void,
         handler: @escaping @Sendable (ServerRequest) async -> ServerReply
     ) {
         self.handler = handler
+        self.refused = refused
         self.maximumBodyBytes = maximumBodyBytes
         self.asksForCertificate = asksForCertificate
         tooLarge = .response(.text(413, "a body may have at most \(maximumBodyBytes) bytes\n"))

@@ -188,17 +188,25 @@ extension OpenStackClient {
             query: [("limit", "\(limit)"), ("sort", "started_at:desc")], body: ["and": .array(terms)]
         ).json()
         var found: [GnocchiResource] = []
-        for resource in try answer.elements() {
-            var texts: [String: String] = [:]
-            for (name, field) in try resource.members() {
-                if let text = field.value.stringValue { texts[name] = text }
-            }
-            found.append(
-                GnocchiResource(
-                    id: try resource.string("id"), startedAt: try resource.member("started_at").time(),
-                    attributes: texts))
-        }
+        for resource in try answer.elements() { found.append(try Self.resource(resource)) }
         return found
+    }
+
+    /// A resource of any type, with the attributes of every resource; nil if there is none that this login may see.
+    public func resource(_ id: String) async throws(OpenStackError) -> GnocchiResource? {
+        try await found { () async throws(OpenStackError) in
+            try Self.resource(
+                try await call(Self.gnocchi, .get, "v1/resource/generic/\(PercentEncoding.segment(id))").json())
+        }
+    }
+
+    private static func resource(_ resource: Field) throws(OpenStackError) -> GnocchiResource {
+        var texts: [String: String] = [:]
+        for (name, field) in try resource.members() {
+            if let text = field.value.stringValue { texts[name] = text }
+        }
+        return GnocchiResource(
+            id: try resource.string("id"), startedAt: try resource.member("started_at").time(), attributes: texts)
     }
 
     /// `"0:01:00"`, `"60s"` or a number, as releases differ.

@@ -37,7 +37,9 @@ public struct Settings: Sendable, Hashable {
 
     init(_ reader: SettingsReader) {
         cluster = reader.identifier(
-            "cluster", "Name of the cluster; part of every routing key and queue name. Two clusters may share a broker."
+            "cluster",
+            "Name of the cluster; part of every routing key and queue name. Two clusters may share a broker. Where statistics go to "
+                + "Ceilometer or Gnocchi it must be unique in the cloud, among all its tenants: the ids of resources are made of it."
         )
         shutdownTimeout = reader.interval(
             "shutdown_timeout", default: .seconds(20), in: .seconds(1) ... .minutes(10),

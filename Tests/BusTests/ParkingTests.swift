@@ -185,6 +185,18 @@ import Testing
         #expect(declared.queues.first?.name == "updraft.prod.decider.foreign.nova")
     }
 
+    @Test func `Two services that publish to one exchange are heard by a queue each`() throws {
+        let settings = try settings()
+        func queue(_ exchange: String, _ sender: String?) -> String {
+            settings.queueName(ForeignSubscription(exchange: exchange, of: sender))
+        }
+        #expect(queue("openstack", "nova") == "updraft.prod.decider.foreign.openstack.nova")
+        #expect(queue("openstack", "aodh") == "updraft.prod.decider.foreign.openstack.aodh")
+        // One that is called as usual keeps the name that it has had.
+        #expect(queue("nova", "nova") == queue("nova", nil))
+        #expect(Set([queue("aodh", "aodh"), queue("aodh", "nova"), queue("aodh", "ceilometer")]).count == 3)
+    }
+
     @Test func `Names of queues hold a key's id, never its secret`() throws {
         let key = try #require(SigningKeys.Key(id: "k1", secret: Array("hunter2hunter2!!".utf8)))
         let keys = try #require(SigningKeys([key]))

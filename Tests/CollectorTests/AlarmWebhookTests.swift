@@ -208,6 +208,42 @@ struct AlarmWebhookTests {
         #expect(signal.status == 202)
     }
 
+    @Test(
+        "a body that is too large is counted and told as other refusals are: once an hour, and of strangers only that they came"
+    )
+    func tooLarge() async throws {
+        let time = Lock(Self.now)
+        let (told, forged, ended) = (Lock<[String]>([]), Lock<[String]>([]), Lock<[Int]>([]))
+        let own = SignalURL(secret: "a secret", cluster: "prod")
+        let server = try SignalServer(
+            cluster: "prod", groups: ["workers"], urls: own,
+            doors: SignalServer.Doors(
+                now: { time.withLock { $0 } }, publish: { _ in true }, publishAlarm: { _ in true },
+                refused: { what in told.withLock { $0.append(what) } },
+                forged: { path in forged.withLock { $0.append(path) } },
+                ended: { status in ended.withLock { $0.append(status) } })
+        ).listen(host: "127.0.0.1", port: 0)
+        defer { server.stop() }
+        let client = HTTPClientForTests()
+        func post(_ path: String) async throws -> Int {
+            try await client.post(
+                "http://127.0.0.1:\(server.port)\(path)",
+                [UInt8](repeating: 0x20, count: SignalServer.maximumBodyBytes + 1))
+        }
+        #expect(try await post(own.alarmsPath) == 413)
+        #expect(try await post(own.alarmsPath) == 413)
+        #expect(told.withLock { $0 } == ["it has more than 1048576 bytes: group the alerts otherwise"])
+        time.withLock { $0 = $0 + .minutes(61) }
+        #expect(try await post(own.alarmsPath) == 413)
+        #expect(told.withLock { $0.count } == 2 && forged.withLock { $0 }.isEmpty)
+        #expect(try await post("/alarms?token=wrong") == 413)
+        #expect(told.withLock { $0.count } == 2 && forged.withLock { $0 } == ["/alarms"])
+        #expect(try await post(own.path(group: "workers", .up, step: 1)) == 413)
+        #expect(ended.withLock { $0 } == Array(repeating: 413, count: 5))
+        #expect(told.withLock { $0.count } == 2 && forged.withLock { $0.count } == 1)
+        await client.close()
+    }
+
     @Test("a body that is no alarm is told so; nothing is lost silently when the broker is away")
     func answers() async throws {
         let path = SignalURL(secret: "a secret", cluster: "prod").alarmsPath

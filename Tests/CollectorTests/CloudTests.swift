@@ -34,6 +34,21 @@ struct CloudBrokerTests {
             file: nil, flags: ["cluster=prod", "bus.transport_url=rabbit://u:p@h/"] + fields)
         #expect(Collector.hearsTheCloud(settings.collector) == expected)
     }
+
+    @Test("Nova, Aodh and the hypervisors may be heard by one exchange, each by a queue of its own")
+    func oneExchange() throws {
+        let all = [
+            CloudEars.subscription("openstack"), CloudListener.alarms("openstack"),
+            CloudListener.hypervisors("openstack"),
+        ]
+        #expect(Set(all.map(\.sender)) == ["nova", "aodh", "ceilometer"])
+        let settings = try Settings.load(file: nil, flags: ["cluster=prod", "bus.transport_url=rabbit://u:p@h/"])
+            .collector
+        // By their usual exchanges the queues' names are those that there have always been.
+        #expect(CloudEars.subscription(settings.cloud.novaExchange).sender == settings.cloud.novaExchange)
+        #expect(CloudListener.alarms(settings.alarms.exchange).sender == settings.alarms.exchange)
+        #expect(CloudListener.hypervisors(settings.hypervisor.exchange).sender == settings.hypervisor.exchange)
+    }
 }
 
 @Suite("What is read of Nova's notifications")

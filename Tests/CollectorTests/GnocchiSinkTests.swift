@@ -28,6 +28,8 @@ struct GnocchiSinkTests {
             var refusingAll: Int?
             /// Whether unknown resources are named.
             var isNaming = true
+            /// Resources that are there and unknown to this login all the same.
+            var hidden: Set<String> = []
         }
         let state: Lock<State>
         private let server: HTTPServer
@@ -73,7 +75,9 @@ struct GnocchiSinkTests {
                 guard let body = try? JSONValue.parse(request.body) else { return .json(400, "{}") }
                 if request.path == "/metric/v1/batch/resources/metrics/measures" {
                     if let status = state.refusingAll { return .json(status, #"{"title":"No","description":""}"#) }
-                    let unknown = (body.objectValue ?? [:]).keys.filter { !state.resources.contains($0) }
+                    let unknown = (body.objectValue ?? [:]).keys.filter {
+                        !state.resources.contains($0) || state.hidden.contains($0)
+                    }
                     guard unknown.isEmpty else {
                         let detail = state.isNaming ? unknown.sorted() : []
                         let list = detail.map { #"{"resource_id":"\#($0)","original_resource_id":"\#($0)"}"# }
@@ -229,6 +233,23 @@ struct GnocchiSinkTests {
         await sink.close()
     }
 
+    @Test("resources that are there and yet unknown: another tenant's cluster of the same name is named as the cause")
+    func otherTenant() async throws {
+        let cloud = try Cloud()
+        let sink = GnocchiSink(try cloud.client(), projectID: "p1", userID: nil, archivePolicy: "kubernetes")
+        let batch = TelemetryCore.Batch(entries: [try entry(.node, "n1", [1])], number: 1)
+        let id = batch.entries[0].points[0].id.description
+        cloud.state.withLock { state in
+            state.resources = [id]
+            state.hidden = [id]
+        }
+        let refused = try #require(await failure(sink, batch))
+        #expect(refused.code == .refused && !refused.isRetriable)
+        #expect(refused.text.contains("another tenant's cluster may have the same name"), "\(refused.text)")
+        #expect(cloud.state.withLock { $0.calls }.filter { $0.hasPrefix("POST /metric/v1/resource/") }.count == 1)
+        await sink.close()
+    }
+
     @Test("attributes of a resource that was there before us are written, once; a pod that moved is told")
     func attributes() async throws {
         let cloud = try Cloud()
@@ -358,6 +379,7 @@ struct GnocchiSinkTests {
         }
         let refused = try #require(await failure(sink, TelemetryCore.Batch(entries: entries, number: 2)))
         #expect(refused.code == .forbidden && !refused.isRetriable)
+        #expect(refused.text.contains("another tenant whose cluster has the same name"), "\(refused.text)")
         // Each of the 64 may leave a sibling that was not asked for yet.
         let searched = cloud.state.withLock { $0.calls.count }
         #expect(searched - before <= 80)

@@ -39,7 +39,7 @@ struct ScraperTests {
     private static let page = "node_cpu_usage_seconds_total 1\nnode_memory_working_set_bytes 5\n"
 
     private func scraper(
-        _ cluster: Cluster, _ settings: String...
+        _ cluster: Cluster, _ settings: String..., isOnNode: Bool = false
     ) throws -> (KubeletScraper, Metrics) {
         let loaded = try Settings.load(
             file: nil, environment: [:],
@@ -47,7 +47,9 @@ struct ScraperTests {
         let client = KubernetesClient(KubernetesConfiguration(server: "http://127.0.0.1:\(cluster.server.port)"))
         let metrics = Metrics()
         let log = Logger(service: "collector", write: { _ in })
-        return (KubeletScraper(client, loaded.collector.stats, log: log, metrics: metrics), metrics)
+        return (
+            KubeletScraper(client, loaded.collector.stats, isOnNode: isOnNode, log: log, metrics: metrics), metrics
+        )
     }
 
     private func target(port: UInt16 = 1) -> UsageMeter.Target {
@@ -97,6 +99,18 @@ struct ScraperTests {
         #expect(try await scraper.read(target(), at: .now()).node.memoryBytes == 5)
         #expect(cluster.takeAsked() == ["/api/v1/nodes/n 1/proxy/metrics/resource"])
         #expect(metrics.text().contains(#"updraft_stats_detours_total{why="refused"} 1"#))
+    }
+
+    @Test("on its own node only the kubelet is asked: no right to the API server's proxy and metrics is needed")
+    func ownNode() async throws {
+        let cluster = try Cluster { _ in .text(Self.page) }
+        let (scraper, _) = try scraper(cluster, "through=kubelet", isOnNode: true)
+        #expect(await label(scraper) == "refused")
+        #expect(cluster.takeAsked().isEmpty)
+        // Whoever names another way has given the right to it.
+        let (named, _) = try self.scraper(cluster, "through=apiserver", isOnNode: true)
+        #expect(await label(named) == "ok")
+        #expect(cluster.takeAsked() == ["/api/v1/nodes/n 1/proxy/metrics/resource"])
     }
 
     @Test("what serves for a plain turn is no habit for one with details: network and file systems are still asked for")

@@ -95,6 +95,34 @@ struct SharingTests {
         #expect(!core.isCurrent(.nodes, at: time(61)))
     }
 
+    @Test(
+        "whether what is known is of now is asked of the clock that it was remembered by, wherever the wall clock stands",
+        // Set forward by years since the Collector began, and back.
+        arguments: [Timestamp(seconds: 1_000_000), Timestamp(seconds: 10_000_000_000)])
+    func clockWasSet(start: Timestamp) async throws {
+        let time = Lock(start)
+        let engine = CollectorEngine(.init(cluster: "test", replica: "r1"), observer: CollectorObserver()) {
+            time.withLock { $0 }
+        }
+        let source = engine.usageSource()
+        func counts() async -> [Int?] {
+            await engine.handle(.probed)
+            return [await source.pods("n1")?.running, await source.cluster()?.running]
+        }
+        let pod = ObservedObject.pod(Pod(uid: "u", name: "p", shape: 0, node: "n1", phase: .running), PodShape())
+        for event: CollectorEvent in [
+            .listing(.pods), .observed(.pods, [pod]), .listed(.pods), .listing(.nodes), .listed(.nodes),
+            .failed(.pods, reason: "refused"), .failed(.nodes, reason: "refused"),
+        ] { await engine.handle(event) }
+        time.withLock { $0 = start + .seconds(3) }
+        #expect(await counts() == [1, 1], "lost just now")
+        #expect(await engine.seesNodes)
+        time.withLock { $0 = start + .seconds(60) }
+        #expect(await counts() == [nil, nil], "numbers of a minute ago are not those of now")
+        #expect(await !engine.seesNodes)
+        await engine.stop()
+    }
+
     @Test("one that does not see the nodes has no part while another does; where none does they share as before")
     func blind() {
         var fleet = Fleet(["a", "b"])
@@ -141,9 +169,11 @@ struct SharingTests {
     }
 
     /// Plays the asking: how often each node was asked, by name. Those that `hangs` names answer never, which takes 10 s.
-    private func play(_ all: Set<String>, seconds: Int, hangs: (String, Int) -> Bool) -> [String: [Int]] {
+    private func play(
+        _ all: Set<String>, seconds: Int, isSingle: Bool = false, hangs: (String, Int) -> Bool
+    ) -> [String: [Int]] {
         var schedule = ScrapeSchedule(interval: .seconds(15), details: nil)
-        var queue = ScrapeQueue(places: 8, interval: .seconds(15))
+        var queue = ScrapeQueue(places: 8, interval: .seconds(15), isSingle: isSingle)
         var asked: [String: [Int]] = [:]
         var ends: [(node: String, at: Int, outcome: ScrapeQueue.Outcome)] = []
         for tick in 0..<(seconds * 10) {
@@ -188,6 +218,17 @@ struct SharingTests {
             let back = (asked[node] ?? []).first { $0 >= 900 } ?? .max
             #expect(back <= 970, "\(node) was asked at \(back)")
         }
+    }
+
+    @Test(
+        "a Collector's own node cannot be reached: its pause doubles as well, up to five minutes; then it is asked as before"
+    )
+    func ownNode() throws {
+        let asked = try #require(play(["n"], seconds: 3_000, isSingle: true) { _, second in second < 1_500 }["n"])
+        let gaps = zip(asked, asked.dropFirst()).filter { $1 <= 1_500 }.map { $1 - $0 }
+        #expect(gaps == gaps.sorted() && (gaps.last ?? 0) >= 300 && gaps.allSatisfy { $0 <= 330 }, "\(asked)")
+        #expect(gaps.count < 10, "\(asked)")
+        #expect(asked.filter { $0 >= 1_900 }.count >= 70, "\(asked)")
     }
 
     @Test("a pause that was made before our clock was set back does not last for ever; a node that is gone has none")

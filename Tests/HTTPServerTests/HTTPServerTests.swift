@@ -103,7 +103,13 @@ private final class Gate: Sendable {
 
     @Test func aBodyOverTheLimitIs413() async throws {
         let handled = Lock(0)
-        let server = try HTTPServer(maximumBodyBytes: 1000) { _ in
+        let refused = Lock<[String]>([])
+        let server = try HTTPServer(
+            maximumBodyBytes: 1000,
+            refused: { request in
+                refused.withLock { $0.append("\(request.method) \(request.path) \(request.body.count)") }
+            }
+        ) { _ in
             handled.withLock { $0 += 1 }
             return .response(.text("fine"))
         }
@@ -122,10 +128,14 @@ private final class Gate: Sendable {
         #expect(answers.allSatisfy { $0.head.hasPrefix("HTTP/1.1 413 ") })
         #expect(answers.allSatisfy { $0.body == "a body may have at most 1000 bytes\n" })
         #expect(handled.withLock { $0 } == 0)
+        #expect(refused.withLock { $0 } == Array(repeating: "POST / 0", count: 3))
     }
 
     @Test func anEndlessBodyIsCutOff() async throws {
-        let server = try HTTPServer(maximumBodyBytes: 1000) { _ in .response(.text("fine")) }
+        let refused = Lock(0)
+        let server = try HTTPServer(maximumBodyBytes: 1000, refused: { _ in refused.withLock { $0 += 1 } }) { _ in
+            .response(.text("fine"))
+        }
         defer { server.stop() }
         let port = server.port
         let cutOff = try await onThread {
@@ -138,6 +148,7 @@ private final class Gate: Sendable {
             return false
         }
         #expect(cutOff)
+        #expect(refused.withLock { $0 } == 1)
     }
 
     @Test func malformedRequestsDoNotReachTheHandler() async throws {

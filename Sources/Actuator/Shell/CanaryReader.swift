@@ -84,9 +84,13 @@ struct CanaryReader: Sendable {
                     failures.increment()
                     // Once for each kind of trouble.
                     if told != error.code.rawValue {
+                        // What another project has is forbidden, not hidden.
+                        let hint =
+                            error.code == .forbidden
+                            ? "; has another tenant's cluster the same name? It must be unique in the cloud" : ""
                         context.log.warning(
                             "Gnocchi cannot be asked whether statistics arrive",
-                            [.code: .string(error.code.rawValue), .error: .string(error.description)])
+                            [.code: .string(error.code.rawValue), .error: .string(error.description + hint)])
                     }
                     told = error.code.rawValue
                 }
@@ -145,10 +149,16 @@ struct CanaryReader: Sendable {
 
     /// The first thing that is wrong on the way, with how to mend it.
     private func cause() async -> String {
-        var findings = await look.findings()
-        // How alarms come back is no reason why statistics do not arrive.
+        Self.cause(await look.findings(), at: .now())
+    }
+
+    /// The same, of what was found.
+    static func cause(_ findings: TelemetryFindings, at now: Timestamp) -> String {
+        var findings = findings
+        // Neither how alarms come back nor other meters are a reason why the canary does not arrive.
         findings.wantsAlarms = false
-        let lines = findings.lines(at: .now())
+        findings.gnocchi?.missingMeters = []
+        let lines = findings.lines(at: now)
         guard let first = lines.first(where: { $0.verdict == .wrong }) else {
             return "nothing is seen to be wrong: `updraft doctor telemetry` looks again"
         }

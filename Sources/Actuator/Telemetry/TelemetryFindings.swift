@@ -18,14 +18,18 @@ package struct TelemetryFindings: Sendable, Equatable {
         package var policy = "kubernetes"
         /// Whether the cluster's resource exists.
         package var clusterExists = false
+        /// Whose it is, if not that of the project that statistics are sent for; empty: of another one that is not told.
+        package var otherProject: String?
         /// The canary's last value: when it was sent; nil: none was ever stored.
         package var canary: Timestamp?
         /// Granularity of the canary's measures in seconds.
         package var canarySeconds: Double?
-        /// Meters that a resource lacks, although what it stands for has been measured for a while.
+        /// Meters that none of the newest resources of a kind has, although what they stand for has been measured for a while.
         package var missingMeters: [Meter] = []
         /// Metrics that keep coarser points than alarms of a minute need.
         package var coarseMeters: [Meter] = []
+        /// Nodes that run and of which nothing has come for a while.
+        package var silentNodes: [SilentNode] = []
 
         /// From its parts.
         package init(
@@ -65,6 +69,20 @@ package struct TelemetryFindings: Sendable, Equatable {
             self.isCertain = isCertain
             self.policy = policy
             self.seconds = seconds
+        }
+    }
+
+    /// A node of which nothing comes.
+    package struct SilentNode: Sendable, Equatable {
+        /// Its name.
+        package var name: String
+        /// How old the newest measure of it is; nil: there was none within a day.
+        package var age: Interval?
+
+        /// From its parts.
+        package init(name: String, age: Interval?) {
+            self.name = name
+            self.age = age
         }
     }
 
@@ -287,8 +305,39 @@ package struct TelemetryFindings: Sendable, Equatable {
             lines.append(
                 Line(verdict: .wrong, text: "Gnocchi has no archive policy \(gnocchi.policy)", remedy: setup))
         }
+        if let other = gnocchi.otherProject {
+            lines.append(
+                Line(
+                    verdict: .wrong,
+                    text:
+                        "the cluster's resource belongs to \(other.isEmpty ? "another project" : "the project \(other)"), not to "
+                        + "collector.telemetry.project_id",
+                    remedy:
+                        "has another tenant of this cloud a cluster of the same name? Both then write to the same resources: `cluster` "
+                        + "must be unique in the cloud. If project_id was changed, delete the resources of the types kubernetes_* first"
+                ))
+        }
         addMeters(gnocchi, &lines)
         addCanary(gnocchi, now, &lines)
+        addSilentNodes(gnocchi, now, &lines)
+    }
+
+    /// The canary is sent by the one replica that speaks for the cluster: it tells nothing of the others' ways. While it stays away
+    /// itself, nobody's numbers need arrive.
+    private func addSilentNodes(_ gnocchi: Gnocchi, _ now: Timestamp, _ lines: inout [Line]) {
+        guard let canary = gnocchi.canary, CanaryWatch.ahead(canary, at: now) == nil,
+            now - canary <= CanaryWatch.patience(interval), !gnocchi.silentNodes.isEmpty
+        else { return }
+        let named = gnocchi.silentNodes.prefix(5).map { node in
+            "\(node.name) (\(node.age.map { "for \(Int($0.inSeconds)) s" } ?? "for a day"))"
+        }.joined(separator: ", ")
+        let more = gnocchi.silentNodes.count > 5 ? " and \(gnocchi.silentNodes.count - 5) more" : ""
+        lines.append(
+            Line(
+                verdict: .warning, text: "canaries arrive, but nothing of nodes whose servers run: \(named)\(more)",
+                remedy:
+                    "does their kubelet answer (updraft_stats_scrapes_total, the log of the Collector), and with one Collector on each "
+                    + "node, does it run there and get rid of its samples (updraft_telemetry_working)?"))
     }
 
     /// One line for all that lacks of one resource: a file that was not installed lacks many.
@@ -323,6 +372,8 @@ package struct TelemetryFindings: Sendable, Equatable {
 
     private func addCanary(_ gnocchi: Gnocchi, _ now: Timestamp, _ lines: inout [Line]) {
         guard let canary = gnocchi.canary else {
+            // Nothing of another's resource is seen, and that has been said.
+            guard gnocchi.otherProject == nil else { return }
             lines.append(
                 Line(
                     verdict: .wrong, text: "no canary has ever arrived in Gnocchi",
@@ -334,7 +385,8 @@ package struct TelemetryFindings: Sendable, Equatable {
                                 + "kubernetes_resources.yaml and pipeline.yaml of deploy/telemetry and restart the agent"
                             : "the resource of the cluster is not there: is collector.telemetry.to set, is project_id this "
                                 + "login's project and not 'service', and are kubernetes_resources.yaml and pipeline.yaml of "
-                                + "deploy/telemetry installed (the agent reads them at its start only)?"))
+                                + "deploy/telemetry installed (the agent reads them at its start only)? Or is it another tenant's, "
+                                + "whose cluster has the same name: that must be unique in the cloud"))
             return
         }
         let age = now - canary

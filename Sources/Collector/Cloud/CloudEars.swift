@@ -40,7 +40,7 @@ struct CloudEars: Sendable {
     /// Both of Nova's formats. Its exchange also carries its RPC, so never `#`.
     static func subscription(_ exchange: String) -> ForeignSubscription {
         ForeignSubscription(
-            exchange: exchange,
+            exchange: exchange, of: "nova",
             routingKeys: ["notifications", "versioned_notifications"].flatMap { ["\($0).info", "\($0).error"] })
     }
 

@@ -57,11 +57,22 @@ struct SignalServer: Sendable {
     func listen(host: String, port: UInt16, tls: ServerTLS? = nil) throws(HTTPServerError) -> HTTPServer {
         try HTTPServer(
             host: host, port: port, maximumBodyBytes: Self.maximumBodyBytes, maximumConnections: 256,
-            idleTimeout: .seconds(30), tls: tls
+            idleTimeout: .seconds(30), tls: tls, refused: { tooLarge($0) }
         ) { request in
             let response = await reply(to: request)
             doors.ended(response.status)
             return .response(response)
+        }
+    }
+
+    /// The server has refused a request, since its body is too large. Of a message with alarms that is told as any other refusal
+    /// is: its sender gives it up, and whoever looks after alerts that do not come would look in vain.
+    private func tooLarge(_ request: ServerRequest) {
+        doors.ended(413)
+        guard request.path == "/alarms" else { return }
+        guard let token = Self.token(of: request), urls.isValid(alarms: token) else { return tellForged("/alarms") }
+        if isNews("/alarms: size") {
+            doors.refused("it has more than \(Self.maximumBodyBytes) bytes: group the alerts otherwise")
         }
     }
 
@@ -182,7 +193,7 @@ extension SignalServer {
         let log = context.log
         let answers = context.metrics.counter(
             "collector_signals", "Signals by alarms and people, by the status of the answer.",
-            .label("status", ["202", "400", "401", "404", "405", "429", "503"]))
+            .label("status", ["202", "400", "401", "404", "405", "413", "429", "503"]))
         self.init(
             cluster: settings.cluster, groups: Set(settings.groups.map(\.id)), urls: SignalURL(settings),
             doors: Doors(

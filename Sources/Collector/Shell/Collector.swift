@@ -36,7 +36,8 @@ public enum Collector {
         let watches = ClusterWatches(
             client, engine, pageSize: settings.kubernetes.pageSize, node: node, log: context.log,
             metrics: context.metrics)
-        let scraper = KubeletScraper(client, settings.collector.stats, log: context.log, metrics: context.metrics)
+        let scraper = KubeletScraper(
+            client, settings.collector.stats, isOnNode: node != nil, log: context.log, metrics: context.metrics)
         let share = node == nil ? Lock(ScrapeShare(replica: replica)) : nil
         let telemetry = try TelemetryService.make(context, environment: ServiceMain.environmentVariables()) {
             share?.withLock { $0.replicas.count } ?? 1

@@ -7,12 +7,19 @@ actor CollectorEngine {
     nonisolated let publications: AsyncStream<Publication>
 
     private var core: CollectorCore
-    private let clock = SteadyClock()
+    /// The time of all that the core is told and asked. One clock for both: what it has remembered by one cannot be compared with
+    /// another, since the wall clock may have been set meanwhile.
+    private let now: @Sendable () -> Timestamp
     private let outbox: AsyncStream<Publication>.Continuation
     private let observer: CollectorObserver
     private var timer: (at: Timestamp, task: Task<Void, Never>)?
 
-    init(_ options: CollectorCore.Options, observer: CollectorObserver) {
+    /// - Parameter now: the clock; nil: one that nobody can set.
+    init(
+        _ options: CollectorCore.Options, observer: CollectorObserver, now: (@Sendable () -> Timestamp)? = nil
+    ) {
+        let steady = SteadyClock()
+        self.now = now ?? { steady.now }
         core = CollectorCore(options)
         self.observer = observer
         (publications, outbox) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
@@ -20,7 +27,7 @@ actor CollectorEngine {
 
     /// Takes in an event. While it is at it the watch that tells it is held back.
     func handle(_ event: CollectorEvent) {
-        for action in core.handle(event, at: clock.now) {
+        for action in core.handle(event, at: now()) {
             switch action {
             case .publishSnapshot(let parts): outbox.yield(.snapshot(parts))
             case .publishDelta(let delta): outbox.yield(.delta(delta))
@@ -41,12 +48,12 @@ actor CollectorEngine {
 
     // Each within the actor: a copy of the core outside of it would make the next change copy all tables.
     private var nodes: [Node]? { core.nodes }
-    private func podsOnNode(_ name: String) -> UsageMeter.PodsOnNode? { core.podsOnNode(name, at: .now()) }
+    private func podsOnNode(_ name: String) -> UsageMeter.PodsOnNode? { core.podsOnNode(name, at: now()) }
     private func containers(_ more: [PodScaler]) -> [String: Set<String>] { core.cluster.containers(more) }
-    private var podCounts: (running: Int?, pending: Int?)? { core.podCounts(at: .now()) }
+    private var podCounts: (running: Int?, pending: Int?)? { core.podCounts(at: now()) }
 
     /// Whether it is known which nodes there are now.
-    var seesNodes: Bool { core.isCurrent(.nodes, at: .now()) }
+    var seesNodes: Bool { core.isCurrent(.nodes, at: now()) }
 
     /// Targets that scalers name and that are of no kind that is watched; nil until the scalers are known.
     var foreignTargets: [ScaleReader.Wanted]? {
@@ -86,7 +93,7 @@ actor CollectorEngine {
         // One that rings too early does no harm and is cheaper than a new one for each event.
         if let timer, timer.at <= wakeAt { return }
         timer?.task.cancel()
-        let pause = wakeAt - clock.now
+        let pause = wakeAt - now()
         let task = Task { [weak self] in
             if pause > .zero { try? await Task.sleep(for: pause.duration) }
             guard !Task.isCancelled else { return }

@@ -68,14 +68,22 @@ final class KubeletScraper: Sendable {
     private let client: KubernetesClient
     private let kubelets: HTTPClient
     private let settings: Settings.Collector.Stats
+    /// Whether only the node that this runs on is asked.
+    private let isOnNode: Bool
     private let log: Logger
     private let detours: Counter
     private let habits = Lock<[HabitKey: Habit]>([:])
     private let metricsAPI: MetricsAPIReader
 
-    init(_ client: KubernetesClient, _ settings: Settings.Collector.Stats, log: Logger, metrics: Metrics) {
+    /// - Parameter isOnNode: there is such a Collector on each node, which asks its own kubelet only. It has no right to the API
+    ///   server's proxy and metrics, and all of them together would be too much for it.
+    init(
+        _ client: KubernetesClient, _ settings: Settings.Collector.Stats, isOnNode: Bool = false, log: Logger,
+        metrics: Metrics
+    ) {
         self.client = client
         self.settings = settings
+        self.isOnNode = isOnNode
         self.log = log
         // Kubelets are checked against the cluster's authority, whatever name the API server is asked for by.
         var tls = client.configuration.tls
@@ -139,14 +147,17 @@ final class KubeletScraper: Sendable {
             case .cadvisor: [.cadvisor]
             case .metricsAPI: []
             }
-        let routes: [Route] = settings.through == .kubelet ? [.kubelet, .apiserver] : [.apiserver]
+        // What the settings name is asked in any case, on a node as well: there the right may have been given for it.
+        let isAlone = isOnNode && settings.through == .kubelet
+        let routes: [Route] =
+            isAlone ? [.kubelet] : settings.through == .kubelet ? [.kubelet, .apiserver] : [.apiserver]
         var ways = routes.flatMap { route in pages.map { Way.kubelet(route, $0) } }
         if target.address == nil {
             ways.removeAll { way in
                 if case .kubelet(.kubelet, _) = way { true } else { false }
             }
         }
-        if settings.source == .auto || settings.source == .metricsAPI { ways.append(.metricsAPI) }
+        if settings.source == .metricsAPI || (settings.source == .auto && !isAlone) { ways.append(.metricsAPI) }
         if let habit = habits.withLock({ $0[HabitKey(node: target.node, details: details)] }),
             now - habit.since < habit.age, now >= habit.since,
             let index = ways.firstIndex(of: habit.way)

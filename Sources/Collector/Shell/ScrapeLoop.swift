@@ -25,6 +25,8 @@ struct ScrapeLoop<Target: Sendable, Answer: Sendable>: Sendable {
     let details: Interval?
     /// So many are asked at a time.
     let places: Int
+    /// Whether there is one target, and will never be more.
+    var isSingle = false
 
     /// Runs until the task is cancelled.
     /// - Parameters:
@@ -38,7 +40,7 @@ struct ScrapeLoop<Target: Sendable, Answer: Sendable>: Sendable {
         outcome: (Answer) -> ScrapeQueue.Outcome, answered: (Target, Answer) async -> Void, ticked: () async -> Void
     ) async {
         var schedule = ScrapeSchedule(interval: interval, details: details)
-        var queue = ScrapeQueue(places: places, interval: interval)
+        var queue = ScrapeQueue(places: places, interval: interval, isSingle: isSingle)
         // An operator who sets the clock must not stop the looking after targets.
         let steady = SteadyClock()
         var known: [String: Target] = [:]

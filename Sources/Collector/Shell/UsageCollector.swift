@@ -21,7 +21,7 @@ struct UsageCollector: Sendable {
     let source: UsageSource
     let scraper: KubeletScraper
     let bus: Bus
-    /// Which nodes are this replica's; nil: all.
+    /// Which nodes are this replica's; nil: all, which is the one that this runs on.
     let share: Lock<ScrapeShare>?
     let cluster: String
     let settings: Settings.Collector.Stats
@@ -79,7 +79,9 @@ struct UsageCollector: Sendable {
         var wanted: [String: Set<String>] = [:]
         let steady = SteadyClock()
         let loop = ScrapeLoop<UsageMeter.Target, Answer>(
-            interval: settings.interval, details: settings.detailsInterval, places: settings.parallel)
+            interval: settings.interval, details: settings.detailsInterval, places: settings.parallel,
+            // Who shares with nobody is the Collector of one node.
+            isSingle: share == nil)
         await loop.run(
             targets: {
                 guard let known = await source.nodes() else { return nil }

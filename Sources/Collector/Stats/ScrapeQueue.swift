@@ -5,7 +5,7 @@ import Support
 /// A node that is down costs the whole timeout each time, so that a few of them could keep all others waiting. Hence a node
 /// that could not be reached is asked again after a pause that doubles, and all such nodes together have a quarter of the
 /// places. When most nodes cannot be reached the fault is a common one, such as an API server that is away, which ends for
-/// all at once: then no pause grows.
+/// all at once: then no pause grows. Who has one node for good, and asks it itself, cannot tell.
 struct ScrapeQueue {
     typealias Turn = ScrapeSchedule.Turn
 
@@ -27,6 +27,7 @@ struct ScrapeQueue {
 
     private let places: Int
     private let firstPause: Interval
+    private let isSingle: Bool
     private var waiting = Fifo<Turn>()
     private var doubtful = Fifo<Turn>()
     /// Nodes that wait or are being asked, so that none stands in line twice.
@@ -40,8 +41,10 @@ struct ScrapeQueue {
     /// - Parameters:
     ///   - places: so many are asked at a time.
     ///   - interval: between two turns of a node; the first pause is twice as long.
-    init(places: Int, interval: Interval) {
+    ///   - isSingle: there is one node, and will never be more: that it cannot be reached is no sign of a common fault.
+    init(places: Int, interval: Interval, isSingle: Bool = false) {
         self.places = places
+        self.isSingle = isSingle
         firstPause = min(interval * 2, Self.longestPause)
     }
 
@@ -82,7 +85,7 @@ struct ScrapeQueue {
         switch outcome {
         case .answered: troubles[node] = nil
         case .unreachable:
-            let isCommon = troubles.count * 2 > nodes
+            let isCommon = !isSingle && troubles.count * 2 > nodes
             let pause =
                 troubles[node].map { isCommon ? firstPause : min($0.pause * 2, Self.longestPause) } ?? firstPause
             troubles[node] = Trouble(pause: pause, until: now + pause)

@@ -35,11 +35,20 @@ struct CloudListener: Sendable {
             .label("why", ForeignRefusal.Why.self))
     }
 
+    /// Aodh's notifications.
+    static func alarms(_ exchange: String) -> ForeignSubscription {
+        ForeignSubscription(exchange: exchange, of: "aodh", routingKeys: ["notifications.info"])
+    }
+
+    /// The samples of Ceilometer's compute agents.
+    static func hypervisors(_ exchange: String) -> ForeignSubscription {
+        ForeignSubscription(
+            exchange: exchange, of: "ceilometer", routingKeys: ["notifications.sample"], ttl: .seconds(60))
+    }
+
     /// Hears Aodh until the bus is closed.
     func alarms() async throws(BusError) {
-        let subscription = ForeignSubscription(
-            exchange: settings.alarms.exchange, routingKeys: ["notifications.info"])
-        try await aodh.subscribeForeign(subscription) { notification in
+        try await aodh.subscribeForeign(Self.alarms(settings.alarms.exchange)) { notification in
             // Aodh's exchange also carries what the API did; the same key may carry others' notifications.
             guard AlarmNotification.eventTypes.contains(notification.envelope.eventType) else { return .done }
             do throws(ForeignRefusal) {
@@ -57,10 +66,8 @@ struct CloudListener: Sendable {
 
     /// Hears Ceilometer's compute agents until the bus is closed.
     func hypervisors() async throws(BusError) {
-        let subscription = ForeignSubscription(
-            exchange: settings.hypervisor.exchange, routingKeys: ["notifications.sample"], ttl: .seconds(60))
         let meters = Set(settings.hypervisor.meters)
-        try await foreign.subscribeForeign(subscription) { notification in
+        try await foreign.subscribeForeign(Self.hypervisors(settings.hypervisor.exchange)) { notification in
             guard notification.envelope.eventType.hasPrefix(HypervisorNotification.eventType),
                 // Our own come back here.
                 !notification.envelope.publisherID.hasPrefix("updraft-collector.")

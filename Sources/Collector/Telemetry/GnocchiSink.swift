@@ -241,7 +241,15 @@ actor GnocchiSink: TelemetrySink {
             TelemetryFailure(
                 code: .forbidden,
                 text: "Gnocchi lets only the creator's project write: a metric or resource of the batch was made by "
-                    + "another one, perhaps Ceilometer (\(error.description))", isRetriable: false)
+                    + "another one, perhaps Ceilometer, or another tenant whose cluster has the same name: `cluster` must be unique "
+                    + "in the cloud (\(error.description))", isRetriable: false)
+        case .badRequest where isUnknownResource(error):
+            // Each was made, or is there (409).
+            TelemetryFailure(
+                code: .refused,
+                text:
+                    "resources are there and yet unknown to this login: another tenant's cluster may have the same name, which "
+                    + "must be unique in the cloud (\(error.description))", isRetriable: false)
         case .badRequest, .notFound, .conflict, .quota:
             TelemetryFailure(
                 code: .refused,

@@ -236,7 +236,8 @@ struct PracticeTests {
         try await stage.wait("Heat's failure is said") { condition("spare")?.ok == false }
         let reason = condition("spare")?.reason ?? ""
         #expect(reason.contains("503"), "\(reason)")
-        #expect(states("spare").last?.problem != nil)
+        // Said last, behind the condition and the log.
+        try await stage.wait("the group's state says so") { states("spare").last?.problem != nil }
         let metrics = stage.metrics.text()
         for word in [Reason.stackNotFound.rawValue, String(reason.prefix { $0 != ":" })] {
             #expect(metrics.contains("updraft_actuator_troubles_total{reason=\"\(word)\"} 1"), "\(word)")

@@ -54,6 +54,15 @@ struct LastLookTests {
         #expect(world.memberNames == ["m1", "m3", "m4"] && world.resizes == [3])
     }
 
+    @Test("a look that fails is said")
+    func unread() {
+        var world = waiting()
+        #expect(world.warnings.allSatisfy { $0.reason != .kubernetesUnreachable })
+        world.feed(.podsUnread(node: "node-m2", ActFailure(.kubernetesUnreachable, "503", isRetriable: true)))
+        #expect(world.warnings.contains { $0.reason == .kubernetesUnreachable })
+        #expect(world.run { $0.story.last == .removalCompleted }, "\(world.story)")
+    }
+
     @Test("of two in one change the empty one goes, the other serves again")
     func oneOfTwo() {
         var world = waiting(["m2", "m4"], of: 5)

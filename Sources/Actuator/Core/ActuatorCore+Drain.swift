@@ -205,8 +205,9 @@ extension ActuatorCore {
     mutating func podsUnread(_ node: String, _ failure: ActFailure) {
         guard let removal = removals[node] else { return }
         removals[node]?.isReadingPods = false
+        // What waits for a look waits for the next one; nobody is to wonder for what.
+        if !removal.record.phase.isOver { note(.warning, node, failure.reason, failure.detail) }
         guard removal.record.phase == .quiesced else { return }
-        note(.warning, node, failure.reason, failure.detail)
         let end = removal.record.deadline + (failure.isRetriable ? DrainPlan.endingMargin : .zero)
         if now >= end, !cannotReturn(removal) { return fail(node, failure.explanation) }
         timers.set(.removal(node), at: now + policy.pollInterval)
